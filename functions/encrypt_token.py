@@ -1,0 +1,80 @@
+"""Encrypt Token: from the sender's token to a ciphertext that belongs to this one transaction.
+
+The plaintext leaves the workflow's state here, and a sealed token's plaintext never enters it.
+"""
+
+import base64
+import os
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from ledger.aws import CLIENT_CONFIG
+from ledger.payment import InvalidPaymentError, Violation
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+
+logger = Logger()
+kms = boto3.client("kms", config=CLIENT_CONFIG)
+TOKEN_KEY = os.environ["TOKEN_KEY"]
+INTAKE_KEY = os.environ["INTAKE_KEY"]
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """The payment with its token encrypted; what came in as the token is not in it any more."""
+    payment = event["Payment"]
+    if "SealedToken" in event:
+        ciphertext = reencrypt(kms, payment, base64.b64decode(event["SealedToken"]))
+    else:
+        ciphertext = encrypt(kms, payment["TransactionID"], event["SecureToken"])
+    logger.info("token encrypted", transaction_id=payment["TransactionID"], sealed="SealedToken" in event)
+    return {"Payment": payment, "EncryptedToken": base64.b64encode(ciphertext).decode(), "TokenKey": TOKEN_KEY}
+
+
+def encryption_context(transaction_id: str) -> dict[str, str]:
+    """Binds a ciphertext to its transaction: KMS decrypts it under no other. It is no secret."""
+    return {"TransactionID": transaction_id}
+
+
+def encrypt(client: "KMSClient", transaction_id: str, plaintext: str) -> bytes:
+    """The plaintext token under the token key.
+
+    Raises:
+        ClientError: any KMS error, unchanged; the state machine retries those that may pass.
+    """
+    reply = client.encrypt(
+        KeyId=TOKEN_KEY,
+        Plaintext=plaintext.encode(),
+        EncryptionContext=encryption_context(transaction_id),
+    )
+    return reply["CiphertextBlob"]
+
+
+def reencrypt(client: "KMSClient", payment: dict[str, Any], sealed: bytes) -> bytes:
+    """The sealed token moved from the intake key to the token key; its plaintext stays within KMS.
+
+    Raises:
+        InvalidPaymentError: it was not sealed with the intake key for this TransactionID, which no
+            retry can mend. Never retried.
+        ClientError: any other KMS error, unchanged; the state machine retries those that may pass.
+    """
+    context = encryption_context(payment["TransactionID"])
+    try:
+        reply = client.re_encrypt(
+            CiphertextBlob=sealed,
+            SourceKeyId=INTAKE_KEY,
+            SourceEncryptionContext=context,
+            DestinationKeyId=TOKEN_KEY,
+            DestinationEncryptionContext=context,
+        )
+    except (client.exceptions.InvalidCiphertextException, client.exceptions.IncorrectKeyException):
+        raise InvalidPaymentError(
+            [Violation("SealedToken", "not_sealed_for_this_payment")],
+            transaction_id=payment["TransactionID"],
+            processor_id=payment["ProcessorID"],
+        ) from None
+    return reply["CiphertextBlob"]

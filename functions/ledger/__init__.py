@@ -1,0 +1,1 @@
+"""What the ledger's functions share: the payment, its item and its outcome events."""

@@ -1,0 +1,31 @@
+"""Validate Payment: the start input against the processor's contract."""
+
+import os
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from ledger.currencies import MINOR_UNITS
+from ledger.payment import InvalidPaymentError, parse_payment
+
+logger = Logger()
+DEFAULT_CURRENCY = os.environ["DEFAULT_CURRENCY"]
+if DEFAULT_CURRENCY not in MINOR_UNITS:
+    raise ValueError("DEFAULT_CURRENCY is not an ISO 4217 code with a minor unit")
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: object, context: LambdaContext) -> dict[str, Any]:
+    """The canonical payment, its fingerprint, and the token as it came.
+
+    Raises:
+        InvalidPaymentError: the input breaks the contract. Caught by the workflow, never retried.
+    """
+    try:
+        payment, token = parse_payment(event, default_currency=DEFAULT_CURRENCY)
+    except InvalidPaymentError as refused:
+        logger.warning("payment refused", rules=[f"{v.field}: {v.rule}" for v in refused.violations])
+        raise
+    logger.info("payment validated", transaction_id=payment.transaction_id)
+    return {"Payment": payment.as_state(), token.field: token.text}

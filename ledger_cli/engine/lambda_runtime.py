@@ -1,0 +1,175 @@
+"""Runs a Lambda function's real handler in this process, as the Lambda runtime would call it."""
+
+import importlib.util
+import io
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TextIO
+from unittest.mock import patch
+
+# Shells set these; a function must see its own and no others.
+FOREIGN_VARIABLES = ("AWS_", "POWERTOOLS_", "LAMBDA_")
+
+_thread = threading.local()
+_handlers_turn = threading.Lock()
+
+
+class _RoutedStdout(io.TextIOBase):
+    """A standard output that keeps what a handler's thread prints with that handler's invocation."""
+
+    def __init__(self, real: TextIO) -> None:
+        self.real = real
+
+    def _target(self) -> TextIO:
+        return getattr(_thread, "output", None) or self.real
+
+    def write(self, text: str) -> int:
+        return self._target().write(text)
+
+    def flush(self) -> None:
+        self._target().flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
+@contextmanager
+def _captured(output: io.StringIO) -> Iterator[None]:
+    """Send what this thread prints to *output*."""
+    if not isinstance(sys.stdout, _RoutedStdout):
+        sys.stdout = _RoutedStdout(sys.stdout)
+    _thread.output = output
+    try:
+        yield
+    finally:
+        _thread.output = None
+
+
+def release_stdout() -> None:
+    """Put the real standard output back."""
+    if isinstance(sys.stdout, _RoutedStdout):
+        sys.stdout = sys.stdout.real
+
+
+@contextmanager
+def outside_the_handler() -> Iterator[None]:
+    """Let another handler run while this one waits for AWS.
+
+    Handlers take turns, since Powertools' logger is one for the whole process while in Lambda each
+    environment has its own. Turns change only at AWS calls: where executions can really interleave.
+    """
+    if not getattr(_thread, "in_handler", False):
+        yield
+        return
+    _thread.in_handler = False
+    _handlers_turn.release()
+    try:
+        yield
+    finally:
+        _handlers_turn.acquire()
+        _thread.in_handler = True
+
+
+@dataclass
+class LambdaContext:
+    """What the runtime tells a handler of its invocation. Source: Lambda Developer Guide, Python context object."""
+
+    function_name: str
+    invoked_function_arn: str
+    aws_request_id: str
+    log_group_name: str
+    memory_limit_in_mb: int
+    deadline_s: float
+    function_version: str = "$LATEST"
+    log_stream_name: str = "embedded-engine"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Until the function's timeout."""
+        return max(0, round((self.deadline_s - time.monotonic()) * 1000))
+
+
+@dataclass
+class LocalFunction:
+    """One deployed function: its code, its own environment, and what it printed."""
+
+    name: str
+    arn: str
+    handler: str
+    environment: dict[str, str]
+    timeout_s: int
+    memory_mb: int
+    folder: Path
+    invocations: int = 0
+    logs: list[str] = field(default_factory=list)
+    _module: ModuleType | None = None
+
+    @property
+    def module(self) -> ModuleType:
+        """The function's module, initialised in the function's environment."""
+        with _handlers_turn:
+            return self._initialised()
+
+    def restart(self) -> None:
+        """Forget the warm environment: the next invocation is a cold start."""
+        self._module = None
+
+    def invoke(self, payload: bytes) -> tuple[bytes, bool]:
+        """Call the handler with a JSON payload; returns its JSON reply, and whether it raised.
+
+        An error has the form that the runtime gives it: the class name is what a Retry or Catch matches.
+        """
+        output = io.StringIO()
+        with _handlers_turn, _captured(output):
+            self.invocations += 1
+            context = LambdaContext(
+                function_name=self.name,
+                invoked_function_arn=self.arn,
+                aws_request_id=f"00000000-0000-4000-8000-{self.invocations:012d}",
+                log_group_name=self.environment["AWS_LAMBDA_LOG_GROUP_NAME"],
+                memory_limit_in_mb=self.memory_mb,
+                deadline_s=time.monotonic() + self.timeout_s,
+            )
+            try:
+                module = self._initialised()
+                handler = getattr(module, self.handler.rpartition(".")[2])
+                _thread.in_handler = True
+                reply, raised = json.dumps(handler(json.loads(payload), context)), False
+            except Exception as error:  # noqa: BLE001  # as the runtime does: any error becomes the reply
+                reply, raised = json.dumps(_error_reply(error, context)), True
+                print(f"[ERROR] {''.join(traceback.format_exception(error))}")  # noqa: T201
+            finally:
+                _thread.in_handler = False
+        self.logs.append(output.getvalue())
+        return reply.encode(), raised
+
+    def _initialised(self) -> ModuleType:
+        if self._module is None:
+            own = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN_VARIABLES)} | self.environment
+            name = self.handler.rpartition(".")[0]
+            spec = importlib.util.spec_from_file_location(name, self.folder / f"{name}.py")
+            assert spec is not None  # noqa: S101  # for the type checker: a .py file always has one
+            assert spec.loader is not None  # noqa: S101
+            module = importlib.util.module_from_spec(spec)
+            with patch.dict(os.environ, own, clear=True), patch("boto3.DEFAULT_SESSION", None):
+                spec.loader.exec_module(module)
+            self._module = module
+        return self._module
+
+
+def _error_reply(error: Exception, context: LambdaContext) -> dict[str, Any]:
+    """Source: Lambda Developer Guide, Python function errors."""
+    return {
+        "errorMessage": str(error),
+        "errorType": type(error).__name__,
+        "requestId": context.aws_request_id,
+        "stackTrace": traceback.format_tb(error.__traceback__),
+    }

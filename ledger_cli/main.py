@@ -1,0 +1,40 @@
+"""The `ledger` command."""
+
+import sys
+
+import click
+
+from ledger_cli.reading import UnreadableInputError, read
+from ledger_cli.samples import START_INPUTS
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Write each payment down once: run the payment ledger, and see what it did."""
+
+
+@cli.command(epilog="Exit status: 0 every execution ended in an outcome, 1 one failed technically, 2 unreadable input.")
+@click.argument("files", nargs=-1, metavar="[FILE…|-]")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON a payment, for machines.")
+def run(files: tuple[str, ...], *, as_json: bool) -> None:
+    """Run payments through the whole workflow, on this machine.
+
+    The real template is deployed into an embedded engine, which is gone again at the end. Each
+    payment starts an execution of its own, in order, as an event bus would deliver it. A FILE holds
+    one payment, an array of them, or JSON Lines; without one, the samples of events/start are run.
+
+    \b
+    Examples:
+      ledger run
+      ledger run events/start/01-success.json events/start/01-success.json
+      ledger run --json - < payments.jsonl
+    """  # noqa: D301  # \b is click's mark for lines that stay as they are
+    try:
+        inputs = [start_input for file in files or START_INPUTS for start_input in read(str(file))]
+    except UnreadableInputError as error:
+        click.echo(f"ledger: {error}", err=True)
+        sys.exit(2)
+    # The engine takes a second to import, and a mistyped file name should not.
+    from ledger_cli.run import run_payments  # noqa: PLC0415
+
+    sys.exit(run_payments(inputs, as_json=as_json, with_sealed_sample=not files))

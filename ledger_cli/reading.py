@@ -1,0 +1,152 @@
+"""Reads payments from files, strictly, and hands on the very text that was read.
+
+A start input is sent as it was written: parsing and printing it again would change numbers such as
+1.10 or 0.30000000000000000001 on the way.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+MAX_START_INPUT_BYTES = 256 * 1024
+"""Source: Step Functions Developer Guide, quotas: input size of an execution."""
+
+MAX_FILE_BYTES = 256 * 1024 * 1024
+MAX_DEPTH = 100
+
+_TOKENS = re.compile(
+    r'(?P<string>"(?:[^"\\]|\\.)*")|(?P<constant>-?Infinity|NaN)|(?P<number>-?[0-9][0-9.eE+-]*)|[{}\[\]:,]'
+)
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+class UnreadableInputError(Exception):
+    """The input cannot be read; the message says where and why, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartInput:
+    """One payment's JSON text, and the file it came from."""
+
+    file: str
+    text: str
+
+
+def read(file: str) -> list[StartInput]:
+    """The start inputs of *file* (`-` for standard input): one payment, an array, or JSON Lines.
+
+    Raises:
+        UnreadableInputError: nothing of the file can be used.
+    """
+    text = _decoded(file, _contents(file))
+    _check_tokens(file, text)
+    inputs = [StartInput(file, text[start:end]) for start, end in _values(file, text)]
+    if not inputs:
+        raise UnreadableInputError(f"{file}: holds no payment")
+    return inputs
+
+
+def _contents(file: str) -> bytes:
+    try:
+        if file == "-":
+            contents = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+        else:
+            with Path(file).open("rb") as opened:
+                contents = opened.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise UnreadableInputError(f"{file}: {(error.strerror or 'cannot be read').lower()}") from None
+    if len(contents) > MAX_FILE_BYTES:
+        raise UnreadableInputError(f"{file}: larger than {MAX_FILE_BYTES // 1024**2} MiB; split it")
+    return contents
+
+
+def _decoded(file: str, contents: bytes) -> str:
+    try:
+        return contents.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = contents.count(b"\n", 0, error.start) + 1
+        raise UnreadableInputError(f"{file}:{line}: not UTF-8") from None
+
+
+def _check_tokens(file: str, text: str) -> None:
+    """Refuse what Python's JSON parser takes and a start input must not hold: see each message."""
+    keys: list[set[str] | None] = []  # of each object that is open; None for an array
+    string = ""
+    for token in _TOKENS.finditer(text):
+        position = token.start()
+        first = text[position]
+        if token["string"]:
+            string = token["string"]
+        elif token["constant"]:
+            raise _unreadable(file, text, position, "NaN and Infinity are not JSON")
+        elif token["number"]:
+            if len(token["number"]) > sys.int_info.default_max_str_digits:
+                raise _unreadable(file, text, position, "a number of absurd length")
+        elif first in "{[":
+            keys.append(set() if first == "{" else None)
+            if len(keys) > MAX_DEPTH:
+                raise _unreadable(file, text, position, f"nested deeper than {MAX_DEPTH} levels")
+        elif first in "}]":
+            if keys:
+                keys.pop()
+        elif first == ":" and keys and keys[-1] is not None:
+            key = _unescaped(string)
+            if key in keys[-1]:
+                raise _unreadable(file, text, position, "the field before this colon is given twice in its object")
+            keys[-1].add(key)
+
+
+def _unescaped(string: str) -> str:
+    try:
+        return str(json.loads(string))
+    except json.JSONDecodeError:
+        return string  # the parser proper says what is wrong with it
+
+
+def _values(file: str, text: str) -> Iterator[tuple[int, int]]:
+    """Where each payment's text begins and ends."""
+    decoder = json.JSONDecoder()
+    position = _skip_space(text, 0)
+    in_array = text[position : position + 1] == "["
+    if in_array:
+        position = _skip_space(text, position + 1)
+        if text[position : position + 1] == "]":
+            return
+    while position < len(text):
+        try:
+            _, end = decoder.raw_decode(text, position)
+        except json.JSONDecodeError as error:
+            raise _unreadable(file, text, error.pos, f"not JSON: {error.msg[0].lower()}{error.msg[1:]}") from None
+        size = len(text[position:end].encode(errors="surrogatepass"))
+        if size > MAX_START_INPUT_BYTES:
+            raise _unreadable(
+                file, text, position, f"a payment of {size:,} bytes; at most {MAX_START_INPUT_BYTES:,} can start"
+            )
+        yield position, end
+        position = _skip_space(text, end)
+        if not in_array:
+            continue
+        if text[position : position + 1] == "]":
+            position = _skip_space(text, position + 1)
+            if position < len(text):
+                raise _unreadable(file, text, position, "not JSON: text after the end of the array")
+            return
+        if text[position : position + 1] != ",":
+            raise _unreadable(file, text, position, "not JSON: expecting ',' or ']'")
+        position = _skip_space(text, position + 1)
+    if in_array:
+        raise _unreadable(file, text, position, "not JSON: the array does not end")
+
+
+def _skip_space(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
+
+
+def _unreadable(file: str, text: str, position: int, why: str) -> UnreadableInputError:
+    line = text.count("\n", 0, position) + 1
+    column = position - text.rfind("\n", 0, position)
+    return UnreadableInputError(f"{file}:{line}:{column}: {why}")
