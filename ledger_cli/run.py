@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
-from ledger.outcome import SOURCE
+from ledger.outcome import SOURCE, reason
 from ledger_cli.engine import Engine
 from ledger_cli.engine.execution import Execution
 from ledger_cli.reading import StartInput
@@ -60,63 +62,62 @@ def _as_json(start_input: StartInput, execution: Execution) -> dict[str, Any]:
 
 def _print_for_people(engine: Engine, executions: list[tuple[StartInput, Execution]]) -> None:
     console = Console()
-    console.print(_executions_table(executions[:MAX_ROWS]))
-    for _, execution in executions[:MAX_ROWS]:
-        if execution.cause:
-            console.print(
-                f"  {execution.name}: {execution.error}: {execution.cause}",
-                soft_wrap=True,
-                highlight=False,
-                markup=False,
-            )
     items, events = engine.items(), engine.published()
+    console.print(_executions_table(executions[:MAX_ROWS]))
     console.print(_items_table(items[:MAX_ROWS]))
     console.print(_events_table(events[:MAX_ROWS]))
-    counts = [f"{len(executions):,} payments", f"{len(items):,} items", f"{len(events):,} events"]
-    console.print(
-        ", ".join(counts) + (f"; the first {MAX_ROWS} of each are shown" if len(executions) > MAX_ROWS else "")
-    )
+    counts = [_counted(len(executions), "payment"), _counted(len(items), "item"), _counted(len(events), "event")]
+    cut = f"; the first {MAX_ROWS} of each are shown, --json has every payment" if len(executions) > MAX_ROWS else ""
+    console.print(", ".join(counts) + cut, highlight=False)
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_lines=False)
+    for name in columns:
+        table.add_column(name, justify="right" if name in {"Amount", "Token"} else "left", overflow="fold")
+    return table
 
 
 def _executions_table(executions: list[tuple[StartInput, Execution]]) -> Table:
-    table = Table(title="Executions", title_justify="left", title_style="bold")
-    table.add_column("Payment", overflow="fold")
-    table.add_column("Outcome")
-    table.add_column("States it went through (ms)", overflow="fold")
+    table = _table("Executions", "Payment", "Outcome", "States it went through (ms)")
     for start_input, execution in executions:
         states = " → ".join(f"{state.name} {state.milliseconds:.0f}" for state in execution.states)
-        outcome = f"[{STYLES[execution.outcome]}]{execution.outcome or execution.error or execution.status}"
-        table.add_row(f"{execution.name}\n[dim]{start_input.file}", outcome, states)
+        why = f"\n{execution.error}: {execution.cause}" if execution.cause else ""
+        table.add_row(
+            Text(f"{start_input.file}\n").append(execution.name, style="dim"),
+            Text(execution.outcome or execution.error or execution.status, style=STYLES[execution.outcome]),
+            Text(states).append(why, style=STYLES[execution.outcome]),
+        )
     return table
 
 
 def _items_table(items: list[dict[str, Any]]) -> Table:
-    table = Table(title="Items in the ledger", title_justify="left", title_style="bold")
-    for name in ("TransactionID", "Amount", "Currency", "ProcessorID", "Status", "Timestamp"):
-        table.add_column(name, justify="right" if name == "Amount" else "left", overflow="fold")
-    table.add_column("SecureToken", justify="right")
-    table.add_column("Published")
+    table = _table(
+        "Items in the ledger", "TransactionID", "Amount", "Processor", "Status", "Timestamp", "Token", "Published"
+    )
     for item in items:
-        plain = [
-            item[name].get("S") or item[name]["N"]
-            for name in ("TransactionID", "Amount", "Currency", "ProcessorID", "Status", "Timestamp")
-        ]
-        table.add_row(*plain, f"{len(item['SecureToken']['B'])} bytes", "yes" if "PublishedAt" in item else "no")
+        table.add_row(
+            item["TransactionID"]["S"],
+            f"{item['Amount']['N']} {item['Currency']['S']}",
+            item["ProcessorID"]["S"],
+            item["Status"]["S"],
+            item["Timestamp"]["S"].replace(".000000", ""),
+            f"{len(item['SecureToken']['B'])} bytes",
+            "yes" if "PublishedAt" in item else "no",
+        )
     return table
 
 
 def _events_table(events: list[dict[str, Any]]) -> Table:
-    table = Table(title=f"Events from {SOURCE}", title_justify="left", title_style="bold")
-    for name in ("Event", "TransactionID", "OutcomeID", "What it says"):
-        table.add_column(name, overflow="fold")
+    table = _table(f"Events from {SOURCE}", "Event", "TransactionID", "OutcomeID", "Says")
     for event in events:
         detail = event["detail"]
         says = (
-            "; ".join(f"{v['Field']}: {v['Rule']}" for v in detail["Violations"])
-            if "Violations" in detail
-            else f"differs in {', '.join(detail['Differs'])}"
-            if "Differs" in detail
-            else f"{detail['Amount']} {detail['Currency']}"
+            reason(detail) if {"Violations", "Differs"} & detail.keys() else f"{detail['Amount']} {detail['Currency']}"
         )
-        table.add_row(event["detail-type"], detail.get("TransactionID", "—"), detail["OutcomeID"], says)
+        table.add_row(event["detail-type"], detail.get("TransactionID", "—"), detail["OutcomeID"], Text(says))
     return table

@@ -281,10 +281,10 @@ def canonical_amount(text: str, decimals: int | None) -> str:
     if match is None:
         raise BrokenRuleError("decimal")
     whole, fraction = match[1], match[2] or ""
-    if len(whole) + len(fraction) > MAX_DIGITS:
-        raise BrokenRuleError("digits")
     if decimals is not None and len(fraction) > decimals:
         raise BrokenRuleError("decimals")
+    if len(whole) + len(fraction) > MAX_DIGITS:
+        raise BrokenRuleError("digits")
     whole = whole.lstrip("0") or "0"
     fraction = fraction.ljust(decimals or 0, "0")
     return f"{whole}.{fraction}" if fraction else whole

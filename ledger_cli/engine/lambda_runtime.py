@@ -16,8 +16,7 @@ from types import ModuleType
 from typing import Any, TextIO
 from unittest.mock import patch
 
-# Shells set these; a function must see its own and no others.
-FOREIGN_VARIABLES = ("AWS_", "POWERTOOLS_", "LAMBDA_")
+from ledger_cli.engine.environment import without_the_shells_variables
 
 _thread = threading.local()
 _handlers_turn = threading.Lock()
@@ -115,7 +114,7 @@ class LocalFunction:
     @property
     def module(self) -> ModuleType:
         """The function's module, initialised in the function's environment."""
-        with _handlers_turn:
+        with _handlers_turn, _captured(io.StringIO()):
             return self._initialised()
 
     def restart(self) -> None:
@@ -153,13 +152,16 @@ class LocalFunction:
 
     def _initialised(self) -> ModuleType:
         if self._module is None:
-            own = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN_VARIABLES)} | self.environment
             name = self.handler.rpartition(".")[0]
             spec = importlib.util.spec_from_file_location(name, self.folder / f"{name}.py")
             assert spec is not None  # noqa: S101  # for the type checker: a .py file always has one
             assert spec.loader is not None  # noqa: S101
             module = importlib.util.module_from_spec(spec)
-            with patch.dict(os.environ, own, clear=True), patch("boto3.DEFAULT_SESSION", None):
+            with (
+                without_the_shells_variables(),
+                patch.dict(os.environ, self.environment),
+                patch("boto3.DEFAULT_SESSION", None),
+            ):
                 spec.loader.exec_module(module)
             self._module = module
         return self._module

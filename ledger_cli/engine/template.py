@@ -34,6 +34,7 @@ def expand(path: Path, parameters: Mapping[str, str]) -> dict[str, Any]:
     values = {name: spec["Default"] for name, spec in template["Parameters"].items() if "Default" in spec}
     translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=REGION))
     expanded: dict[str, Any] = translator.translate(template, {**values, **parameters})
+    translator.metrics.publish()  # to nowhere; unpublished, they are complained of on standard error
     for resource in expanded["Resources"].values():
         if resource["Type"] == "AWS::StepFunctions::StateMachine":
             _inline_definition(resource["Properties"], path.parent)

@@ -1,0 +1,268 @@
+"""`Engine`: an AWS account with one stack in it, made from `template.yaml`, in this process.
+
+What moto lacks is bridged here; `tests/engine/test_bridges.py` fails when a bridge is no longer needed.
+It is not AWS: `docs/engine.md` says what it does not enforce.
+"""
+
+import functools
+import json
+import logging
+import os
+import re
+import threading
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace, TracebackType
+from typing import Any, Self
+from unittest.mock import patch
+
+import boto3
+import botocore.endpoint
+import moto.stepfunctions.models
+from moto import mock_aws
+from moto.awslambda_simple.models import LambdaSimpleBackend
+from moto.cloudformation.parsing import get_model_map
+from moto.core.botocore_stubber import BotocoreStubber
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.events.models import events_backends
+from moto.kms.responses import KmsResponse
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+
+from ledger_cli import ROOT
+from ledger_cli.engine import kms, lambda_runtime, template
+from ledger_cli.engine.environment import without_the_shells_variables
+from ledger_cli.engine.execution import Execution
+from ledger_cli.engine.template import REGION
+
+ACCOUNT_ID = DEFAULT_ACCOUNT_ID
+STACK_NAME = "payment-ledger"
+EXECUTION_TIMEOUT_S = 900
+"""Longer than all retries of all four states together."""
+
+
+class Engine:
+    """One deployed stack in an account of its own, from `with` to the end of the block.
+
+    moto replaces AWS in the whole process, so one engine lives at a time.
+    """
+
+    _alive: "Engine | None" = None
+
+    def __init__(
+        self,
+        *,
+        template_file: Path = ROOT / "template.yaml",
+        parameters: Mapping[str, str] | None = None,
+        wait: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Deploy the stack.
+
+        Args:
+            template_file: the SAM template; code, workflow and events lie beside it.
+            parameters: the stack's parameters, over the template's defaults.
+            wait: how the workflow and the SDK wait before a retry, in seconds; a test need not wait.
+        """
+        if Engine._alive is not None:
+            raise RuntimeError("an engine is alive in this process; leave its `with` block first")
+        self._wait = wait
+        self._aws_turn = threading.RLock()
+        self._names = 0
+        self._clients: dict[str, Any] = {}
+        self.functions: dict[str, lambda_runtime.LocalFunction] = {}
+        with ExitStack() as stack:
+            self._replace_aws(stack)
+            self.template = template.expand(template_file, parameters or {})
+            self.skipped = sorted(
+                name for name, resource in self.template["Resources"].items() if resource["Type"] not in get_model_map()
+            )
+            self._deploy(template_file.parent, parameters or {})
+            self._stack = stack.pop_all()
+        Engine._alive = self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give AWS back to the process."""
+        Engine._alive = None
+        self._stack.close()
+
+    # ── What people and tests ask of it ─────────────────────────────────────────────────────────────
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the embedded account."""
+        if service not in self._clients:
+            self._clients[service] = boto3.client(service, region_name=REGION)  # type: ignore[call-overload]
+        return self._clients[service]
+
+    def start(self, start_input: str, name: str | None = None) -> str:
+        """Start an execution with JSON text as its input; returns its ARN."""
+        if name is None:
+            self._names += 1
+            name = f"payment-{self._names:06d}"
+        reply = self.client("stepfunctions").start_execution(
+            stateMachineArn=self.outputs["WorkflowArn"], name=name, input=start_input
+        )
+        return str(reply["executionArn"])
+
+    def run(self, start_input: str, name: str | None = None) -> Execution:
+        """Start an execution and wait until it has ended."""
+        return self.ended(self.start(start_input, name))
+
+    def ended(self, arn: str) -> Execution:
+        """The execution once it has ended."""
+        backend = stepfunctions_parser_backends[ACCOUNT_ID][REGION]
+        running = backend.describe_execution(arn)
+        deadline = time.monotonic() + EXECUTION_TIMEOUT_S
+        while running.stop_date is None or running.status == "RUNNING":
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{arn} has not ended within {EXECUTION_TIMEOUT_S} s")
+            time.sleep(0.001)
+        return Execution.from_history(
+            self.client("stepfunctions").describe_execution(executionArn=arn), self.history(arn)
+        )
+
+    def history(self, arn: str) -> list[dict[str, Any]]:
+        """The execution's history events."""
+        events: list[dict[str, Any]] = self.client("stepfunctions").get_execution_history(executionArn=arn)["events"]
+        return events
+
+    def forget_history(self) -> None:
+        """What 90 days do: executions are gone and their names are free; the table stays."""
+        for machine in stepfunctions_parser_backends[ACCOUNT_ID][REGION].state_machines:
+            machine.executions.clear()
+
+    def clear(self) -> None:
+        """The stack as it was deployed: no item, no event, no execution, no log."""
+        for item in self.items():
+            self.client("dynamodb").delete_item(
+                TableName=self.outputs["TableName"], Key={"TransactionID": item["TransactionID"]}
+            )
+        for archive in events_backends[ACCOUNT_ID][REGION].archives.values():
+            archive.events.clear()
+        self.forget_history()
+        for function in self.functions.values():
+            function.logs.clear()
+
+    def items(self) -> list[dict[str, Any]]:
+        """Every item of the ledger, in DynamoDB's attribute form, by TransactionID."""
+        pages = self.client("dynamodb").get_paginator("scan").paginate(TableName=self.outputs["TableName"])
+        found = [item for page in pages for item in page["Items"]]
+        return sorted(found, key=lambda item: item["TransactionID"]["S"])
+
+    def published(self) -> list[dict[str, Any]]:
+        """Every event that the bus has archived, in the order of publication."""
+        archives = events_backends[ACCOUNT_ID][REGION].archives.values()
+        return [dict(event) for archive in archives for event in archive.events]
+
+    def logs(self) -> str:
+        """All that the functions have printed."""
+        return "".join(text for function in self.functions.values() for text in function.logs)
+
+    # ── How it is made ──────────────────────────────────────────────────────────────────────────────
+
+    def _replace_aws(self, stack: ExitStack) -> None:
+        stack.enter_context(without_the_shells_variables())
+        os.environ["VALIDATE_LAMBDA_S3"] = "false"  # the code is not in a bucket: it runs where it lies
+        mocked = mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execute_state_machine": True}})
+        stack.enter_context(mocked)
+        stack.callback(lambda_runtime.release_stdout)
+
+        # moto logs each refusal, and the whole state with it.
+        stack.enter_context(
+            patch.multiple(logging.getLogger("moto"), propagate=False, handlers=[logging.NullHandler()])
+        )
+        # moto's CloudFormation creates state machines in the backend that does not execute them.
+        executing = patch.object(moto.stepfunctions.models, "stepfunctions_backends", stepfunctions_parser_backends)
+        stack.enter_context(executing)
+        stack.callback(stepfunctions_parser_backends.reset)
+        # moto's functions only echo.
+        stack.enter_context(patch.object(LambdaSimpleBackend, "invoke", self._invoke))
+        # moto's ReEncrypt takes any key for the source key.
+        stack.enter_context(patch.object(KmsResponse, "re_encrypt", kms.re_encrypt))
+        # moto sleeps between retries in earnest, and so does the SDK between attempts.
+        clock = SimpleNamespace(sleep=self._wait)
+        stack.enter_context(patch.object(retrier_decl, "time", clock))
+        stack.enter_context(patch.object(botocore.endpoint, "time", clock))
+        # moto parses the definition anew for each execution, which took a quarter of a run's time. What it
+        # parses to holds no state: an execution's own is in its environment.
+        parse = functools.lru_cache(maxsize=4)(AmazonStateLanguageParser.parse)
+        stack.enter_context(patch.object(AmazonStateLanguageParser, "parse", parse))
+        # moto's backends are not safe under threads: each call to one is an atomic step here.
+        stack.enter_context(patch.object(BotocoreStubber, "process_request", self._one_at_a_time()))
+
+    def _one_at_a_time(self) -> Callable[..., Any]:
+        process_request = BotocoreStubber.process_request
+
+        def atomic(stubber: BotocoreStubber, request: Any) -> Any:
+            with lambda_runtime.outside_the_handler():
+                if re.match(r"https?://lambda\.", request.url):
+                    return process_request(stubber, request)  # it calls a handler, which makes calls of its own
+                with self._aws_turn:
+                    return process_request(stubber, request)
+
+        return atomic
+
+    def _deploy(self, folder: Path, parameters: Mapping[str, str]) -> None:
+        cloudformation = self.client("cloudformation")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what moto skips; `skipped` says it
+            cloudformation.create_stack(
+                StackName=STACK_NAME,
+                TemplateBody=json.dumps(template.adapted_to_moto(self.template)),
+                Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
+                Capabilities=["CAPABILITY_NAMED_IAM"],
+            )
+        described = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+        resources = cloudformation.describe_stack_resources(StackName=STACK_NAME)["StackResources"]
+        self.physical_ids = {r["LogicalResourceId"]: r.get("PhysicalResourceId") for r in resources}
+        for name, resource in self.template["Resources"].items():
+            if resource["Type"] == "AWS::Lambda::Function":
+                self.functions[name] = self._function(name, folder / "functions")
+
+    def _function(self, logical_id: str, folder: Path) -> lambda_runtime.LocalFunction:
+        deployed = self.client("lambda").get_function_configuration(FunctionName=self.physical_ids[logical_id])
+        name, memory_mb = deployed["FunctionName"], deployed["MemorySize"]
+        return lambda_runtime.LocalFunction(
+            name=name,
+            arn=deployed["FunctionArn"],
+            handler=deployed["Handler"],
+            environment={
+                **deployed["Environment"]["Variables"],
+                "AWS_REGION": REGION,
+                "AWS_DEFAULT_REGION": REGION,
+                "AWS_ACCESS_KEY_ID": "embedded-engine",
+                "AWS_SECRET_ACCESS_KEY": "embedded-engine",
+                "AWS_LAMBDA_FUNCTION_NAME": name,
+                "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(memory_mb),
+                "AWS_LAMBDA_LOG_GROUP_NAME": self.physical_ids[f"{logical_id}Logs"],
+            },
+            timeout_s=deployed["Timeout"],
+            memory_mb=memory_mb,
+            folder=folder,
+        )
+
+    def _invoke(
+        self,
+        function_name: str,
+        qualifier: str | None,  # noqa: ARG002  # moto passes these
+        body: str | bytes,
+        headers: Any,  # noqa: ARG002
+        response_headers: dict[str, str],
+    ) -> bytes:
+        by_name = {name: f for f in self.functions.values() for name in (f.name, f.arn)}
+        reply, raised = by_name[function_name].invoke(body if isinstance(body, bytes) else body.encode())
+        if raised:
+            response_headers["x-amz-function-error"] = "Unhandled"
+        return reply

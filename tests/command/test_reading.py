@@ -1,0 +1,118 @@
+"""Reading payments strictly: the very text is handed on, or one line says what is wrong and where."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger_cli.reading import MAX_DEPTH, MAX_START_INPUT_BYTES, UnreadableInputError, read
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file to fill."""
+    return tmp_path / "payments.json"
+
+
+def texts(file: Path, contents: str) -> list[str]:
+    """What is handed on of a file with *contents*."""
+    file.write_text(contents, encoding="utf-8", newline="")
+    return [start_input.text for start_input in read(str(file))]
+
+
+@pytest.mark.parametrize(
+    ("contents", "payments"),
+    [
+        ('{"a": 1.10}', ['{"a": 1.10}']),
+        ('\ufeff {"a": 1}\r\n', ['{"a": 1}']),
+        ('[{"a": 1.0}, {"b":\n2}]', ['{"a": 1.0}', '{"b":\n2}']),
+        ('{"a": 1}\n{"a": 2}\n\n{"a": 3}', ['{"a": 1}', '{"a": 2}', '{"a": 3}']),
+        ("null", ["null"]),
+        ('["NaN", {"NaN": "Infinity"}]', ['"NaN"', '{"NaN": "Infinity"}']),
+        ('{"a": {"x": 1}, "b": {"x": 1}}', ['{"a": {"x": 1}, "b": {"x": 1}}']),
+        ('{"a": "\\ud800"}', ['{"a": "\\ud800"}']),
+        (json.dumps("x" * (MAX_START_INPUT_BYTES - 2)), [json.dumps("x" * (MAX_START_INPUT_BYTES - 2))]),
+        ("[" * MAX_DEPTH + "]" * MAX_DEPTH, ["[" * (MAX_DEPTH - 1) + "]" * (MAX_DEPTH - 1)]),
+    ],
+)
+def test_one_an_array_or_lines(file: Path, contents: str, payments: list[str]) -> None:
+    """Numbers and spaces stay as they were written: the workflow must see what the sender sent."""
+    assert texts(file, contents) == payments
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        (b"", ": holds no payment"),
+        (b" \n", ": holds no payment"),
+        (b"[]", ": holds no payment"),
+        (b'{"a": 1', ":1:8: not JSON: expecting ',' delimiter"),
+        (b'{"a": 1}\n{"a": }', ":2:7: not JSON: expecting value"),
+        (b"[1, 2", ":1:6: not JSON: expecting ',' or ']'"),
+        (b"[1, ", ":1:5: not JSON: the array does not end"),
+        (b"[1] 2", ":1:5: not JSON: text after the end of the array"),
+        (b"{'a': 1}", ":1:2: not JSON: expecting property name enclosed in double quotes"),
+        (b'{"Amount": NaN}', ":1:12: NaN and Infinity are not JSON"),
+        (b"[1,\n -Infinity]", ":2:2: NaN and Infinity are not JSON"),
+        (b'{"a": 1,\n "a": 2}', ":2:5: the field before this colon is given twice in its object"),
+        (b'{"a": {"b": 1, "\\u0062": 2}}', ":1:24: the field before this colon is given twice in its object"),
+        (b"[" * (MAX_DEPTH + 1), f":1:{MAX_DEPTH + 1}: nested deeper than {MAX_DEPTH} levels"),
+        (b'{"Amount": ' + b"9" * 5000 + b"}", ":1:12: a number of absurd length"),
+        (
+            b'[1,\n"' + b"x" * MAX_START_INPUT_BYTES + b'"]',
+            ":2:1: a payment of 262,146 bytes; at most 262,144 can start",
+        ),
+        (b'{"a": "\xff"}', ":1: not UTF-8"),
+        (b'{"a":\n"\xe9"}', ":2: not UTF-8"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_told_in_one_line(file: Path, contents: bytes, message: str) -> None:
+    """File and position, so that a person can go there."""
+    file.write_bytes(contents)
+    with pytest.raises(UnreadableInputError) as caught:
+        read(str(file))
+    assert str(caught.value) == f"{file}{message}"
+
+
+def test_files_that_are_not_there_are_told(tmp_path: Path) -> None:
+    """The commonest mistake of all."""
+    with pytest.raises(UnreadableInputError, match="no such file or directory"):
+        read(str(tmp_path / "none.json"))
+    with pytest.raises(UnreadableInputError, match="is a directory"):
+        read(str(tmp_path))
+
+
+def test_standard_input_is_a_dash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that other commands can be piped into it."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"a": 1}')))
+    assert [(found.file, found.text) for found in read("-")] == [("-", '{"a": 1}')]
+
+
+@given(st.lists(JSON, min_size=1, max_size=4), st.sampled_from([None, 1]))
+def test_any_json_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory, payments: list[Any], indent: int | None
+) -> None:
+    """The checks of our own must not refuse what is JSON."""
+    file = tmp_path_factory.mktemp("read") / "payments.json"
+    assert [json.loads(text) for text in texts(file, json.dumps(payments, indent=indent))] == payments
+    lines = "\n".join(json.dumps(payment, ensure_ascii=True) for payment in payments)
+    if not lines.startswith("["):
+        assert [json.loads(text) for text in texts(file, lines)] == payments
+
+
+def test_hostile_strings_are_read_back(file: Path, corpora: Path) -> None:
+    """Quotes, backslashes, brackets and colons inside a string are no structure."""
+    hostile = json.loads((corpora / "naughty-strings.json").read_text())
+    for text in hostile:
+        payment = {"k": text, "[": {text: ":"}}
+        assert [json.loads(found) for found in texts(file, json.dumps(payment, ensure_ascii=False))] == [payment]

@@ -1,0 +1,174 @@
+"""`ledger run` as a person and as a machine meet it: in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger_cli import ROOT
+
+SUCCESS = "events/start/01-success.json"
+
+
+def ledger(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in the project's folder."""
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "ledger_cli", *arguments],
+        cwd=ROOT,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "COLUMNS": "120", **environment},
+    )
+
+
+def rows(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    """The lines of `--json`; nothing else may be on standard output."""
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture
+def success() -> dict[str, Any]:
+    """The sample payment that succeeds."""
+    loaded: dict[str, Any] = json.loads((ROOT / SUCCESS).read_text())
+    return loaded
+
+
+def test_twice_is_recorded_then_duplicate() -> None:
+    """Each delivery has an execution of its own, and the table decides."""
+    done = ledger("run", "--json", SUCCESS, SUCCESS)
+    first, second = rows(done)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert first.keys() == {"file", "execution", "status", "outcome", "error", "cause", "states"}
+    assert (first["file"], first["status"], first["outcome"]) == (SUCCESS, "SUCCEEDED", "RECORDED")
+    assert (second["outcome"], second["error"]) == ("DUPLICATE", None)
+    assert first["execution"] != second["execution"]
+    assert [state["name"] for state in first["states"]][-1] == "Publish Outcome"
+
+
+def test_a_changed_amount_and_an_invalid_one(tmp_path: Path, success: dict[str, Any]) -> None:
+    """Refusals are outcomes: the exit status stays 0."""
+    file = tmp_path / "payments.jsonl"
+    invalid = {**success, "Amount": "1.999", "Status": "ok", "Timestamp": "now"}
+    payments = [success, {**success, "Amount": "1"}, invalid]
+    file.write_text("\n".join(json.dumps(payment) for payment in payments))
+    done = ledger("run", "--json", str(file))
+    assert done.returncode == 0
+    outcomes = [(row["outcome"], row["error"], row["cause"]) for row in rows(done)]
+    assert outcomes == [
+        ("RECORDED", None, None),
+        ("CONFLICT", "PaymentConflictError", "differs from the recorded payment in: Amount"),
+        ("REJECTED", "InvalidPaymentError", "Amount: decimals; Status: status; Timestamp: timestamp"),
+    ]
+
+
+def test_the_samples_show_every_outcome() -> None:
+    """What a newcomer sees first; the sealed one is made when it runs."""
+    done = ledger("run", "--json")
+    outcomes = {Path(row["file"]).stem: row["outcome"] for row in rows(done)}
+    assert done.returncode == 0
+    assert outcomes == {
+        "01-success": "RECORDED",
+        "02-failure": "RECORDED",
+        "03-number-amount": "RECORDED",
+        "04-zero-decimal-currency": "RECORDED",
+        "05-duplicate": "DUPLICATE",
+        "06-conflict": "CONFLICT",
+        "07-invalid-amount": "REJECTED",
+        "08-invalid-many": "REJECTED",
+        "09-invalid-unknown-field": "REJECTED",
+        "(sealed when run)": "RECORDED",
+    }
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "200"])
+def test_people_get_tables(columns: str) -> None:
+    """Payments, items (no token, only its ciphertext's length) and events; nothing but text when piped."""
+    done = ledger("run", SUCCESS, COLUMNS=columns)
+    assert (done.returncode, done.stderr) == (0, "")
+    for title in ("Executions", "Items in the ledger", "Events from payment.ledger", "1 payment, 1 item, 1 event"):
+        assert title in done.stdout
+    assert "tok_sample" not in done.stdout
+    assert "\x1b" not in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines()) <= int(columns)
+
+
+def test_standard_input_and_the_folder_it_is_called_from(success: dict[str, Any], tmp_path: Path) -> None:
+    """The template is found wherever the command is called."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ledger_cli", "run", "--json", "-"],
+        cwd=tmp_path, input=json.dumps([success]), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert [(row["file"], row["outcome"]) for row in rows(done)] == [("-", "RECORDED")]
+
+
+def test_a_shells_aws_settings_do_not_matter() -> None:
+    """An engineer's profile or endpoint must not reach the engine, and need not exist."""
+    done = ledger(
+        "run", "--json", SUCCESS, AWS_PROFILE="none", AWS_ENDPOINT_URL="http://127.0.0.1:1", AWS_REGION="eu-west-1"
+    )
+    assert [row["outcome"] for row in rows(done)] == ["RECORDED"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "message"),
+    [
+        (["none.json"], "", "ledger: none.json: no such file or directory"),
+        (["-"], "", "ledger: -: holds no payment"),
+        (["-"], '{"Amount": NaN}', "ledger: -:1:12: NaN and Infinity are not JSON"),
+        (
+            [SUCCESS, "-"],
+            '{"a": 1, "a": 2}',
+            "ledger: -:1:13: the field before this colon is given twice in its object",
+        ),
+    ],
+)
+def test_what_cannot_be_read_starts_nothing(arguments: list[str], stdin: str, message: str) -> None:
+    """One line on standard error, exit status 2, and no execution: not even of the readable ones."""
+    done = ledger("run", "--json", *arguments, stdin=stdin)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{message}\n")
+
+
+def test_an_unknown_option_is_told() -> None:
+    """And the exit status is that of unreadable input."""
+    done = ledger("run", "--jsno")
+    assert done.returncode == 2
+    assert "No such option '--jsno'" in done.stderr.replace("--jsno", "--jsno")
+
+
+def test_a_technical_failure_is_exit_status_1(success: dict[str, Any]) -> None:
+    """Its outcome is null; its error and its last state say where it stands."""
+    script = """
+import sys
+from unittest.mock import patch
+from ledger_cli.engine.lambda_runtime import LocalFunction
+real = LocalFunction.invoke
+def broken(self, payload):
+    error = b'{"errorType": "DisabledException", "errorMessage": "x"}'
+    return (error, True) if "encrypt" in self.name else real(self, payload)
+with patch.object(LocalFunction, "invoke", broken):
+    from ledger_cli.main import cli
+    cli(["run", "--json", "-"])
+"""
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", script],
+        cwd=ROOT, input=json.dumps(success), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    (row,) = rows(done)
+    assert (done.returncode, row["outcome"], row["error"]) == (1, None, "DisabledException")
+    assert row["states"][-1]["name"] == "Encrypt Token"
+    assert row["status"] == "FAILED"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], []])
+def test_help_is_given(arguments: list[str]) -> None:
+    """With examples, for those who have no documentation at hand."""
+    done = ledger(*arguments)
+    assert "ledger" in done.stdout + done.stderr
+    assert "Examples:" in done.stdout or "run" not in arguments

@@ -1,0 +1,203 @@
+"""The workflow's definition against the code: each knows the other's names, and nothing waits longer than it may."""
+
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import botocore.exceptions
+import botocore.session
+import pytest
+from botocore.retries.standard import ThrottledRetryableChecker
+
+import ledger.item
+import ledger.payment
+from ledger import aws, outcome
+from ledger.item import PaymentConflictError
+from ledger.payment import InvalidPaymentError
+from ledger_cli import ROOT
+from ledger_cli.engine import Engine, template
+
+ASL = json.loads((ROOT / "statemachine/payment_ledger.asl.json").read_text())
+STATES: dict[str, dict[str, Any]] = ASL["States"]
+TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
+TEMPLATE = template.load(ROOT / "template.yaml")["Resources"]
+
+BUSINESS_ERRORS = {InvalidPaymentError.__name__, PaymentConflictError.__name__}
+
+# Which calls a state's function makes: read from its role's actions, which are those calls.
+CALLS = {
+    "ValidatePayment": [],
+    "EncryptToken": [("kms", "Encrypt"), ("kms", "ReEncrypt")],
+    "PersistPaymentLedger": [("dynamodb", "PutItem")],
+    "PublishOutcome": [("events", "PutEvents"), ("dynamodb", "UpdateItem")],
+}
+
+LAMBDA_ERRORS = {
+    # Source: Step Functions Developer Guide, handling Lambda service exceptions.
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.ClientExecutionTimeoutException",
+    # Source: Lambda API, Invoke, errors; those of a function in a VPC among them.
+    "Lambda.TooManyRequestsException",
+    "Lambda.ResourceNotReadyException",
+    "Lambda.EC2ThrottledException",
+    "Lambda.EC2UnexpectedException",
+    "Lambda.ENINotReadyException",
+    # Names under which a function's timeout or crash has been seen.
+    "Lambda.Unknown",
+    "Sandbox.Timedout",
+    "Runtime.ExitError",
+    "States.Timeout",
+}
+
+
+def function_of(task: dict[str, Any]) -> str:
+    """The logical id of the function that the task invokes."""
+    return str(re.sub(r"[${}]", "", task["Parameters"]["FunctionName"]))
+
+
+def retried(task: dict[str, Any]) -> set[str]:
+    """Every error name that the task retries."""
+    return {name for retrier in task["Retry"] for name in retrier["ErrorEquals"]}
+
+
+def connection_errors() -> set[str]:
+    """The SDK's errors of a connection, which the SDK itself retries by these two base classes."""
+    bases = (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError)
+    return {
+        name
+        for name, kind in inspect.getmembers(botocore.exceptions, inspect.isclass)
+        if issubclass(kind, bases) and kind.__module__ == botocore.exceptions.__name__
+    }
+
+
+def passing_errors(service: str, operation: str) -> Iterator[str]:
+    """Class names under which errors arrive that may pass, as the service's model and the SDK's retries say."""
+    session = botocore.session.get_session()
+    model = session.get_component("data_loader").load_service_model(service, "service-2")
+    client = session.create_client(service, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    for error in model["operations"][operation]["errors"]:
+        shape = model["shapes"][error["shape"]]
+        if shape.get("fault"):  # the service's, not the caller's
+            yield client.exceptions.from_code(shape.get("error", {}).get("code", error["shape"])).__name__
+    for code in ThrottledRetryableChecker._THROTTLED_ERROR_CODES:
+        yield client.exceptions.from_code(code).__name__
+
+
+def own_errors(engine: Engine) -> set[str]:
+    """The project's own error classes that a function can raise."""
+    modules = [function.module for function in engine.functions.values()] + [ledger.item, ledger.payment]
+    return {
+        name
+        for module in modules
+        for name, kind in inspect.getmembers(module, inspect.isclass)
+        if issubclass(kind, Exception) and kind.__module__ == module.__name__
+    }
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_what_may_pass_is_retried_and_nothing_unknown_is(name: str) -> None:
+    """A `Retry` on a name that nothing raises never fires, and looks as if it did."""
+    calls = CALLS[function_of(TASKS[name])]
+    expected = set(LAMBDA_ERRORS)
+    if calls:
+        expected |= connection_errors()
+    for service, operation in calls:
+        expected |= set(passing_errors(service, operation))
+    if function_of(TASKS[name]) == "PublishOutcome":
+        expected.add("OutcomeNotPublishedError")
+    assert retried(TASKS[name]) == expected
+
+
+def test_own_errors_and_the_workflow_know_each_other(engine: Engine) -> None:
+    """Every own error is caught or retried by its name, and no name in the workflow is one that nothing raises."""
+    named = {name for task in TASKS.values() for name in retried(task) | caught(task)}
+    aws_errors = LAMBDA_ERRORS | connection_errors()
+    aws_errors |= {name for calls in CALLS.values() for call in calls for name in passing_errors(*call)}
+    not_for_the_workflow = {
+        "BrokenRuleError",  # becomes a violation of an InvalidPaymentError
+        "OutcomeRefusedError",  # stops the execution where it is, for an operator
+    }
+    assert named - aws_errors == own_errors(engine) - not_for_the_workflow
+
+
+def caught(task: dict[str, Any]) -> set[str]:
+    """Every error name that the task catches."""
+    return {name for catcher in task.get("Catch", []) for name in catcher["ErrorEquals"]}
+
+
+def test_only_refusals_are_caught_and_none_is_retried() -> None:
+    """A caught technical error would end where no one can redrive it; a retried refusal is a wasted wait."""
+    for task in TASKS.values():
+        assert caught(task) <= BUSINESS_ERRORS
+        assert not retried(task) & (BUSINESS_ERRORS | {"States.ALL", "States.TaskFailed"})
+
+
+def test_each_refusal_ends_in_a_state_named_by_its_error() -> None:
+    """The console, the alarms and `ledger run` tell outcomes by these names."""
+    assert {state["Error"] for state in STATES.values() if state["Type"] == "Fail"} == BUSINESS_ERRORS
+    assert outcome.REFUSED_BY.keys() == BUSINESS_ERRORS
+    for task in TASKS.values():
+        for catcher in task.get("Catch", []):
+            (error,) = catcher["ErrorEquals"]
+            publish = STATES[catcher["Next"]]
+            assert publish["Parameters"]["Payload"]["Outcome"] == outcome.REFUSED_BY[error]
+            assert STATES[publish["Next"]]["Error"] == error
+
+
+def test_the_happy_path_is_four_tasks() -> None:
+    """A Standard workflow is paid by the transition, on every payment."""
+    path, name = [], ASL["StartAt"]
+    while name:
+        path.append(name)
+        assert STATES[name]["Type"] == "Task"
+        name = STATES[name].get("Next")
+    assert path == ["Validate Payment", "Encrypt Token", "Persist Payment", "Publish Outcome"]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_timeouts_nest(name: str) -> None:
+    """A client must give up before its function does, and the function before its state: else nobody learns why."""
+    function = function_of(TASKS[name])
+    function_s = TEMPLATE[function]["Properties"]["Timeout"]
+    calls_s = aws.CALL_TOTAL_S * (2 if function == "PublishOutcome" else 1 if CALLS[function] else 0)
+    assert calls_s < function_s < TASKS[name]["TimeoutSeconds"]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_retries_have_a_cap_and_full_jitter(name: str) -> None:
+    """Without them, what was throttled together comes back together, and a long outage is waited out for hours."""
+    (retrier,) = TASKS[name]["Retry"]
+    assert retrier["JitterStrategy"] == "FULL"
+    assert 1 <= retrier["MaxAttempts"] <= 10
+    assert retrier["IntervalSeconds"] < retrier["MaxDelaySeconds"] <= 60
+    assert retrier["BackoffRate"] > 1
+
+
+def test_the_plaintext_is_handed_to_no_state_after_the_encryption() -> None:
+    """What a state's function is not given, it cannot log."""
+    for name, task in TASKS.items():
+        payload = task["Parameters"].get("Payload", {"whole": task["Parameters"].get("Payload.$")})
+        if name not in {"Validate Payment", "Encrypt Token"}:
+            assert "$" not in payload.values()
+            assert not any("SecureToken" in str(path) or "Input" in str(path) for path in payload.values())
+
+
+def test_every_handler_imports(engine: Engine) -> None:
+    """In its own environment, as the template gives it, and by the name that SAM resolves."""
+    for name, function in engine.functions.items():
+        module, _, attribute = function.handler.partition(".")
+        assert (ROOT / f"functions/{module}.py").is_file(), name
+        assert callable(getattr(function.module, attribute)), name
+
+
+def test_the_environment_is_read_at_init_only(engine: Engine) -> None:
+    """A missing variable must fail the deployment's first init, not the first payment; and the engine relies on it."""
+    for function in engine.functions.values():
+        source = inspect.getsource(function.module)
+        assert not re.search(r"^[ \t]+.*os\.(environ|getenv)", source, re.MULTILINE)
+    for file in (ROOT / "functions/ledger").glob("*.py"):
+        assert "os.environ" not in file.read_text()

@@ -1,0 +1,80 @@
+"""The docs say what is so: their examples are run, and their tables compared with the code."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ledger_cli import ROOT
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLE = re.compile(r"^```console\n\$ (?P<command>.+)\n(?P<output>(?:.*\n)*?)```$", re.MULTILINE)
+EXAMPLES = [(page.name, example) for page in PAGES for example in EXAMPLE.finditer(page.read_text())]
+
+
+def comparable(output: str) -> list[str]:
+    """The output's words without times, and without how a terminal's width breaks lines."""
+    output = re.sub(r'"milliseconds": [0-9.]+', '"milliseconds": 0', output)
+    output = re.sub(r"(Payment|Token|Outcome|Conflict|Conflicted|Rejection|Rejected) [0-9]+\b", r"\1", output)
+    return sorted(re.sub(r"[─\s]+", " ", output).split())
+
+
+@pytest.mark.parametrize(
+    ("page", "example"), EXAMPLES, ids=lambda value: value if isinstance(value, str) else value["command"]
+)
+def test_an_example_shows_what_happens(page: str, example: re.Match[str]) -> None:
+    """A newcomer compares."""
+    program, *arguments = shlex.split(example["command"])
+    assert program == "ledger", page
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "ledger_cli", *arguments],
+        cwd=ROOT, env={**os.environ, "COLUMNS": "110"}, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    shown, printed = comparable(example["output"]), comparable(done.stdout)
+    assert shown
+    missing = [word for word in set(shown) if shown.count(word) > printed.count(word)]
+    assert not missing, done.stdout
+
+
+def test_the_readme_has_examples() -> None:
+    """Else the test above proves nothing."""
+    assert {page for page, _ in EXAMPLES} >= {"README.md"}
+
+
+def test_the_rules_in_the_docs_are_those_of_the_code() -> None:
+    """A sender looks a refusal up by its rule."""
+    code = (ROOT / "functions/ledger/payment.py").read_text() + (ROOT / "functions/encrypt_token.py").read_text()
+    rules = set(re.findall(r'BrokenRuleError\(\s*"(\w+)"', code)) | set(
+        re.findall(r'Violation\([^,()]+, "(\w+)"\)', code)
+    )
+    rules |= set(re.findall(r'BrokenRuleError\("\w+" if .+? else "(\w+)"\)', code))
+    section = (ROOT / "docs/contract.md").read_text().partition("## Rules")[2].partition("## Outcome")[0]
+    assert rules == set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Within the project; others cannot be followed from a test."""
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_every_paths_in_the_docs_exist() -> None:
+    """Pages name files in backticks as well."""
+    for page in PAGES:
+        for path in re.findall(
+            r"`((?:docs|tests|events|functions|statemachine|ledger_cli)/[\w./-]*\w)`", page.read_text()
+        ):
+            assert (ROOT / path).exists() or (ROOT / path.split("::")[0]).exists(), f"{page.name}: {path}"
+
+
+def test_the_outcome_events_in_the_docs_are_those_with_a_schema() -> None:
+    """A consumer subscribes by detail type."""
+    section = (ROOT / "docs/contract.md").read_text().partition("## Outcome events")[2]
+    schemas = {json.loads(file.read_text())["title"] for file in (ROOT / "events/schemas").glob("Payment*.json")}
+    assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == schemas

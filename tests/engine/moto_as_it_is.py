@@ -1,0 +1,108 @@
+"""Prints, as JSON, what moto does without the engine's bridges. Run on its own: an engine would change the answers."""
+
+import json
+import time
+import warnings
+from typing import Any
+
+import boto3
+from moto import mock_aws
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+
+ROLE = "arn:aws:iam::123456789012:role/any"
+PASS = json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}})
+RESOURCES = {
+    "Machine": {
+        "Type": "AWS::StepFunctions::StateMachine",
+        "Properties": {
+            "StateMachineName": "machine",
+            "RoleArn": ROLE,
+            "DefinitionString": PASS.replace("Pass", "${Type}"),
+            "DefinitionSubstitutions": {"Type": "Pass"},
+        },
+    },
+    "Substituted": {
+        "Type": "AWS::StepFunctions::StateMachine",
+        "Properties": {
+            "StateMachineName": "substituted",
+            "RoleArn": ROLE,
+            "DefinitionString": {"Fn::Sub": [PASS.replace('P"', '$$.${Name}"'), {"Name": "P"}]},
+        },
+    },
+}
+BUS = {"Type": "AWS::Events::EventBus", "Properties": {"Name": "bus"}}
+ARCHIVE = {
+    "Type": "AWS::Events::Archive",
+    "Properties": {"SourceArn": {"Fn::GetAtt": ["Bus", "Arn"]}, "EventPattern": {"source": ["a"]}},
+}
+
+
+def _client(service: str) -> Any:
+    return boto3.client(service, region_name="us-east-1")  # type: ignore[call-overload]
+
+
+def _deployed(name: str, resources: dict[str, Any]) -> None:
+    _client("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps({"Resources": resources}))
+
+
+def _state_machines() -> dict[str, Any]:
+    _deployed("machines", RESOURCES)
+    from moto.stepfunctions.models import stepfunctions_backends  # noqa: PLC0415
+
+    definitions = {m.name: m.definition for m in stepfunctions_backends["123456789012"]["us-east-1"].state_machines}
+    return {
+        "created_where_nothing_runs": _client("stepfunctions").list_state_machines()["stateMachines"] == [],
+        "definition_substitutions_ignored": "${Type}" in definitions["machine"],
+        "sub_halves_dollars": "$$" not in definitions["substituted"],
+    }
+
+
+def _archive_pattern_fails() -> bool:
+    try:
+        _deployed("archive", {"Bus": BUS, "Archive": ARCHIVE})
+    except TypeError:
+        return True
+    return False
+
+
+def _reencrypts_from_any_key() -> bool:
+    kms = _client("kms")
+    key, other = (kms.create_key()["KeyMetadata"]["KeyId"] for _ in range(2))
+    sealed = kms.encrypt(KeyId=key, Plaintext=b"x")["CiphertextBlob"]
+    return bool(kms.re_encrypt(CiphertextBlob=sealed, SourceKeyId=other, DestinationKeyId=key)["CiphertextBlob"])
+
+
+def _functions_echo() -> bool:
+    iam = _client("iam")
+    role = iam.create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    functions = _client("lambda")
+    functions.create_function(FunctionName="f", Runtime="python3.13", Role=role, Handler="f.f", Code={"ZipFile": b""})
+    reply = functions.invoke(FunctionName="f", Payload=b'{"a": 1}')
+    return bool(json.loads(reply["Payload"].read()) == {"a": 1})
+
+
+def _parses_for_each_execution() -> bool:
+    parses = []
+    parse = AmazonStateLanguageParser.parse
+    AmazonStateLanguageParser.parse = staticmethod(lambda text: parses.append(text) or parse(text))  # type: ignore[method-assign, func-returns-value]
+    states = _client("stepfunctions")
+    arn = states.create_state_machine(name="p", definition=PASS, roleArn=ROLE)["stateMachineArn"]
+    before = len(parses)
+    for name in ("one", "two"):
+        states.start_execution(stateMachineArn=arn, name=name)
+    time.sleep(0.5)
+    return len(parses) - before == 2
+
+
+with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execute_state_machine": True}}):
+    warnings.simplefilter("ignore")
+    facts = {
+        **_state_machines(),
+        "archive_pattern_fails": _archive_pattern_fails(),
+        "reencrypts_from_any_key": _reencrypts_from_any_key(),
+        "functions_echo": _functions_echo(),
+        "parses_for_each_execution": _parses_for_each_execution(),
+        "retries_sleep": retrier_decl.time is time,
+    }
+print(json.dumps(facts))  # noqa: T201

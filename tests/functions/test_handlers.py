@@ -1,0 +1,303 @@
+"""Each handler on its own, with its environment, table, key and bus as the template deploys them."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger_cli import ROOT
+from ledger_cli.engine import Engine
+from ledger_cli.samples import seal
+from tests.conftest import Faults
+
+SAMPLES = ROOT / "events/functions"
+
+
+def sample(name: str) -> Any:
+    """A sample input of a single function."""
+    return json.loads((SAMPLES / f"{name}.json").read_text())
+
+
+def invoke(engine: Engine, function: str, event: object) -> Any:
+    """The function's reply; an error that it raised is returned as the runtime would."""
+    reply, _ = engine.functions[function].invoke(json.dumps(event).encode())
+    return json.loads(reply)
+
+
+def decrypted(engine: Engine, ciphertext: bytes, transaction_id: str) -> str:
+    """What a holder of the right to decrypt gets."""
+    reply = engine.client("kms").decrypt(CiphertextBlob=ciphertext, EncryptionContext={"TransactionID": transaction_id})
+    return str(reply["Plaintext"].decode())
+
+
+# ── Samples ─────────────────────────────────────────────────────────────────────────────────────────
+
+FUNCTION_OF_STATE = {
+    "Encrypt Token": "encrypt_token",
+    "Persist Payment": "persist_payment_ledger",
+    "Publish Outcome": "publish_outcome-recorded",
+    "Publish Rejection": "publish_outcome-rejected",
+    "Publish Conflict": "publish_outcome-conflict",
+}
+
+
+def payload_of(engine: Engine, arn: str, state: str) -> Any:
+    """What the workflow handed to the state's function."""
+    entered = ""
+    for event in engine.history(arn):
+        if event["type"] == "TaskStateEntered":
+            entered = event["stateEnteredEventDetails"]["name"]
+        elif event["type"] == "TaskScheduled" and entered == state:
+            return json.loads(event["taskScheduledEventDetails"]["parameters"])["Payload"]
+    raise AssertionError(f"{state} was not scheduled")
+
+
+def shape(value: Any) -> Any:
+    """Field names and types, without the values."""
+    if isinstance(value, dict):
+        return {name: {} if name == "Metadata" else shape(inner) for name, inner in value.items()}
+    return type(value).__name__
+
+
+@pytest.mark.parametrize(("state", "file"), FUNCTION_OF_STATE.items())
+def test_a_functions_sample_is_what_the_workflow_sends(
+    engine: Engine, payment: dict[str, Any], state: str, file: str
+) -> None:
+    """`sam local invoke` with a sample must show what happens in a real execution."""
+    recorded = engine.run(json.dumps(payment))
+    conflict = engine.run(json.dumps({**payment, "Amount": "1"}))
+    rejected = engine.run(json.dumps({**payment, "Amount": "x"}))
+    arn = {"Publish Rejection": rejected.arn, "Publish Conflict": conflict.arn}.get(state, recorded.arn)
+    assert shape(sample(file)) == shape(payload_of(engine, arn, state))
+
+
+@pytest.mark.parametrize("file", sorted(SAMPLES.glob("*.json")), ids=lambda file: file.stem)
+def test_every_function_takes_its_samples(engine: Engine, file: Path) -> None:
+    """An engineer's first call must not fail."""
+    names = {f.handler.partition(".")[0]: name for name, f in engine.functions.items()}
+    if file.stem == "publish_outcome-recorded":
+        invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger"))
+    assert "errorType" not in invoke(engine, names[file.stem.partition("-")[0]], sample(file.stem))
+
+
+# ── Validate Payment ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_error_has_the_class_name_that_the_workflow_catches(engine: Engine) -> None:
+    """Step Functions matches a Python error by its class name alone."""
+    reply = invoke(engine, "ValidatePayment", {"SecureToken": "tok_4f1d-secret"})
+    assert reply["errorType"] == "InvalidPaymentError"
+    assert "tok_4f1d" not in json.dumps(reply) + engine.logs()
+
+
+def test_validate_keeps_a_payment_of_a_default_currency_apart(engine: Engine, payment: dict[str, Any]) -> None:
+    """The default is the stack's parameter, through the function's environment."""
+    del payment["Currency"]
+    assert invoke(engine, "ValidatePayment", payment)["Payment"]["Currency"] == "USD"
+
+
+# ── Encrypt Token ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_plaintext_token_leaves_the_state_encrypted(engine: Engine) -> None:
+    """Everything after this state sees the ciphertext only."""
+    event = sample("encrypt_token")
+    reply = invoke(engine, "EncryptToken", event)
+    assert reply.keys() == {"Payment", "EncryptedToken", "TokenKey"}
+    assert event["SecureToken"] not in json.dumps(reply) + engine.logs()
+    ciphertext = base64.b64decode(reply["EncryptedToken"])
+    assert decrypted(engine, ciphertext, "txn-2026-0001") == event["SecureToken"]
+
+
+def test_a_ciphertext_belongs_to_its_transaction(engine: Engine) -> None:
+    """One moved to another item cannot be decrypted there."""
+    ciphertext = base64.b64decode(invoke(engine, "EncryptToken", sample("encrypt_token"))["EncryptedToken"])
+    with pytest.raises(engine.client("kms").exceptions.InvalidCiphertextException):
+        decrypted(engine, ciphertext, "txn-other")
+
+
+def test_a_sealed_token_moves_to_the_token_key(engine: Engine, faults: Faults) -> None:
+    """Its plaintext stays within KMS: the function makes one ReEncrypt and nothing else."""
+    event = sample("encrypt_token")
+    token = event.pop("SecureToken")
+    event["SealedToken"] = seal(engine.client("kms"), engine.outputs["IntakeKeyArn"], "txn-2026-0001", token)
+    faults.calls.clear()
+    reply = invoke(engine, "EncryptToken", event)
+    assert faults.calls == ["ReEncrypt"]
+    assert decrypted(engine, base64.b64decode(reply["EncryptedToken"]), "txn-2026-0001") == token
+    assert reply["TokenKey"] == engine.functions["EncryptToken"].environment["TOKEN_KEY"]
+
+
+@pytest.mark.parametrize("sealed_for", ["another transaction", "another key", "nobody"])
+def test_a_token_that_was_not_sealed_for_this_payment_is_refused(engine: Engine, sealed_for: str) -> None:
+    """No retry can mend it, so it is the sender's: refused by name, not failed."""
+    kms, intake_key = engine.client("kms"), engine.outputs["IntakeKeyArn"]
+    event = sample("encrypt_token")
+    token = event.pop("SecureToken")
+    event["SealedToken"] = {
+        "another transaction": lambda: seal(kms, intake_key, "txn-other", token),
+        "another key": lambda: seal(kms, kms.create_key()["KeyMetadata"]["KeyId"], "txn-2026-0001", token),
+        "nobody": lambda: base64.b64encode(b"x" * 200).decode(),
+    }[sealed_for]()
+    reply = invoke(engine, "EncryptToken", event)
+    assert reply["errorType"] == "InvalidPaymentError"
+    assert json.loads(reply["errorMessage"]) == {
+        "TransactionID": "txn-2026-0001",
+        "ProcessorID": "acme-pay",
+        "Violations": [{"Field": "SealedToken", "Rule": "not_sealed_for_this_payment"}],
+    }
+
+
+# ── Persist Payment ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_persist_makes_one_call(engine: Engine, faults: Faults) -> None:
+    """A read before the write would be a gap for another writer, and a second call on every payment."""
+    faults.calls.clear()
+    assert invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger"))["Outcome"] == "RECORDED"
+    assert faults.calls == ["PutItem"]
+
+
+def test_a_lost_reply_does_not_become_a_duplicate(engine: Engine, faults: Faults) -> None:
+    """Botocore resends a PutItem whose reply was lost; the resend meets the payment's own first write."""
+    faults.lose_reply("PutItem")
+    assert invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger"))["Outcome"] == "RECORDED"
+    assert faults.calls.count("PutItem") == 2
+    assert len(engine.items()) == 1
+
+
+def test_a_retried_invocation_does_not_become_a_duplicate(engine: Engine) -> None:
+    """A function that wrote and then timed out is invoked again by the workflow."""
+    event = sample("persist_payment_ledger")
+    first = invoke(engine, "PersistPaymentLedger", event)
+    assert invoke(engine, "PersistPaymentLedger", event) == first
+
+
+def test_the_first_write_stays(engine: Engine) -> None:
+    """Neither a duplicate nor a conflict may change a byte of the recorded item."""
+    event = sample("persist_payment_ledger")
+    invoke(engine, "PersistPaymentLedger", event)
+    before = engine.items()
+    again = {**event, "Execution": event["Execution"] + "-2", "EncryptedToken": base64.b64encode(b"new").decode()}
+    assert invoke(engine, "PersistPaymentLedger", again)["Outcome"] == "DUPLICATE"
+    other = {**again, "Payment": {**event["Payment"], "Amount": "1299.00"}}
+    assert invoke(engine, "PersistPaymentLedger", other)["errorType"] == "PaymentConflictError"
+    assert engine.items() == before
+
+
+def test_a_conflict_names_fields_and_no_values(engine: Engine) -> None:
+    """Its message goes into the history, the console and an event."""
+    event = sample("persist_payment_ledger")
+    invoke(engine, "PersistPaymentLedger", event)
+    other = {**event["Payment"], "Amount": "1299.00", "Status": "Failure"}
+    reply = invoke(engine, "PersistPaymentLedger", {**event, "Payment": other})
+    refusal = json.loads(reply["errorMessage"])
+    assert refusal["Differs"] == ["Amount", "Status"]
+    assert "Failure" not in reply["errorMessage"]
+    assert "129" not in reply["errorMessage"].replace(refusal["Fingerprint"], "")
+
+
+def test_a_duplicate_tells_of_the_recorded_item(engine: Engine) -> None:
+    """Its metadata may differ; what is published must be what is in the ledger."""
+    event = sample("persist_payment_ledger")
+    first = invoke(engine, "PersistPaymentLedger", event)["Payment"]
+    again = {**event, "Execution": event["Execution"] + "-2", "StartTime": "2027-01-01T00:00:00Z"}
+    again["Payment"] = {**event["Payment"], "Metadata": {"order": "other"}}
+    assert invoke(engine, "PersistPaymentLedger", again) == {
+        "Outcome": "DUPLICATE",
+        "Payment": first,
+        "Published": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("ProvisionedThroughputExceededException", "ProvisionedThroughputExceededException"),
+        ("AccessDeniedException", "ClientError"),
+        ("ResourceNotFoundException", "ResourceNotFoundException"),
+    ],
+)
+def test_other_errors_pass_unchanged(engine: Engine, faults: Faults, code: str, name: str) -> None:
+    """The workflow decides by the class name what may pass."""
+    faults.refuse("PutItem", code, times=3 if code.startswith("Provisioned") else 1)
+    assert invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger"))["errorType"] == name
+
+
+# ── Publish Outcome ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_publish_marks_the_item_and_nothing_else(engine: Engine) -> None:
+    """Everything but the marker is written once."""
+    invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger"))
+    before = engine.items()[0]
+    invoke(engine, "PublishOutcome", sample("publish_outcome-recorded"))
+    after = engine.items()[0]
+    assert before.pop("Unpublished")
+    assert after.pop("PublishedAt") == {"S": "2026-11-23T08:30:03.000000Z"}
+    assert after == before
+
+
+def test_the_first_publication_time_stays(engine: Engine) -> None:
+    """A retry publishes again under the same identity; when it was first told does not change."""
+    invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger"))
+    invoke(engine, "PublishOutcome", sample("publish_outcome-recorded"))
+    invoke(engine, "PublishOutcome", {**sample("publish_outcome-recorded"), "PublishedAt": "2027-01-01T00:00:00Z"})
+    assert engine.items()[0]["PublishedAt"] == {"S": "2026-11-23T08:30:03.000000Z"}
+    first, second = engine.published()
+    assert first["detail"] == second["detail"]
+
+
+def test_publish_never_makes_an_item(engine: Engine) -> None:
+    """An UpdateItem on an absent key would create an item that is no payment."""
+    reply = invoke(engine, "PublishOutcome", sample("publish_outcome-recorded"))
+    assert reply["errorType"] == "ConditionalCheckFailedException"
+    assert engine.items() == []
+
+
+def test_the_mark_comes_after_the_event(engine: Engine, faults: Faults) -> None:
+    """Marked first, a payment whose publication fails would never be told."""
+    invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger"))
+    faults.answer("PutEvents", {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]})
+    reply = invoke(engine, "PublishOutcome", sample("publish_outcome-recorded"))
+    assert reply["errorType"] == "OutcomeNotPublishedError"
+    assert "PublishedAt" not in engine.items()[0]
+    assert "UpdateItem" not in faults.calls
+
+
+@pytest.mark.parametrize(
+    ("codes", "name"),
+    [
+        (["InternalFailure"], "OutcomeNotPublishedError"),
+        (["ThrottlingException"], "OutcomeNotPublishedError"),
+        (["NotAuthorizedForDetailTypeException"], "OutcomeRefusedError"),
+        (["ThrottlingException", "MalformedDetail"], "OutcomeRefusedError"),
+    ],
+)
+def test_failed_entries_are_errors(engine: Engine, faults: Faults, codes: list[str], name: str) -> None:
+    """PutEvents answers 200 for entries that it did not take."""
+    entries = [{"ErrorCode": code, "ErrorMessage": "…"} for code in codes]
+    faults.answer("PutEvents", {"FailedEntryCount": len(entries), "Entries": entries})
+    reply = invoke(engine, "PublishOutcome", sample("publish_outcome-conflict"))
+    assert (reply["errorType"], min(codes) in reply["errorMessage"]) == (name, True)
+
+
+def test_a_duplicate_tells_an_untold_payment_first(engine: Engine) -> None:
+    """An execution may be stopped between the write and its publication; the next delivery makes up for it."""
+    recorded = invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger"))["Payment"]
+    event = {**sample("publish_outcome-duplicate"), "Payment": recorded, "Published": False}
+    invoke(engine, "PublishOutcome", event)
+    invoke(engine, "PublishOutcome", {**sample("publish_outcome-recorded"), "Payment": recorded})
+    made_up, duplicate, own = engine.published()
+    assert [made_up["detail-type"], duplicate["detail-type"]] == ["PaymentRecorded", "PaymentDuplicate"]
+    assert (made_up["detail"], made_up["resources"]) == (own["detail"], own["resources"])
+    assert "PublishedAt" in engine.items()[0]
+
+
+def test_each_outcome_is_counted(engine: Engine) -> None:
+    """The metric in the log line (EMF) is what dashboards and alarms count."""
+    invoke(engine, "PublishOutcome", sample("publish_outcome-rejected"))
+    emf = [json.loads(line) for line in engine.logs().splitlines() if '"_aws"' in line]
+    assert [(line["service"], line["PaymentRejected"]) for line in emf] == [("payment-ledger", [1.0])]

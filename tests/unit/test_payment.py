@@ -1,0 +1,551 @@
+"""The contract over the valid and the invalid space: accepted exactly, or refused by a named rule."""
+
+import base64
+import json
+import math
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ledger.currencies import MINOR_UNITS, NO_MINOR_UNIT
+from ledger.payment import InvalidPaymentError, Payment, Violation, parse_payment
+
+VALID = {
+    "TransactionID": "txn-1",
+    "SecureToken": "tok_4f1d",
+    "Amount": "10.50",
+    "Currency": "EUR",
+    "ProcessorID": "acme",
+    "Status": "Success",
+    "Timestamp": "2026-11-23T09:30:00Z",
+}
+
+
+def with_fields(**fields: Any) -> dict[str, Any]:
+    """A valid input with other fields; `...` leaves one out."""
+    return {name: value for name, value in {**VALID, **fields}.items() if value is not ...}
+
+
+def parsed(**fields: Any) -> Payment:
+    """The canonical payment of a valid input with other fields."""
+    return parse_payment(with_fields(**fields), default_currency="USD")[0]
+
+
+def refused(**fields: Any) -> list[tuple[str, str]]:
+    """Every violation of an input with other fields."""
+    with pytest.raises(InvalidPaymentError) as caught:
+        parse_payment(with_fields(**fields), default_currency="USD")
+    return [(violation.field, violation.rule) for violation in caught.value.violations]
+
+
+# ── The whole ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_valid_payment_becomes_canonical() -> None:
+    """The canonical form is what the fingerprint and every consumer stand on."""
+    payment = parsed(Amount="0010.5", Timestamp="2026-11-23t10:30:00.5+01:00")
+    assert payment.as_state() == {
+        "TransactionID": "txn-1",
+        "Amount": "10.50",
+        "Currency": "EUR",
+        "ProcessorID": "acme",
+        "Status": "Success",
+        "Timestamp": "2026-11-23T09:30:00.500000Z",
+        "Metadata": {},
+    }
+    assert Payment.from_state(payment.as_state()) == payment
+
+
+def test_every_violation_is_told_at_once() -> None:
+    """A sender mends its integration once, not once a field."""
+    broken = refused(
+        TransactionID="a b",
+        SecureToken=...,
+        Amount="x",
+        Currency="XAU",
+        ProcessorID=...,
+        Status="ok",
+        Timestamp="now",
+        Metadata=[],
+    )
+    assert broken == [
+        ("Amount", "decimal"),
+        ("Currency", "no_minor_unit"),
+        ("Metadata", "type"),
+        ("ProcessorID", "required"),
+        ("SecureToken", "required"),
+        ("Status", "status"),
+        ("Timestamp", "timestamp"),
+        ("TransactionID", "identifier"),
+    ]
+
+
+@pytest.mark.parametrize("start_input", [None, [], "text", 1, 1.5, True, [VALID]])
+def test_an_input_that_is_no_object_is_refused(start_input: object) -> None:
+    """An execution can be started with any JSON at all."""
+    with pytest.raises(InvalidPaymentError) as caught:
+        parse_payment(start_input, default_currency="USD")
+    assert caught.value.violations == [Violation("Payment", "not_an_object")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["TransactionID", "Amount", "Currency", "ProcessorID", "Status", "Timestamp", "Metadata", "SecureToken"],
+)
+def test_null_is_not_absence(name: str) -> None:
+    """A null may be a lost value; only an absent field may have a default."""
+    assert refused(**{name: None}) == [(name, "type")]
+
+
+def test_the_refusal_names_the_valid_ids_only() -> None:
+    """A sender finds its payment by its id; an invalid id could be anything, a token too."""
+    with pytest.raises(InvalidPaymentError) as caught:
+        parse_payment(with_fields(Status="x"), default_currency="USD")
+    assert json.loads(str(caught.value)) == {
+        "TransactionID": "txn-1",
+        "ProcessorID": "acme",
+        "Violations": [{"Field": "Status", "Rule": "status"}],
+    }
+    with pytest.raises(InvalidPaymentError) as caught:
+        parse_payment(with_fields(TransactionID="a b", ProcessorID=7), default_currency="USD")
+    assert json.loads(str(caught.value)).keys() == {"Violations"}
+
+
+# ── Unknown fields ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("currency", "Currency"),
+        ("Curency", "Currency"),
+        ("transaction_id", "TransactionID"),
+        ("Secure-Token", "SecureToken"),
+    ],
+)
+def test_a_mistyped_field_is_refused_by_the_name_it_should_have(name: str, meant: str) -> None:
+    """A mistyped Currency must not quietly become the default."""
+    assert refused(**{name: "JPY"}) == [(meant, "misspelled_field")]
+
+
+def test_an_unknown_fields_name_is_not_repeated() -> None:
+    """The name is the sender's text: a token used as a key must not end in an error message."""
+    with pytest.raises(InvalidPaymentError) as caught:
+        parse_payment(with_fields(tok_4242secret=1), default_currency="USD")
+    assert caught.value.violations == [Violation("Payment", "unknown_field")]
+    assert "4242" not in str(caught.value)
+
+
+# ── Identifiers ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["TransactionID", "ProcessorID"])
+@given(value=st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True))
+@example(value="-")
+@example(value="a" * 64)
+def test_identifiers_are_kept_as_they_are(name: str, value: str) -> None:
+    """They are keys: the slightest change would be another payment."""
+    assert parsed(**{name: value}).as_state()[name] == value
+
+
+@pytest.mark.parametrize("name", ["TransactionID", "ProcessorID"])
+@pytest.mark.parametrize(
+    "value", ["", "a" * 65, "a b", "a\n", "\na", "é", "ａ", "a/b", "a:b", "a.b", "a#1", "١", "a\x00"]
+)
+def test_other_characters_and_lengths_are_refused(name: str, value: str) -> None:
+    """The id begins the execution's name, and a processor's `#` would break the index key apart."""
+    assert refused(**{name: value}) == [(name, "identifier")]
+
+
+# ── Amounts ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@st.composite
+def amounts(draw: st.DrawFn) -> tuple[str, str]:
+    """A currency, and a valid decimal text in it."""
+    currency = draw(st.sampled_from(sorted(MINOR_UNITS)))
+    decimals = draw(st.integers(0, MINOR_UNITS[currency]))
+    whole = draw(st.text("0123456789", min_size=1, max_size=38 - decimals))
+    fraction = draw(st.text("0123456789", min_size=decimals, max_size=decimals))
+    return currency, f"{whole}.{fraction}" if fraction else whole
+
+
+@given(amounts())
+@example(("USD", "9" * 38))
+@example(("USD", "9" * 36 + ".99"))
+@example(("CLF", "0.0001"))
+@example(("USD", "0"))
+@example(("JPY", "007"))
+def test_decimal_text_keeps_its_value_to_the_last_digit(case: tuple[str, str]) -> None:
+    """Money is recorded exactly as it was written."""
+    currency, text = case
+    amount = parsed(Currency=currency, Amount=text).amount
+    assert Decimal(amount) == Decimal(text)
+    assert len(amount.partition(".")[2]) == MINOR_UNITS[currency]
+
+
+@given(st.integers(0, 10**38 - 1))
+def test_json_integers_keep_their_value(value: int) -> None:
+    """An integer is in major units, as the text would be."""
+    assert Decimal(parsed(Amount=value).amount) == value
+
+
+@given(amounts())
+def test_a_json_number_with_a_point_is_exact_or_refused(case: tuple[str, str]) -> None:
+    """The runtime makes a double of it first: where digits may have been lost, nothing is recorded."""
+    currency, text = case
+    try:
+        amount = parsed(Currency=currency, Amount=float(text)).amount
+    except InvalidPaymentError as error:
+        assert {v.rule for v in error.violations} <= {"float_digits", "digits"}  # noqa: PT017
+    else:
+        assert Decimal(amount) == Decimal(text)
+
+
+@given(whole=st.integers(0, 10**12), cents=st.integers(0, 99))
+def test_everyday_json_numbers_are_taken(whole: int, cents: int) -> None:
+    """Refusing all of them would be exact as well, and useless."""
+    assert parsed(Amount=float(f"{whole}.{cents:02}")).amount == f"{whole}.{cents:02}"
+
+
+@pytest.mark.parametrize(
+    ("currency", "value"),
+    [
+        ("EUR", 0.1 + 0.2),
+        ("EUR", 1000000000000000.05),  # reads back as 1000000000000000.0, five cents less
+        ("KWD", 123456789012345.001),
+        ("EUR", 12345678901234.567),
+        ("JPY", 1e17),
+        ("JPY", 1e300),
+    ],
+)
+def test_a_json_number_that_may_have_lost_digits_is_refused(currency: str, value: float) -> None:
+    """What the sender wrote cannot be known any more."""
+    assert refused(Currency=currency, Amount=value) == [("Amount", "float_digits")]
+
+
+@pytest.mark.parametrize(
+    ("value", "rule"),
+    [
+        *((text, "decimal") for text in [
+            "", " ", "1_0", "1e2", "1E2", "+1", ".5", "5.", "1,5", "1,000.00", "1 000", "1..0", "1.0.0", "0x10", "NaN",
+            "Infinity", "１０", "١٠", "10\n", "\n10", " 10", "10 ", "--1", "-", "10\x00", "$10", "1/2", "½", "-.5",
+        ]),
+        *((text, "negative") for text in ["-1", "-0", "-0.01", -1, -0.5, -0.0, -(10**40)]),
+        *((value, "digits") for value in ["9" * 39, "0" * 39, "9" * 37 + ".99", 10**38]),
+        *((value, "decimals") for value in ["1.001", "1.000", 1.001, 1e-7]),
+        *((value, "type") for value in [True, False, None, [], {}, ["1"]]),
+        *((value, "decimal") for value in [math.nan, math.inf, -math.inf]),
+    ],
+)  # fmt: skip
+def test_what_is_not_an_amount_is_refused(value: object, rule: str) -> None:
+    """Python likes many of these as numbers; money does not."""
+    assert refused(Amount=value) == [("Amount", rule)]
+
+
+def test_an_integer_too_long_for_python_to_print_is_refused() -> None:
+    """Python raises on the text of an integer of more than 4,300 digits."""
+    assert refused(Amount=10**5000) == [("Amount", "digits")]
+
+
+@pytest.mark.parametrize(
+    ("currency", "text"), [("JPY", "1.0"), ("KWD", "1.0001"), ("CLF", "1.00001"), ("EUR", "1.001")]
+)
+def test_more_decimals_than_the_currency_has_are_refused(currency: str, text: str) -> None:
+    """A thousandth of a cent is either a mistake or another currency."""
+    assert refused(Currency=currency, Amount=text) == [("Amount", "decimals")]
+
+
+# ── Currencies ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_absent_currency_is_the_stacks_default() -> None:
+    """Only absence has a default; see the refusals of null and of a mistyped name."""
+    assert parse_payment(with_fields(Currency=..., Amount="5"), default_currency="JPY")[0].amount == "5"
+
+
+@pytest.mark.parametrize("code", sorted(NO_MINOR_UNIT))
+def test_codes_without_a_minor_unit_are_refused(code: str) -> None:
+    """No number of decimals is right for gold, or for no currency at all."""
+    assert refused(Currency=code) == [("Currency", "no_minor_unit")]
+
+
+@given(st.text(max_size=4).filter(lambda text: text not in MINOR_UNITS and text not in NO_MINOR_UNIT))
+@example("EUR\n")
+@example("eur")
+@example("ＥＵＲ")
+def test_other_codes_are_refused(code: str) -> None:
+    """A wrong code is a wrong amount."""
+    assert refused(Currency=code) == [("Currency", "currency")]
+
+
+# ── Timestamps ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@given(
+    moment=st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)),  # noqa: DTZ001
+    minutes=st.integers(-23 * 60 - 59, 23 * 60 + 59),
+    digits=st.integers(0, 6),
+)
+def test_timestamps_become_utc_of_fixed_width(moment: datetime, minutes: int, digits: int) -> None:
+    """Text order is time order only where every timestamp has one width and one zone."""
+    moment = moment.replace(microsecond=moment.microsecond // 10 ** (6 - digits) * 10 ** (6 - digits))
+    sign, (hours, rest) = "+-"[minutes < 0], divmod(abs(minutes), 60)
+    fraction = f".{moment.microsecond:06}"[: digits + 1] if digits else ""
+    text = f"{moment.replace(microsecond=0).isoformat()}{fraction}{sign}{hours:02}:{rest:02}"
+    canonical = parsed(Timestamp=text).timestamp
+    assert len(canonical) == len("2026-11-23T09:30:00.000000Z")
+    zone = timezone(timedelta(minutes=minutes))
+    assert datetime.fromisoformat(canonical) == moment.replace(tzinfo=zone).astimezone(UTC)
+
+
+@given(st.lists(st.datetimes(timezones=st.just(UTC)), min_size=2, max_size=2))
+def test_text_order_is_time_order(moments: list[datetime]) -> None:
+    """The index by processor sorts by this text."""
+    texts = [parsed(Timestamp=moment.isoformat()).timestamp for moment in moments]
+    assert (texts[0] < texts[1]) == (moments[0] < moments[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("2016-12-31T23:59:60Z", "leap_second"),
+        ("2017-01-01T00:59:60+01:00", "leap_second"),
+        ("2016-12-31T23:59:60.0000001Z", "leap_second"),
+        ("2016-12-31T22:59:60Z", "timestamp"),
+        ("2026-11-23T09:30:00.0000001Z", "timestamp_precision"),
+        ("2026-11-23T09:30:00.1234567+01:00", "timestamp_precision"),
+        ("0001-01-01T00:00:00+01:00", "timestamp_range"),
+        ("9999-12-31T23:59:59-01:00", "timestamp_range"),
+        ("2026-11-23T09:30:00", "timestamp"),
+        ("2026-11-23", "timestamp"),
+        ("2026-W48-1T09:30:00Z", "timestamp"),
+        ("2026-11-23 09:30:00Z", "timestamp"),
+        ("2026-02-29T09:30:00Z", "timestamp"),
+        ("2026-11-23T09:30:00Z\n", "timestamp"),
+        ("2026-11-23T09:30Z", "timestamp"),
+        ("2026-11-23T09:30:00,5Z", "timestamp"),
+        ("2026-11-23T09:30:00.Z", "timestamp"),
+        ("0000-01-01T00:00:00Z", "timestamp"),
+        ("２０２６-11-23T09:30:00Z", "timestamp"),
+        ("1763890200", "timestamp"),
+        ("", "timestamp"),
+        (1763890200, "type"),
+    ],
+)
+def test_other_timestamps_are_refused(text: object, rule: str) -> None:
+    """What cannot be kept exactly is refused by a rule of its own, not rounded."""
+    assert refused(Timestamp=text) == [("Timestamp", rule)]
+
+
+def test_the_rfc_3339_vectors(corpora: Path) -> None:
+    """Each vector of the JSON Schema suite is taken or refused, and no refusal repeats it."""
+    suites = json.loads((corpora / "date-time.json").read_text())
+    vectors = [test for suite in suites for test in suite["tests"]]
+    assert len(vectors) > 25
+    for vector in vectors:
+        start_input = with_fields(Timestamp=vector["data"])
+        try:
+            parse_payment(start_input, default_currency="USD")
+            rules = []
+        except InvalidPaymentError as error:
+            rules = [violation.rule for violation in error.violations]
+            assert str(vector["data"]) not in str(error) or len(str(vector["data"])) < 3  # noqa: PT017
+        if not isinstance(vector["data"], str):
+            assert rules == ["type"], vector
+        elif not vector["valid"]:
+            assert rules == ["timestamp"], vector
+        elif ":60" in vector["data"]:
+            assert rules == ["leap_second"], vector
+        elif "999999999" in vector["data"]:
+            assert rules == ["timestamp_precision"], vector
+        else:
+            assert rules == [], vector
+
+
+# ── Tokens ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@given(st.text(min_size=1, max_size=1024))
+@example("x" * 4096)
+@example("é" * 2048)
+@example("\x00")
+def test_a_token_is_kept_as_it_is(text: str) -> None:
+    """Its holder must get back what was given, to the byte."""
+    token = parse_payment(with_fields(SecureToken=text, TransactionID="1"), default_currency="USD")[1]
+    assert (token.field, token.text) == ("SecureToken", text)
+
+
+@pytest.mark.parametrize(
+    ("fields", "violation"),
+    [
+        ({"SecureToken": ""}, ("SecureToken", "token_length")),
+        ({"SecureToken": "x" * 4097}, ("SecureToken", "token_length")),
+        ({"SecureToken": "é" * 2049}, ("SecureToken", "token_length")),
+        ({"SecureToken": "\ud800"}, ("SecureToken", "not_unicode")),
+        ({"SecureToken": 42}, ("SecureToken", "type")),
+        ({"SecureToken": ...}, ("SecureToken", "required")),
+        ({"SealedToken": "AAAA"}, ("SecureToken", "exactly_one_token")),
+        ({"SecureToken": ..., "SealedToken": "AAA"}, ("SealedToken", "base64")),
+        ({"SecureToken": ..., "SealedToken": "AAAA\n"}, ("SealedToken", "base64")),
+        ({"SecureToken": ..., "SealedToken": "AA-_"}, ("SealedToken", "base64")),
+        ({"SecureToken": ..., "SealedToken": "é"}, ("SealedToken", "base64")),
+        ({"SecureToken": ..., "SealedToken": ""}, ("SealedToken", "ciphertext_length")),
+        (
+            {"SecureToken": ..., "SealedToken": base64.b64encode(bytes(6145)).decode()},
+            ("SealedToken", "ciphertext_length"),
+        ),
+        ({"SecureToken": ..., "SealedToken": None}, ("SealedToken", "type")),
+    ],
+)
+def test_other_tokens_are_refused(fields: dict[str, Any], violation: tuple[str, str]) -> None:
+    """Exactly one token, within what KMS takes."""
+    assert refused(**fields) == [violation]
+
+
+def test_a_sealed_token_is_kept_as_it_is() -> None:
+    """Only KMS can open it."""
+    sealed = base64.b64encode(bytes(6144)).decode()
+    token = parse_payment(with_fields(SecureToken=..., SealedToken=sealed), default_currency="USD")[1]
+    assert (token.field, token.text) == ("SealedToken", sealed)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"TransactionID": "tok_4f1d-secret"},
+        {"ProcessorID": "tok_4f1d-secret"},
+        {"Metadata": {"note": "charged tok_4f1d-secret today"}},
+        {"Metadata": {"tok_4f1d-secret": ""}},
+    ],
+)
+def test_a_token_in_another_field_is_refused(fields: dict[str, Any]) -> None:
+    """Other fields are recorded, logged and published in clear; some processors put the token into them."""
+    with pytest.raises(InvalidPaymentError) as caught:
+        parse_payment(with_fields(SecureToken="tok_4f1d-secret", **fields), default_currency="USD")
+    assert [(v.field, v.rule) for v in caught.value.violations] == [(next(iter(fields)), "holds_token")]
+    assert "tok_4f1d" not in str(caught.value)
+
+
+def test_a_short_token_may_stand_in_other_fields() -> None:
+    """Seven characters are found by chance; refusing them would refuse innocent payments."""
+    assert parsed(SecureToken="Success", TransactionID="Success-1").transaction_id == "Success-1"
+
+
+# ── Metadata ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@given(st.dictionaries(st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True), st.text(max_size=256), max_size=16))
+def test_metadata_is_kept_as_it_is(metadata: dict[str, str]) -> None:
+    """It is the sender's own."""
+    assert parsed(Metadata=metadata, SecureToken="x").metadata == metadata
+
+
+@pytest.mark.parametrize(
+    ("metadata", "rule"),
+    [
+        ({str(i): "" for i in range(17)}, "metadata_pairs"),
+        ({"": ""}, "metadata_key"),
+        ({"a b": ""}, "metadata_key"),
+        ({"a\n": ""}, "metadata_key"),
+        ({"k" * 65: ""}, "metadata_key"),
+        ({"k": "v" * 257}, "metadata_value"),
+        ({"k": "\udc00"}, "not_unicode"),
+        ({"k": 1}, "type"),
+        ({"k": None}, "type"),
+        ({"k": {"k": "v"}}, "type"),
+        ("k=v", "type"),
+    ],
+)
+def test_other_metadata_is_refused(metadata: object, rule: str) -> None:
+    """Small and flat, so that an item and an event have a bound."""
+    assert refused(Metadata=metadata) == [("Metadata", rule)]
+
+
+# ── Secrecy ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "TransactionID",
+        "Amount",
+        "Currency",
+        "ProcessorID",
+        "Status",
+        "Timestamp",
+        "Metadata",
+        "SecureToken",
+        "SealedToken",
+    ],
+)
+def test_no_refusal_repeats_a_hostile_string(name: str, corpora: Path) -> None:
+    """Any field can hold a token by mistake, so a refusal names fields and rules only."""
+    hostile = json.loads((corpora / "naughty-strings.json").read_text())
+    assert len(hostile) > 500
+    for text in hostile:
+        fields = {name: text, "SecureToken": ...} if name == "SealedToken" else {name: text}
+        try:
+            payment, token = parse_payment(with_fields(**fields), default_currency="USD")
+        except InvalidPaymentError as error:
+            told = str(error)
+            for always_there in ("TransactionID", "ProcessorID", "txn-1", "acme", "Violations", "Field", "Rule", name):
+                told = told.replace(f'"{always_there}"', "")
+            for violation in error.violations:
+                told = told.replace(f'"{violation.rule}"', "")
+            assert set(told) <= set('{}[]:, "'), (text, told)
+        else:
+            kept = {**payment.as_state(), token.field: token.text}[name]
+            assert kept == text or (name == "Amount" and Decimal(str(kept)) == Decimal(text))
+
+
+# ── The fingerprint ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"TransactionID": "txn-2"},
+        {"Amount": "10.51"},
+        {"Currency": "USD"},
+        {"ProcessorID": "acme2"},
+        {"Status": "Failure"},
+        {"Timestamp": "2026-11-23T09:30:00.000001Z"},
+    ],
+)
+def test_another_payment_has_another_fingerprint(fields: dict[str, str]) -> None:
+    """It is what tells a duplicate from a conflict."""
+    assert parsed(**fields).fingerprint != parsed().fingerprint
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"Amount": "010.5"},
+        {"Amount": 10.5},
+        {"Timestamp": "2026-11-23T10:30:00.000+01:00"},
+        {"SecureToken": "tok_reissued"},
+        {"Metadata": {"attempt": "2"}},
+    ],
+)
+def test_the_same_payment_has_the_same_fingerprint(fields: dict[str, Any]) -> None:
+    """A processor's retry may print the same values otherwise, and carry a token issued anew."""
+    assert parsed(**fields).fingerprint == parsed().fingerprint
+
+
+def test_fields_cannot_flow_into_each_other() -> None:
+    """Without a delimiter, `a`+`bc` and `ab`+`c` would be one payment."""
+    assert (
+        parsed(TransactionID="a", ProcessorID="bc").fingerprint
+        != parsed(TransactionID="ab", ProcessorID="c").fingerprint
+    )
+
+
+def test_the_fingerprint_never_changes() -> None:
+    """It is stored for ever: a release that made it otherwise would call every repeat a conflict."""
+    assert parsed().fingerprint == "8600cac9c7e48beae53536a07e521d8db4096449d7c7024096e574614a1bfa0a"
