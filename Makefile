@@ -6,7 +6,7 @@ READY := .venv/.ready
 ASL := statemachine/payment_ledger.asl.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format currencies lock clean
+.PHONY: help run test check bench format currencies lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ check: $(READY) ## linters and types
 	$(BIN)/mypy
 	$(BIN)/cfn-lint --include-checks I -- template.yaml
 	$(BIN)/statelint $(ASL)
+
+bench: $(READY) ## how fast the engine is
+	@$(BIN)/python -m ledger_cli.benchmark
 
 format: $(READY) ## let ruff write the code's form
 	$(BIN)/ruff check --fix
