@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
-from aws_lambda_powertools import Logger
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from ledger.aws import CLIENT_CONFIG
+from ledger.aws import CLIENT_CONFIG, require_private_endpoint
 from ledger.item import EncryptedPayment, PaymentConflictError, differing_fields
 from ledger.payment import Payment, utc_timestamp
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 logger = Logger()
+metrics = Metrics()
 dynamodb = boto3.client("dynamodb", config=CLIENT_CONFIG)
+require_private_endpoint(dynamodb, os.environ.get("AWS_ENDPOINT_URL_DYNAMODB"))
 TABLE_NAME = os.environ["TABLE_NAME"]
 
 
@@ -38,6 +41,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         logger.warning("payment conflicts", transaction_id=transaction_id, differs=conflict.differs)
         raise
     logger.info("payment persisted", transaction_id=transaction_id, outcome=outcome)
+    if outcome == "RECORDED":
+        metrics.add_metric(name="PaymentWritten", unit=MetricUnit.Count, value=1)
+        metrics.flush_metrics()
     return {"Outcome": outcome, "Payment": recorded_facts(encrypted, item), "Published": "Unpublished" not in item}
 
 

@@ -4,11 +4,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from ledger.aws import CLIENT_CONFIG
+from ledger.aws import CLIENT_CONFIG, require_private_endpoint
 from ledger.outcome import DETAIL_TYPES, Outcome, conflict, duplicate, reason, recorded, refusal_of, rejected
 from ledger.payment import utc_timestamp
 
@@ -22,6 +22,7 @@ events = boto3.client("events", config=CLIENT_CONFIG)
 dynamodb = boto3.client("dynamodb", config=CLIENT_CONFIG)
 EVENT_BUS_NAME = os.environ["EVENT_BUS_NAME"]
 TABLE_NAME = os.environ["TABLE_NAME"]
+require_private_endpoint(dynamodb, os.environ.get("AWS_ENDPOINT_URL_DYNAMODB"))
 
 TRANSIENT_ENTRY_ERRORS = frozenset({"InternalException", "InternalFailure", "ThrottlingException"})
 """Source: EventBridge User Guide, handling failures with PutEvents."""
@@ -56,8 +57,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     ended |= {key: outcome.detail[key] for key in ("TransactionID", "OutcomeID") if key in outcome.detail}
 
     logger.info("outcome published", outcome=name, transaction_id=ended.get("TransactionID"))
-    metrics.add_metric(name=DETAIL_TYPES[name], unit=MetricUnit.Count, value=1)
-    metrics.flush_metrics()
+    count(outcome)
     return ended
 
 
@@ -93,3 +93,25 @@ def mark_published(client: "DynamoDBClient", table_name: str, transaction_id: st
         ConditionExpression="attribute_exists(TransactionID)",
         ExpressionAttributeValues={":at": {"S": published_at}},
     )
+
+
+def count(outcome: Outcome) -> None:
+    """The outcome as metrics, in the log (EMF): each outcome; recorded payments by currency and by processor;
+    broken rules by rule.
+
+    Only recorded payments are counted by processor: an invalid one could make up a name, and so a metric, each time.
+    """
+    metrics.add_metric(name=DETAIL_TYPES[outcome.name], unit=MetricUnit.Count, value=1)
+    if outcome.name == "RECORDED":
+        metrics.add_dimensions(service=metrics.service, Currency=outcome.detail["Currency"])
+        metrics.add_dimensions(service=metrics.service, ProcessorID=outcome.detail["ProcessorID"])
+    metrics.flush_metrics()
+    for violation in outcome.detail.get("Violations", []):
+        with single_metric(
+            name="RuleBroken",
+            unit=MetricUnit.Count,
+            value=1,
+            namespace=metrics.namespace,
+            default_dimensions={"service": metrics.service, "Rule": violation["Rule"]},
+        ):
+            pass  # leaving the block writes it

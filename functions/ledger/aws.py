@@ -1,6 +1,11 @@
 """How every AWS client here is configured."""
 
+from typing import TYPE_CHECKING
+
 from botocore.config import Config
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
 
 CONNECT_TIMEOUT_S = 1
 READ_TIMEOUT_S = 2
@@ -16,3 +21,20 @@ CLIENT_CONFIG = Config(
     read_timeout=READ_TIMEOUT_S,
     retries={"mode": "standard", "total_max_attempts": CALL_ATTEMPTS},
 )
+
+
+class PrivateEndpointError(Exception):
+    """A client would not go through the stack's own endpoint. Raised at init: no payment is taken."""
+
+
+def require_private_endpoint(client: "BaseClient", endpoint_url: str | None) -> None:
+    """Refuse a DynamoDB client that would call another host than the stack's interface endpoint.
+
+    Its endpoint has no private DNS, so the public name would lead out of the VPC, where there is no way:
+    every payment would wait for a timeout. `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` and a variable that was
+    lost both do that without a word. Source: AWS SDKs Reference Guide, service-specific endpoints.
+    """
+    if not endpoint_url:
+        raise PrivateEndpointError("AWS_ENDPOINT_URL_DYNAMODB is not set: it must be the stack's endpoint for DynamoDB")
+    if client.meta.endpoint_url != endpoint_url:
+        raise PrivateEndpointError("AWS_ENDPOINT_URL_DYNAMODB is ignored: unset AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")

@@ -78,6 +78,11 @@ def outside_the_handler() -> Iterator[None]:
         _thread.in_handler = True
 
 
+def running_function() -> str | None:
+    """The function whose handler this thread runs."""
+    return getattr(_thread, "function", None)
+
+
 @dataclass
 class LambdaContext:
     """What the runtime tells a handler of its invocation. Source: Lambda Developer Guide, Python context object."""
@@ -140,13 +145,13 @@ class LocalFunction:
             try:
                 module = self._initialised()
                 handler = getattr(module, self.handler.rpartition(".")[2])
-                _thread.in_handler = True
+                _thread.in_handler, _thread.function = True, self.name
                 reply, raised = json.dumps(handler(json.loads(payload), context)), False
             except Exception as error:  # noqa: BLE001  # as the runtime does: any error becomes the reply
                 reply, raised = json.dumps(_error_reply(error, context)), True
                 print(f"[ERROR] {''.join(traceback.format_exception(error))}")  # noqa: T201
             finally:
-                _thread.in_handler = False
+                _thread.in_handler, _thread.function = False, None
         self.logs.append(output.getvalue())
         return reply.encode(), raised
 

@@ -14,19 +14,21 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 from unittest.mock import patch
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.endpoint
 import moto.stepfunctions.models
 from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
-from moto.cloudformation.parsing import get_model_map
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ec2.models.vpcs import VPCEndPoint
 from moto.events.models import events_backends
 from moto.kms.responses import KmsResponse
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
@@ -34,7 +36,7 @@ from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguagePa
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from ledger_cli import ROOT
-from ledger_cli.engine import kms, lambda_runtime, template
+from ledger_cli.engine import endpoints, kms, lambda_runtime, template
 from ledger_cli.engine.environment import without_the_shells_variables
 from ledger_cli.engine.execution import Execution
 from ledger_cli.engine.template import REGION
@@ -43,6 +45,21 @@ ACCOUNT_ID = DEFAULT_ACCOUNT_ID
 STACK_NAME = "payment-ledger"
 EXECUTION_TIMEOUT_S = 900
 """Longer than all retries of all four states together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request that a function sent to AWS: to which host, and which operation."""
+
+    function: str
+    host: str
+    operation: str
+
+    @classmethod
+    def of(cls, function: str, request: Any) -> Self:
+        """Read it from the signed request; the services in use name their operation in a header."""
+        target = request.headers.get("X-Amz-Target", b"").decode()
+        return cls(function, urlsplit(request.url).hostname or "", target.rpartition(".")[2])
 
 
 class Engine:
@@ -73,13 +90,13 @@ class Engine:
         self._aws_turn = threading.RLock()
         self._names = 0
         self._clients: dict[str, Any] = {}
+        self.calls: list[Call] = []
         self.functions: dict[str, lambda_runtime.LocalFunction] = {}
         with ExitStack() as stack:
             self._replace_aws(stack)
             self.template = template.expand(template_file, parameters or {})
-            self.skipped = sorted(
-                name for name, resource in self.template["Resources"].items() if resource["Type"] not in get_model_map()
-            )
+            resources = self.template["Resources"].items()
+            self.skipped = {name: r["Type"] for name, r in resources if r["Type"] in template.SKIPPED_TYPES}
             self._deploy(template_file.parent, parameters or {})
             self._stack = stack.pop_all()
         Engine._alive = self
@@ -151,6 +168,7 @@ class Engine:
         for archive in events_backends[ACCOUNT_ID][REGION].archives.values():
             archive.events.clear()
         self.forget_history()
+        self.calls.clear()
         for function in self.functions.values():
             function.logs.clear()
 
@@ -190,6 +208,8 @@ class Engine:
         stack.enter_context(patch.object(LambdaSimpleBackend, "invoke", self._invoke))
         # moto's ReEncrypt takes any key for the source key.
         stack.enter_context(patch.object(KmsResponse, "re_encrypt", kms.re_encrypt))
+        # moto's endpoints have no DNS names in CloudFormation.
+        stack.enter_context(patch.object(VPCEndPoint, "get_cfn_attribute", endpoints.get_cfn_attribute, create=True))
         # moto sleeps between retries in earnest, and so does the SDK between attempts.
         clock = SimpleNamespace(sleep=self._wait)
         stack.enter_context(patch.object(retrier_decl, "time", clock))
@@ -205,6 +225,9 @@ class Engine:
         process_request = BotocoreStubber.process_request
 
         def atomic(stubber: BotocoreStubber, request: Any) -> Any:
+            if function := lambda_runtime.running_function():
+                self.calls.append(Call.of(function, request))
+            request.url = endpoints.public(request.url)
             with lambda_runtime.outside_the_handler():
                 if re.match(r"https?://lambda\.", request.url):
                     return process_request(stubber, request)  # it calls a handler, which makes calls of its own
@@ -261,8 +284,10 @@ class Engine:
         headers: Any,  # noqa: ARG002
         response_headers: dict[str, str],
     ) -> bytes:
-        by_name = {name: f for f in self.functions.values() for name in (f.name, f.arn)}
-        reply, raised = by_name[function_name].invoke(body if isinstance(body, bytes) else body.encode())
+        # By name or ARN, and with the alias behind the ARN where the caller names one.
+        name = function_name.split(":")[6] if function_name.startswith("arn:") else function_name
+        by_name = {function.name: function for function in self.functions.values()}
+        reply, raised = by_name[name].invoke(body if isinstance(body, bytes) else body.encode())
         if raised:
             response_headers["x-amz-function-error"] = "Unhandled"
         return reply

@@ -2,8 +2,9 @@
 
 import copy
 import json
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,11 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
+from ledger_cli.engine.parameters import checked
+
 REGION = "us-east-1"
+
+logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it warns of feature toggles that only AWS has
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -26,14 +31,17 @@ def expand(path: Path, parameters: Mapping[str, str]) -> dict[str, Any]:
 
     Args:
         path: `template.yaml`; the definition is found relative to it.
-        parameters: a value for each parameter that the template gives no default.
+        parameters: a value for each parameter that the template gives no default, or another one.
+
+    Raises:
+        ParameterError: a parameter is outside its range, or a rule of the template does not hold.
     """
     template = load(path)
     # The transform wants an uploaded artefact; the engine runs the code where it lies.
     template["Globals"]["Function"]["CodeUri"] = "s3://embedded-engine/functions"
-    values = {name: spec["Default"] for name, spec in template["Parameters"].items() if "Default" in spec}
+    values = checked(template, parameters)
     translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=REGION))
-    expanded: dict[str, Any] = translator.translate(template, {**values, **parameters})
+    expanded: dict[str, Any] = translator.translate(template, values)
     translator.metrics.publish()  # to nowhere; unpublished, they are complained of on standard error
     for resource in expanded["Resources"].values():
         if resource["Type"] == "AWS::StepFunctions::StateMachine":
@@ -56,10 +64,54 @@ def _inline_definition(properties: dict[str, Any], folder: Path) -> None:
     }
 
 
+SKIPPED_TYPES = frozenset(
+    {
+        "AWS::CloudWatch::Alarm",
+        "AWS::CloudWatch::Dashboard",  # moto has it, but not the alarms that it shows
+        "AWS::CodeDeploy::Application",
+        "AWS::CodeDeploy::DeploymentGroup",
+        "AWS::Lambda::Alias",
+        "AWS::StepFunctions::StateMachineAlias",
+        "AWS::StepFunctions::StateMachineVersion",
+    }
+)
+"""What the engine leaves out: moto does not know these types. References to an alias become what it is an alias of."""
+
+
 def adapted_to_moto(expanded: Mapping[str, Any]) -> dict[str, Any]:
-    """The expanded template as moto can read it: an archive's event pattern is JSON text to moto."""
-    adapted: dict[str, Any] = copy.deepcopy(dict(expanded))
+    """The expanded template as moto can deploy it; `tests/engine` shows that each change is still needed."""
+    resources = expanded["Resources"]
+    skipped = {name: resource for name, resource in resources.items() if resource["Type"] in SKIPPED_TYPES}
+    aliased: dict[str, Any] = {}
+    for name, resource in skipped.items():
+        if resource["Type"] == "AWS::Lambda::Alias":
+            function = {"Fn::GetAtt": [resource["Properties"]["FunctionName"]["Ref"], "Arn"]}
+            aliased[name] = {"Fn::Join": [":", [function, resource["Properties"]["Name"]]]}
+        elif resource["Type"] == "AWS::StepFunctions::StateMachineAlias":
+            version = resource["Properties"]["DeploymentPreference"]["StateMachineVersionArn"]["Ref"]
+            aliased[name] = resources[version]["Properties"]["StateMachineArn"]
+    kept = {name: resource for name, resource in resources.items() if name not in skipped}
+    adapted: dict[str, Any] = _with_references({**expanded, "Resources": copy.deepcopy(kept)}, aliased)
+    adapted["Outputs"] = {
+        name: output for name, output in adapted["Outputs"].items() if not _mentions(output, skipped.keys())
+    }
     for resource in adapted["Resources"].values():
-        if resource["Type"] == "AWS::Events::Archive":
+        if resource["Type"] == "AWS::Events::Archive":  # its pattern is JSON text to moto
             resource["Properties"]["EventPattern"] = json.dumps(resource["Properties"]["EventPattern"])
     return adapted
+
+
+def _with_references(part: Any, replaced: Mapping[str, Any]) -> Any:
+    """*part* with each `Ref` to a name in *replaced* changed to its value."""
+    if isinstance(part, dict):
+        if part.keys() == {"Ref"} and part["Ref"] in replaced:
+            return replaced[part["Ref"]]
+        return {name: _with_references(value, replaced) for name, value in part.items()}
+    if isinstance(part, list):
+        return [_with_references(value, replaced) for value in part]
+    return part
+
+
+def _mentions(part: Any, names: Iterable[str]) -> bool:
+    text = json.dumps(part)
+    return any(f'"{name}"' in text or f"${{{name}" in text for name in names)

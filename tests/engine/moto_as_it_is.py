@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import boto3
+from botocore.config import Config
 from moto import mock_aws
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
@@ -35,6 +36,23 @@ BUS = {"Type": "AWS::Events::EventBus", "Properties": {"Name": "bus"}}
 ARCHIVE = {
     "Type": "AWS::Events::Archive",
     "Properties": {"SourceArn": {"Fn::GetAtt": ["Bus", "Arn"]}, "EventPattern": {"source": ["a"]}},
+}
+
+
+ENDPOINT = {
+    "Vpc": {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/24"}},
+    "Endpoint": {
+        "Type": "AWS::EC2::VPCEndpoint",
+        "Properties": {
+            "VpcId": {"Ref": "Vpc"},
+            "VpcEndpointType": "Interface",
+            "ServiceName": "com.amazonaws.us-east-1.dynamodb",
+        },
+    },
+    "Named": {
+        "Type": "AWS::Events::EventBus",
+        "Properties": {"Name": {"Fn::Select": [0, {"Fn::GetAtt": ["Endpoint", "DnsEntries"]}]}},
+    },
 }
 
 
@@ -82,6 +100,35 @@ def _functions_echo() -> bool:
     return bool(json.loads(reply["Payload"].read()) == {"a": 1})
 
 
+def _endpoints() -> dict[str, bool]:
+    try:
+        _deployed("endpoint", ENDPOINT)
+        named = bool(_client("cloudformation").describe_stacks(StackName="endpoint")["Stacks"][0]["Outputs"])
+    except Exception:  # noqa: BLE001  # whatever moto raises, there is no name
+        named = False
+    private = boto3.client(
+        "dynamodb",
+        region_name="us-east-1",
+        endpoint_url="https://vpce-1-a.dynamodb.us-east-1.vpce.amazonaws.com",
+        config=Config(retries={"total_max_attempts": 1}, connect_timeout=1, read_timeout=1),
+    )
+    try:
+        answered = bool(private.list_tables())
+    except Exception:  # noqa: BLE001
+        answered = False
+    return {"endpoints_have_no_dns_names": not named, "private_endpoints_do_not_answer": not answered}
+
+
+def _parameters_are_not_checked() -> bool:
+    template = {
+        "Parameters": {"P": {"Type": "String", "AllowedPattern": "a"}},
+        "Resources": {"Bus": {**BUS, "Properties": {"Name": "another"}}},
+    }
+    given = [{"ParameterKey": "P", "ParameterValue": "b"}]
+    _client("cloudformation").create_stack(StackName="p", TemplateBody=json.dumps(template), Parameters=given)
+    return True
+
+
 def _parses_for_each_execution() -> bool:
     parses = []
     parse = AmazonStateLanguageParser.parse
@@ -103,6 +150,8 @@ with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execut
         "reencrypts_from_any_key": _reencrypts_from_any_key(),
         "functions_echo": _functions_echo(),
         "parses_for_each_execution": _parses_for_each_execution(),
+        **_endpoints(),
+        "parameters_are_not_checked": _parameters_are_not_checked(),
         "retries_sleep": retrier_decl.time is time,
     }
 print(json.dumps(facts))  # noqa: T201

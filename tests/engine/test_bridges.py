@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 from moto.cloudformation.parsing import get_model_map
 
 from ledger_cli import ROOT
-from ledger_cli.engine import Engine
+from ledger_cli.engine import Engine, template
+from ledger_cli.engine.parameters import ParameterError
 
 FACTS = [
     "created_where_nothing_runs",
@@ -24,6 +26,9 @@ FACTS = [
     "functions_echo",
     "parses_for_each_execution",
     "retries_sleep",
+    "endpoints_have_no_dns_names",
+    "private_endpoints_do_not_answer",
+    "parameters_are_not_checked",
 ]
 
 
@@ -48,9 +53,12 @@ def test_every_fact_is_asked_for(moto_as_it_is: dict[str, bool]) -> None:
 
 
 def test_nothing_in_the_template_is_skipped_in_silence(engine: Engine) -> None:
-    """Moto leaves out types that it does not know, and references to them become None."""
-    assert engine.skipped == []
-    assert {resource["Type"] for resource in engine.template["Resources"].values()} <= set(get_model_map())
+    """A type that moto does not know is left out, and references to it become None: the page lists them all."""
+    unknown = {resource["Type"] for resource in engine.template["Resources"].values()} - set(get_model_map())
+    assert unknown <= set(engine.skipped.values()) <= template.SKIPPED_TYPES
+    assert set(engine.skipped.values()) - unknown <= {"AWS::CloudWatch::Dashboard"}
+    page = (ROOT / "docs/engine.md").read_text()
+    assert set(re.findall(r"`(AWS::\w+::\w+)`", page)) == set(engine.skipped.values())
 
 
 def test_the_deployed_definition_is_the_file(engine: Engine) -> None:
@@ -58,7 +66,7 @@ def test_the_deployed_definition_is_the_file(engine: Engine) -> None:
     deployed = engine.client("stepfunctions").describe_state_machine(stateMachineArn=engine.outputs["WorkflowArn"])
     source = (ROOT / "statemachine/payment_ledger.asl.json").read_text().replace("${Partition}", "aws")
     for name, function in engine.functions.items():
-        source = source.replace(f"${{{name}}}", function.arn)
+        source = source.replace(f"${{{name}}}", f"{function.arn}:live")
     assert json.loads(deployed["definition"]) == json.loads(source)
 
 
@@ -81,6 +89,64 @@ def test_a_function_that_lacks_a_variable_fails_at_init(engine: Engine, monkeypa
     assert raised
     assert json.loads(reply)["errorType"] == "KeyError"
     function.restart()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("AWS_ENDPOINT_URL_DYNAMODB", ""), ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")]
+)
+@pytest.mark.parametrize("name", ["PersistPaymentLedger", "PublishOutcome"])
+def test_a_function_refuses_to_start_without_its_private_endpoint(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, name: str, variable: str, value: str
+) -> None:
+    """Its calls would go to the public name, out of the VPC: each payment would wait for a timeout."""
+    function = engine.functions[name]
+    monkeypatch.setitem(function.environment, variable, value)
+    function.restart()
+    reply, raised = function.invoke(b"{}")
+    assert raised
+    error = json.loads(reply)
+    assert (error["errorType"], "AWS_ENDPOINT_URL_DYNAMODB is" in error["errorMessage"]) == (
+        "PrivateEndpointError",
+        True,
+    )
+    monkeypatch.undo()
+    function.restart()
+
+
+def test_calls_go_to_the_private_endpoint(engine: Engine, payment: Any) -> None:
+    """DynamoDB by the endpoint's own name; KMS and EventBridge by names that the VPC answers privately."""
+    engine.run(json.dumps(payment))
+    hosts = {(call.operation, re.sub(r"vpce-\w+", "vpce-ID", call.host)) for call in engine.calls}
+    assert hosts == {
+        ("Encrypt", "kms.us-east-1.amazonaws.com"),
+        ("PutItem", "vpce-ID-embedded.dynamodb.us-east-1.vpce.amazonaws.com"),
+        ("PutEvents", "events.us-east-1.amazonaws.com"),
+        ("UpdateItem", "vpce-ID-embedded.dynamodb.us-east-1.vpce.amazonaws.com"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"Stage": "Dev"}, "Stage: 1 to 12 of a-z and 0-9, beginning with a letter"),
+        ({"DefaultCurrency": "EURO"}, "DefaultCurrency: an ISO 4217 code of three capital letters"),
+        ({"LogRetentionDays": "8"}, "LogRetentionDays: one of 7, 14, 30,"),
+        ({"Architecture": "sparc"}, "Architecture: one of arm64, x86_64"),
+        ({"Stgae": "dev"}, "Stgae: the template has no such parameter"),
+        ({"OwnVpcId": "vpc-1"}, "OwnVpcId: the id of a VPC, or empty"),
+        ({"OwnVpcId": "vpc-12345678"}, "OwnSubnetA is missing, give OwnVpcId, OwnSubnetA and OwnSubnetB"),
+        ({"OwnSubnetB": "subnet-12345678"}, "OwnVpcId is missing, give OwnVpcId, OwnSubnetA and OwnSubnetB"),
+        (
+            {"OwnVpcId": "vpc-12345678", "OwnSubnetA": "subnet-12345678", "OwnSubnetB": "subnet-12345678"},
+            "OwnSubnetA and OwnSubnetB are one subnet",
+        ),
+    ],
+)
+def test_a_parameter_out_of_range_is_named(given: dict[str, str], message: str) -> None:
+    """As CloudFormation does, before anything is deployed."""
+    with pytest.raises(ParameterError) as caught:
+        template.expand(ROOT / "template.yaml", given)
+    assert str(caught.value).startswith(message)
 
 
 def test_a_wrong_default_currency_fails_at_init(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +179,8 @@ def test_the_process_gets_its_own_back() -> None:
     script = """
 import logging, os, sys
 os.environ["AWS_PROFILE"] = "of-the-shell"
-from ledger_cli.engine import Engine
+from ledger_cli.engine import Engine, template
+from ledger_cli.engine.parameters import ParameterError
 for stage, table in (("prod", "PaymentLedger"), ("dev", "PaymentLedger-dev")):
     with Engine(parameters={"Stage": stage}) as engine:
         assert engine.outputs["TableName"] == table

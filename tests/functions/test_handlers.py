@@ -299,5 +299,21 @@ def test_a_duplicate_tells_an_untold_payment_first(engine: Engine) -> None:
 def test_each_outcome_is_counted(engine: Engine) -> None:
     """The metric in the log line (EMF) is what dashboards and alarms count."""
     invoke(engine, "PublishOutcome", sample("publish_outcome-rejected"))
-    emf = [json.loads(line) for line in engine.logs().splitlines() if '"_aws"' in line]
-    assert [(line["service"], line["PaymentRejected"]) for line in emf] == [("payment-ledger", [1.0])]
+    invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger"))
+    invoke(engine, "PublishOutcome", sample("publish_outcome-recorded"))
+    counted = []
+    for line in engine.logs().splitlines():
+        if '"_aws"' in line:
+            emf = json.loads(line)
+            (directive,) = emf["_aws"]["CloudWatchMetrics"]
+            for dimensions in directive["Dimensions"]:
+                (metric,) = directive["Metrics"]
+                counted.append((directive["Namespace"], metric["Name"], [emf[name] for name in dimensions]))
+    assert sorted(counted) == [
+        ("PaymentLedger", "PaymentRecorded", ["payment-ledger"]),
+        ("PaymentLedger", "PaymentRecorded", ["payment-ledger", "EUR"]),
+        ("PaymentLedger", "PaymentRecorded", ["payment-ledger", "acme-pay"]),
+        ("PaymentLedger", "PaymentRejected", ["payment-ledger"]),
+        ("PaymentLedger", "PaymentWritten", ["payment-ledger"]),
+        ("PaymentLedger", "RuleBroken", ["payment-ledger", "decimals"]),
+    ]

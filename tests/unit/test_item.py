@@ -49,6 +49,13 @@ def test_the_item_has_the_briefs_attributes_and_types() -> None:
     }
 
 
+def test_index_keys_are_sharded() -> None:
+    """Unsharded, a busy processor's payments would all meet one partition."""
+    item = ENCRYPTED.as_item()
+    shard = shard_of(PAYMENT.transaction_id)
+    assert (item["ProcessorShard"], item["Unpublished"]) == ({"S": f"acme#{shard}"}, {"S": str(shard)})
+
+
 @pytest.mark.parametrize(
     ("changes", "differs"),
     [

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -37,6 +38,8 @@ def test_a_payment_is_recorded(engine: Engine, payment: dict[str, Any]) -> None:
     (item,) = engine.items()
     assert item["Amount"] == {"N": "129.9"}
     assert item["Execution"] == {"S": execution.arn}
+    started = engine.client("stepfunctions").describe_execution(executionArn=execution.arn)["startDate"]
+    assert abs(datetime.fromisoformat(item["RecordedAt"]["S"]) - started) < timedelta(milliseconds=1)
     assert "PublishedAt" in item
     assert "Unpublished" not in item
     ((detail_type, detail),) = outcome_events(engine)
