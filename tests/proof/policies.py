@@ -1,0 +1,277 @@
+"""Every policy of the stack as a question to the evaluator; the answers are compared with the reviewed file.
+
+Each layer (identity, endpoint, key, table) is judged by itself, with the other layers allowing all: judged
+together, one layer's fault is hidden by another.
+"""
+
+import fnmatch
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.proof.evaluator import Evaluator
+from tests.proof.resolved import ACCOUNT, REGION, arn
+
+REVIEWED = Path(__file__).with_name("reviewed.json")
+OTHER_ACCOUNT = "999999999999"
+
+SERVICES = (
+    "cloudwatch", "codedeploy", "dynamodb", "ec2", "events", "iam", "kms", "lambda", "logs", "s3", "secretsmanager",
+    "sns", "sqs", "states", "sts", "xray",
+)  # fmt: skip
+"""The services in use, and those through which a role that may too much does the most harm."""
+
+Resources = Mapping[str, Mapping[str, Any]]
+Question = dict[str, Any]
+
+NONE = {"name": "-", "keys": {}}
+THIS_WORKFLOW = arn("states", "stateMachine:PaymentLedger")
+
+
+def context(name: str, **keys: Any) -> dict[str, Any]:
+    """A named set of condition keys; `__` stands for the colon of a key."""
+    return {"name": name, "keys": {key.replace("__", ":"): value for key, value in keys.items()}}
+
+
+def contexts(layer: str, services: list[str], name: str = "") -> list[dict[str, Any]]:
+    """Conditions under which each action is tried: the intended ones, and each one step away from them.
+
+    A key is tried under every key's intended conditions, and under the steps away from its own.
+    """
+    found = [NONE]
+    history = "kms:EncryptionContext:aws:states:stateMachineArn"
+    if "kms" in services:
+        found += [
+            context("bound", kms__EncryptionContextKeys=["TransactionID"]),
+            context("bound-and-more", kms__EncryptionContextKeys=["TransactionID", "Other"]),
+            context("bound-otherwise", kms__EncryptionContextKeys=["Other"]),
+            {"name": "history", "keys": {history: THIS_WORKFLOW}},
+            {"name": "log-delivery", "keys": {"kms:EncryptionContext:SourceArn": arn("logs", "*")}},
+        ]
+    if "kms" in services and (layer == "identity" or name == "HistoryKey"):
+        elsewhere = f"arn:aws:logs:{REGION}:{OTHER_ACCOUNT}:*"
+        found += [
+            {
+                "name": "other-history",
+                "keys": {"kms:EncryptionContext:aws:states:stateMachineArn": THIS_WORKFLOW + "2"},
+            },
+            {"name": "other-delivery", "keys": {"kms:EncryptionContext:SourceArn": elsewhere}},
+        ]
+    if "kms" in services and layer == "resource":
+        found.append({"name": "via-dynamodb", "keys": VIA_DYNAMODB})
+        found += [_of_log_group("function-logs", "/payment-ledger/prod/x")]
+    if name == "TableKey":
+        found += [
+            {"name": "via-s3", "keys": {**VIA_DYNAMODB, "kms:ViaService": f"s3.{REGION}.amazonaws.com"}},
+            {"name": "via-dynamodb-elsewhere", "keys": {**VIA_DYNAMODB, "kms:CallerAccount": OTHER_ACCOUNT}},
+        ]
+    if name == "HistoryKey":
+        found += [
+            _of_log_group("workflow-logs", "/aws/vendedlogs/states/payment-ledger/prod"),
+            _of_log_group("other-logs", "/payment-ledger/dev/x"),
+        ]
+    if "dynamodb" in services:
+        marker = ["TransactionID", "PublishedAt", "Unpublished"]
+        found += [
+            context("marker", dynamodb__Attributes=marker),
+            context("amount-too", dynamodb__Attributes=["TransactionID", "PublishedAt", "Amount"]),
+            context("marker-and-item-back", dynamodb__Attributes=marker, dynamodb__ReturnValues="ALL_OLD"),
+        ]
+    if "events" in services:
+        found += [
+            context("ledger-source", events__source=["payment.ledger"]),
+            context("other-source", events__source=["payment.ledger", "other"]),
+        ]
+    if "ec2" in services:
+        found.append({"name": "from-code", "keys": {"lambda:SourceFunctionArn": arn("lambda", "function:any")}})
+    return found
+
+
+VIA_DYNAMODB = {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com", "kms:CallerAccount": ACCOUNT}
+
+
+def _of_log_group(name: str, group: str) -> dict[str, Any]:
+    return {"name": name, "keys": {"kms:EncryptionContext:aws:logs:arn": arn("logs", f"log-group:{group}")}}
+
+
+def of_type(resources: Resources, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Names and properties of the resources of one type."""
+    for name, resource in resources.items():
+        if resource["Type"] == kind:
+            yield name, resource.get("Properties", {})
+
+
+def as_list(value: Any) -> list[Any]:
+    """IAM lets a list of one be written as its element."""
+    return value if isinstance(value, list) else [value]
+
+
+def services_of(policy: Mapping[str, Any]) -> list[str]:
+    """The services that a policy's statements name; all in use where one names none."""
+    actions = [a for statement in policy["Statement"] for a in as_list(statement.get("Action", "*"))]
+    return sorted(SERVICES) if "*" in actions else sorted({action.partition(":")[0] for action in actions})
+
+
+def stack_arns(resources: Resources) -> list[str]:
+    """What the stack's own policies are about."""
+    found = [arn("kms", f"key/{name}") for name, _ in of_type(resources, "AWS::KMS::Key")]
+    found += [arn("dynamodb", f"table/{table['TableName']}") for _, table in of_type(resources, "AWS::DynamoDB::Table")]
+    found += [arn("events", f"event-bus/{bus['Name']}") for _, bus in of_type(resources, "AWS::Events::EventBus")]
+    for _, function in of_type(resources, "AWS::Lambda::Function"):
+        name = arn("lambda", f"function:{function['FunctionName']}")
+        found += [name, f"{name}:live", f"{name}2:live"]
+    found += [
+        arn("states", f"stateMachine:{m['StateMachineName']}")
+        for _, m in of_type(resources, "AWS::StepFunctions::StateMachine")
+    ]
+    for _, group in of_type(resources, "AWS::Logs::LogGroup"):
+        name = arn("logs", f"log-group:{group['LogGroupName']}")
+        found += [name, f"{name}:*", f"{name}:log-stream:a"]
+    return sorted(found)
+
+
+def role_principal(resources: Resources, name: str) -> dict[str, str]:
+    """The role as who asks."""
+    role = resources[name]["Properties"]["RoleName"]
+    return {"name": role, "principal": arn("iam", f"role/{role}", region=""), "account": ACCOUNT}
+
+
+def person(name: str, account: str = ACCOUNT) -> dict[str, str]:
+    """A role outside the stack as who asks."""
+    return {"name": name, "principal": f"arn:aws:iam::{account}:role/{name}", "account": account}
+
+
+def questions(resources: Resources) -> dict[str, Question]:
+    """Each policy of the stack under a name of its own."""
+    arns = stack_arns(resources)
+    asked: dict[str, Question] = {}
+
+    def ask(label: str, layer: str, policy: Any, principals: list[Any], services: list[str], **more: Any) -> None:
+        question = {
+            "layer": layer,
+            "report": "allowed",
+            "alone": False,
+            "policies": [policy],
+            "principals": principals,
+            "services": services,
+            "arns": arns,
+            "contexts": contexts(layer, services, label.split()[1]),
+        }
+        asked[label] = {**question, **more}
+
+    for name, role in of_type(resources, "AWS::IAM::Role"):
+        for policy in role.get("Policies", []):
+            document = policy["PolicyDocument"]
+            label = f"role {role['RoleName']}: {policy['PolicyName']}"
+            ask(label, "identity", document, [role_principal(resources, name)], services_of(document))
+    for name, policy in of_type(resources, "AWS::IAM::ManagedPolicy"):
+        document = policy["PolicyDocument"]
+        ask(f"policy {name}", "identity", document, [person("any-function")], services_of(document))
+
+    insiders = [role_principal(resources, name) for name in ("PersistPaymentLedgerRole", "EncryptTokenRole")]
+    for name, endpoint in of_type(resources, "AWS::EC2::VPCEndpoint"):
+        service = endpoint["ServiceName"].rpartition(".")[2]
+        callers = [*insiders, person("outsider", OTHER_ACCOUNT)]
+        open_to_all = {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}],
+        }
+        ask(f"endpoint {name}", "endpoint", endpoint.get("PolicyDocument", open_to_all), callers, [service])
+
+    callers = [role_principal(resources, name) for name in ("EncryptTokenRole", "PaymentLedgerWorkflowRole")]
+    callers += [person("admin"), person("reader"), person("outsider", OTHER_ACCOUNT)]
+    services = [
+        {"name": "log-delivery", "principal": "delivery.logs.amazonaws.com"},
+        {"name": "cloudwatch-logs", "principal": f"logs.{REGION}.amazonaws.com"},
+        {"name": "another-service", "principal": "s3.amazonaws.com"},
+    ]
+    for name, key in of_type(resources, "AWS::KMS::Key"):
+        only = [arn("kms", f"key/{name}")]
+        ask(f"key {name}", "resource", key["KeyPolicy"], [*callers, *services], ["kms"], arns=only)
+        # Where the account is the principal, IAM has to allow it too: without, this should be nothing.
+        ask(f"key {name} alone", "resource", key["KeyPolicy"], callers, ["kms"], arns=only, alone=True)
+
+    for name, table in of_type(resources, "AWS::DynamoDB::Table"):
+        writers = [role_principal(resources, name) for name in ("PersistPaymentLedgerRole", "PublishOutcomeRole")]
+        document = table.get("ResourcePolicy", {}).get("PolicyDocument", {"Version": "2012-10-17", "Statement": []})
+        own = [a for a in arns if a.endswith(f"table/{table['TableName']}")]
+        ask(f"table {name}", "resource", document, [*writers, person("admin")], ["dynamodb"], arns=own, report="denied")
+    return asked
+
+
+def answers(resources: Resources, evaluator: Evaluator) -> dict[str, Any]:
+    """What the reviewed file holds: every answer, who may assume each role, and what is attached to it."""
+    found: dict[str, Any] = {label: evaluator.lines(**question) for label, question in questions(resources).items()}
+    return found | _kept_as_written(resources)
+
+
+def _kept_as_written(resources: Resources) -> dict[str, Any]:
+    """What is compared as it stands: who may assume a role, and the managed policies attached to it."""
+    found: dict[str, Any] = {}
+    for _, role in of_type(resources, "AWS::IAM::Role"):
+        found[f"trust {role['RoleName']}"] = role["AssumeRolePolicyDocument"]["Statement"]
+        found[f"attached {role['RoleName']}"] = role.get("ManagedPolicyArns", [])
+    return found
+
+
+def reviewed() -> dict[str, Any]:
+    """The reviewed answers."""
+    loaded: dict[str, Any] = json.loads(REVIEWED.read_text())
+    return loaded
+
+
+def differences(resources: Resources, evaluator: Evaluator, expected: Mapping[str, Any]) -> list[str]:
+    """How the stack's policies differ from the reviewed file."""
+    found = answers(resources, evaluator)
+    return [problem for label in sorted(expected.keys() | found.keys()) for problem in _differs(label, expected, found)]
+
+
+def first_difference(
+    resources: Resources, evaluator: Evaluator, expected: Mapping[str, Any], original: Mapping[str, Question]
+) -> str | None:
+    """Some difference of a mutant from the reviewed file, asking only what its change can have changed.
+
+    A request's answer depends on the statements whose actions match it. So where *original* and the mutant ask the
+    same but for some statements, only these' actions, as they were and as they are, can be answered otherwise.
+    """
+    asked, found = questions(resources), _kept_as_written(resources)
+    for label in sorted(expected.keys() | asked.keys() | found.keys()):
+        if label in asked and label not in expected:
+            return label
+        if label in asked:
+            changed = _changed_actions(original[label], asked[label])
+            if changed == []:
+                continue
+            lines = evaluator.lines(**asked[label], **({} if changed is None else {"only": changed}))
+            before = [line for line in expected[label] if changed is None or _any_matches(changed, line.split()[1])]
+            if lines != before:
+                return label
+        elif next(_differs(label, expected, found), None):
+            return label
+    return None
+
+
+def _changed_actions(original: Question, mutant: Question) -> list[str] | None:
+    """Wildcards of the actions that the change is about; None where more than statements differ."""
+    if {**original, "policies": []} != {**mutant, "policies": []}:
+        return None
+    (before,), (now,) = original["policies"], mutant["policies"]
+    differing = [s for s in before["Statement"] if s not in now["Statement"]]
+    differing += [s for s in now["Statement"] if s not in before["Statement"]]
+    return sorted({action for statement in differing for action in as_list(statement["Action"])})
+
+
+def _any_matches(wildcards: list[str], action: str) -> bool:
+    return any(fnmatch.fnmatchcase(action.lower(), wildcard.lower()) for wildcard in wildcards)
+
+
+def _differs(label: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str]:
+    before, now = expected.get(label), found.get(label)
+    if before == now:
+        return
+    if before is None or now is None:
+        yield f"{label}: {'is not reviewed' if before is None else 'is gone'}"
+        return
+    yield from (f"{label}: new: {line}" for line in now if line not in before)
+    yield from (f"{label}: gone: {line}" for line in before if line not in now)

@@ -1,0 +1,144 @@
+"""The expanded template with every reference resolved, as CloudFormation would before it creates the resources."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+REGION, ACCOUNT, PARTITION = "us-east-1", "123456789012", "aws"
+NO_VALUE = object()
+
+PSEUDO_PARAMETERS = {
+    "AWS::AccountId": ACCOUNT,
+    "AWS::NoValue": NO_VALUE,
+    "AWS::Partition": PARTITION,
+    "AWS::Region": REGION,
+    "AWS::StackName": "payment-ledger",
+    "AWS::URLSuffix": "amazonaws.com",
+}
+
+
+def arn(service: str, resource: str, *, region: str = REGION) -> str:
+    """An ARN of this account."""
+    return f"arn:{PARTITION}:{service}:{region}:{ACCOUNT}:{resource}"
+
+
+class Resolver:
+    """Resolves one expanded template under one set of parameters."""
+
+    def __init__(self, template: Mapping[str, Any], parameters: Mapping[str, str] | None = None) -> None:
+        declared = template.get("Parameters", {})
+        self.template = template
+        self.parameters = {name: str(spec.get("Default", "")) for name, spec in declared.items()} | dict(
+            parameters or {}
+        )
+
+    def resources(self) -> dict[str, dict[str, Any]]:
+        """Every resource whose condition holds, resolved."""
+        return {
+            name: self.value({key: part for key, part in resource.items() if key != "Condition"})
+            for name, resource in self.template["Resources"].items()
+            if "Condition" not in resource or self.holds(resource["Condition"])
+        }
+
+    def holds(self, condition: Any) -> bool:
+        """A condition of the template, by name or written out."""
+        if isinstance(condition, str):
+            return self.holds(self.template["Conditions"][condition])
+        ((function, arguments),) = condition.items()
+        if function == "Condition":
+            return self.holds(arguments)
+        if function == "Fn::Equals":
+            left, right = (self.value(side) for side in arguments)
+            return bool(left == right)
+        if function == "Fn::Not":
+            return not self.holds(arguments[0])
+        combine = {"Fn::And": all, "Fn::Or": any}[function]
+        return combine(self.holds(argument) for argument in arguments)
+
+    def value(self, part: Any) -> Any:
+        """*part* with every intrinsic function in it evaluated."""
+        if isinstance(part, list):
+            return [value for value in map(self.value, part) if value is not NO_VALUE]
+        if not isinstance(part, dict):
+            return part
+        if len(part) == 1:
+            ((name, arguments),) = part.items()
+            if name == "Ref":
+                return self.ref(arguments)
+            if name.startswith("Fn::"):
+                return self.function(name, arguments)
+        resolved = {key: self.value(value) for key, value in part.items()}
+        return {key: value for key, value in resolved.items() if value is not NO_VALUE}
+
+    def function(self, name: str, arguments: Any) -> Any:
+        """One `Fn::…` of those that the template uses."""
+        if name == "Fn::If":
+            condition, then, otherwise = arguments
+            return self.value(then if self.holds(condition) else otherwise)
+        if name == "Fn::Sub":
+            text, own = arguments if isinstance(arguments, list) else (arguments, {})
+            return re.sub(r"\$\{([\w.:]+)\}", lambda match: str(self.variable(match[1], own)), text)
+        if name == "Fn::GetAtt":
+            return self.attribute(*(arguments if isinstance(arguments, list) else arguments.split(".", 1)))
+        if name == "Fn::GetAZs":
+            return [f"{REGION}a", f"{REGION}b", f"{REGION}c"]
+        arguments = self.value(arguments)
+        if name == "Fn::Join":
+            return arguments[0].join(map(str, arguments[1]))
+        if name == "Fn::Split":
+            return arguments[1].split(arguments[0])
+        if name == "Fn::Select":
+            return arguments[1][int(arguments[0])]
+        raise NotImplementedError(name)
+
+    def variable(self, name: str, own: Mapping[str, Any]) -> Any:
+        """What `${name}` stands for in a `Fn::Sub`."""
+        if name in own:
+            return self.value(own[name])
+        return self.attribute(*name.split(".", 1)) if "." in name else self.ref(name)
+
+    def ref(self, name: str) -> Any:
+        """What `Ref` returns. Source: CloudFormation, each type's return values."""
+        if name in PSEUDO_PARAMETERS:
+            return PSEUDO_PARAMETERS[name]
+        if name in self.parameters:
+            return self.parameters[name]
+        resource = self.template["Resources"][name]
+        properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::Lambda::Alias":
+            return f"{self.attribute(properties['FunctionName']['Ref'], 'Arn')}:{properties['Name']}"
+        if resource["Type"] == "AWS::StepFunctions::StateMachine":
+            return self.attribute(name, "Arn")
+        if resource["Type"] == "AWS::IAM::ManagedPolicy":
+            return arn("iam", f"policy/{name}", region="")
+        named = {
+            "AWS::CloudWatch::Alarm": "AlarmName",
+            "AWS::CloudWatch::Dashboard": "DashboardName",
+            "AWS::DynamoDB::Table": "TableName",
+            "AWS::IAM::Role": "RoleName",
+            "AWS::Lambda::Function": "FunctionName",
+            "AWS::Logs::LogGroup": "LogGroupName",
+        }.get(resource["Type"])
+        return self.value(properties[named]) if named else name
+
+    def attribute(self, name: str, attribute: str) -> Any:
+        """What `Fn::GetAtt` returns."""
+        kind = self.template["Resources"][name]["Type"]
+        properties = self.template["Resources"][name].get("Properties", {})
+        if attribute == "DnsEntries":
+            service = self.value(properties["ServiceName"]).rpartition(".")[2]
+            return [f"ZONE:vpce-{name}.{service}.{REGION}.vpce.amazonaws.com"]
+        if attribute != "Arn":
+            return self.value(properties["Name"]) if attribute == "Name" else f"{name}.{attribute}"
+        return {
+            "AWS::CloudWatch::Alarm": lambda: arn("cloudwatch", f"alarm:{self.ref(name)}"),
+            "AWS::DynamoDB::Table": lambda: arn("dynamodb", f"table/{self.ref(name)}"),
+            "AWS::Events::EventBus": lambda: arn("events", f"event-bus/{self.value(properties['Name'])}"),
+            "AWS::IAM::Role": lambda: arn("iam", f"role/{self.ref(name)}", region=""),
+            "AWS::KMS::Key": lambda: arn("kms", f"key/{name}"),
+            "AWS::Lambda::Function": lambda: arn("lambda", f"function:{self.ref(name)}"),
+            "AWS::Logs::LogGroup": lambda: arn("logs", f"log-group:{self.ref(name)}:*"),
+            "AWS::StepFunctions::StateMachine": lambda: arn(
+                "states", f"stateMachine:{self.value(properties['StateMachineName'])}"
+            ),
+        }[kind]()

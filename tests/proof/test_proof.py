@@ -1,0 +1,197 @@
+"""The stack's claims (private, least-privileged, encrypted, observable, recoverable) proven on the expanded template.
+
+`docs/security.md` says what this proves, and what only a deployment can show.
+"""
+
+import ast
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from ledger_cli.engine import Engine
+from ledger_cli.samples import seal
+from tests.proof import checks, policies
+from tests.proof.conftest import PARAMETERS
+from tests.proof.evaluator import Evaluator
+from tests.proof.mutants import mutants
+from tests.proof.resolved import Resolver, arn
+
+# ── What must hold ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
+def test_it_holds(resources: dict[str, Any], check: Any) -> None:
+    """Each check's docstring says what; the mutants show that it can fail."""
+    assert list(check(resources)) == []
+
+
+def test_the_policies_are_the_reviewed_ones(
+    resources: dict[str, Any], evaluators: list[Evaluator], counts: dict[str, Any]
+) -> None:
+    """Every action of the services that a policy names, on the stack's resources and others, with and without its
+    conditions.
+    """
+    assert policies.differences(resources, evaluators[0], policies.reviewed()) == []
+    counts["cases"] = evaluators[0].tried
+
+
+def test_roles_may_do_nothing_else(
+    resources: dict[str, Any], evaluators: list[Evaluator], counts: dict[str, Any]
+) -> None:
+    """The closed world: all of a role's policies together, against every action of every service in use."""
+    before = sum(evaluator.tried for evaluator in evaluators)
+    roles = dict(policies.of_type(resources, "AWS::IAM::Role"))
+    managed = dict(policies.of_type(resources, "AWS::IAM::ManagedPolicy"))
+    attached = {arn("iam", f"policy/{name}", region=""): policy["PolicyDocument"] for name, policy in managed.items()}
+    platform = policies.reviewed()["policy FunctionPlatformPolicy"]
+
+    def world(name: str, evaluator: Evaluator) -> list[list[str]]:
+        role = roles[name]
+        documents = [policy["PolicyDocument"] for policy in role["Policies"]]
+        documents += [attached[policy] for policy in role.get("ManagedPolicyArns", [])]
+        named = sorted({service for document in documents for service in policies.services_of(document)})
+        allowed = evaluator.lines(
+            layer="identity",
+            report="allowed",
+            policies=documents,
+            principals=[policies.role_principal(resources, name)],
+            services=list(policies.SERVICES),
+            arns=policies.stack_arns(resources),
+            contexts=policies.contexts("identity", named),
+        )
+        expected = [*granted(role["RoleName"]), f"{role['RoleName']} sts:GetCallerIdentity * any"]  # which none forbids
+        if role.get("ManagedPolicyArns"):
+            expected += [line.replace("any-function", role["RoleName"]) for line in platform]
+        # Without their contexts: other policies' conditions are tried here too, so that `any` is of more of them.
+        return [sorted({line.rpartition(" ")[0] for line in lines}) for lines in (allowed, expected)]
+
+    with ThreadPoolExecutor(2) as pool:
+        halves = pool.map(lambda i: [world(name, evaluators[i]) for name in sorted(roles)[i::2]], (0, 1))
+    for allowed, expected in [one for half in halves for one in half]:
+        assert allowed == expected
+    counts["roles"] = len(roles)
+    counts["actions"] = sum(evaluator.tried for evaluator in evaluators) - before
+
+
+def granted(role: str) -> list[str]:
+    """The reviewed lines of a role's own policies."""
+    reviewed = policies.reviewed()
+    return [line for label in reviewed if label.startswith(f"role {role}: ") for line in reviewed[label]]
+
+
+# ── Granted equals used ─────────────────────────────────────────────────────────────────────────────
+
+USED_BY_AWS_ITSELF = {
+    # Lambda writes the log, attaches the network interface and sends the trace in the function's name.
+    "logs:CreateLogStream", "logs:PutLogEvents", "ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses", "xray:PutTelemetryRecords", "xray:PutTraceSegments",
+}  # fmt: skip
+
+ACTIONS_OF_A_CALL = {
+    "Encrypt": ["kms:Encrypt"],
+    "PutEvents": ["events:PutEvents"],
+    "PutItem": ["dynamodb:PutItem"],
+    "ReEncrypt": ["kms:ReEncryptFrom", "kms:ReEncryptTo"],
+    "UpdateItem": ["dynamodb:UpdateItem"],
+}
+
+
+def test_what_is_granted_is_what_is_used(engine: Engine, payment: dict[str, Any], resources: dict[str, Any]) -> None:
+    """A grant that nothing uses is an opening; a call that nothing grants is an outage."""
+    key = engine.outputs["IntakeKeyArn"]
+    sealed = {**payment, "TransactionID": "sealed"}
+    sealed["SealedToken"] = seal(engine.client("kms"), key, "sealed", sealed.pop("SecureToken"))
+    for start_input in (payment, payment, {**payment, "Amount": "1"}, {**payment, "Amount": "x"}, sealed):
+        assert engine.run(json.dumps(start_input)).outcome
+    used: dict[str, set[str]] = {}
+    for call in engine.calls:
+        used.setdefault(call.function, set()).update(ACTIONS_OF_A_CALL[call.operation])
+    for _, function in policies.of_type(resources, "AWS::Lambda::Function"):
+        role = function["Role"].rpartition("/")[2]
+        actions = {line.split()[1] for line in granted(role)} - USED_BY_AWS_ITSELF
+        assert actions == used.get(function["FunctionName"], set()), role
+
+
+def test_no_function_may_decrypt(resources: dict[str, Any]) -> None:
+    """The reviewed file is long; this line of it is the promise."""
+    assert resources
+    for label, lines in policies.reviewed().items():
+        if label.startswith(("role ", "key TokenKey", "key IntakeKey")):
+            decrypting = {line for line in lines if "kms:Decrypt " in line} - {
+                "paymentledger-workflow-role kms:Decrypt arn:aws:kms:us-east-1:123456789012:key/HistoryKey history",
+                "reader kms:Decrypt arn:aws:kms:us-east-1:123456789012:key/TokenKey bound",
+            }
+            assert not decrypting, label
+
+
+# ── The proof itself ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_resolved_policies_are_those_that_deploy(engine: Engine, expanded: dict[str, Any]) -> None:
+    """The proof's own resolver is compared with what moto's CloudFormation makes of the same template."""
+    iam = engine.client("iam")
+    keys = {engine.physical_ids[name]: name for name in ("TokenKey", "IntakeKey", "TableKey", "HistoryKey")}
+
+    def plain(document: Any) -> Any:
+        # moto keeps an inline policy of a template as the text of a Python dictionary.
+        text = json.dumps(ast.literal_eval(document) if isinstance(document, str) else document)
+        for physical, name in keys.items():
+            text = text.replace(str(physical), name)
+        text = re.sub(r"(:log-group:[\w/-]+):\*", r"\1", text)  # which moto leaves out of a log group's ARN
+        document = json.loads(text)
+        document["Statement"] = [one for one in document["Statement"] if one]  # moto leaves a hole for AWS::NoValue
+        return document
+
+    resolved = Resolver(expanded, {"TokenReaderRole": "", "AlarmTopicArn": ""}).resources()
+    compared = 0
+    for _, role in policies.of_type(resolved, "AWS::IAM::Role"):
+        for policy in role["Policies"]:
+            deployed = iam.get_role_policy(RoleName=role["RoleName"], PolicyName=policy["PolicyName"])
+            assert plain(deployed["PolicyDocument"]) == plain(policy["PolicyDocument"])
+            compared += 1
+    for name, key in policies.of_type(resolved, "AWS::KMS::Key"):
+        deployed = engine.client("kms").get_key_policy(KeyId=engine.physical_ids[name], PolicyName="default")["Policy"]
+        assert plain(deployed) == plain(key["KeyPolicy"])
+        compared += 1
+    assert compared > 14
+
+
+def test_every_mutant_is_caught(
+    expanded: dict[str, Any], resources: dict[str, Any], evaluators: list[Evaluator], counts: dict[str, Any]
+) -> None:
+    """A proof that passes whatever the template says would pass this one too."""
+    reviewed, original = policies.reviewed(), policies.questions(resources)
+    made = list(mutants(expanded))
+    assert len({name for name, _ in made}) > 400
+
+    def judged(index: int) -> list[str]:
+        survivors = []
+        for name, mutant in made[index::2]:
+            try:
+                changed = Resolver(mutant, PARAMETERS).resources()
+            except KeyError:
+                continue  # it cannot even be resolved: CloudFormation would refuse it
+            found = checks.problems(changed)
+            if not (found or policies.first_difference(changed, evaluators[index], reviewed, original)):
+                survivors.append(name)
+        return survivors
+
+    with ThreadPoolExecutor(2) as pool:
+        survivors = [name for found in pool.map(judged, (0, 1)) for name in found]
+    counts["mutants"], counts["killed"] = len(made), len(made) - len(survivors)
+    assert survivors == []
+
+
+def test_every_condition_is_tried(resources: dict[str, Any]) -> None:
+    """A condition on a key that no request has would be judged by its absence alone, met or not."""
+    asked = policies.questions(resources)
+    tried = {key for question in asked.values() for one in question["contexts"] for key in one["keys"]}
+    tried |= {"aws:PrincipalAccount", "aws:PrincipalArn"}  # of whoever asks
+    for label, question in asked.items():
+        for statement in question["policies"][0]["Statement"]:
+            for keys in statement.get("Condition", {}).values():
+                assert keys.keys() <= tried, label
