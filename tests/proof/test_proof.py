@@ -13,7 +13,7 @@ import pytest
 
 from ledger_cli.engine import Engine
 from ledger_cli.samples import seal
-from tests.proof import checks, policies
+from tests.proof import checks, permissions, policies
 from tests.proof.conftest import PARAMETERS
 from tests.proof.evaluator import Evaluator
 from tests.proof.mutants import mutants
@@ -126,6 +126,11 @@ def test_no_function_may_decrypt(resources: dict[str, Any]) -> None:
                 "reader kms:Decrypt arn:aws:kms:us-east-1:123456789012:key/TokenKey bound",
             }
             assert not decrypting, label
+
+
+def test_the_permission_table_is_fresh() -> None:
+    """Who signs off a deployment reads it."""
+    assert permissions.PAGE.read_text() == permissions.page(), "run: make permissions"
 
 
 # ── The proof itself ────────────────────────────────────────────────────────────────────────────────

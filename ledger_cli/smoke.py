@@ -1,0 +1,148 @@
+"""`make smoke STACK=…`: what only a deployment can show, asked of a real stack with the caller's own credentials.
+
+It leaves one payment behind, under a TransactionID that begins with `smoke-`: nothing in the ledger can be deleted.
+"""
+
+import argparse
+import base64
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ledger.outcome import REFUSED_BY
+from ledger_cli.samples import seal
+
+WAIT_S = 60
+
+
+class SmokeError(Exception):
+    """The stack does not do what it should; the message says what was seen."""
+
+
+class Stack:
+    """A deployed stack, through its outputs."""
+
+    def __init__(self, session: Any, name: str) -> None:
+        self.session = session
+        described = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+
+    def client(self, service: str) -> Any:
+        """A client with the caller's credentials."""
+        return self.session.client(service)
+
+    def outcome(self, payment: dict[str, Any], name: str) -> str:
+        """What becomes of a payment; the error's name where it failed technically."""
+        states = self.client("stepfunctions")
+        started = states.start_execution(
+            stateMachineArn=self.outputs["WorkflowArn"], name=name, input=json.dumps(payment)
+        )
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            described = states.describe_execution(executionArn=started["executionArn"])
+            if described["status"] == "SUCCEEDED":
+                return str(json.loads(described["output"])["Outcome"])
+            if described["status"] != "RUNNING":
+                return REFUSED_BY.get(described.get("error", ""), f"{described['status']} {described.get('error')}")
+            time.sleep(0.5)
+        raise SmokeError(f"the execution {name} still runs after {WAIT_S} s")
+
+
+def checks(stack: Stack) -> Iterator[tuple[str, Callable[[], None]]]:
+    """What is asked, in order, each with the question it answers."""
+    transaction_id = f"smoke-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    token = f"smoke-token-of-{transaction_id[6:]}"
+    sealed = seal(stack.client("kms"), stack.outputs["IntakeKeyArn"], transaction_id, token)
+    payment = {
+        "TransactionID": transaction_id,
+        "SealedToken": sealed,
+        "Amount": "1.00",
+        "Currency": "EUR",
+        "ProcessorID": "smoke-test",
+        "Status": "Success",
+        "Timestamp": datetime.now(UTC).isoformat(),
+    }
+
+    def expect(outcome: str, suffix: str, **changes: str) -> None:
+        seen = stack.outcome({**payment, **changes}, f"{transaction_id}-{suffix}")
+        if seen != outcome:
+            raise SmokeError(f"expected {outcome}, saw {seen}")
+
+    def the_item_is_encrypted() -> None:
+        key = {"TransactionID": {"S": transaction_id}}
+        reply = stack.client("dynamodb").get_item(TableName=stack.outputs["TableName"], Key=key, ConsistentRead=True)
+        item = reply.get("Item")
+        if item is None or "PublishedAt" not in item or token.encode() in item["SecureToken"]["B"]:
+            raise SmokeError("the item is not there, not marked as published, or holds the token in clear")
+
+    def the_history_is_encrypted() -> None:
+        machine = stack.outputs["WorkflowArn"].removesuffix(":live")
+        described = stack.client("stepfunctions").describe_state_machine(stateMachineArn=machine)
+        if (described.get("encryptionConfiguration") or {}).get("type") != "CUSTOMER_MANAGED_KMS_KEY":
+            raise SmokeError("the workflow's history is not encrypted with the stack's key")
+
+    def refused(call: Callable[[], Any], what: str) -> None:
+        try:
+            call()
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in {"AccessDeniedException", "AccessDenied"}:
+                raise
+        else:
+            raise SmokeError(f"{what} was allowed")
+
+    def nothing_is_deleted() -> None:
+        key = {"TransactionID": {"S": transaction_id}}
+        table = stack.outputs["TableName"]
+        refused(lambda: stack.client("dynamodb").delete_item(TableName=table, Key=key), "deleting an item")
+
+    def nobody_decrypts_what_was_sealed() -> None:
+        ciphertext, context = base64.b64decode(sealed), {"TransactionID": transaction_id}
+        kms = stack.client("kms")
+        refused(lambda: kms.decrypt(CiphertextBlob=ciphertext, EncryptionContext=context), "decrypting a sealed token")
+
+    yield "a sealed payment is recorded, through every endpoint", lambda: expect("RECORDED", "1")
+    yield "the same payment again is a duplicate", lambda: expect("DUPLICATE", "2")
+    yield "another payment under its id is a conflict", lambda: expect("CONFLICT", "3", Amount="2.00")
+    yield "an invalid payment is rejected", lambda: expect("REJECTED", "4", Amount="1.001")
+    yield "the item is there, encrypted and published", the_item_is_encrypted
+    yield "the executions' history is encrypted with the stack's key", the_history_is_encrypted
+    yield "an administrator cannot delete the item", nothing_is_deleted
+    yield "an administrator cannot decrypt a sealed token", nobody_decrypts_what_was_sealed
+
+
+def run(session: Any, stack_name: str) -> int:
+    """Ask everything and print each answer; returns how many were wrong."""
+    failed = 0
+    for question, check in checks(Stack(session, stack_name)):
+        try:
+            check()
+        except (SmokeError, ClientError, BotoCoreError) as error:
+            failed += 1
+            print(f"FAILED  {question}: {error}")  # noqa: T201
+        else:
+            print(f"ok      {question}")  # noqa: T201
+    return failed
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stack", required=True)
+    parser.add_argument("--region")
+    parser.add_argument("--profile")
+    arguments = parser.parse_args()
+    try:
+        failed = run(boto3.Session(region_name=arguments.region, profile_name=arguments.profile), arguments.stack)
+    except (ClientError, BotoCoreError, KeyError) as error:
+        sys.exit(f"smoke: {arguments.stack}: {error}")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""The smoke test against the embedded engine: it works, and notices what IAM would refuse and the engine does not."""
+
+from typing import Any
+
+import boto3
+import pytest
+
+from ledger_cli import smoke
+from ledger_cli.engine import Engine
+from ledger_cli.engine.stack import STACK_NAME
+from ledger_cli.engine.template import REGION
+
+
+def test_the_smoke_test_asks_all_it_can_ask_here(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    """IAM is not enforced on the engine: the two questions about it must come out as failed."""
+    assert engine.items() == []
+    failed = smoke.run(boto3.Session(region_name=REGION), STACK_NAME)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["ok"] * 5 + ["FAILED", "FAILED", "FAILED"]
+    assert failed == 3
+    assert "history is not encrypted" in lines[5]
+    assert "deleting an item was allowed" in lines[6]
+    assert "decrypting a sealed token was allowed" in lines[7]
+
+
+def test_a_stack_that_is_not_there_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line, with its name."""
+    assert engine
+    monkeypatch.setattr("sys.argv", ["smoke", "--stack", "none", "--region", REGION])
+    with pytest.raises(SystemExit) as ended:
+        smoke.main()
+    assert str(ended.value.code).startswith("smoke: none: ")
+
+
+def test_an_unexpected_outcome_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stack that takes invalid payments must not pass."""
+    assert engine
+    monkeypatch.setattr(smoke.Stack, "outcome", lambda *_: "RECORDED")
+    stack: Any = smoke.Stack(boto3.Session(region_name=REGION), STACK_NAME)
+    questions = dict(smoke.checks(stack))
+    questions["a sealed payment is recorded, through every endpoint"]()
+    with pytest.raises(smoke.SmokeError, match="expected REJECTED, saw RECORDED"):
+        questions["an invalid payment is rejected"]()

@@ -1,0 +1,137 @@
+"""Makes `docs/permissions.md` from the template: `make permissions`."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ledger_cli import ROOT
+from ledger_cli.engine import template
+from tests.proof.policies import Resources, as_list, of_type
+from tests.proof.resolved import ACCOUNT, PARTITION, REGION, Resolver
+
+PAGE = ROOT / "docs/permissions.md"
+
+# The call that an action is, as the code writes it.
+CALLS = {
+    "dynamodb:PutItem": "client.put_item(",
+    "dynamodb:UpdateItem": "client.update_item(",
+    "events:PutEvents": "client.put_events(",
+    "kms:Encrypt": "client.encrypt(",
+    "kms:ReEncryptFrom": "client.re_encrypt(",
+    "kms:ReEncryptTo": "client.re_encrypt(",
+}
+
+# What AWS does in a role's name, by the beginning of the action.
+BY_AWS = {
+    "cloudwatch:": "CodeDeploy watches the alarm of a deployment",
+    "ec2:": "Lambda attaches a function to the VPC",
+    "kms:Decrypt": "Step Functions reads the history that it continues",
+    "kms:GenerateDataKey": "Step Functions encrypts the history, and delivers its log",
+    "lambda:GetAlias": "CodeDeploy shifts an alias",
+    "lambda:InvokeFunction": "statemachine/payment_ledger.asl.json",
+    "lambda:UpdateAlias": "CodeDeploy shifts an alias",
+    "logs:CreateLogStream": "the service writes the log",
+    "logs:DescribeLogStreams": "the service writes the log",
+    "logs:PutLogEvents": "the service writes the log",
+    "logs:": "Step Functions delivers its log",
+    "xray:": "the service sends its traces",
+}
+
+HEAD = """# Permissions
+
+Who may do what, on what, under which condition, and what needs it. Made from `template.yaml` by `make permissions`; a
+test fails when it is stale. ARNs are shown without the partition, region and account, which are the stack's own.
+`tests/proof/reviewed.json` has what comes of it, as an evaluator sees it.
+"""
+
+
+def page() -> str:
+    """The page's text, as it should be for the template and the code as they are."""
+    parameters = {"TokenReaderRole": "<TokenReaderRole>"}
+    resources = Resolver(template.expand(ROOT / "template.yaml", {}), parameters).resources()
+    return HEAD + "".join(f"\n## {title}\n\n{_table(rows)}" for title, rows in _sections(resources))
+
+
+def _sections(resources: Resources) -> Iterator[tuple[str, list[list[str]]]]:
+    for name, role in of_type(resources, "AWS::IAM::Role"):
+        who = _assumed_by(role["AssumeRolePolicyDocument"])
+        documents = [policy["PolicyDocument"] for policy in role["Policies"]]
+        title = f"Role `{role['RoleName']}`, for {who}"
+        attached = " and `FunctionPlatformPolicy`" if role.get("ManagedPolicyArns") else ""
+        yield title + attached, [row for document in documents for row in _rows(document, name)]
+    for name, policy in of_type(resources, "AWS::IAM::ManagedPolicy"):
+        yield f"Policy `{name}`, on every function's role", list(_rows(policy["PolicyDocument"], name))
+    for kind, key, what in (
+        ("AWS::KMS::Key", "KeyPolicy", "Key"),
+        ("AWS::EC2::VPCEndpoint", "PolicyDocument", "Endpoint"),
+    ):
+        for name, properties in of_type(resources, kind):
+            yield f"{what} `{name}`", list(_guard_rows(properties[key]))
+    for name, table in of_type(resources, "AWS::DynamoDB::Table"):
+        yield f"Table `{name}`", list(_guard_rows(table["ResourcePolicy"]["PolicyDocument"]))
+
+
+def _assumed_by(trust: Mapping[str, Any]) -> str:
+    return str(trust["Statement"][0]["Principal"]["Service"])
+
+
+def _rows(document: Mapping[str, Any], role: str) -> Iterator[list[str]]:
+    yield ["", "action", "on", "if", "needed by"]
+    for statement in document["Statement"]:
+        for action in as_list(statement["Action"]):
+            needed = "" if statement["Effect"] == "Deny" else needed_by(action, role)
+            yield [statement["Effect"], f"`{action}`", _resources(statement), _conditions(statement), needed]
+
+
+def _guard_rows(document: Mapping[str, Any]) -> Iterator[list[str]]:
+    yield ["", "action", "who", "if"]
+    for statement in document["Statement"]:
+        actions = ", ".join(f"`{action}`" for action in as_list(statement["Action"]))
+        who = statement["Principal"]
+        who = (
+            ", ".join(f"`{one}`" for kind in who.values() for one in as_list(kind))
+            if isinstance(who, dict)
+            else f"`{who}`"
+        )
+        yield [statement["Effect"], actions, who, _conditions(statement)]
+
+
+def needed_by(action: str, role: str) -> str:
+    """The line of code that makes the call, or the service that makes it in the role's name."""
+    module = re.sub(r"(?<!^)(?=[A-Z])", "_", role.removesuffix("Role")).lower()
+    file = ROOT / f"functions/{module}.py"
+    if action in CALLS and file.exists():
+        for number, line in enumerate(file.read_text().splitlines(), 1):
+            if CALLS[action] in line:
+                return f"functions/{module}.py:{number}"
+    for beginning, reason in BY_AWS.items():
+        if action.startswith(beginning):
+            return reason
+    raise LookupError(f"{role}: nothing needs {action}")
+
+
+def _resources(statement: Mapping[str, Any]) -> str:
+    return "<br>".join(f"`{resource}`" for resource in as_list(statement["Resource"]))
+
+
+def _conditions(statement: Mapping[str, Any]) -> str:
+    return "<br>".join(
+        f"{operator} `{key}` {json.dumps(value) if isinstance(value, list) else value}"
+        for operator, keys in statement.get("Condition", {}).items()
+        for key, value in keys.items()
+    )
+
+
+def _table(rows: list[list[str]]) -> str:
+    head = rows[0]
+    body = [row for row in rows if row != head]
+    lines = [head, ["---"] * len(head), *body]
+    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return re.sub(
+        rf"arn:{PARTITION}:(\w+):(?:{REGION})?:(?:{ACCOUNT})?:", r"\1:", text
+    )  # this account's, in this region
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
