@@ -19,7 +19,7 @@ run: $(READY) ## run the sample payments through the real workflow
 	@$(BIN)/ledger run
 
 test: $(READY) $(PROOF_READY) $(CHECKOV_READY) ## prove it: every test
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses auto --dist loadfile
 
 prove: $(READY) $(PROOF_READY) $(CHECKOV_READY) ## the deployed stack's claims alone, with the count of what was tried
 	@$(BIN)/pytest -q tests/proof
