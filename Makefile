@@ -83,7 +83,7 @@ $(PROOF_READY): $(READY) $(PROOF)/package-lock.json $(PROOF)/requirements.txt
 	@node -e 'process.exit(process.versions.node.split(".")[0] < 20)' 2>/dev/null && npm --version >/dev/null 2>&1 \
 	    || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 	        --requirement $(PROOF)/requirements.txt
-	@cd $(PROOF) && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-fund --no-audit
+	@cd $(PROOF) && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --loglevel=error --no-fund --no-audit >/dev/null
 	@touch $@
 
 # In an environment of its own: it pins older versions of what the rest uses.

@@ -29,6 +29,7 @@ BY_AWS = {
     "kms:Decrypt": "Step Functions reads the history that it continues",
     "kms:GenerateDataKey": "Step Functions encrypts the history, and delivers its log",
     "lambda:GetAlias": "CodeDeploy shifts an alias",
+    "lambda:GetProvisionedConcurrencyConfig": "CodeDeploy waits for what a new version has provisioned",
     "lambda:InvokeFunction": "statemachine/payment_ledger.asl.json",
     "lambda:UpdateAlias": "CodeDeploy shifts an alias",
     "logs:CreateLogStream": "the service writes the log",

