@@ -5,6 +5,7 @@ It is not AWS: `docs/engine.md` says what it does not enforce.
 """
 
 import functools
+import itertools
 import json
 import logging
 import os
@@ -88,7 +89,7 @@ class Engine:
             raise RuntimeError("an engine is alive in this process; leave its `with` block first")
         self._wait = wait
         self._aws_turn = threading.RLock()
-        self._names = 0
+        self._numbers = itertools.count(1)
         self._clients: dict[str, Any] = {}
         self.calls: list[Call] = []
         self.functions: dict[str, lambda_runtime.LocalFunction] = {}
@@ -125,8 +126,7 @@ class Engine:
     def start(self, start_input: str, name: str | None = None) -> str:
         """Start an execution with JSON text as its input; returns its ARN."""
         if name is None:
-            self._names += 1
-            name = f"payment-{self._names:06d}"
+            name = f"payment-{next(self._numbers):06d}"
         reply = self.client("stepfunctions").start_execution(
             stateMachineArn=self.outputs["WorkflowArn"], name=name, input=start_input
         )

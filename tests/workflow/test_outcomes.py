@@ -181,6 +181,7 @@ def test_fifty_starts_of_one_payment_record_it_once(engine: Engine, payment: dic
         thread.start()
     for thread in threads:
         thread.join(timeout=120)
+    assert len({execution.arn for execution in ended}) == 50
     outcomes = [execution.outcome for execution in ended]
     assert (outcomes.count("RECORDED"), outcomes.count("DUPLICATE")) == (1, 49)
     assert len(engine.items()) == 1
