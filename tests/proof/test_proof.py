@@ -82,6 +82,21 @@ def granted(role: str) -> list[str]:
     return [line for label in reviewed if label.startswith(f"role {role}: ") for line in reviewed[label]]
 
 
+def test_a_vpc_of_ones_own_is_used(expanded: dict[str, Any]) -> None:
+    """The stack then makes no network, and puts its functions, endpoints and groups into the given one."""
+    own = {"OwnVpcId": "vpc-12345678", "OwnSubnetA": "subnet-aaaaaaaa", "OwnSubnetB": "subnet-bbbbbbbb"}
+    resources = Resolver(expanded, own).resources()
+    made = {resource["Type"] for resource in resources.values()}
+    assert not made & {"AWS::EC2::VPC", "AWS::EC2::Subnet", "AWS::EC2::RouteTable", "AWS::EC2::FlowLog"}
+    for _, group in policies.of_type(resources, "AWS::EC2::SecurityGroup"):
+        assert group["VpcId"] == "vpc-12345678"
+    inside = [endpoint["SubnetIds"] for _, endpoint in policies.of_type(resources, "AWS::EC2::VPCEndpoint")]
+    inside += [
+        function["VpcConfig"]["SubnetIds"] for _, function in policies.of_type(resources, "AWS::Lambda::Function")
+    ]
+    assert inside == [["subnet-aaaaaaaa", "subnet-bbbbbbbb"]] * 7
+
+
 # ── Granted equals used ─────────────────────────────────────────────────────────────────────────────
 
 USED_BY_AWS_ITSELF = {
