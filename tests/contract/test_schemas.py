@@ -109,7 +109,7 @@ def schema_valid(draw: st.DrawFn) -> dict[str, Any]:
     return {name: draw(values_of(SCHEMA["properties"][name])) for name in sorted(names)}
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(schema_valid())
 def test_what_the_schema_takes_the_code_takes(start_input: Any) -> None:
     """Save for the rules that a schema cannot say: those are listed, and no other refuses it."""

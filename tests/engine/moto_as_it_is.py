@@ -138,7 +138,9 @@ def _parses_for_each_execution() -> bool:
     before = len(parses)
     for name in ("one", "two"):
         states.start_execution(stateMachineArn=arn, name=name)
-    time.sleep(0.5)
+    deadline = time.monotonic() + 20
+    while len(parses) - before < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
     return len(parses) - before == 2
 
 

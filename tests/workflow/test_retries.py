@@ -134,8 +134,8 @@ def test_a_task_that_hangs_is_timed_out_and_retried(
     """The state's timeout is the last one to fire: nothing waits for ever."""
     function = engine.functions["ValidatePayment"]
     real, hangs = function.invoke, iter([threading.Event()])
-    monkeypatch.setattr(TimeoutSeconds, "_eval_seconds", lambda self, env: self.timeout_seconds / 50)  # noqa: ARG005
-    monkeypatch.setattr(function, "invoke", lambda payload: next(hangs, _already).wait(5) and real(payload))
+    monkeypatch.setattr(TimeoutSeconds, "_eval_seconds", lambda self, env: self.timeout_seconds / 5)  # noqa: ARG005
+    monkeypatch.setattr(function, "invoke", lambda payload: next(hangs, _already).wait(10) and real(payload))
     execution = engine.run(json.dumps(payment))
     assert (execution.outcome, attempts(execution, "Validate Payment")) == ("RECORDED", 2)
 
