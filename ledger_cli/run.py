@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ledger.outcome import SOURCE, reason
 from ledger_cli.engine import Engine
-from ledger_cli.engine.execution import Execution
+from ledger_cli.execution import Execution
 from ledger_cli.reading import StartInput
 from ledger_cli.samples import sealed_sample
 

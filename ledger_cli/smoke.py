@@ -15,7 +15,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ledger.outcome import REFUSED_BY
+from ledger.payment import encryption_context
+from ledger_cli.execution import Execution
 from ledger_cli.samples import seal
 
 WAIT_S = 60
@@ -46,10 +47,9 @@ class Stack:
         deadline = time.monotonic() + WAIT_S
         while time.monotonic() < deadline:
             described = states.describe_execution(executionArn=started["executionArn"])
-            if described["status"] == "SUCCEEDED":
-                return str(json.loads(described["output"])["Outcome"])
             if described["status"] != "RUNNING":
-                return REFUSED_BY.get(described.get("error", ""), f"{described['status']} {described.get('error')}")
+                ended = Execution.from_history(described, events=())
+                return ended.outcome or f"{ended.status} {ended.error}"
             time.sleep(0.5)
         raise SmokeError(f"the execution {name} still runs after {WAIT_S} s")
 
@@ -102,7 +102,7 @@ def checks(stack: Stack) -> Iterator[tuple[str, Callable[[], None]]]:
         refused(lambda: stack.client("dynamodb").delete_item(TableName=table, Key=key), "deleting an item")
 
     def nobody_decrypts_what_was_sealed() -> None:
-        ciphertext, context = base64.b64decode(sealed), {"TransactionID": transaction_id}
+        ciphertext, context = base64.b64decode(sealed), encryption_context(transaction_id)
         kms = stack.client("kms")
         refused(lambda: kms.decrypt(CiphertextBlob=ciphertext, EncryptionContext=context), "decrypting a sealed token")
 

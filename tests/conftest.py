@@ -1,6 +1,9 @@
 """One engine for the whole run, emptied before each test that uses it, and faults to order."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -125,6 +128,22 @@ def payment() -> dict[str, Any]:
     """A valid start input."""
     loaded: dict[str, Any] = json.loads((ROOT / "events/start/01-success.json").read_text())
     return loaded
+
+
+def ledger(
+    *arguments: str, stdin: str = "", folder: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the `ledger` command in a process of its own."""
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "ledger_cli", *arguments],
+        cwd=folder,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "COLUMNS": "120", **environment},
+    )
 
 
 @pytest.fixture(scope="session")

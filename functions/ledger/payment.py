@@ -153,6 +153,11 @@ class Token:
     text: str
 
 
+def encryption_context(transaction_id: str) -> dict[str, str]:
+    """Binds a token's ciphertext to its transaction: KMS decrypts it under no other. It is no secret."""
+    return {"TransactionID": transaction_id}
+
+
 def parse_payment(start_input: object, *, default_currency: str) -> tuple[Payment, Token]:
     """The canonical payment and its token, or every violation at once.
 

@@ -39,8 +39,8 @@ from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from ledger_cli import ROOT
 from ledger_cli.engine import endpoints, kms, lambda_runtime, template
 from ledger_cli.engine.environment import without_the_shells_variables
-from ledger_cli.engine.execution import Execution
 from ledger_cli.engine.template import REGION
+from ledger_cli.execution import Execution
 
 ACCOUNT_ID = DEFAULT_ACCOUNT_ID
 STACK_NAME = "payment-ledger"

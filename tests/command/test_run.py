@@ -1,7 +1,6 @@
 """`ledger run` as a person and as a machine meet it: in a process of its own."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,34 +9,14 @@ from typing import Any
 import pytest
 
 from ledger_cli import ROOT
+from tests.conftest import ledger
 
 SUCCESS = "events/start/01-success.json"
-
-
-def ledger(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in the project's folder."""
-    return subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "ledger_cli", *arguments],
-        cwd=ROOT,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, "COLUMNS": "120", **environment},
-    )
 
 
 def rows(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
     """The lines of `--json`; nothing else may be on standard output."""
     return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-@pytest.fixture
-def success() -> dict[str, Any]:
-    """The sample payment that succeeds."""
-    loaded: dict[str, Any] = json.loads((ROOT / SUCCESS).read_text())
-    return loaded
 
 
 def test_twice_is_recorded_then_duplicate() -> None:
@@ -52,11 +31,11 @@ def test_twice_is_recorded_then_duplicate() -> None:
     assert [state["name"] for state in first["states"]][-1] == "Publish Outcome"
 
 
-def test_a_changed_amount_and_an_invalid_one(tmp_path: Path, success: dict[str, Any]) -> None:
+def test_a_changed_amount_and_an_invalid_one(tmp_path: Path, payment: dict[str, Any]) -> None:
     """Refusals are outcomes: the exit status stays 0."""
     file = tmp_path / "payments.jsonl"
-    invalid = {**success, "Amount": "1.999", "Status": "ok", "Timestamp": "now"}
-    payments = [success, {**success, "Amount": "1"}, invalid]
+    invalid = {**payment, "Amount": "1.999", "Status": "ok", "Timestamp": "now"}
+    payments = [payment, {**payment, "Amount": "1"}, invalid]
     file.write_text("\n".join(json.dumps(payment) for payment in payments))
     done = ledger("run", "--json", str(file))
     assert done.returncode == 0
@@ -99,12 +78,9 @@ def test_people_get_tables(columns: str) -> None:
     assert max(len(line) for line in done.stdout.splitlines()) <= int(columns)
 
 
-def test_standard_input_and_the_folder_it_is_called_from(success: dict[str, Any], tmp_path: Path) -> None:
+def test_standard_input_and_the_folder_it_is_called_from(payment: dict[str, Any], tmp_path: Path) -> None:
     """The template is found wherever the command is called."""
-    done = subprocess.run(
-        [sys.executable, "-m", "ledger_cli", "run", "--json", "-"],
-        cwd=tmp_path, input=json.dumps([success]), capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    done = ledger("run", "--json", "-", stdin=json.dumps([payment]), folder=tmp_path)
     assert [(row["file"], row["outcome"]) for row in rows(done)] == [("-", "RECORDED")]
 
 
@@ -139,10 +115,10 @@ def test_an_unknown_option_is_told() -> None:
     """And the exit status is that of unreadable input."""
     done = ledger("run", "--jsno")
     assert done.returncode == 2
-    assert "No such option '--jsno'" in done.stderr.replace("--jsno", "--jsno")
+    assert "No such option '--jsno'" in done.stderr
 
 
-def test_a_technical_failure_is_exit_status_1(success: dict[str, Any]) -> None:
+def test_a_technical_failure_is_exit_status_1(payment: dict[str, Any]) -> None:
     """Its outcome is null; its error and its last state say where it stands."""
     script = """
 import sys
@@ -158,7 +134,7 @@ with patch.object(LocalFunction, "invoke", broken):
 """
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", script],
-        cwd=ROOT, input=json.dumps(success), capture_output=True, text=True, timeout=120, check=False,
+        cwd=ROOT, input=json.dumps(payment), capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     (row,) = rows(done)
     assert (done.returncode, row["outcome"], row["error"]) == (1, None, "DisabledException")

@@ -1,16 +1,14 @@
 """The docs say what is so: their examples are run, and their tables compared with the code."""
 
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from ledger_cli import ROOT
+from tests.conftest import ledger
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLE = re.compile(r"^```console\n\$ (?P<command>.+)\n(?P<output>(?:.*\n)*?)```$", re.MULTILINE)
@@ -31,10 +29,7 @@ def test_an_example_shows_what_happens(page: str, example: re.Match[str]) -> Non
     """A newcomer compares."""
     program, *arguments = shlex.split(example["command"])
     assert program == "ledger", page
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "ledger_cli", *arguments],
-        cwd=ROOT, env={**os.environ, "COLUMNS": "110"}, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    done = ledger(*arguments, COLUMNS="110")
     shown, printed = comparable(example["output"]), comparable(done.stdout)
     assert shown
     missing = [word for word in set(shown) if shown.count(word) > printed.count(word)]

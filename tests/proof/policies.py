@@ -275,8 +275,9 @@ def _differs(label: str, expected: Mapping[str, Any], found: Mapping[str, Any]) 
     if before is None or now is None:
         yield f"{label}: {'is not reviewed' if before is None else 'is gone'}"
         return
-    yield from (f"{label}: new: {line}" for line in now if line not in before)
-    yield from (f"{label}: gone: {line}" for line in before if line not in now)
+    lines = [f"{label}: new: {line}" for line in now if line not in before]
+    lines += [f"{label}: gone: {line}" for line in before if line not in now]
+    yield from lines or [f"{label}: in another order, or more than once"]
 
 
 def write_reviewed() -> None:

@@ -23,7 +23,7 @@ def run(*command: str | Path) -> str:
 def inlined(expanded: dict[str, Any], tmp_path: Path) -> Path:
     """The expanded template in a file, the workflow's definition in it as text."""
     template = copy.deepcopy(expanded)
-    template["Resources"]["PaymentLedgerWorkflow"]["Properties"]["DefinitionString"] = definition()
+    template["Resources"]["PaymentLedgerWorkflow"]["Properties"]["DefinitionString"] = definition(expanded)
     file = tmp_path / "template.json"
     file.write_text(json.dumps(template, indent=1))
     return file
