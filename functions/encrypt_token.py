@@ -7,18 +7,17 @@ import base64
 import os
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from ledger.aws import CLIENT_CONFIG
+from ledger.aws import private_client
 from ledger.payment import InvalidPaymentError, Violation, encryption_context
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
 
 logger = Logger()
-kms = boto3.client("kms", config=CLIENT_CONFIG)
+kms: "KMSClient" = private_client("kms")
 TOKEN_KEY = os.environ["TOKEN_KEY"]
 INTAKE_KEY = os.environ["INTAKE_KEY"]
 

@@ -5,12 +5,11 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from ledger.aws import CLIENT_CONFIG, require_private_endpoint
+from ledger.aws import private_client
 from ledger.item import EncryptedPayment, PaymentConflictError, differing_fields
 from ledger.payment import Payment, utc_timestamp
 
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 
 logger = Logger()
 metrics = Metrics()
-dynamodb = boto3.client("dynamodb", config=CLIENT_CONFIG)
-require_private_endpoint(dynamodb, os.environ.get("AWS_ENDPOINT_URL_DYNAMODB"))
+dynamodb: "DynamoDBClient" = private_client("dynamodb")
 TABLE_NAME = os.environ["TABLE_NAME"]
 
 

@@ -3,12 +3,11 @@
 import os
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from ledger.aws import CLIENT_CONFIG, require_private_endpoint
+from ledger.aws import private_client
 from ledger.outcome import DETAIL_TYPES, Outcome, conflict, duplicate, reason, recorded, refusal_of, rejected
 from ledger.payment import utc_timestamp
 
@@ -18,11 +17,10 @@ if TYPE_CHECKING:
 
 logger = Logger()
 metrics = Metrics()
-events = boto3.client("events", config=CLIENT_CONFIG)
-dynamodb = boto3.client("dynamodb", config=CLIENT_CONFIG)
+events: "EventBridgeClient" = private_client("events")
+dynamodb: "DynamoDBClient" = private_client("dynamodb")
 EVENT_BUS_NAME = os.environ["EVENT_BUS_NAME"]
 TABLE_NAME = os.environ["TABLE_NAME"]
-require_private_endpoint(dynamodb, os.environ.get("AWS_ENDPOINT_URL_DYNAMODB"))
 
 TRANSIENT_ENTRY_ERRORS = frozenset({"InternalException", "InternalFailure", "ThrottlingException"})
 """Source: EventBridge User Guide, handling failures with PutEvents."""

@@ -1,6 +1,7 @@
 """The `ledger` command."""
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -38,3 +39,34 @@ def run(files: tuple[str, ...], *, as_json: bool) -> None:
     from ledger_cli.run import run_payments  # noqa: PLC0415
 
     sys.exit(run_payments(inputs, as_json=as_json, with_sealed_sample=not files))
+
+
+@cli.command(epilog="Exit status: 0 stopped as asked, 2 it could not start.")
+@click.option("--port", default=4510, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option(
+    "--sam",
+    "sam_file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Let containers in too, and write FILE for `sam local --env-vars`.",
+)
+def serve(port: int, sam_file: Path | None) -> None:
+    """Deploy the stack into an embedded engine, and serve it until Ctrl-C.
+
+    It listens on this machine's loopback, and with --sam on the container engine's bridge: the AWS CLI,
+    boto3 and `sam local` can use it as they would use AWS. Nothing is kept when it stops.
+
+    \b
+    Examples:
+      ledger serve
+      ledger serve --sam env.json
+      aws --endpoint-url http://127.0.0.1:4510 dynamodb scan --table-name PaymentLedger
+    """  # noqa: D301
+    from ledger_cli.serve import CannotServeError  # noqa: PLC0415
+    from ledger_cli.serve import serve as serve_until_stopped  # noqa: PLC0415
+
+    try:
+        serve_until_stopped(port=port, sam_file=sam_file)
+    except CannotServeError as error:
+        click.echo(f"ledger: {error}", err=True)
+        sys.exit(2)

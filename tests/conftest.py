@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +64,16 @@ class Faults:
 
         def fault(_send: Callable[[], Any], request: Any) -> Any:
             return _answer(request, 200, body)
+
+        self.planned += [(operation, fault)] * times
+
+    def delay(self, operation: str, seconds: float, *, times: int = 1) -> None:
+        """The call takes effect, and its reply is late."""
+
+        def fault(send: Callable[[], Any], _request: Any) -> Any:
+            reply = send()
+            time.sleep(seconds)
+            return reply
 
         self.planned += [(operation, fault)] * times
 

@@ -1,7 +1,9 @@
 """How every AWS client here is configured."""
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
+import boto3
 from botocore.config import Config
 
 if TYPE_CHECKING:
@@ -27,14 +29,23 @@ class PrivateEndpointError(Exception):
     """A client would not go through the stack's own endpoint. Raised at init: no payment is taken."""
 
 
-def require_private_endpoint(client: "BaseClient", endpoint_url: str | None) -> None:
-    """Refuse a DynamoDB client that would call another host than the stack's interface endpoint.
+def private_client(service: str) -> Any:
+    """A boto3 client of *service* that calls the stack's interface endpoint, and nothing else.
 
-    Its endpoint has no private DNS, so the public name would lead out of the VPC, where there is no way:
+    The endpoints have no private DNS, so a public name would lead out of the VPC, where there is no way:
     every payment would wait for a timeout. `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` and a variable that was
-    lost both do that without a word. Source: AWS SDKs Reference Guide, service-specific endpoints.
+    lost both do that without a word.
+
+    Raises:
+        PrivateEndpointError: the service's variable is not set, or is ignored.
+
+    Source: AWS SDKs Reference Guide, service-specific endpoints.
     """
+    client: BaseClient = boto3.client(service, config=CLIENT_CONFIG)  # type: ignore[call-overload]
+    variable = f"AWS_ENDPOINT_URL_{client.meta.service_model.service_id.upper()}"
+    endpoint_url = os.environ.get(variable)
     if not endpoint_url:
-        raise PrivateEndpointError("AWS_ENDPOINT_URL_DYNAMODB is not set: it must be the stack's endpoint for DynamoDB")
+        raise PrivateEndpointError(f"{variable} is not set: it must be the stack's endpoint for {service}")
     if client.meta.endpoint_url != endpoint_url:
-        raise PrivateEndpointError("AWS_ENDPOINT_URL_DYNAMODB is ignored: unset AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+        raise PrivateEndpointError(f"{variable} is ignored: unset AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+    return client

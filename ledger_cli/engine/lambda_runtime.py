@@ -83,6 +83,27 @@ def running_function() -> str | None:
     return getattr(_thread, "function", None)
 
 
+class _TimeIsUpError(BaseException):
+    """Ends a handler, as the platform does, whatever it catches."""
+
+
+def end_where_time_is_up() -> None:
+    """End this thread's handler if it runs for longer than its function's timeout.
+
+    A thread cannot be ended from outside: it is looked at before and after each AWS call, which is where a
+    handler waits, and at its end.
+    """
+    deadline_s = getattr(_thread, "deadline_s", None)
+    if deadline_s is not None and time.monotonic() > deadline_s:
+        raise _TimeIsUpError
+
+
+def timed_out(request_id: str, timeout_s: float) -> dict[str, str]:
+    """What an invocation returns whose time was up; there is no stack: the platform wrote it."""
+    message = f"RequestId: {request_id} Error: Task timed out after {timeout_s:.2f} seconds"
+    return {"errorType": "Sandbox.Timedout", "errorMessage": message}
+
+
 @dataclass
 class LambdaContext:
     """What the runtime tells a handler of its invocation. Source: Lambda Developer Guide, Python context object."""
@@ -103,13 +124,17 @@ class LambdaContext:
 
 @dataclass
 class LocalFunction:
-    """One deployed function: its code, its own environment, and what it printed."""
+    """One deployed function: its code, its own environment, and what it printed.
+
+    `declared` are the variables that the template gives it; `environment` has those of the runtime as well.
+    """
 
     name: str
     arn: str
     handler: str
+    declared: dict[str, str]
     environment: dict[str, str]
-    timeout_s: int
+    timeout_s: float
     memory_mb: int
     folder: Path
     invocations: int = 0
@@ -145,15 +170,24 @@ class LocalFunction:
             try:
                 module = self._initialised()
                 handler = getattr(module, self.handler.rpartition(".")[2])
-                _thread.in_handler, _thread.function = True, self.name
-                reply, raised = json.dumps(handler(json.loads(payload), context)), False
+                context.deadline_s = time.monotonic() + self.timeout_s  # initialising does not count
+                _thread.in_handler, _thread.function, _thread.deadline_s = True, self.name, context.deadline_s
+                returned, raised = handler(json.loads(payload), context), False
+                end_where_time_is_up()
             except Exception as error:  # noqa: BLE001  # as the runtime does: any error becomes the reply
-                reply, raised = json.dumps(_error_reply(error, context)), True
+                returned, raised = _error_reply(error, context), True
                 print(f"[ERROR] {''.join(traceback.format_exception(error))}")  # noqa: T201
+            except _TimeIsUpError:
+                returned, raised = timed_out(context.aws_request_id, self.timeout_s), True
+                self.restart()  # the platform ends the environment with the handler
             finally:
-                _thread.in_handler, _thread.function = False, None
+                _thread.in_handler, _thread.function, _thread.deadline_s = False, None, None
         self.logs.append(output.getvalue())
-        return reply.encode(), raised
+        try:
+            return json.dumps(returned).encode(), raised
+        except TypeError as error:
+            message = f"Unable to marshal response: {error}"
+            return json.dumps({"errorType": "Runtime.MarshalError", "errorMessage": message}).encode(), True
 
     def _initialised(self) -> ModuleType:
         if self._module is None:

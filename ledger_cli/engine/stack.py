@@ -37,7 +37,7 @@ from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguagePa
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from ledger_cli import ROOT
-from ledger_cli.engine import endpoints, kms, lambda_runtime, template
+from ledger_cli.engine import endpoints, kms, lambda_runtime, sam_local, template
 from ledger_cli.engine.environment import without_the_shells_variables
 from ledger_cli.engine.template import REGION
 from ledger_cli.execution import Execution
@@ -66,7 +66,8 @@ class Call:
 class Engine:
     """One deployed stack in an account of its own, from `with` to the end of the block.
 
-    moto replaces AWS in the whole process, so one engine lives at a time.
+    moto replaces AWS in the whole process, so one engine lives at a time. Functions run in this process
+    too, but where `lambda_endpoint` names a `sam local start-lambda`, which runs them in containers.
     """
 
     _alive: "Engine | None" = None
@@ -91,6 +92,7 @@ class Engine:
         self._aws_turn = threading.RLock()
         self._numbers = itertools.count(1)
         self._clients: dict[str, Any] = {}
+        self.lambda_endpoint: str | None = None
         self.calls: list[Call] = []
         self.functions: dict[str, lambda_runtime.LocalFunction] = {}
         with ExitStack() as stack:
@@ -228,6 +230,7 @@ class Engine:
             if function := lambda_runtime.running_function():
                 self.calls.append(Call.of(function, request))
             request.url = endpoints.public(request.url)
+            lambda_runtime.end_where_time_is_up()
             with lambda_runtime.outside_the_handler():
                 if re.match(r"https?://lambda\.", request.url):
                     return process_request(stubber, request)  # it calls a handler, which makes calls of its own
@@ -261,6 +264,7 @@ class Engine:
             name=name,
             arn=deployed["FunctionArn"],
             handler=deployed["Handler"],
+            declared=deployed["Environment"]["Variables"],
             environment={
                 **deployed["Environment"]["Variables"],
                 "AWS_REGION": REGION,
@@ -286,8 +290,13 @@ class Engine:
     ) -> bytes:
         # By name or ARN, and with the alias behind the ARN where the caller names one.
         name = function_name.split(":")[6] if function_name.startswith("arn:") else function_name
-        by_name = {function.name: function for function in self.functions.values()}
-        reply, raised = by_name[name].invoke(body if isinstance(body, bytes) else body.encode())
+        by_name = {function.name: (logical_id, function) for logical_id, function in self.functions.items()}
+        logical_id, function = by_name[name]
+        payload = body if isinstance(body, bytes) else body.encode()
+        if self.lambda_endpoint is None:
+            reply, raised = function.invoke(payload)
+        else:
+            reply, raised = sam_local.invoke(self.lambda_endpoint, logical_id, function, payload)
         if raised:
             response_headers["x-amz-function-error"] = "Unhandled"
         return reply

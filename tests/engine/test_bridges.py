@@ -16,6 +16,7 @@ from moto.cloudformation.parsing import get_model_map
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine, template
 from ledger_cli.engine.parameters import ParameterError
+from tests.conftest import Faults
 
 FACTS = [
     "created_where_nothing_runs",
@@ -91,36 +92,43 @@ def test_a_function_that_lacks_a_variable_fails_at_init(engine: Engine, monkeypa
     function.restart()
 
 
+@pytest.mark.parametrize("lost", [True, False])
 @pytest.mark.parametrize(
-    ("variable", "value"), [("AWS_ENDPOINT_URL_DYNAMODB", ""), ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")]
+    ("name", "variable"),
+    [
+        ("EncryptToken", "AWS_ENDPOINT_URL_KMS"),
+        ("PersistPaymentLedger", "AWS_ENDPOINT_URL_DYNAMODB"),
+        ("PublishOutcome", "AWS_ENDPOINT_URL_EVENTBRIDGE"),
+        ("PublishOutcome", "AWS_ENDPOINT_URL_DYNAMODB"),
+    ],
 )
-@pytest.mark.parametrize("name", ["PersistPaymentLedger", "PublishOutcome"])
 def test_a_function_refuses_to_start_without_its_private_endpoint(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, name: str, variable: str, value: str
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, name: str, variable: str, *, lost: bool
 ) -> None:
     """Its calls would go to the public name, out of the VPC: each payment would wait for a timeout."""
     function = engine.functions[name]
-    monkeypatch.setitem(function.environment, variable, value)
+    if lost:
+        monkeypatch.delitem(function.environment, variable)
+    else:
+        monkeypatch.setitem(function.environment, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")
     function.restart()
     reply, raised = function.invoke(b"{}")
     assert raised
     error = json.loads(reply)
-    assert (error["errorType"], "AWS_ENDPOINT_URL_DYNAMODB is" in error["errorMessage"]) == (
-        "PrivateEndpointError",
-        True,
-    )
+    assert error["errorType"] == "PrivateEndpointError"
+    assert re.match(rf"{variable} is not set" if lost else r"AWS_ENDPOINT_URL_\w+ is ignored", error["errorMessage"])
     monkeypatch.undo()
     function.restart()
 
 
 def test_calls_go_to_the_private_endpoint(engine: Engine, payment: Any) -> None:
-    """DynamoDB by the endpoint's own name; KMS and EventBridge by names that the VPC answers privately."""
+    """By the endpoints' own names: no public one has to lead anywhere."""
     engine.run(json.dumps(payment))
     hosts = {(call.operation, re.sub(r"vpce-\w+", "vpce-ID", call.host)) for call in engine.calls}
     assert hosts == {
-        ("Encrypt", "kms.us-east-1.amazonaws.com"),
+        ("Encrypt", "vpce-ID-embedded.kms.us-east-1.vpce.amazonaws.com"),
         ("PutItem", "vpce-ID-embedded.dynamodb.us-east-1.vpce.amazonaws.com"),
-        ("PutEvents", "events.us-east-1.amazonaws.com"),
+        ("PutEvents", "vpce-ID-embedded.events.us-east-1.vpce.amazonaws.com"),
         ("UpdateItem", "vpce-ID-embedded.dynamodb.us-east-1.vpce.amazonaws.com"),
     }
 
@@ -181,6 +189,7 @@ import logging, os, sys
 os.environ["AWS_PROFILE"] = "of-the-shell"
 from ledger_cli.engine import Engine, template
 from ledger_cli.engine.parameters import ParameterError
+from tests.conftest import Faults
 for stage, table in (("prod", "PaymentLedger"), ("dev", "PaymentLedger-dev")):
     with Engine(parameters={"Stage": stage}) as engine:
         assert engine.outputs["TableName"] == table
@@ -203,3 +212,41 @@ def test_aws_is_never_reached(engine: Engine) -> None:
     assert boto3.client("sts", region_name="us-east-1").get_caller_identity()["Account"] == "123456789012"
     assert logging.getLogger("moto").propagate is False
     assert engine
+
+
+def test_a_function_whose_time_is_up_is_ended_and_retried(
+    engine: Engine, payment: Any, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the platform does, under the platform's name for it, and in a new environment afterwards."""
+    function = engine.functions["EncryptToken"]
+    before = function.module
+    monkeypatch.setattr(function, "timeout_s", 0.2)
+    faults.delay("Encrypt", 0.3)
+    execution = engine.run(json.dumps(payment))
+    failures = [event for event in engine.history(execution.arn) if event["type"] == "TaskFailed"]
+    (details,) = [failure["taskFailedEventDetails"] for failure in failures]
+    assert (execution.outcome, details["error"]) == ("RECORDED", "Sandbox.Timedout")
+    assert "Task timed out after 0.20 seconds" in details["cause"]
+    assert function.module is not before
+
+
+def test_a_handler_that_catches_everything_is_ended_too(
+    engine: Engine, payment: Any, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK retries whatever it may; the platform does not ask it."""
+    monkeypatch.setattr(engine.functions["EncryptToken"], "timeout_s", 0.2)
+    faults.delay("Encrypt", 0.3)
+    faults.lose_reply("Encrypt", times=3)
+    reply, raised = engine.functions["EncryptToken"].invoke(
+        json.dumps({"Payment": payment, "SecureToken": "tok"}).encode()
+    )
+    faults.planned.clear()
+    assert (raised, json.loads(reply)["errorType"]) == (True, "Sandbox.Timedout")
+
+
+def test_a_reply_that_is_no_json_fails_as_in_lambda(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the runtime's own name: the class that Python raises is not what a workflow would see."""
+    function = engine.functions["ValidatePayment"]
+    monkeypatch.setattr(function.module, "handler", lambda _event, _context: {"a", "set"})
+    reply, raised = function.invoke(b"{}")
+    assert (raised, json.loads(reply)["errorType"]) == (True, "Runtime.MarshalError")

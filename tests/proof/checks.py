@@ -17,8 +17,12 @@ FUNCTIONS = {
     "PublishOutcome": "paymentledger-publish-role",
 }
 
-# Name, private DNS, and why each is there; docs/network.md says what it costs.
-ENDPOINTS = {"dynamodb": False, "kms": True, "events": True}
+# Service: the variable that gives a function the endpoint's own name, and the resource.
+ENDPOINTS = {
+    "dynamodb": ("AWS_ENDPOINT_URL_DYNAMODB", "DynamoDBEndpoint"),
+    "events": ("AWS_ENDPOINT_URL_EVENTBRIDGE", "EventsEndpoint"),
+    "kms": ("AWS_ENDPOINT_URL_KMS", "KmsEndpoint"),
+}
 
 NO_WAY_OUT = (
     "AWS::EC2::CarrierGateway",
@@ -103,8 +107,8 @@ def endpoints_are_exact(resources: Resources) -> Iterator[str]:
     for service, endpoint in found.items():
         if endpoint.get("VpcEndpointType") != "Interface":
             yield f"endpoint {service}: not an interface endpoint"
-        if endpoint.get("PrivateDnsEnabled") is not ENDPOINTS.get(service):
-            yield f"endpoint {service}: private DNS should be {ENDPOINTS.get(service)}"
+        if endpoint.get("PrivateDnsEnabled") is not False:
+            yield f"endpoint {service}: has private DNS"
         if endpoint.get("SubnetIds") != ["PrivateSubnetA", "PrivateSubnetB"]:
             yield f"endpoint {service}: not in both subnets"
         if endpoint.get("SecurityGroupIds") != ["EndpointsSecurityGroup.GroupId"]:
@@ -118,7 +122,7 @@ def functions_are_inside(resources: Resources) -> Iterator[str]:
     functions = dict(of_type(resources, "AWS::Lambda::Function"))
     if set(functions) != set(FUNCTIONS):
         yield f"functions: {sorted(functions)}"
-    dns = "https://vpce-DynamoDBEndpoint.dynamodb.us-east-1.vpce.amazonaws.com"
+    roles = {role["RoleName"]: role for _, role in of_type(resources, "AWS::IAM::Role")}
     for name, function in functions.items():
         if function.get("VpcConfig") != {
             "SecurityGroupIds": ["FunctionsSecurityGroup.GroupId"],
@@ -126,8 +130,13 @@ def functions_are_inside(resources: Resources) -> Iterator[str]:
         }:
             yield f"{name}: not in both private subnets behind the functions' group"
         variables = function["Environment"]["Variables"]
-        if "TABLE_NAME" in variables and variables.get("AWS_ENDPOINT_URL_DYNAMODB") != dns:
-            yield f"{name}: does not call DynamoDB by its endpoint's name"
+        documents = [policy["PolicyDocument"] for policy in roles[FUNCTIONS.get(name, "")]["Policies"]]
+        actions = [action for one in documents for given in one["Statement"] for action in as_list(given["Action"])]
+        for service, (variable, endpoint) in ENDPOINTS.items():
+            called = any(action.startswith(f"{service}:") for action in actions)
+            dns = f"https://vpce-{endpoint}.{service}.us-east-1.vpce.amazonaws.com" if called else None
+            if variables.get(variable) != dns:
+                yield f"{name}: {variable} is not {dns}"
         if function.get("TracingConfig") != {"Mode": "Active"}:
             yield f"{name}: not traced"
         module = function["Handler"].partition(".")[0]

@@ -117,7 +117,7 @@ def _of_properties(template: Template, name: str, resource: Mapping[str, Any]) -
         if policy in resource and kind != "AWS::Lambda::Version":
             yield f"{name}: {policy} Delete", _changed(template, ["Resources", name, policy], "Delete")
     for variable in resource.get("Properties", {}).get("Environment", {}).get("Variables", {}):
-        if variable == "AWS_ENDPOINT_URL_DYNAMODB":
+        if variable.startswith("AWS_ENDPOINT_URL_"):
             yield f"{name}: without {variable}", _changed(template, [*at, "Environment", "Variables", variable], None)
     if name == "EncryptToken":
         key = {"Fn::GetAtt": ["IntakeKey", "Arn"]}

@@ -1,0 +1,60 @@
+"""Whether what `sam build` made is what lies here: `sam local` runs the artefact, however old it is."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ledger_cli import ROOT
+from ledger_cli.engine import template
+
+BUILT = ROOT / ".aws-sam/build"
+LOCATIONS = {"CodeUri", "DefinitionS3Location"}
+"""What `sam build` changes in the template."""
+
+
+class StaleArtefactError(Exception):
+    """There is no artefact, or it was made from something else; the message says what to do."""
+
+
+def require_fresh(built: Path = BUILT, source: Path = ROOT) -> None:
+    """Compare the artefact with the template, the modules and the pinned packages that it was made from.
+
+    Raises:
+        StaleArtefactError: the first difference, by its file.
+    """
+    if not (built / "template.yaml").is_file():
+        raise StaleArtefactError(f"{_shown(built)} is not there: run `make build` or `sam build` first")
+    if _without_locations(template.load(built / "template.yaml")) != _without_locations(
+        template.load(source / "template.yaml")
+    ):
+        raise _stale("template.yaml")
+    functions = source / "functions"
+    modules = {file.relative_to(functions) for file in [*functions.glob("*.py"), *functions.glob("ledger/*.py")]}
+    pins = re.findall(r"^([\w.-]+)==([\w.]+)", (functions / "requirements.txt").read_text(), re.MULTILINE)
+    for name, resource in template.load(source / "template.yaml")["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function":
+            for module in sorted(modules):
+                artefact = built / name / module
+                if not artefact.is_file() or artefact.read_bytes() != (functions / module).read_bytes():
+                    raise _stale(f"functions/{module}")
+            for package, version in pins:
+                if not (built / name / f"{package.replace('-', '_')}-{version}.dist-info").is_dir():
+                    raise _stale("functions/requirements.txt")
+
+
+def _stale(file: str) -> StaleArtefactError:
+    return StaleArtefactError(f"{file} has changed since it was built: run `make build` or `sam build` again")
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+
+
+def _without_locations(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {
+            name: _without_locations(value)
+            for name, value in part.items()
+            if name not in LOCATIONS and name not in {"Metadata", "Globals"}
+        }
+    return [_without_locations(value) for value in part] if isinstance(part, list) else part

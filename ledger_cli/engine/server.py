@@ -1,0 +1,145 @@
+"""The engine over HTTP: whoever is given its address as an endpoint calls it as they would call AWS."""
+
+import json
+import re
+import threading
+from collections.abc import Iterable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.compat import HTTPHeaders
+from botocore.exceptions import HTTPClientError
+from moto.core.models import botocore_stubber
+
+from ledger_cli.engine.template import REGION
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+"""More than any service here takes: a batch of DynamoDB's is 16 MB."""
+
+IDLE_S = 60
+JSON = {"Content-Type": "application/x-amz-json-1.0"}
+SIGNED_FOR = re.compile(r"Credential=[^/]+/\d{8}/(?P<region>[a-z0-9-]+)/(?P<service>[a-z0-9-]+)/aws4_request")
+
+
+class _RefusedError(Exception):
+    """The request is answered without asking the engine."""
+
+    def __init__(self, status: HTTPStatus, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection; the service is the one that the request was signed for."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = IDLE_S
+    # Headers and body are two writes; with Nagle's algorithm the second waits for the first's acknowledgement.
+    disable_nagle_algorithm = True
+
+    def _answer(self) -> None:
+        try:
+            response = botocore_stubber("request-over-http", self._request())
+        except _RefusedError as refused:
+            self._send(refused.status, JSON, json.dumps({"__type": refused.code, "message": refused.message}).encode())
+        except HTTPClientError:  # a connection that a test breaks
+            self.close_connection = True
+        except NotImplementedError:
+            self._send(HTTPStatus.NOT_IMPLEMENTED, JSON, b'{"__type": "NotImplemented"}')
+        else:
+            if response is None:
+                self._send(HTTPStatus.NOT_IMPLEMENTED, JSON, b'{"__type": "NotImplemented"}')
+            else:
+                self._send(response.status_code, dict(response.headers), response.content)
+
+    def _request(self) -> AWSPreparedRequest:
+        """What was asked, as the SDK would have asked AWS itself."""
+        size = self.headers.get("Content-Length", "0")
+        if not size.isdecimal() or int(size) > MAX_BODY_BYTES or "Transfer-Encoding" in self.headers:
+            self.close_connection = True
+            limit = f"a body of known length, of at most {MAX_BODY_BYTES} bytes"
+            raise _RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "RequestEntityTooLarge", limit)
+        body = self.rfile.read(int(size))
+        signed = SIGNED_FOR.search(self.headers.get("Authorization", ""))
+        if signed is None:
+            raise _RefusedError(HTTPStatus.FORBIDDEN, "MissingAuthenticationToken", "sign it, with any credentials")
+        if signed["region"] != REGION:
+            where = f"the engine is in {REGION}: set AWS_REGION={REGION}"
+            raise _RefusedError(HTTPStatus.BAD_REQUEST, "InvalidRegion", where)
+        headers = HTTPHeaders()
+        for name, value in self.headers.items():
+            headers[name] = value
+        url = f"https://{signed['service']}.{REGION}.amazonaws.com{self.path}"
+        return AWSPreparedRequest(self.command, url, headers, body, stream_output=False)
+
+    do_DELETE = do_GET = do_HEAD = do_PATCH = do_POST = do_PUT = _answer  # noqa: N815  # http.server finds them by name
+
+    def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.send_response_only(status)
+        for name, value in headers.items():
+            if name.lower() not in {"content-length", "connection", "transfer-encoding"}:
+                self.send_header(name, str(value))
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing is logged: a request's path or body may hold what a log must not."""
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size: ClassVar[int] = 128  # type: ignore[misc]
+
+
+class EngineServer:
+    """Serves the engine that lives in this process, at each of some addresses, from `with` to the end of the block."""
+
+    def __init__(self, hosts: Iterable[str], port: int = 0) -> None:
+        """Listen.
+
+        Args:
+            hosts: addresses of this machine: loopback, and a container bridge's.
+            port: 0 takes one that is free, the same at each address.
+
+        Raises:
+            OSError: an address is not this machine's, or the port is in use there.
+        """
+        self._listeners: list[_Listener] = []
+        self._started = False
+        self.port = port
+        try:
+            for host in hosts:
+                listener = _Listener((host, self.port), _Handler)
+                self._listeners.append(listener)
+                self.port = listener.server_port
+        except OSError:
+            self.close()
+            raise
+
+    def start(self) -> None:
+        """Answer; until then, callers wait."""
+        self._started = True
+        for listener in self._listeners:
+            threading.Thread(target=listener.serve_forever, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._started:
+            for listener in self._listeners:
+                listener.shutdown()
+        self.close()
+
+    def close(self) -> None:
+        """Give the port back."""
+        for listener in self._listeners:
+            listener.server_close()

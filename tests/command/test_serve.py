@@ -1,0 +1,189 @@
+"""`ledger serve`: the engine for whatever speaks to AWS, and one clear line where it cannot start."""
+
+import contextlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger_cli import ROOT, artefact
+from ledger_cli.artefact import StaleArtefactError
+from ledger_cli.engine.template import REGION
+from tests.conftest import ledger
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[dict[str, str]]:
+    """What a `ledger serve` prints; stopped by Ctrl-C at the end, it must say nothing more."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "ledger_cli", "serve", "--port", "0"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        lines = []
+        for line in server.stdout:
+            lines.append(line)
+            if line.startswith("Ready"):
+                break
+        yield {line[:11].strip(): line[11:].strip() for line in lines}
+        server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=30) == 0
+        assert (server.stdout.read(), server.stderr.read()) == ("", "")
+
+
+@pytest.fixture
+def elsewhere() -> Any:
+    """A function that runs a script with boto3 in a process where no engine lives; returns what it prints."""
+
+    def run(endpoint: str, script: str, region: str = REGION) -> str:
+        head = (
+            "import boto3, json, time\n"
+            f"session = boto3.Session('x', 'y', region_name={region!r})\n"
+            f"def client(service): return session.client(service, endpoint_url={endpoint!r})\n"
+        )
+        asked = subprocess.run(  # noqa: S603
+            [sys.executable, "-c", head + script], capture_output=True, text=True, timeout=60, check=False
+        )
+        return asked.stdout + "".join(asked.stderr.splitlines()[-1:])
+
+    return run
+
+
+def test_a_payment_from_another_process(served: dict[str, str], elsewhere: Any) -> None:
+    """Started, run and read through the endpoint alone, as on AWS."""
+    printed = elsewhere(
+        served["Endpoint"].partition(",")[0],
+        f"""
+states = client("stepfunctions")
+text = open({str(ROOT / "events/start/01-success.json")!r}).read()
+arn = states.start_execution(stateMachineArn={served["Workflow"]!r}, name="one", input=text)["executionArn"]
+for _ in range(600):
+    described = states.describe_execution(executionArn=arn)
+    if described["status"] != "RUNNING":
+        break
+    time.sleep(0.05)
+print(described["status"], client("dynamodb").scan(TableName={served["Table"]!r})["Count"])
+print(client("lambda").invoke(FunctionName="validate_payment", Payload="{{}}")["FunctionError"])
+""",
+    )
+    assert printed == "SUCCEEDED 1\nUnhandled\n"
+
+
+def test_another_region_is_said_to_be_empty(served: dict[str, str], elsewhere: Any) -> None:
+    """Else a shell's AWS_REGION would look like a table that is not there."""
+    endpoint = served["Endpoint"].partition(",")[0]
+    assert "set AWS_REGION=us-east-1" in elsewhere(endpoint, "client('dynamodb').list_tables()", "eu-west-1")
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 403),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n", 413),
+        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 413),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 413),
+        ("nonsense\r\n\r\n", 400),
+    ],
+)
+def test_a_request_that_is_none_is_refused(served: dict[str, str], head: str, status: int) -> None:
+    """Whatever connects to the port, the server goes on."""
+    host, _, port = served["Endpoint"].partition(",")[0].removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(head.encode())
+        assert f" {status} ".encode() in connection.recv(4096)
+
+
+def test_it_listens_on_loopback_only(served: dict[str, str]) -> None:
+    """A laptop's engine is nobody else's."""
+    port = int(served["Endpoint"].partition(",")[0].rpartition(":")[2])
+    addresses = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), port, socket.AF_INET)}
+    for address in addresses - {"127.0.0.1", "127.0.1.1"}:
+        with contextlib.suppress(OSError), socket.create_connection((str(address), port), timeout=2):
+            pytest.fail(f"it answers at {address}")
+
+
+def test_a_port_in_use_is_said(served: dict[str, str]) -> None:
+    """Before the stack is deployed, which takes seconds."""
+    port = served["Endpoint"].partition(",")[0].rpartition(":")[2]
+    done = ledger("serve", "--port", port)
+    assert (done.returncode, done.stderr) == (2, f"ledger: port {port} is in use: choose another with --port\n")
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Path:
+    """An artefact as `sam build` leaves it, as far as the check looks."""
+    folder = tmp_path / "build"
+    folder.mkdir()
+    text = (ROOT / "template.yaml").read_text()
+    (folder / "template.yaml").write_text(text.replace("CodeUri: functions/", "CodeUri: ValidatePayment"))
+    pins = re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "functions/requirements.txt").read_text(), re.MULTILINE)
+    for name in ("ValidatePayment", "EncryptToken", "PersistPaymentLedger", "PublishOutcome"):
+        shutil.copytree(ROOT / "functions", folder / name)
+        for package, version in pins:
+            (folder / name / f"{package.replace('-', '_')}-{version}.dist-info").mkdir()
+    return folder
+
+
+def test_a_fresh_artefact_passes(built: Path) -> None:
+    """The tests below would pass with a check that refuses everything."""
+    artefact.require_fresh(built)
+
+
+def test_an_artefact_that_is_not_there(tmp_path: Path) -> None:
+    """The first thing that a newcomer meets."""
+    with pytest.raises(StaleArtefactError, match="is not there: run `make build` or `sam build` first"):
+        artefact.require_fresh(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["validate_payment.py", "ledger/payment.py"])
+def test_a_stale_module_is_named(built: Path, file: str) -> None:
+    """`sam local` would run the old code, and nobody would see why."""
+    with (built / "PublishOutcome" / file).open("a") as module:
+        module.write("# older\n")
+    with pytest.raises(StaleArtefactError, match=rf"functions/{file} has changed since it was built"):
+        artefact.require_fresh(built)
+
+
+def test_a_module_that_is_missing_is_named(built: Path) -> None:
+    """A new module is a change too."""
+    (built / "EncryptToken/ledger/aws.py").unlink()
+    with pytest.raises(StaleArtefactError, match=r"functions/ledger/aws\.py"):
+        artefact.require_fresh(built)
+
+
+def test_a_stale_template_is_named(built: Path) -> None:
+    """A variable or a timeout would be the old one."""
+    template = built / "template.yaml"
+    template.write_text(template.read_text().replace("Timeout: 30", "Timeout: 29"))
+    with pytest.raises(StaleArtefactError, match=r"template\.yaml has changed"):
+        artefact.require_fresh(built)
+
+
+def test_a_stale_dependency_is_named(built: Path) -> None:
+    """An upgrade that was not built is not tried."""
+    next((built / "ValidatePayment").glob("jmespath-*.dist-info")).rmdir()
+    with pytest.raises(StaleArtefactError, match=r"functions/requirements\.txt has changed"):
+        artefact.require_fresh(built)
+
+
+def test_no_container_engine_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to do; nothing has started."""
+    from ledger_cli import serve  # noqa: PLC0415
+
+    monkeypatch.setattr(artefact, "require_fresh", lambda: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "platform", "linux")
+    with pytest.raises(serve.CannotServeError, match="no container engine answers the docker command: start one"):
+        serve.serve(port=0, sam_file=tmp_path / "env.json")
+    assert not (tmp_path / "env.json").exists()

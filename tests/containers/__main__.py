@@ -1,0 +1,55 @@
+"""`make test-containers`: everything in tests/containers, with an engine, the base image and a fresh artefact."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+
+from ledger_cli import ROOT
+from tests.containers import container_engine
+from tests.containers.container_engine import ContainerEngine, NoContainersError, say
+
+SAM = str(ROOT / ".venv/sam/bin/sam")
+PYTEST = [sys.executable, "-m", "pytest", "--show-capture=no"]
+
+
+def main(arguments: list[str]) -> int:
+    """Set up, test, and leave nothing behind; returns the exit status."""
+    if os.environ.get("WITHOUT_CONTAINERS"):
+        say("NOT TESTED: WITHOUT_CONTAINERS is set; nothing was run in a real Lambda runtime")
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as Ctrl-C: what was started is stopped
+    try:
+        with (
+            container_engine.running() as engine,
+            tempfile.TemporaryDirectory(prefix="payment-ledger-tests-") as folder,
+        ):
+            environment = _environment(engine, folder)
+            say("sam build")
+            subprocess.run([SAM, "build"], cwd=ROOT, env=environment, capture_output=True, check=True)  # noqa: S603
+            tests = [*PYTEST, *(arguments or ["tests/containers"])]
+            return subprocess.run(tests, cwd=ROOT, env=environment, check=False).returncode  # noqa: S603
+    except NoContainersError as error:
+        print(f"containers: {error}. Or set WITHOUT_CONTAINERS=1 where they are out of scope.", file=sys.stderr)  # noqa: T201
+    except subprocess.CalledProcessError as error:
+        sys.stderr.write((error.stderr or b"").decode())
+        print(f"containers: this failed: {error.cmd}", file=sys.stderr)  # noqa: T201
+    return 1
+
+
+def _environment(engine: ContainerEngine, folder: str) -> dict[str, str]:
+    """The shell's, with the engine, the commands of this project first, and SAM CLI's files in *folder*."""
+    commands = [str(ROOT / ".venv/sam/bin"), str(ROOT / ".venv/bin"), os.environ["PATH"]]
+    return {
+        **os.environ,
+        **engine.environment,
+        "PATH": os.pathsep.join(commands),
+        "TMPDIR": folder,
+        "SAM_CLI_TELEMETRY": "0",
+        "SAM_SKIP_PULL_IMAGE": "1",  # the image is here by now
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

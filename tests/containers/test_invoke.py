@@ -1,0 +1,214 @@
+"""`sam local invoke`, as the README says it, for every function and each of its samples."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger_cli import ROOT, artefact
+from ledger_cli.engine import Engine, template
+from tests.containers.conftest import SHELL
+
+FUNCTIONS = {
+    name: resource["Properties"]["Handler"].partition(".")[0]
+    for name, resource in template.load(ROOT / "template.yaml")["Resources"].items()
+    if resource["Type"] == "AWS::Serverless::Function"
+}
+SAMPLES = [("ValidatePayment", file) for file in sorted((ROOT / "events/start").glob("*.json"))] + [
+    (name, file)
+    for name, module in FUNCTIONS.items()
+    for file in sorted((ROOT / "events/functions").glob("*.json"))
+    if file.stem.partition("-")[0] == module
+]
+README_LINES = re.findall(r"^sam local invoke .+", (ROOT / "README.md").read_text(), re.MULTILINE)
+MARKERS = {"requestId", "stackTrace"}
+"""What differs between two invocations that raise the same error."""
+
+
+def sam(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run SAM CLI in the project's folder."""
+    return subprocess.run(  # noqa: S603
+        ["sam", *arguments],  # noqa: S607
+        cwd=ROOT,
+        env=SHELL,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+
+
+def reply_of(done: subprocess.CompletedProcess[str]) -> Any:
+    """What the function replied: the command's standard output."""
+    assert done.returncode == 0, done.stderr
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_every_function_has_a_sample() -> None:
+    """A sample that belongs to no function, or a function without one, would never be run."""
+    assert {name for name, _ in SAMPLES} == set(FUNCTIONS)
+    assert {file for _, file in SAMPLES} == set((ROOT / "events").glob("[fs]*[st]/*.json")) - set(
+        (ROOT / "events/schemas").glob("*.json")
+    )
+
+
+def comparable(reply: Any) -> Any:
+    """A reply without what is new each time: the ciphertext, a request's id, the stack."""
+    return {key: value for key, value in reply.items() if key not in MARKERS | {"EncryptedToken"}}
+
+
+@pytest.mark.parametrize(("function", "file"), SAMPLES, ids=lambda value: getattr(value, "stem", value))
+def test_a_sample_gives_the_same_in_a_container(engine: Engine, env_file: Path, function: str, file: Path) -> None:
+    """The built artefact under the real runtime client does what the tests see in their own process."""
+    if function == "PublishOutcome":  # it marks an item, which must be there
+        engine.functions["PersistPaymentLedger"].invoke(
+            (ROOT / "events/functions/persist_payment_ledger.json").read_bytes()
+        )
+    done = sam("local", "invoke", function, "-e", str(file.relative_to(ROOT)), "--env-vars", str(env_file))
+    in_container, published = reply_of(done), engine.published()
+    stored = engine.items()
+    engine.clear()
+    if function == "PublishOutcome":
+        engine.functions["PersistPaymentLedger"].invoke(
+            (ROOT / "events/functions/persist_payment_ledger.json").read_bytes()
+        )
+    in_process = json.loads(engine.functions[function].invoke(file.read_bytes())[0])
+    assert comparable(in_container) == comparable(in_process)
+    assert [event["detail"] for event in published] == [event["detail"] for event in engine.published()]
+    assert stored == engine.items()
+
+
+@pytest.fixture(scope="module")
+def as_the_readme_says() -> Iterator[None]:
+    """`ledger serve --sam env.json` in a process of its own, until the module's end."""
+    command = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("ledger serve"))
+    words = shlex.split(command, comments=True)
+    assert words[0] == "ledger"
+    with (
+        subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "ledger_cli", *words[1:]], cwd=ROOT, env=SHELL, stdout=subprocess.PIPE, text=True
+        ) as server
+    ):
+        assert server.stdout is not None
+        for line in server.stdout:
+            if line.startswith("Ready"):
+                break
+        yield
+        server.send_signal(signal.SIGINT)
+        assert server.wait(timeout=30) == 0
+    (ROOT / words[words.index("--sam") + 1]).unlink()
+
+
+def test_the_readme_shows_every_function() -> None:
+    """A newcomer tries what is shown."""
+    assert {shlex.split(line)[3] for line in README_LINES} == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize("line", README_LINES)
+@pytest.mark.usefixtures("as_the_readme_says")
+def test_a_line_of_the_readme_works_as_it_is_written(line: str) -> None:
+    """Copied from the page, letter by letter, in the order in which they stand there."""
+    program, *arguments = shlex.split(line, comments=True)
+    assert program == "sam"
+    reply = reply_of(sam(*arguments))
+    assert "errorType" not in reply, reply
+
+
+# ── The artefact ────────────────────────────────────────────────────────────────────────────────────
+
+MAX_BYTES = 1_500_000
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_artefact_is_what_the_functions_need_and_nothing_else(function: str) -> None:
+    """Each file is loaded from an archive at a cold start, and each is something that could be wrong."""
+    folder = artefact.BUILT / function
+    pinned = re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "functions/requirements.txt").read_text(), re.MULTILINE)
+    packages = {name.replace("-", "_") for name, _ in pinned}
+    distributions = {f"{name.replace('-', '_')}-{version}.dist-info" for name, version in pinned}
+    modules = {file.name for file in (ROOT / "functions").glob("*.py")}
+    found = {entry.name for entry in folder.iterdir()}
+    expected = modules | distributions | {"ledger"}
+    assert {name.removesuffix(".py") for name in found - expected} == packages
+    assert {file.name for file in (folder / "ledger").iterdir()} == {
+        file.name for file in (ROOT / "functions/ledger").glob("*.py")
+    }
+    assert not list(folder.rglob("*.pyc"))
+    assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < MAX_BYTES
+
+
+def test_sam_accepts_the_template() -> None:
+    """As `sam deploy` would, offline."""
+    done = sam("validate", "--lint")
+    assert done.returncode == 0, done.stderr
+    assert "is a valid SAM Template" in done.stdout
+
+
+def test_what_was_built_is_fresh() -> None:
+    """`ledger serve --sam` asks the same before it starts."""
+    artefact.require_fresh()
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """The artefact with a runtime dependency taken out."""
+    folder = tmp_path / "build"
+    shutil.copytree(artefact.BUILT, folder)
+    (folder / "template.yaml").write_text(
+        (folder / "template.yaml").read_text().replace("../../statemachine", str(ROOT / "statemachine"))
+    )
+    (folder / "ValidatePayment/typing_extensions.py").unlink()
+    return folder / "template.yaml"
+
+
+def test_a_dependency_taken_out_is_noticed(engine: Engine, env_file: Path, broken: Path) -> None:
+    """What in-process runs cannot see: there, the tools' own copy would be imported."""
+    sample = ROOT / "events/start/01-success.json"
+    where = ["--template", str(broken), "--config-file", str(ROOT / "samconfig.toml")]
+    done = sam("local", "invoke", "ValidatePayment", "-e", str(sample), "--env-vars", str(env_file), *where)
+    reply = reply_of(done)
+    assert reply["errorType"] == "Runtime.ImportModuleError"
+    in_process = json.loads(engine.functions["ValidatePayment"].invoke(sample.read_bytes())[0])
+    assert comparable(reply) != comparable(in_process)
+
+
+def test_an_old_engine_is_refused(tmp_path: Path) -> None:
+    """SAM CLI would fail later, with a stack trace."""
+    fake = tmp_path / "docker"
+    fake.write_text('#!/bin/sh\ncase "$*" in *APIVersion*) echo 1.24;; *) echo 1.12.6;; esac\n')
+    fake.chmod(0o755)
+    asked = subprocess.run(
+        [sys.executable, "-m", "tests.containers"],
+        cwd=ROOT,
+        env={**SHELL, "PATH": f"{tmp_path}{os.pathsep}{SHELL['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert asked.returncode == 1
+    assert re.fullmatch(r"containers: the engine speaks API 1\.24, and SAM CLI needs [\d.]+: .+\n", asked.stderr)
+
+
+def test_containers_can_be_declared_out_of_scope() -> None:
+    """Loudly, and by a variable that somebody has set on purpose."""
+    asked = subprocess.run(
+        [sys.executable, "-m", "tests.containers"],
+        cwd=ROOT,
+        env={**SHELL, "WITHOUT_CONTAINERS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (asked.returncode, "NOT TESTED" in asked.stdout) == (0, True)

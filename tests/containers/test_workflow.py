@@ -1,0 +1,168 @@
+"""Whole executions whose every task runs in a real container, beside the same in this process."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger_cli.engine import Engine
+from ledger_cli.samples import seal
+from tests.conftest import Faults
+from tests.containers.conftest import start_lambda, with_timeout
+
+HAPPY_PATH = ["Validate Payment", "Encrypt Token", "Persist Payment", "Publish Outcome"]
+
+
+def why(cause: str | None) -> str | None:
+    """A refusal's reason as it is; of a technical error its message, without the request's id and the stack."""
+    return str(json.loads(cause)["errorMessage"]) if cause and cause.startswith("{") else cause
+
+
+def told(engine: Engine, *payments: dict[str, Any]) -> list[Any]:
+    """What an operator sees of executions run one after the other, and all that they leave behind."""
+    engine.clear()
+    executions = [engine.run(json.dumps(payment), f"p{number}") for number, payment in enumerate(payments)]
+    new_each_time = {"SecureToken", "RecordedAt", "PublishedAt"}
+    return [
+        [(e.status, e.outcome, e.error, why(e.cause), [(s.name, s.attempts) for s in e.states]) for e in executions],
+        [{name: value for name, value in item.items() if name not in new_each_time} for item in engine.items()],
+        [
+            (event["detail-type"], {k: v for k, v in event["detail"].items() if k != "RecordedAt"})
+            for event in engine.published()
+        ],
+    ]
+
+
+def in_both(engine: Engine, address: str, *payments: dict[str, Any]) -> list[Any]:
+    """Run in containers and in this process, which must tell the same."""
+    engine.lambda_endpoint = address
+    in_containers = told(engine, *payments)
+    engine.lambda_endpoint = None
+    assert in_containers == told(engine, *payments)
+    return in_containers
+
+
+def test_the_four_outcomes(engine: Engine, warm: str, payment: dict[str, Any]) -> None:
+    """With the refusals' names as the real runtime reports them: otherwise no Catch would match."""
+    executions, items, events = in_both(
+        engine,
+        warm,
+        payment,
+        payment,
+        {**payment, "Amount": "1.00"},
+        {**payment, "TransactionID": "invalid", "Amount": "1.001", "Status": "success"},
+    )
+    assert [outcome for _, outcome, *_ in executions] == ["RECORDED", "DUPLICATE", "CONFLICT", "REJECTED"]
+    assert [error for _, _, error, *_ in executions] == [None, None, "PaymentConflictError", "InvalidPaymentError"]
+    assert [name for name, _ in executions[0][4]] == HAPPY_PATH
+    assert len(items) == 1
+    assert [name for name, _ in events] == ["PaymentRecorded", "PaymentDuplicate", "PaymentConflict", "PaymentRejected"]
+
+
+def test_a_sealed_payment(engine: Engine, warm: str, payment: dict[str, Any]) -> None:
+    """Base64, the ciphertext's bytes and the encryption context pass the real SDK and the wire."""
+    token = payment.pop("SecureToken")
+    sealed = seal(engine.client("kms"), engine.outputs["IntakeKeyArn"], payment["TransactionID"], token)
+    executions, *_ = in_both(
+        engine,
+        warm,
+        {**payment, "SealedToken": sealed},
+        {**payment, "TransactionID": "another", "SealedToken": sealed},
+    )
+    assert [outcome for _, outcome, *_ in executions] == ["RECORDED", "REJECTED"]
+
+
+TEXTS = ["Zürich 日本 😀", "\u2028\u0000", "</script>'\"\\"]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_passes_unchanged(engine: Engine, warm: str, payment: dict[str, Any], text: str) -> None:
+    """JSON is written and read by other libraries there: an escape too many would change what is recorded."""
+    in_both(engine, warm, {**payment, "Metadata": {"note": text}})
+
+
+@pytest.mark.parametrize("amount", ["0.10", 12, 12.5, 1e-7, 1e22, "99999999999999999999999999999999999999", None, True])
+def test_amounts_pass_unchanged(engine: Engine, warm: str, payment: dict[str, Any], amount: Any) -> None:
+    """A number is parsed by the real runtime client before the handler sees it."""
+    in_both(engine, warm, {**payment, "Currency": "JPY" if amount == 12 else "EUR", "Amount": amount})
+
+
+def test_deliveries_at_once_are_recorded_once(in_containers: Engine, payment: dict[str, Any]) -> None:
+    """Several at a time, each through containers of its own processes."""
+    ended = []
+    threads = [
+        threading.Thread(target=lambda n=n: ended.append(in_containers.run(json.dumps(payment), f"at-once-{n}")))
+        for n in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=120)
+    assert sorted(str(execution.outcome) for execution in ended) == ["DUPLICATE"] * 5 + ["RECORDED"]
+    assert len(in_containers.items()) == 1
+
+
+LASTING = [
+    ("Encrypt", "DisabledException", 400),
+    ("Encrypt", "NotFoundException", 400),
+    ("PutItem", "ResourceNotFoundException", 400),
+    ("PutEvents", "ResourceNotFoundException", 400),
+]
+
+
+@pytest.mark.parametrize(("operation", "code", "status"), LASTING)
+def test_errors_have_the_same_name(
+    engine: Engine, warm: str, payment: dict[str, Any], faults: Faults, operation: str, code: str, status: int
+) -> None:
+    """Retry and Catch match names; the class is made by botocore at run time, from its own data."""
+    faults.refuse(operation, code, status=status, times=2)
+    executions, *_ = in_both(engine, warm, payment)
+    assert executions[0][2] == code
+
+
+def test_a_lost_reply_is_one_payment(engine: Engine, warm: str, payment: dict[str, Any], faults: Faults) -> None:
+    """Over a real connection that breaks after the write took effect."""
+    faults.lose_reply("PutItem", times=2)
+    executions, items, _ = in_both(engine, warm, payment)
+    assert (executions[0][1], len(items)) == ("RECORDED", 1)
+
+
+def test_an_unhandled_error_tells_no_token(
+    in_containers: Engine, start_lambda_log: Path, payment: dict[str, Any], faults: Faults
+) -> None:
+    """Its text and stack go to the history and the log, whatever it is."""
+    faults.answer("Encrypt", {"unexpected": "reply"})
+    execution = in_containers.run(json.dumps({**payment, "SecureToken": "tok_canary_5f7c21"}))
+    assert (execution.status, execution.error) == ("FAILED", "KeyError")
+    assert "tok_canary" not in str(execution.cause)
+    log = start_lambda_log.read_text()
+    assert "KeyError" in log
+    assert "tok_canary" not in log
+
+
+TIMEOUT_S = 1
+
+
+def test_a_function_whose_time_is_up_is_retried(
+    engine: Engine, env_file: Path, tmp_path: Path, payment: dict[str, Any], faults: Faults
+) -> None:
+    """The platform ends it, whatever it is doing; the workflow knows that by the name that the runtime gives."""
+    with (
+        with_timeout("EncryptToken", TIMEOUT_S) as built,
+        start_lambda(env_file, tmp_path / "log", built) as address,
+    ):
+        faults.delay("Encrypt", TIMEOUT_S + 0.5)
+        engine.lambda_endpoint = address
+        in_container = engine.run(json.dumps(payment), "in-container")
+        engine.lambda_endpoint = None
+    encrypting = engine.functions["EncryptToken"]
+    encrypting.timeout_s, before = TIMEOUT_S, encrypting.timeout_s
+    engine.clear()
+    faults.delay("Encrypt", TIMEOUT_S + 0.5)
+    in_process = engine.run(json.dumps(payment), "in-process")
+    encrypting.timeout_s = before
+    for execution in (in_container, in_process):
+        assert execution.outcome == "RECORDED"
+        assert [(s.name, s.attempts) for s in execution.states][1] == ("Encrypt Token", 2)
