@@ -5,19 +5,17 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from ledger.aws import private_client
-from ledger.item import EncryptedPayment, PaymentConflictError, differing_fields
+from ledger.item import EncryptedPayment, PaymentConflictError, differing_fields, recorded_facts
 from ledger.payment import Payment, utc_timestamp
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 logger = Logger()
-metrics = Metrics()
 dynamodb: "DynamoDBClient" = private_client("dynamodb")
 TABLE_NAME = os.environ["TABLE_NAME"]
 
@@ -39,10 +37,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         logger.warning("payment conflicts", transaction_id=transaction_id, differs=conflict.differs)
         raise
     logger.info("payment persisted", transaction_id=transaction_id, outcome=outcome)
-    if outcome == "RECORDED":
-        metrics.add_metric(name="PaymentWritten", unit=MetricUnit.Count, value=1)
-        metrics.flush_metrics()
-    return {"Outcome": outcome, "Payment": recorded_facts(encrypted, item), "Published": "Unpublished" not in item}
+    return {"Outcome": outcome, "Payment": recorded_facts(item), "Published": "Unpublished" not in item}
 
 
 def put_once(
@@ -83,15 +78,3 @@ def put_once(
     if differs := differing_fields(item, encrypted.payment):
         raise PaymentConflictError(encrypted.payment, differs) from None
     return ("RECORDED" if encrypted.wrote(item) else "DUPLICATE"), item
-
-
-def recorded_facts(encrypted: EncryptedPayment, item: Mapping[str, Any]) -> dict[str, Any]:
-    """The payment as it stands in the ledger: what an outcome event tells of it."""
-    return {
-        # Every field that the fingerprint covers is equal in both; the rest is the recorded item's own.
-        **encrypted.payment.as_state(),
-        "Metadata": {key: text["S"] for key, text in item["Metadata"]["M"].items()},
-        "Fingerprint": item["Fingerprint"]["S"],
-        "RecordedAt": item["RecordedAt"]["S"],
-        "Execution": item["Execution"]["S"],
-    }

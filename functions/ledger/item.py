@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from ledger.currencies import MINOR_UNITS
 from ledger.payment import FINGERPRINTED, STATE_NAMES, Payment
 
 SHARDS = 8
@@ -89,6 +90,20 @@ def differing_fields(item: Mapping[str, Any], payment: Payment) -> list[str]:
     return sorted(differs) or ["Fingerprint"]
 
 
+def recorded_facts(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The payment as it stands in the ledger or in an index of it: what an outcome event tells."""
+    payment = Payment(
+        transaction_id=item["TransactionID"]["S"],
+        amount=amount_text(item["Amount"]["N"], item["Currency"]["S"]),
+        currency=item["Currency"]["S"],
+        processor_id=item["ProcessorID"]["S"],
+        status=item["Status"]["S"],
+        timestamp=item["Timestamp"]["S"],
+        metadata={key: text["S"] for key, text in item["Metadata"]["M"].items()},
+    )
+    return {**payment.as_state(), **{name: item[name]["S"] for name in ("Fingerprint", "RecordedAt", "Execution")}}
+
+
 def shard_of(transaction_id: str) -> int:
     """The payment's shard, from 0 to `SHARDS` - 1, the same for ever."""
     return hashlib.sha256(transaction_id.encode()).digest()[0] % SHARDS
@@ -97,3 +112,10 @@ def shard_of(transaction_id: str) -> int:
 def number(amount: str) -> str:
     """Decimal text as DynamoDB gives it back: at most 38 digits, no superfluous zeros."""
     return amount.rstrip("0").rstrip(".") if "." in amount else amount
+
+
+def amount_text(stored: str, currency: str) -> str:
+    """The canonical amount that `number` made a DynamoDB number of: with the currency's decimals again."""
+    whole, _, fraction = format(Decimal(stored), "f").partition(".")
+    fraction = fraction.ljust(MINOR_UNITS[currency], "0")
+    return f"{whole}.{fraction}" if fraction else whole

@@ -30,6 +30,8 @@ def checked(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, 
         allowed = [str(allowed_value) for allowed_value in constraints.get("AllowedValues", [])]
         if allowed and values[name] not in allowed:
             raise ParameterError(f"{name}: one of {', '.join(allowed)}")
+        if "MaxValue" in constraints and not _within(values[name], constraints["MinValue"], constraints["MaxValue"]):
+            raise ParameterError(f"{name}: {constraints['MinValue']} to {constraints['MaxValue']}")
         if not re.fullmatch(constraints.get("AllowedPattern", r"(?s:.*)"), values[name]):
             raise ParameterError(f"{name}: {constraints['ConstraintDescription']}")
     for rule in template.get("Rules", {}).values():
@@ -38,6 +40,10 @@ def checked(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, 
                 if not _holds(assertion["Assert"], values):
                     raise ParameterError(assertion["AssertDescription"])
     return values
+
+
+def _within(value: str, lowest: int, highest: int) -> bool:
+    return value.isascii() and value.isdecimal() and lowest <= int(value) <= highest
 
 
 def _holds(condition: Any, values: Mapping[str, str]) -> bool:

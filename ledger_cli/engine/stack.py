@@ -260,13 +260,15 @@ class Engine:
     def _function(self, logical_id: str, folder: Path) -> lambda_runtime.LocalFunction:
         deployed = self.client("lambda").get_function_configuration(FunctionName=self.physical_ids[logical_id])
         name, memory_mb = deployed["FunctionName"], deployed["MemorySize"]
+        # moto hands a number parameter on as a number; in Lambda every variable is text.
+        variables = {variable: str(value) for variable, value in deployed["Environment"]["Variables"].items()}
         return lambda_runtime.LocalFunction(
             name=name,
             arn=deployed["FunctionArn"],
             handler=deployed["Handler"],
-            declared=deployed["Environment"]["Variables"],
+            declared=variables,
             environment={
-                **deployed["Environment"]["Variables"],
+                **variables,
                 "AWS_REGION": REGION,
                 "AWS_DEFAULT_REGION": REGION,
                 "AWS_ACCESS_KEY_ID": "embedded-engine",

@@ -71,6 +71,7 @@ SKIPPED_TYPES = frozenset(
         "AWS::CodeDeploy::Application",
         "AWS::CodeDeploy::DeploymentGroup",
         "AWS::Lambda::Alias",
+        "AWS::Scheduler::Schedule",
         "AWS::StepFunctions::StateMachineAlias",
         "AWS::StepFunctions::StateMachineVersion",
     }

@@ -67,21 +67,22 @@ def comparable(reply: Any) -> Any:
     return {key: value for key, value in reply.items() if key not in MARKERS | {"EncryptedToken"}}
 
 
+def put_what_is_needed(engine: Engine, function: str) -> None:
+    """Two functions mark an item, which must be there."""
+    if function in {"PublishOutcome", "RepublishOutcomes"}:
+        payment = (ROOT / "events/functions/persist_payment_ledger.json").read_bytes()
+        engine.functions["PersistPaymentLedger"].invoke(payment)
+
+
 @pytest.mark.parametrize(("function", "file"), SAMPLES, ids=lambda value: getattr(value, "stem", value))
 def test_a_sample_gives_the_same_in_a_container(engine: Engine, env_file: Path, function: str, file: Path) -> None:
     """The built artefact under the real runtime client does what the tests see in their own process."""
-    if function == "PublishOutcome":  # it marks an item, which must be there
-        engine.functions["PersistPaymentLedger"].invoke(
-            (ROOT / "events/functions/persist_payment_ledger.json").read_bytes()
-        )
+    put_what_is_needed(engine, function)
     done = sam("local", "invoke", function, "-e", str(file.relative_to(ROOT)), "--env-vars", str(env_file))
     in_container, published = reply_of(done), engine.published()
     stored = engine.items()
     engine.clear()
-    if function == "PublishOutcome":
-        engine.functions["PersistPaymentLedger"].invoke(
-            (ROOT / "events/functions/persist_payment_ledger.json").read_bytes()
-        )
+    put_what_is_needed(engine, function)
     in_process = json.loads(engine.functions[function].invoke(file.read_bytes())[0])
     assert comparable(in_container) == comparable(in_process)
     assert [event["detail"] for event in published] == [event["detail"] for event in engine.published()]

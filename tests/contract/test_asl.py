@@ -13,6 +13,7 @@ from botocore.retries.standard import ThrottledRetryableChecker
 
 import ledger.item
 import ledger.payment
+import ledger.publication
 from ledger import aws, outcome
 from ledger.item import PaymentConflictError
 from ledger.payment import InvalidPaymentError
@@ -49,6 +50,7 @@ def test_the_calls_are_found() -> None:
         "EncryptToken": [("kms", "Encrypt"), ("kms", "ReEncrypt")],
         "PersistPaymentLedger": [("dynamodb", "PutItem")],
         "PublishOutcome": [("dynamodb", "UpdateItem"), ("events", "PutEvents")],
+        "RepublishOutcomes": [("dynamodb", "Query"), ("dynamodb", "UpdateItem"), ("events", "PutEvents")],
     }
 
 
@@ -107,7 +109,11 @@ def passing_errors(service: str, operation: str) -> Iterator[str]:
 
 def own_errors(engine: Engine) -> set[str]:
     """The project's own error classes that a function can raise."""
-    modules = [function.module for function in engine.functions.values()] + [ledger.item, ledger.payment]
+    modules = [function.module for function in engine.functions.values()] + [
+        ledger.item,
+        ledger.payment,
+        ledger.publication,
+    ]
     return {
         name
         for module in modules

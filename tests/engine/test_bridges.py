@@ -100,6 +100,8 @@ def test_a_function_that_lacks_a_variable_fails_at_init(engine: Engine, monkeypa
         ("PersistPaymentLedger", "AWS_ENDPOINT_URL_DYNAMODB"),
         ("PublishOutcome", "AWS_ENDPOINT_URL_EVENTBRIDGE"),
         ("PublishOutcome", "AWS_ENDPOINT_URL_DYNAMODB"),
+        ("RepublishOutcomes", "AWS_ENDPOINT_URL_EVENTBRIDGE"),
+        ("RepublishOutcomes", "AWS_ENDPOINT_URL_DYNAMODB"),
     ],
 )
 def test_a_function_refuses_to_start_without_its_private_endpoint(
@@ -139,6 +141,8 @@ def test_calls_go_to_the_private_endpoint(engine: Engine, payment: Any) -> None:
         ({"Stage": "Dev"}, "Stage: 1 to 12 of a-z and 0-9, beginning with a letter"),
         ({"DefaultCurrency": "EURO"}, "DefaultCurrency: an ISO 4217 code of three capital letters"),
         ({"LogRetentionDays": "8"}, "LogRetentionDays: one of 7, 14, 30,"),
+        ({"RepublishAfterMinutes": "0"}, "RepublishAfterMinutes: 1 to 1440"),
+        ({"RepublishAfterMinutes": "5.0"}, "RepublishAfterMinutes: 1 to 1440"),
         ({"Architecture": "sparc"}, "Architecture: one of arm64, x86_64"),
         ({"Stgae": "dev"}, "Stgae: the template has no such parameter"),
         ({"OwnVpcId": "vpc-1"}, "OwnVpcId: the id of a VPC, or empty"),

@@ -314,6 +314,5 @@ def test_each_outcome_is_counted(engine: Engine) -> None:
         ("PaymentLedger", "PaymentRecorded", ["payment-ledger", "EUR"]),
         ("PaymentLedger", "PaymentRecorded", ["payment-ledger", "acme-pay"]),
         ("PaymentLedger", "PaymentRejected", ["payment-ledger"]),
-        ("PaymentLedger", "PaymentWritten", ["payment-ledger"]),
         ("PaymentLedger", "RuleBroken", ["payment-ledger", "decimals"]),
     ]

@@ -15,6 +15,7 @@ FUNCTIONS = {
     "EncryptToken": "paymentledger-encrypt-role",
     "PersistPaymentLedger": "paymentledger-role",
     "PublishOutcome": "paymentledger-publish-role",
+    "RepublishOutcomes": "paymentledger-republish-role",
 }
 
 # Service: the variable that gives a function the endpoint's own name, and the resource.
@@ -282,6 +283,7 @@ def events_and_alarms(resources: Resources) -> Iterator[str]:
         "ConflictsAlarm",
         "RejectionsAlarm",
         "UnpublishedAlarm",
+        "UnpublishedBacklogAlarm",
         "TableThrottlesAlarm",
     }
     if set(alarms) != expected:
@@ -292,11 +294,23 @@ def events_and_alarms(resources: Resources) -> Iterator[str]:
             yield f"{name}: its description leads to no section of the runbook"
         if alarm["AlarmName"] not in shown:
             yield f"{name}: not on the dashboard"
-        if alarm.get("TreatMissingData") != "notBreaching" or alarm.get("ComparisonOperator") != "GreaterThanThreshold":
+        # The sweep always says what it found: without data it does not run.
+        missing = "breaching" if name == "UnpublishedAlarm" else "notBreaching"
+        if alarm.get("TreatMissingData") != missing or alarm.get("ComparisonOperator") != "GreaterThanThreshold":
             yield f"{name}: rings without data, or the wrong way round"
         if alarm.get("AlarmActions") != ["arn:aws:sns:us-east-1:123456789012:alarms"]:
             yield f"{name}: tells nobody"
     yield from _dashboard(resources)
+    for name, schedule in of_type(resources, "AWS::Scheduler::Schedule"):
+        target = schedule.get("Target", {})
+        if not str(target.get("Arn")).endswith(":function:republish_outcomes:live"):
+            yield f"{name}: does not invoke the sweep's alias"
+        if target.get("Input") != '{"ScheduledTime": "<aws.scheduler.scheduled-time>"}':
+            yield f"{name}: does not tell the sweep its time"
+        if schedule.get("ScheduleExpression") != "rate(5 minutes)" or schedule.get("State", "ENABLED") != "ENABLED":
+            yield f"{name}: does not run every five minutes"
+    if len(list(of_type(resources, "AWS::Scheduler::Schedule"))) != 1:
+        yield "schedules: not exactly one"
 
 
 def _dashboard(resources: Resources) -> Iterator[str]:

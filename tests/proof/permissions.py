@@ -15,6 +15,7 @@ PAGE = ROOT / "docs/permissions.md"
 # The call that an action is, as the code writes it.
 CALLS = {
     "dynamodb:PutItem": "client.put_item(",
+    "dynamodb:Query": "client.query(",
     "dynamodb:UpdateItem": "client.update_item(",
     "events:PutEvents": "client.put_events(",
     "kms:Encrypt": "client.encrypt(",
@@ -101,11 +102,13 @@ def _guard_rows(document: Mapping[str, Any]) -> Iterator[list[str]]:
 def needed_by(action: str, role: str) -> str:
     """The line of code that makes the call, or the service that makes it in the role's name."""
     module = re.sub(r"(?<!^)(?=[A-Z])", "_", role.removesuffix("Role")).lower()
-    file = ROOT / f"functions/{module}.py"
-    if action in CALLS and file.exists():
-        for number, line in enumerate(file.read_text().splitlines(), 1):
-            if CALLS[action] in line:
-                return f"functions/{module}.py:{number}"
+    for file in (f"functions/{module}.py", "functions/ledger/publication.py"):
+        if action in CALLS and (ROOT / f"functions/{module}.py").exists():
+            for number, line in enumerate((ROOT / file).read_text().splitlines(), 1):
+                if CALLS[action] in line:
+                    return f"{file}:{number}"
+    if role == "RepublishScheduleRole":
+        return "EventBridge Scheduler starts the sweep"
     for beginning, reason in BY_AWS.items():
         if action.startswith(beginning):
             return reason

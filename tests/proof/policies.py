@@ -119,6 +119,11 @@ def stack_arns(resources: Resources) -> list[str]:
     """What the stack's own policies are about."""
     found = [arn("kms", f"key/{name}") for name, _ in of_type(resources, "AWS::KMS::Key")]
     found += [arn("dynamodb", f"table/{table['TableName']}") for _, table in of_type(resources, "AWS::DynamoDB::Table")]
+    found += [
+        arn("dynamodb", f"table/{table['TableName']}/index/{index['IndexName']}")
+        for _, table in of_type(resources, "AWS::DynamoDB::Table")
+        for index in table["GlobalSecondaryIndexes"]
+    ]
     found += [arn("events", f"event-bus/{bus['Name']}") for _, bus in of_type(resources, "AWS::Events::EventBus")]
     for _, function in of_type(resources, "AWS::Lambda::Function"):
         name = arn("lambda", f"function:{function['FunctionName']}")
@@ -194,8 +199,9 @@ def questions(resources: Resources) -> dict[str, Question]:
         # Where the account is the principal, IAM has to allow it too: without, this should be nothing.
         ask(f"key {name} alone", "resource", key["KeyPolicy"], callers, ["kms"], arns=only, alone=True)
 
+    writing = ("PersistPaymentLedgerRole", "PublishOutcomeRole", "RepublishOutcomesRole")
     for name, table in of_type(resources, "AWS::DynamoDB::Table"):
-        writers = [role_principal(resources, name) for name in ("PersistPaymentLedgerRole", "PublishOutcomeRole")]
+        writers = [role_principal(resources, name) for name in writing]
         document = table.get("ResourcePolicy", {}).get("PolicyDocument", {"Version": "2012-10-17", "Statement": []})
         own = [a for a in arns if a.endswith(f"table/{table['TableName']}")]
         ask(f"table {name}", "resource", document, [*writers, person("admin")], ["dynamodb"], arns=own, report="denied")

@@ -1,0 +1,163 @@
+"""The sweep: every payment that is recorded is told of, whatever became of its execution."""
+
+import json
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.currencies import MINOR_UNITS
+from ledger.item import SHARDS, amount_text, number, shard_of
+from ledger.payment import canonical_amount, utc_timestamp
+from ledger_cli import ROOT
+from ledger_cli.engine import Engine
+from tests.conftest import Faults
+
+PERSIST = json.loads((ROOT / "events/functions/persist_payment_ledger.json").read_text())
+SWEEP = json.loads((ROOT / "events/functions/republish_outcomes.json").read_text())
+NOW = datetime.fromisoformat(SWEEP["ScheduledTime"])
+AFTER = timedelta(minutes=5)
+
+
+def overlooked(engine: Engine, transaction_id: str = "txn-1", recorded_at: str = PERSIST["StartTime"]) -> None:
+    """A payment that is recorded and of which nobody was told: its execution was stopped."""
+    payment = {**PERSIST["Payment"], "TransactionID": transaction_id}
+    engine.functions["PersistPaymentLedger"].invoke(
+        json.dumps({**PERSIST, "Payment": payment, "StartTime": recorded_at}).encode()
+    )
+
+
+def sweep(engine: Engine) -> Any:
+    """What a sweep replies."""
+    return json.loads(engine.functions["RepublishOutcomes"].invoke(json.dumps(SWEEP).encode())[0])
+
+
+def told(engine: Engine) -> list[str]:
+    """The payments that consumers were told of, in order."""
+    return [event["detail"]["TransactionID"] for event in engine.published()]
+
+
+def test_an_overlooked_payment_is_told_of_and_marked(engine: Engine) -> None:
+    """Recorded means published at least once, even where an operator stopped the execution between the two."""
+    overlooked(engine)
+    assert sweep(engine) == {"Found": 1, "Published": 1, "OverdueSeconds": 1498.0, "Done": True}
+    (item,) = engine.items()
+    assert item["PublishedAt"] == {"S": "2026-11-23T09:00:00.000000Z"}
+    assert "Unpublished" not in item
+    assert sweep(engine) == {"Found": 0, "Published": 0, "OverdueSeconds": 0.0, "Done": True}
+    assert told(engine) == ["txn-1"]
+
+
+def test_the_event_is_the_one_that_the_execution_owed(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
+    """A consumer that hears from both drops one by its OutcomeID, and loses nothing by it."""
+    payment["Amount"] = "10.50"
+    faults.refuse("UpdateItem", "ResourceNotFoundException")
+    assert engine.run(json.dumps(payment), "failed-after-publishing").status == "FAILED"
+    shifted = {"ScheduledTime": engine.items()[0]["RecordedAt"]["S"].replace("2026", "2027")}
+    reply, _ = engine.functions["RepublishOutcomes"].invoke(json.dumps(shifted).encode())
+    assert json.loads(reply)["Published"] == 1
+    by_execution, by_sweep = engine.published()
+    for name in ("detail-type", "source", "resources", "detail"):
+        assert by_execution[name] == by_sweep[name]
+
+
+@pytest.mark.parametrize(
+    ("age", "found"), [(AFTER - timedelta(seconds=1), 0), (AFTER, 0), (AFTER + timedelta(seconds=1), 1)]
+)
+def test_a_payment_is_given_time_first(engine: Engine, age: timedelta, found: int) -> None:
+    """Its own execution is probably about to tell of it."""
+    overlooked(engine, recorded_at=utc_timestamp((NOW - age).isoformat()))
+    assert sweep(engine)["Found"] == found
+
+
+def test_a_backlog_is_paged_through(engine: Engine) -> None:
+    """An outage leaves thousands behind; each is found in whichever shard and page it is."""
+    ids = [f"txn-{n}" for n in range(120)]
+    assert {shard_of(transaction_id) for transaction_id in ids} == set(range(SHARDS))
+    for transaction_id in ids:
+        overlooked(engine, transaction_id)
+    assert sweep(engine)["Published"] == len(ids)
+    assert sorted(told(engine)) == sorted(ids)
+    assert not [item for item in engine.items() if "Unpublished" in item]
+
+
+def test_a_refused_event_does_not_keep_the_others(engine: Engine, faults: Faults) -> None:
+    """One payment that the bus will not take must not hide all that come after it."""
+    first, second = [f"txn-{n}" for n in range(60) if shard_of(f"txn-{n}") == 0][:2]
+    overlooked(engine, first, "2026-11-23T08:00:00Z")
+    overlooked(engine, second, "2026-11-23T08:00:01Z")
+    entries = [{"ErrorCode": "NotAuthorizedForSourceException", "ErrorMessage": "x"}, {"EventId": "1"}]
+    faults.answer("PutEvents", {"FailedEntryCount": 1, "Entries": entries})
+    ended = sweep(engine)
+    assert (ended["Found"], ended["Published"]) == (2, 1)
+    assert [item["TransactionID"]["S"] for item in engine.items() if "Unpublished" in item] == [first]
+    assert "NotAuthorizedForSourceException" in engine.logs()
+
+
+def test_it_stops_cleanly_before_its_time_is_up(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ended in the middle it would say nothing; the rest is the next sweep's."""
+    for n in range(30):
+        overlooked(engine, f"txn-{n}")
+    function = engine.functions["RepublishOutcomes"]
+    module = function.module
+    left = iter([60_000] * 12)
+    monkeypatch.setattr(module.Sweep, "has_time", lambda _: next(left, 0) > module.LAST_CALL_MS)
+    ended = sweep(engine)
+    assert not ended["Done"]
+    assert 0 < ended["Published"] < 30
+    monkeypatch.undo()
+    assert sweep(engine)["Done"]
+    assert set(told(engine)) == {f"txn-{n}" for n in range(30)}
+
+
+def test_no_time_means_no_call(engine: Engine, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that is cut off may have taken effect, and nobody would know."""
+    overlooked(engine)
+    faults.calls.clear()
+    monkeypatch.setattr(engine.functions["RepublishOutcomes"], "timeout_s", 5)
+    assert sweep(engine) == {"Found": 0, "Published": 0, "OverdueSeconds": 0.0, "Done": False}
+    assert not faults.calls
+
+
+@pytest.mark.parametrize("operation", ["Query", "PutEvents", "UpdateItem"])
+def test_an_error_of_aws_is_seen_and_the_next_sweep_goes_on(engine: Engine, faults: Faults, operation: str) -> None:
+    """It fails where operators look, and says all the same what it had found."""
+    overlooked(engine)
+    faults.refuse(operation, "AccessDeniedException")
+    assert sweep(engine)["errorType"] in {"ClientError", "AccessDeniedException"}
+    assert '"UnpublishedOverdue"' in engine.logs()
+    assert sweep(engine)["Done"]
+    assert set(told(engine)) == {"txn-1"}
+
+
+def test_the_backlog_is_counted(engine: Engine) -> None:
+    """Alarms on its age and size read these; without data the sweep does not run, which is an alarm too."""
+    overlooked(engine)
+    sweep(engine)
+    sweep(engine)
+    values: dict[str, list[float]] = {}
+    for line in engine.logs().splitlines():
+        if '"_aws"' in line:
+            emf = json.loads(line)
+            for directive in emf["_aws"]["CloudWatchMetrics"]:
+                for metric in directive["Metrics"]:
+                    if directive["Dimensions"] == [["service"]]:
+                        values.setdefault(metric["Name"], []).extend(emf[metric["Name"]])
+    assert values == {"UnpublishedPayments": [1.0, 0.0], "UnpublishedOverdue": [1498.0, 0.0]}
+
+
+@given(st.sampled_from(sorted(MINOR_UNITS)), st.integers(0, 10**18), st.integers(0, 4))
+def test_an_amount_is_told_as_it_came(currency: str, units: int, shift: int) -> None:
+    """The table drops superfluous zeros; consumers compare with what the execution would have said."""
+    decimals = MINOR_UNITS[currency]
+    amount = canonical_amount(format(Decimal(units).scaleb(-min(shift, decimals)), "f"), decimals)
+    assert amount_text(number(amount), currency) == amount
+
+
+def test_a_missing_time_is_an_error(engine: Engine) -> None:
+    """A schedule that does not say when it ran must not be taken for one that ran long ago."""
+    reply, raised = engine.functions["RepublishOutcomes"].invoke(b"{}")
+    assert (raised, json.loads(reply)["errorType"]) == (True, "KeyError")
