@@ -1,5 +1,6 @@
 """Runs a Lambda function's real handler in this process, as the Lambda runtime would call it."""
 
+import functools
 import importlib.util
 import io
 import json
@@ -15,6 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
 from unittest.mock import patch
+
+import botocore.loaders
 
 from ledger_cli.engine.environment import without_the_shells_variables
 
@@ -83,8 +86,12 @@ def running_function() -> str | None:
     return getattr(_thread, "function", None)
 
 
-class _TimeIsUpError(BaseException):
-    """Ends a handler, as the platform does, whatever it catches."""
+class SandboxEndedError(BaseException):
+    """Ends a handler as the platform does, whatever it catches; `kind` is the error's name for the workflow."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 def end_where_time_is_up() -> None:
@@ -93,15 +100,23 @@ def end_where_time_is_up() -> None:
     A thread cannot be ended from outside: it is looked at before and after each AWS call, which is where a
     handler waits, and at its end.
     """
-    deadline_s = getattr(_thread, "deadline_s", None)
+    deadline_s, timeout_s = getattr(_thread, "deadline_s", None), getattr(_thread, "timeout_s", 0.0)
     if deadline_s is not None and time.monotonic() > deadline_s:
-        raise _TimeIsUpError
+        raise SandboxEndedError(TIMED_OUT, timed_out(timeout_s))
 
 
-def timed_out(request_id: str, timeout_s: float) -> dict[str, str]:
-    """What an invocation returns whose time was up; there is no stack: the platform wrote it."""
-    message = f"RequestId: {request_id} Error: Task timed out after {timeout_s:.2f} seconds"
-    return {"errorType": "Sandbox.Timedout", "errorMessage": message}
+TIMED_OUT = "Sandbox.Timedout"
+
+
+def timed_out(timeout_s: float) -> str:
+    """The message of an invocation whose time was up."""
+    return f"Error: Task timed out after {timeout_s:.2f} seconds"
+
+
+@functools.cache
+def _data_loader() -> botocore.loaders.Loader:
+    """The SDK's data is read once for all functions: each environment would spend 0.1 s on it."""
+    return botocore.loaders.create_loader()
 
 
 @dataclass
@@ -171,15 +186,17 @@ class LocalFunction:
                 module = self._initialised()
                 handler = getattr(module, self.handler.rpartition(".")[2])
                 context.deadline_s = time.monotonic() + self.timeout_s  # initialising does not count
-                _thread.in_handler, _thread.function, _thread.deadline_s = True, self.name, context.deadline_s
+                _thread.in_handler, _thread.function = True, self.name
+                _thread.deadline_s, _thread.timeout_s = context.deadline_s, self.timeout_s
                 returned, raised = handler(json.loads(payload), context), False
                 end_where_time_is_up()
             except Exception as error:  # noqa: BLE001  # as the runtime does: any error becomes the reply
                 returned, raised = _error_reply(error, context), True
                 print(f"[ERROR] {''.join(traceback.format_exception(error))}")  # noqa: T201
-            except _TimeIsUpError:
-                returned, raised = timed_out(context.aws_request_id, self.timeout_s), True
-                self.restart()  # the platform ends the environment with the handler
+            except SandboxEndedError as ended:
+                message = f"RequestId: {context.aws_request_id} {ended}"
+                returned, raised = {"errorType": ended.kind, "errorMessage": message}, True
+                self.restart()  # the environment ends with the handler
             finally:
                 _thread.in_handler, _thread.function, _thread.deadline_s = False, None, None
         self.logs.append(output.getvalue())
@@ -200,6 +217,7 @@ class LocalFunction:
                 without_the_shells_variables(),
                 patch.dict(os.environ, self.environment),
                 patch("boto3.DEFAULT_SESSION", None),
+                patch("botocore.session.create_loader", lambda *_: _data_loader()),
             ):
                 spec.loader.exec_module(module)
             self._module = module

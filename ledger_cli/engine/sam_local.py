@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from ledger_cli.engine.lambda_runtime import LocalFunction, timed_out
+from ledger_cli.engine.lambda_runtime import TIMED_OUT, LocalFunction, timed_out
 
 ANSWER_S = 30
 """Until a container engine says what its bridge is."""
@@ -85,6 +85,7 @@ def invoke(endpoint: str, name: str, function: LocalFunction, payload: bytes) ->
     if answer.status != http.HTTPStatus.OK:
         raise ConnectionError(f"{endpoint} answers {answer.status} for the function {name}")
     if reply.startswith(b"Task timed out after "):
-        return json.dumps(timed_out("of-a-container", function.timeout_s)).encode(), True
+        message = f"RequestId: of-a-container {timed_out(function.timeout_s)}"
+        return json.dumps({"errorType": TIMED_OUT, "errorMessage": message}).encode(), True
     parsed = json.loads(reply)
     return reply, isinstance(parsed, dict) and {"errorType", "errorMessage"} <= parsed.keys()

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 import boto3
 import botocore.endpoint
+import jsonpath_ng.ext.parser
 import moto.stepfunctions.models
 from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
@@ -220,6 +221,9 @@ class Engine:
         # parses to holds no state: an execution's own is in its environment.
         parse = functools.lru_cache(maxsize=4)(AmazonStateLanguageParser.parse)
         stack.enter_context(patch.object(AmazonStateLanguageParser, "parse", parse))
+        # The same for the paths of an event's template, which are parsed again for each event.
+        parse_path = functools.lru_cache(maxsize=64)(jsonpath_ng.ext.parser.parse)
+        stack.enter_context(patch.object(jsonpath_ng.ext, "parse", parse_path))
         # moto's backends are not safe under threads: each call to one is an atomic step here.
         stack.enter_context(patch.object(BotocoreStubber, "process_request", self._one_at_a_time()))
 
