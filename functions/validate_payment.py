@@ -14,6 +14,8 @@ DEFAULT_CURRENCY = os.environ["DEFAULT_CURRENCY"]
 if DEFAULT_CURRENCY not in MINOR_UNITS:
     raise ValueError("DEFAULT_CURRENCY is not an ISO 4217 code with a minor unit")
 
+PLAINTEXT_TOKENS = os.environ["PLAINTEXT_TOKENS"] == "accepted"
+
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: object, context: LambdaContext) -> dict[str, Any]:
@@ -23,7 +25,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
         InvalidPaymentError: the input breaks the contract. Caught by the workflow, never retried.
     """
     try:
-        payment, token = parse_payment(event, default_currency=DEFAULT_CURRENCY)
+        payment, token = parse_payment(event, default_currency=DEFAULT_CURRENCY, plaintext_tokens=PLAINTEXT_TOKENS)
     except InvalidPaymentError as refused:
         logger.warning("payment refused", rules=[f"{v.field}: {v.rule}" for v in refused.violations])
         raise

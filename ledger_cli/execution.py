@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ledger.outcome import REFUSED_BY
+from ledger.outcome import outcome_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,22 +20,19 @@ class StateRun:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What an operator sees of an execution. `error` and `cause` are set where it did not succeed."""
+    """What an operator sees of an execution. `error` and `cause` are set where it did not succeed.
+
+    `outcome` is `RECORDED`, `DUPLICATE`, `REJECTED` or `CONFLICT`; None while it runs, or where it failed technically.
+    """
 
     name: str
     arn: str
     status: str
+    outcome: str | None
     output: Any
     error: str | None
     cause: str | None
     states: tuple[StateRun, ...]
-
-    @property
-    def outcome(self) -> str | None:
-        """`RECORDED`, `DUPLICATE`, `REJECTED` or `CONFLICT`; None where it failed technically."""
-        if self.status == "SUCCEEDED":
-            return str(self.output["Outcome"])
-        return REFUSED_BY.get(self.error or "")
 
     @classmethod
     def from_history(cls, described: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) -> "Execution":
@@ -45,6 +42,7 @@ class Execution:
             name=described["name"],
             arn=described["executionArn"],
             status=described["status"],
+            outcome=outcome_of(described),
             output=None if output is None else json.loads(output),
             error=described.get("error"),
             cause=described.get("cause"),

@@ -1,6 +1,7 @@
 """The `ledger` command."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -68,5 +69,59 @@ def serve(port: int, sam_file: Path | None) -> None:
     try:
         serve_until_stopped(port=port, sam_file=sam_file)
     except CannotServeError as error:
+        click.echo(f"ledger: {error}", err=True)
+        sys.exit(2)
+
+
+def of_a_stack(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of a command that speaks to a deployed stack."""
+    for option in (
+        click.option("--endpoint-url", metavar="URL", help="Another endpoint than AWS: what `ledger serve` prints."),
+        click.option("--region", help="The stack's region; else as the AWS CLI finds it."),
+        click.option("--profile", help="A profile of the AWS CLI."),
+        click.option("--stack", "stack_name", default="payment-ledger", show_default=True, help="The stack's name."),
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command(epilog="Exit status: 0 recorded, duplicate or under way; 1 refused or failed; 2 nothing could be started.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE…|-")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until each execution has ended.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON a payment, for machines.")
+@of_a_stack
+def start(
+    files: tuple[str, ...],
+    *,
+    wait: bool,
+    as_json: bool,
+    stack_name: str,
+    profile: str | None,
+    region: str | None,
+    endpoint_url: str | None,
+) -> None:
+    """Start payments on a deployed stack, their tokens sealed before they leave this machine.
+
+    Each execution has its payment's own name: started again, a payment meets the execution that it has,
+    and nothing runs twice; one that failed technically is attempted anew.
+
+    \b
+    Examples:
+      ledger start payment.json --stack payment-ledger-dev --profile sandbox
+      ledger start --json - < payments.jsonl
+      ledger start events/start/01-success.json --endpoint-url http://127.0.0.1:4510
+    """  # noqa: D301
+    try:
+        inputs = [start_input for file in files for start_input in read(file)]
+    except UnreadableInputError as error:
+        click.echo(f"ledger: {error}", err=True)
+        sys.exit(2)
+    from ledger_cli.deployed import Stack, StackError  # noqa: PLC0415
+    from ledger_cli.start import start_payments  # noqa: PLC0415
+
+    try:
+        stack = Stack(stack_name, profile=profile, region=region, endpoint_url=endpoint_url)
+        sys.exit(start_payments(stack, inputs, wait=wait, as_json=as_json))
+    except StackError as error:
         click.echo(f"ledger: {error}", err=True)
         sys.exit(2)

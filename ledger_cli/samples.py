@@ -1,23 +1,14 @@
 """The sample payments of `events/start`."""
 
-import base64
 import json
 import os
 from typing import Any
 
-from ledger.payment import encryption_context
+from ledger.intake import seal
 from ledger_cli import ROOT
 from ledger_cli.reading import StartInput
 
 START_INPUTS = [os.path.relpath(file) for file in sorted((ROOT / "events/start").glob("*.json"))]
-
-
-def seal(kms: Any, intake_key: str, transaction_id: str, token: str) -> str:
-    """The token as a sender seals it: under the intake key, bound to the TransactionID; base64."""
-    reply = kms.encrypt(
-        KeyId=intake_key, Plaintext=token.encode(), EncryptionContext=encryption_context(transaction_id)
-    )
-    return base64.b64encode(reply["CiphertextBlob"]).decode()
 
 
 def sealed_sample(kms: Any, intake_key: str) -> StartInput:

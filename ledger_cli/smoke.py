@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ledger.intake import seal
+from ledger.outcome import outcome_of
 from ledger.payment import encryption_context
-from ledger_cli.execution import Execution
-from ledger_cli.samples import seal
+from ledger_cli.deployed import Stack, StackError
 
 WAIT_S = 60
 
@@ -26,32 +26,17 @@ class SmokeError(Exception):
     """The stack does not do what it should; the message says what was seen."""
 
 
-class Stack:
-    """A deployed stack, through its outputs."""
-
-    def __init__(self, session: Any, name: str) -> None:
-        self.session = session
-        described = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
-        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
-
-    def client(self, service: str) -> Any:
-        """A client with the caller's credentials."""
-        return self.session.client(service)
-
-    def outcome(self, payment: dict[str, Any], name: str) -> str:
-        """What becomes of a payment; the error's name where it failed technically."""
-        states = self.client("stepfunctions")
-        started = states.start_execution(
-            stateMachineArn=self.outputs["WorkflowArn"], name=name, input=json.dumps(payment)
-        )
-        deadline = time.monotonic() + WAIT_S
-        while time.monotonic() < deadline:
-            described = states.describe_execution(executionArn=started["executionArn"])
-            if described["status"] != "RUNNING":
-                ended = Execution.from_history(described, events=())
-                return ended.outcome or f"{ended.status} {ended.error}"
-            time.sleep(0.5)
-        raise SmokeError(f"the execution {name} still runs after {WAIT_S} s")
+def outcome(stack: Stack, payment: dict[str, Any], name: str) -> str:
+    """What becomes of a payment; the error's name where it failed technically."""
+    states = stack.client("stepfunctions")
+    started = states.start_execution(stateMachineArn=stack.outputs["WorkflowArn"], name=name, input=json.dumps(payment))
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        described = states.describe_execution(executionArn=started["executionArn"])
+        if described["status"] != "RUNNING":
+            return outcome_of(described) or f"{described['status']} {described.get('error')}"
+        time.sleep(0.5)
+    raise SmokeError(f"the execution {name} still runs after {WAIT_S} s")
 
 
 def checks(stack: Stack) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -69,10 +54,10 @@ def checks(stack: Stack) -> Iterator[tuple[str, Callable[[], None]]]:
         "Timestamp": datetime.now(UTC).isoformat(),
     }
 
-    def expect(outcome: str, suffix: str, **changes: str) -> None:
-        seen = stack.outcome({**payment, **changes}, f"{transaction_id}-{suffix}")
-        if seen != outcome:
-            raise SmokeError(f"expected {outcome}, saw {seen}")
+    def expect(expected: str, suffix: str, **changes: str) -> None:
+        seen = outcome(stack, {**payment, **changes}, f"{transaction_id}-{suffix}")
+        if seen != expected:
+            raise SmokeError(f"expected {expected}, saw {seen}")
 
     def the_item_is_encrypted() -> None:
         key = {"TransactionID": {"S": transaction_id}}
@@ -116,10 +101,10 @@ def checks(stack: Stack) -> Iterator[tuple[str, Callable[[], None]]]:
     yield "an administrator cannot decrypt a sealed token", nobody_decrypts_what_was_sealed
 
 
-def run(session: Any, stack_name: str) -> int:
+def run(stack: Stack) -> int:
     """Ask everything and print each answer; returns how many were wrong."""
     failed = 0
-    for question, check in checks(Stack(session, stack_name)):
+    for question, check in checks(stack):
         try:
             check()
         except (SmokeError, ClientError, BotoCoreError) as error:
@@ -138,8 +123,8 @@ def main() -> None:
     parser.add_argument("--profile")
     arguments = parser.parse_args()
     try:
-        failed = run(boto3.Session(region_name=arguments.region, profile_name=arguments.profile), arguments.stack)
-    except (ClientError, BotoCoreError, KeyError) as error:
+        failed = run(Stack(arguments.stack, profile=arguments.profile, region=arguments.region))
+    except (StackError, ClientError, BotoCoreError, KeyError) as error:
         sys.exit(f"smoke: {arguments.stack}: {error}")
     sys.exit(1 if failed else 0)
 

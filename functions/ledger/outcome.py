@@ -42,6 +42,13 @@ class Outcome:
         }
 
 
+def outcome_of(described: Mapping[str, Any]) -> str | None:
+    """What an execution came to, from `DescribeExecution`; None while it runs, or where it failed technically."""
+    if described["status"] == "SUCCEEDED":
+        return str(json.loads(described["output"])["Outcome"])
+    return REFUSED_BY.get(described.get("error") or "")
+
+
 def recorded(recorded_payment: Mapping[str, Any], execution: str) -> Outcome:
     """`PaymentRecorded`: the payment is in the ledger."""
     return _outcome("RECORDED", recorded_payment["Fingerprint"], execution, recorded_payment)

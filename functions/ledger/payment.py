@@ -158,12 +158,15 @@ def encryption_context(transaction_id: str) -> dict[str, str]:
     return {"TransactionID": transaction_id}
 
 
-def parse_payment(start_input: object, *, default_currency: str) -> tuple[Payment, Token]:
+def parse_payment(
+    start_input: object, *, default_currency: str, plaintext_tokens: bool = True
+) -> tuple[Payment, Token]:
     """The canonical payment and its token, or every violation at once.
 
     Args:
         start_input: parsed JSON, as the Lambda runtime hands it over: anything at all.
         default_currency: an ISO 4217 code with a minor unit, used where `Currency` is absent.
+        plaintext_tokens: whether a token may come in clear, and so stand in the execution's history.
 
     Raises:
         InvalidPaymentError: at least one rule is broken. Never retried.
@@ -194,6 +197,8 @@ def parse_payment(start_input: object, *, default_currency: str) -> tuple[Paymen
     token: Token | None = None
     if "SealedToken" not in start_input:
         token = take("SecureToken", _secure_token)
+        if not plaintext_tokens and "SecureToken" in start_input:
+            violations.append(Violation("SecureToken", "plaintext_token"))
     elif "SecureToken" not in start_input:
         token = take("SealedToken", _sealed_token)
     else:

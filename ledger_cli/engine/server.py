@@ -20,7 +20,6 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 """More than any service here takes: a batch of DynamoDB's is 16 MB."""
 
 IDLE_S = 60
-JSON = {"Content-Type": "application/x-amz-json-1.0"}
 SIGNED_FOR = re.compile(r"Credential=[^/]+/\d{8}/(?P<region>[a-z0-9-]+)/(?P<service>[a-z0-9-]+)/aws4_request")
 
 
@@ -30,6 +29,9 @@ class _RefusedError(Exception):
     def __init__(self, status: HTTPStatus, code: str, message: str) -> None:
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
+
+
+UNKNOWN = _RefusedError(HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", "the engine does not know this")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -44,14 +46,14 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             response = botocore_stubber("request-over-http", self._request())
         except _RefusedError as refused:
-            self._send(refused.status, JSON, json.dumps({"__type": refused.code, "message": refused.message}).encode())
+            self._refuse(refused)
         except HTTPClientError:  # a connection that a test breaks
             self.close_connection = True
         except NotImplementedError:
-            self._send(HTTPStatus.NOT_IMPLEMENTED, JSON, b'{"__type": "NotImplemented"}')
+            self._refuse(UNKNOWN)
         else:
             if response is None:
-                self._send(HTTPStatus.NOT_IMPLEMENTED, JSON, b'{"__type": "NotImplemented"}')
+                self._refuse(UNKNOWN)
             else:
                 self._send(response.status_code, dict(response.headers), response.content)
 
@@ -67,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
         if signed is None:
             raise _RefusedError(HTTPStatus.FORBIDDEN, "MissingAuthenticationToken", "sign it, with any credentials")
         if signed["region"] != REGION:
-            where = f"the engine is in {REGION}: set AWS_REGION={REGION}"
+            where = f"the engine is in {REGION}: ask there"
             raise _RefusedError(HTTPStatus.BAD_REQUEST, "InvalidRegion", where)
         headers = HTTPHeaders()
         for name, value in self.headers.items():
@@ -76,6 +78,15 @@ class _Handler(BaseHTTPRequestHandler):
         return AWSPreparedRequest(self.command, url, headers, body, stream_output=False)
 
     do_DELETE = do_GET = do_HEAD = do_PATCH = do_POST = do_PUT = _answer  # noqa: N815  # http.server finds them by name
+
+    def _refuse(self, refused: _RefusedError) -> None:
+        """In the form that the caller's protocol has for errors: it is JSON where the operation is in a header."""
+        if "X-Amz-Target" in self.headers:
+            body = json.dumps({"__type": refused.code, "message": refused.message})
+        else:
+            error = f"<Code>{refused.code}</Code><Message>{refused.message}</Message>"
+            body = f"<ErrorResponse><Error>{error}</Error></ErrorResponse>"
+        self._send(refused.status, {}, body.encode())
 
     def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.send_response_only(status)

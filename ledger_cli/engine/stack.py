@@ -45,6 +45,9 @@ from ledger_cli.execution import Execution
 
 ACCOUNT_ID = DEFAULT_ACCOUNT_ID
 STACK_NAME = "payment-ledger"
+LOCAL_PARAMETERS = {"PlaintextTokens": "accepted"}
+"""What a stack for trying has otherwise than the template's defaults: the samples hold tokens in clear."""
+
 EXECUTION_TIMEOUT_S = 900
 """Longer than all retries of all four states together."""
 
@@ -84,11 +87,12 @@ class Engine:
 
         Args:
             template_file: the SAM template; code, workflow and events lie beside it.
-            parameters: the stack's parameters, over the template's defaults.
+            parameters: the stack's parameters, over the template's defaults and `LOCAL_PARAMETERS`.
             wait: how the workflow and the SDK wait before a retry, in seconds; a test need not wait.
         """
         if Engine._alive is not None:
             raise RuntimeError("an engine is alive in this process; leave its `with` block first")
+        parameters = {**LOCAL_PARAMETERS, **(parameters or {})}
         self._wait = wait
         self._aws_turn = threading.RLock()
         self._numbers = itertools.count(1)
@@ -98,10 +102,10 @@ class Engine:
         self.functions: dict[str, lambda_runtime.LocalFunction] = {}
         with ExitStack() as stack:
             self._replace_aws(stack)
-            self.template = template.expand(template_file, parameters or {})
+            self.template = template.expand(template_file, parameters)
             resources = self.template["Resources"].items()
             self.skipped = {name: r["Type"] for name, r in resources if r["Type"] in template.SKIPPED_TYPES}
-            self._deploy(template_file.parent, parameters or {})
+            self._deploy(template_file.parent, parameters)
             self._stack = stack.pop_all()
         Engine._alive = self
 

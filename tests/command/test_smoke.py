@@ -1,11 +1,9 @@
 """The smoke test against the embedded engine: it works, and notices what IAM would refuse and the engine does not."""
 
-from typing import Any
-
-import boto3
 import pytest
 
 from ledger_cli import smoke
+from ledger_cli.deployed import Stack
 from ledger_cli.engine import Engine
 from ledger_cli.engine.stack import STACK_NAME
 from ledger_cli.engine.template import REGION
@@ -14,7 +12,7 @@ from ledger_cli.engine.template import REGION
 def test_the_smoke_test_asks_all_it_can_ask_here(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     """IAM is not enforced on the engine: the two questions about it must come out as failed."""
     assert engine.items() == []
-    failed = smoke.run(boto3.Session(region_name=REGION), STACK_NAME)
+    failed = smoke.run(Stack(STACK_NAME, region=REGION))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in lines] == ["ok"] * 5 + ["FAILED", "FAILED", "FAILED"]
     assert failed == 3
@@ -35,9 +33,8 @@ def test_a_stack_that_is_not_there_is_told(engine: Engine, monkeypatch: pytest.M
 def test_an_unexpected_outcome_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stack that takes invalid payments must not pass."""
     assert engine
-    monkeypatch.setattr(smoke.Stack, "outcome", lambda *_: "RECORDED")
-    stack: Any = smoke.Stack(boto3.Session(region_name=REGION), STACK_NAME)
-    questions = dict(smoke.checks(stack))
+    monkeypatch.setattr(smoke, "outcome", lambda *_: "RECORDED")
+    questions = dict(smoke.checks(Stack(STACK_NAME, region=REGION)))
     questions["a sealed payment is recorded, through every endpoint"]()
     with pytest.raises(smoke.SmokeError, match="expected REJECTED, saw RECORDED"):
         questions["an invalid payment is rejected"]()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from ledger.intake import seal
 from ledger_cli.engine import Engine
-from ledger_cli.samples import seal
 from tests.conftest import Faults
 from tests.containers.conftest import start_lambda, with_timeout
 

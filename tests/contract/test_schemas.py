@@ -30,6 +30,7 @@ BEYOND_A_SCHEMA = {
     "token_length",  # in bytes
     "not_unicode",
     "holds_token",
+    "plaintext_token",  # a setting of the stack
     "ciphertext_length",  # in bytes
 }
 

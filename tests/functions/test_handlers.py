@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from ledger.intake import seal
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
-from ledger_cli.samples import seal
 from tests.conftest import Faults
 
 SAMPLES = ROOT / "events/functions"

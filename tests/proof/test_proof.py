@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from ledger.intake import seal
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
-from ledger_cli.samples import seal
 from tests.proof import checks, permissions, policies
 from tests.proof.conftest import PARAMETERS
 from tests.proof.evaluator import Evaluator

@@ -549,3 +549,15 @@ def test_fields_cannot_flow_into_each_other() -> None:
 def test_the_fingerprint_never_changes() -> None:
     """It is stored for ever: a release that made it otherwise would call every repeat a conflict."""
     assert parsed().fingerprint == "8600cac9c7e48beae53536a07e521d8db4096449d7c7024096e574614a1bfa0a"
+
+
+def test_a_stack_for_sealed_tokens_refuses_a_plaintext_one() -> None:
+    """An integration that forgets to seal is found on its first payment; its other mistakes are told as well."""
+    with pytest.raises(InvalidPaymentError) as caught:
+        parse_payment(with_fields(Status="x"), default_currency="USD", plaintext_tokens=False)
+    assert [(v.field, v.rule) for v in caught.value.violations] == [
+        ("SecureToken", "plaintext_token"),
+        ("Status", "status"),
+    ]
+    sealed = with_fields(SecureToken=..., SealedToken="AAAA")
+    assert parse_payment(sealed, default_currency="USD", plaintext_tokens=False)[1].field == "SealedToken"

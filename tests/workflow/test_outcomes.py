@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from ledger.intake import seal
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
-from ledger_cli.samples import seal
 from tests.conftest import Faults
 
 HAPPY_PATH = ["Validate Payment", "Encrypt Token", "Persist Payment", "Publish Outcome"]
@@ -215,3 +215,21 @@ def test_a_payment_recorded_but_not_told_is_told_by_its_duplicate(
     assert engine.run(json.dumps(payment)).outcome == "DUPLICATE"
     assert [kind for kind, _ in outcome_events(engine)] == ["PaymentRecorded", "PaymentDuplicate"]
     assert outcome_events(engine)[0][1]["Execution"] == failed.arn
+
+
+def test_a_stack_for_sealed_tokens_takes_no_other(
+    engine: Engine, payment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the template deploys unless somebody says otherwise."""
+    validating = engine.functions["ValidatePayment"]
+    default = engine.template["Parameters"]["PlaintextTokens"]["Default"]
+    monkeypatch.setitem(validating.environment, "PLAINTEXT_TOKENS", default)
+    validating.restart()
+    refused = engine.run(json.dumps(payment))
+    assert (refused.outcome, refused.cause) == ("REJECTED", "SecureToken: plaintext_token")
+    sealed = seal(
+        engine.client("kms"), engine.outputs["IntakeKeyArn"], payment["TransactionID"], payment.pop("SecureToken")
+    )
+    assert engine.run(json.dumps({**payment, "SealedToken": sealed})).outcome == "RECORDED"
+    monkeypatch.undo()
+    validating.restart()

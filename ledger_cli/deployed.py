@@ -1,0 +1,72 @@
+"""A deployed stack, with the caller's own credentials: on AWS, or wherever `--endpoint-url` leads."""
+
+from typing import Any
+
+import boto3
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+)
+
+ENGINE_REGION = "us-east-1"
+"""Where `ledger serve` is."""
+
+
+class StackError(Exception):
+    """The stack cannot be used; the message says why, and what to do."""
+
+
+class Stack:
+    """A stack by its name, through its outputs and parameters."""
+
+    def __init__(
+        self, name: str, *, profile: str | None = None, region: str | None = None, endpoint_url: str | None = None
+    ) -> None:
+        """Look the stack up.
+
+        Raises:
+            StackError: it is not there, or may not be seen.
+        """
+        try:
+            if endpoint_url:  # the engine's own: any credentials do
+                self.session = boto3.Session("any", "any", region_name=region or ENGINE_REGION)
+            else:
+                self.session = boto3.Session(profile_name=profile, region_name=region)
+            self.endpoint_url = endpoint_url
+            described = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+        except (BotoCoreError, ClientError) as error:
+            raise StackError(why(error, f"stack {name}")) from None
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+        self.parameters = {p["ParameterKey"]: p["ParameterValue"] for p in described.get("Parameters", [])}
+
+    def client(self, service: str) -> Any:
+        """A client with the caller's credentials."""
+        return self.session.client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
+
+
+def why(error: BotoCoreError | ClientError, what: str) -> str:
+    """One line that says what is wrong and what to do."""
+    if isinstance(error, ClientError):
+        code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+        if "does not exist" in message:
+            return f"{what} is not in this account and region: name another with --stack, --profile or --region"
+        advice = next((text for beginning, text in ADVICE_BY_CODE.items() if code.startswith(beginning)), code)
+        return f"{what}: {advice}: {message}"
+    advice = next((text for kind, text in ADVICE_BY_KIND.items() if isinstance(error, kind)), "")
+    return f"{what}: {error}{advice}"
+
+
+ADVICE_BY_CODE = {
+    "AccessDenied": "these credentials lack a permission",
+    "ExpiredToken": "the credentials have expired, sign in again",
+    "InvalidClientTokenId": "the credentials are wrong, sign in again",
+    "UnrecognizedClient": "the credentials are wrong, sign in again",
+}
+ADVICE_BY_KIND: dict[type[BotoCoreError], str] = {
+    NoCredentialsError: "; sign in, or name a profile with --profile",
+    NoRegionError: " Name it with --region.",
+    EndpointConnectionError: "; is `ledger serve` running there?",
+}

@@ -1,0 +1,114 @@
+"""`ledger start`: seal and start payments on a deployed stack, and say what became of them."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.progress import Progress
+from rich.text import Text
+
+from ledger.intake import Delivery, TooManyAttemptsError, deliver
+from ledger.outcome import outcome_of, reason
+from ledger.payment import InvalidPaymentError
+from ledger_cli.deployed import Stack, StackError, why
+from ledger_cli.reading import StartInput
+from ledger_cli.run import STYLES
+
+POLL_S = 0.2
+WAIT_S = 300
+"""For one execution to end: all retries of one state take less."""
+
+
+def start_payments(stack: Stack, inputs: list[StartInput], *, wait: bool, as_json: bool) -> int:
+    """Deliver each payment, in order, and print; returns the command's exit status.
+
+    Raises:
+        StackError: AWS refuses what every payment needs; those before are started.
+    """
+    errors, console = Console(stderr=True), Console()
+    refused = 0
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        for start_input in progress.track(inputs, description="Starting payments"):
+            told = _told(stack, start_input, wait=wait)
+            refused += told["outcome"] in {None, "REJECTED", "CONFLICT"} and told["status"] != "RUNNING"
+            if as_json:
+                print(json.dumps(told), flush=True)  # noqa: T201
+            else:
+                console.print(*_line(told), soft_wrap=True)
+    return 1 if refused else 0
+
+
+def _told(stack: Stack, start_input: StartInput, *, wait: bool) -> dict[str, Any]:
+    """What is to be said of one payment."""
+    told: dict[str, Any] = {"file": start_input.file, "execution": None, "started": False}
+    states = stack.client("stepfunctions")
+    try:
+        delivery = deliver(
+            states,
+            stack.client("kms"),
+            workflow=stack.outputs["WorkflowArn"],
+            intake_key=stack.outputs["IntakeKeyArn"],
+            default_currency=stack.parameters["DefaultCurrency"],
+            start_input=exactly(start_input.text),
+        )
+        described = _ended(states, delivery) if wait else {"status": "RUNNING", **_known(delivery)}
+    except InvalidPaymentError as refusal:
+        rules = reason(json.loads(str(refusal)))
+        return {**told, "status": "NOT_STARTED", "outcome": "REJECTED", "error": "InvalidPaymentError", "cause": rules}
+    except TooManyAttemptsError as failure:
+        return {
+            **told,
+            "status": "NOT_STARTED",
+            "outcome": None,
+            "error": "TooManyAttemptsError",
+            "cause": str(failure),
+        }
+    except (BotoCoreError, ClientError) as error:
+        raise StackError(why(error, start_input.file)) from None
+    return {
+        **told,
+        "execution": delivery.execution,
+        "started": delivery.started,
+        "status": described["status"],
+        "outcome": outcome_of(described),
+        "error": described.get("error"),
+        "cause": described.get("cause"),
+    }
+
+
+def exactly(text: str) -> Any:
+    """The start input, with an amount that has a point as the text that was written: no double rounds it."""
+    return json.loads(text, parse_float=lambda digits: float(digits) if "e" in digits.lower() else digits)
+
+
+def _known(delivery: Delivery) -> dict[str, Any]:
+    return {"output": json.dumps({"Outcome": delivery.outcome}), "status": "SUCCEEDED"} if delivery.outcome else {}
+
+
+def _ended(states: Any, delivery: Delivery) -> dict[str, Any]:
+    """The execution once it has ended, or as it is after `WAIT_S`."""
+    for _ in _until(WAIT_S):
+        described: dict[str, Any] = states.describe_execution(executionArn=delivery.execution)
+        if described["status"] != "RUNNING":
+            break
+    return described
+
+
+def _until(seconds: float) -> Iterator[None]:
+    deadline = time.monotonic() + seconds
+    yield
+    while time.monotonic() < deadline:
+        time.sleep(POLL_S)
+        yield
+
+
+def _line(told: dict[str, Any]) -> list[Text]:
+    what = told["outcome"] or (told["status"] if told["status"] == "RUNNING" else told["error"] or told["status"])
+    style = STYLES[told["outcome"]] if told["status"] != "RUNNING" else "cyan"
+    name = str(told["execution"] or told["file"]).rpartition(":")[2]
+    met = "" if told["started"] or not told["execution"] else "  met its execution, which was there already"
+    cause = f"  {told['cause']}" if told["cause"] else ""
+    return [Text(f"{what:<10}", style=style), Text(name), Text(met, style="dim"), Text(cause, style=style)]

@@ -1,0 +1,103 @@
+"""`ledger start` against a served engine: what a person sees, and one clear line where it cannot go on."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from ledger_cli import ROOT
+from ledger_cli.engine import Engine
+from ledger_cli.engine.server import EngineServer
+from tests.conftest import ledger
+
+SUCCESS = "events/start/01-success.json"
+
+
+@pytest.fixture
+def endpoint(engine: Engine) -> Any:
+    """The address of this process's engine."""
+    with EngineServer(["127.0.0.1"]) as server:
+        server.start()
+        yield f"http://127.0.0.1:{server.port}"
+    assert engine
+
+
+def test_each_payment_is_told_of(endpoint: str, engine: Engine) -> None:
+    """Twice is once; the exit status says that one of them was refused."""
+    done = ledger(
+        "start", "--json", SUCCESS, SUCCESS, "events/start/07-invalid-amount.json", "--endpoint-url", endpoint
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(line["outcome"], line["started"], line["cause"]) for line in lines] == [
+        ("RECORDED", True, None),
+        ("RECORDED", False, None),
+        ("REJECTED", False, "Amount: decimals"),
+    ]
+    assert (done.returncode, done.stderr) == (1, "")
+    assert len(engine.items()) == 1
+    assert json.loads((ROOT / SUCCESS).read_text())["SecureToken"] not in done.stdout
+
+
+def test_people_get_a_line_a_payment(endpoint: str) -> None:
+    """The execution's name is what they look for in the console."""
+    done = ledger("start", SUCCESS, SUCCESS, "--endpoint-url", endpoint)
+    first, second = done.stdout.splitlines()
+    assert re.fullmatch(r"RECORDED +txn-2026-0001-[0-9a-f]{12} *", first)
+    assert "met its execution, which was there already" in second
+    assert done.returncode == 0
+
+
+def test_without_waiting_it_is_under_way(endpoint: str) -> None:
+    """For senders of many."""
+    done = ledger("start", "--no-wait", "--json", SUCCESS, "--endpoint-url", endpoint)
+    told = json.loads(done.stdout)
+    assert (told["status"], told["outcome"], told["started"], done.returncode) == ("RUNNING", None, True, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--stack", "none"), "stack none is not in this account and region: name another with --stack"),
+        (("--endpoint-url", "http://127.0.0.1:9"), "is `ledger serve` running there?"),
+        (("--region", "eu-west-1"), "the engine is in us-east-1"),
+    ],
+)
+def test_what_is_wrong_is_one_line(endpoint: str, engine: Engine, arguments: tuple[str, ...], message: str) -> None:
+    """With what to do; nothing is started."""
+    where = () if "--endpoint-url" in arguments else ("--endpoint-url", endpoint)
+    done = ledger("start", SUCCESS, *where, *arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert message in done.stderr
+    assert engine.items() == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"AWS_DEFAULT_REGION": "us-east-1"}, "Unable to locate credentials; sign in, or name a profile"),
+        ({}, r"You must specify a region\. Name it with --region"),
+        ({"AWS_PROFILE": "none"}, r"profile \(none\) could not be found"),
+    ],
+)
+def test_a_shell_without_credentials_is_told(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], message: str
+) -> None:
+    """The commonest first error of all."""
+    lost = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"]
+    for name in lost:
+        monkeypatch.delenv(name, raising=False)
+    done = ledger("start", SUCCESS, **{"AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nonexistent", **environment})
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert re.search(message, done.stderr)
+
+
+def test_a_missing_permission_is_named() -> None:
+    """Which one, in AWS's own words."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415
+
+    from ledger_cli.deployed import why  # noqa: PLC0415
+
+    message = "User: arn:aws:iam::1:user/x is not authorized to perform: states:StartExecution on resource: y"
+    error = ClientError({"Error": {"Code": "AccessDeniedException", "Message": message}}, "StartExecution")
+    assert why(error, "a.json") == f"a.json: these credentials lack a permission: {message}"
