@@ -1,5 +1,6 @@
 """How every AWS client here is configured."""
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ CALL_ATTEMPTS = 3
 # botocore waits a random part of 1 s and then of 2 s between three attempts (standard mode).
 CALL_TOTAL_S = CALL_ATTEMPTS * (CONNECT_TIMEOUT_S + READ_TIMEOUT_S) + 1 + 2
 """The longest that one call can take; each function's timeout in `template.yaml` is above its calls' sum."""
+
+# At DEBUG, which a function's settings can ask for, the SDK logs the body of each request: KMS's holds the token.
+logging.getLogger("botocore").setLevel(logging.INFO)
 
 # The defaults of 60 s are longer than a function lives: it would be ended while it waits, and nobody would learn why.
 CLIENT_CONFIG = Config(

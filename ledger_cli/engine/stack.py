@@ -148,7 +148,7 @@ class Engine:
         backend = stepfunctions_parser_backends[ACCOUNT_ID][REGION]
         running = backend.describe_execution(arn)
         deadline = time.monotonic() + EXECUTION_TIMEOUT_S
-        while running.stop_date is None or running.status == "RUNNING":
+        while not _is_told(running):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{arn} has not ended within {EXECUTION_TIMEOUT_S} s")
             time.sleep(0.001)
@@ -310,3 +310,13 @@ class Engine:
         if raised:
             response_headers["x-amz-function-error"] = "Unhandled"
         return reply
+
+
+def _is_told(execution: Any) -> bool:
+    """Whether moto's execution has ended, with all that there is to tell: it sets the status first, the rest later."""
+    status = execution.status
+    if status == "SUCCEEDED":
+        return execution.output is not None
+    if status == "FAILED":
+        return execution.error is not None and execution.cause is not None
+    return status != "RUNNING"

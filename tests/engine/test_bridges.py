@@ -6,12 +6,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from moto.cloudformation.parsing import get_model_map
+from moto.stepfunctions.parser.asl.eval.states import States
 
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine, template
@@ -254,3 +256,15 @@ def test_a_reply_that_is_no_json_fails_as_in_lambda(engine: Engine, monkeypatch:
     monkeypatch.setattr(function.module, "handler", lambda _event, _context: {"a", "set"})
     reply, raised = function.invoke(b"{}")
     assert (raised, json.loads(reply)["errorType"]) == (True, "Runtime.MarshalError")
+
+
+def test_an_ended_execution_has_its_output(engine: Engine, payment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Moto says SUCCEEDED a moment before it has the output; who looks then must not see half of it."""
+    read = States.get_input
+
+    def slowly(states: States) -> Any:
+        time.sleep(0.02)
+        return read(states)
+
+    monkeypatch.setattr(States, "get_input", slowly)
+    assert engine.run(json.dumps(payment)).outcome == "RECORDED"

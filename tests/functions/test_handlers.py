@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -316,3 +317,16 @@ def test_each_outcome_is_counted(engine: Engine) -> None:
         ("PaymentLedger", "PaymentRejected", ["payment-ledger"]),
         ("PaymentLedger", "RuleBroken", ["payment-ledger", "decimals"]),
     ]
+
+
+def test_the_sdk_does_not_log_requests(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    """A function's log level can be set to DEBUG in the console, and the SDK would then log the token for KMS."""
+    logging.getLogger().setLevel(logging.DEBUG)
+    try:
+        invoke(engine, "EncryptToken", sample("encrypt_token"))
+    finally:
+        logging.getLogger().setLevel(logging.WARNING)
+    token = sample("encrypt_token")["SecureToken"]
+    for shape in (token, base64.b64encode(token.encode()).decode()):
+        assert shape not in caplog.text
+    assert not [record for record in caplog.records if record.name.startswith("botocore")]

@@ -63,7 +63,8 @@ def _sections(resources: Resources) -> Iterator[tuple[str, list[list[str]]]]:
         attached = " and `FunctionPlatformPolicy`" if role.get("ManagedPolicyArns") else ""
         yield title + attached, [row for document in documents for row in _rows(document, name)]
     for name, policy in of_type(resources, "AWS::IAM::ManagedPolicy"):
-        yield f"Policy `{name}`, on every function's role", list(_rows(policy["PolicyDocument"], name))
+        where = "on every function's role" if name == "FunctionPlatformPolicy" else "for whoever sends payments"
+        yield f"Policy `{name}`, {where}", list(_rows(policy["PolicyDocument"], name))
     for kind, key, what in (
         ("AWS::KMS::Key", "KeyPolicy", "Key"),
         ("AWS::EC2::VPCEndpoint", "PolicyDocument", "Endpoint"),
@@ -107,6 +108,8 @@ def needed_by(action: str, role: str) -> str:
             for number, line in enumerate((ROOT / file).read_text().splitlines(), 1):
                 if CALLS[action] in line:
                     return f"{file}:{number}"
+    if role == "PaymentStarterPolicy":
+        return "functions/ledger/intake.py"
     if role == "RepublishScheduleRole":
         return "EventBridge Scheduler starts the sweep"
     for beginning, reason in BY_AWS.items():

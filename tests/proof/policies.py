@@ -85,6 +85,11 @@ def contexts(layer: str, services: list[str], name: str = "") -> list[dict[str, 
             context("ledger-source", events__source=["payment.ledger"]),
             context("other-source", events__source=["payment.ledger", "other"]),
         ]
+    if "states" in services and "kms" in services:
+        found += [
+            {"name": "live", "keys": {"states:StateMachineQualifier": ["live"]}},
+            {"name": "a-version", "keys": {"states:StateMachineQualifier": ["1"]}},
+        ]
     if "ec2" in services:
         found.append({"name": "from-code", "keys": {"lambda:SourceFunctionArn": arn("lambda", "function:any")}})
     return found
