@@ -15,7 +15,7 @@ LOCK := .venv/lock/bin/uv pip compile --quiet --upgrade --universal --generate-h
 ASL := statemachine/payment_ledger.asl.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-containers simulate prove check bench format currencies permissions review smoke lock clean
+.PHONY: help run build test test-containers simulate mutate prove check bench format currencies permissions review smoke lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -34,6 +34,9 @@ test-containers: $(READY) $(SAM_READY) ## the same workflow in real containers; 
 
 simulate: $(READY) ## every fault at every call, and planted bugs: minutes
 	@$(BIN)/python -m tests.simulation
+
+mutate: $(READY) ## whether the tests notice what is wrong with the domain and its one write: minutes
+	@$(BIN)/python -m tests.mutation
 
 prove: $(READY) $(PROOF_READY) $(CHECKOV_READY) ## the deployed stack's claims alone, with the count of what was tried
 	@$(BIN)/pytest -q tests/proof

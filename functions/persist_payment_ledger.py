@@ -76,5 +76,5 @@ def put_once(
     else:
         return "RECORDED", item
     if differs := differing_fields(item, encrypted.payment):
-        raise PaymentConflictError(encrypted.payment, differs) from None
+        raise PaymentConflictError(encrypted.payment, differs)
     return ("RECORDED" if encrypted.wrote(item) else "DUPLICATE"), item

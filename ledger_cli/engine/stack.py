@@ -319,4 +319,4 @@ def _is_told(execution: Any) -> bool:
         return execution.output is not None
     if status == "FAILED":
         return execution.error is not None and execution.cause is not None
-    return status != "RUNNING"
+    return bool(status != "RUNNING")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ledger.aws import CALL_TOTAL_S
 from ledger.intake import seal
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
@@ -19,6 +20,12 @@ SAMPLES = ROOT / "events/functions"
 def sample(name: str) -> Any:
     """A sample input of a single function."""
     return json.loads((SAMPLES / f"{name}.json").read_text())
+
+
+def log_lines(engine: Engine, message: str) -> list[dict[str, Any]]:
+    """The functions' structured log lines with this message."""
+    lines = [json.loads(line) for line in engine.logs().splitlines() if line.startswith("{")]
+    return [line for line in lines if line.get("message") == message]
 
 
 def invoke(engine: Engine, function: str, event: object) -> Any:
@@ -151,6 +158,18 @@ def test_a_token_that_was_not_sealed_for_this_payment_is_refused(engine: Engine,
     }
 
 
+# ── Every client ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_call_ends_before_its_function_does(engine: Engine) -> None:
+    """Left at botocore's 60 s, a lost reply would end the function in the middle, and nobody would learn why."""
+    config = engine.functions["PersistPaymentLedger"].module.dynamodb.meta.config
+    assert (config.connect_timeout, config.read_timeout) == (1, 2)
+    assert config.retries == {"mode": "standard", "total_max_attempts": 3}
+    waits_s = 1 + 2  # at most, before the second attempt and before the third
+    assert 3 * (config.connect_timeout + config.read_timeout) + waits_s == CALL_TOTAL_S
+
+
 # ── Persist Payment ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -225,6 +244,21 @@ def test_other_errors_pass_unchanged(engine: Engine, faults: Faults, code: str, 
     """The workflow decides by the class name what may pass."""
     faults.refuse("PutItem", code, times=3 if code.startswith("Provisioned") else 1)
     assert invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger"))["errorType"] == name
+
+
+def test_an_operator_finds_what_became_of_a_payment_by_its_id(engine: Engine) -> None:
+    """A constant message and keys: a query over the log finds every delivery, and which invocation it was."""
+    event = sample("persist_payment_ledger")
+    invoke(engine, "PersistPaymentLedger", event)
+    invoke(engine, "PersistPaymentLedger", {**event, "Execution": event["Execution"] + "-2"})
+    other = {**event["Payment"], "Amount": "1299.00"}
+    invoke(engine, "PersistPaymentLedger", {**event, "Payment": other})
+    written, repeated = log_lines(engine, "payment persisted")
+    (conflicting,) = log_lines(engine, "payment conflicts")
+    assert [line["level"] for line in (written, repeated, conflicting)] == ["INFO", "INFO", "WARNING"]
+    assert {line["transaction_id"] for line in (written, repeated, conflicting)} == {"txn-2026-0001"}
+    assert [written["outcome"], repeated["outcome"], conflicting["differs"]] == ["RECORDED", "DUPLICATE", ["Amount"]]
+    assert len({line["function_request_id"] for line in (written, repeated, conflicting)}) == 3
 
 
 # ── Publish Outcome ─────────────────────────────────────────────────────────────────────────────────

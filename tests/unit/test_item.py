@@ -1,13 +1,23 @@
 """The item: what is written once, and how another payment is told from it."""
 
-from dataclasses import replace
+import json
+from dataclasses import FrozenInstanceError, replace
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.item import SHARDS, EncryptedPayment, differing_fields, number, shard_of
+from ledger.item import (
+    SHARDS,
+    EncryptedPayment,
+    PaymentConflictError,
+    amount_text,
+    differing_fields,
+    number,
+    recorded_facts,
+    shard_of,
+)
 from ledger.payment import Payment
 
 PAYMENT = Payment(
@@ -49,6 +59,65 @@ def test_the_item_has_the_briefs_attributes_and_types() -> None:
     }
 
 
+def test_the_item_holds_each_value_under_its_own_name() -> None:
+    """A value under another's name would stay there for ever: nothing of an item is written twice."""
+    shard = shard_of("txn-1")
+    assert ENCRYPTED.as_item() == {
+        "TransactionID": {"S": "txn-1"},
+        "SecureToken": {"B": b"ciphertext"},
+        "Amount": {"N": "10.5"},
+        "Currency": {"S": "EUR"},
+        "ProcessorID": {"S": "acme"},
+        "Status": {"S": "Success"},
+        "Timestamp": {"S": "2026-11-23T09:30:00.000000Z"},
+        "Metadata": {"M": {"order": {"S": "A-1"}}},
+        "Fingerprint": {"S": PAYMENT.fingerprint},
+        "RecordedAt": {"S": "2026-11-23T09:30:02.000000Z"},
+        "Execution": {"S": "arn:aws:states:us-east-1:123456789012:execution:PaymentLedger:1"},
+        "TokenKey": {"S": "arn:aws:kms:us-east-1:123456789012:key/1"},
+        "ProcessorShard": {"S": f"acme#{shard}"},
+        "Unpublished": {"S": f"{shard}"},
+    }
+
+
+def test_the_facts_of_an_item_are_the_payment_that_was_written() -> None:
+    """An execution, a duplicate and the sweep tell of it by the item alone: all must tell the same."""
+    assert recorded_facts(ENCRYPTED.as_item()) == {
+        "TransactionID": "txn-1",
+        "Amount": "10.50",
+        "Currency": "EUR",
+        "ProcessorID": "acme",
+        "Status": "Success",
+        "Timestamp": "2026-11-23T09:30:00.000000Z",
+        "Metadata": {"order": "A-1"},
+        "Fingerprint": PAYMENT.fingerprint,
+        "RecordedAt": ENCRYPTED.recorded_at,
+        "Execution": ENCRYPTED.execution,
+    }
+
+
+@pytest.mark.parametrize(
+    ("stored", "currency", "amount"),
+    [
+        ("10.5", "EUR", "10.50"),
+        ("0", "KWD", "0.000"),
+        ("100", "JPY", "100"),
+        ("1E+2", "EUR", "100.00"),
+        ("1E+2", "JPY", "100"),
+    ],
+)
+def test_a_stored_number_becomes_the_canonical_amount_again(stored: str, currency: str, amount: str) -> None:
+    """However DynamoDB prints it, a consumer reads the currency's decimals and no exponent."""
+    assert amount_text(stored, currency) == amount
+
+
+def test_what_is_about_to_be_written_cannot_be_changed() -> None:
+    """The delivery that a resend is told by must be the one that was written."""
+    field = "execution"
+    with pytest.raises(FrozenInstanceError):
+        setattr(ENCRYPTED, field, "another")
+
+
 def test_index_keys_are_sharded() -> None:
     """Unsharded, a busy processor's payments would all meet one partition."""
     item = ENCRYPTED.as_item()
@@ -73,6 +142,18 @@ def test_the_fields_that_differ_are_named(changes: dict[str, str], differs: list
     assert differing_fields(ENCRYPTED.as_item(), replace(PAYMENT, **changes)) == differs  # type: ignore[arg-type]
 
 
+def test_a_conflict_tells_whose_it_is_and_what_differs() -> None:
+    """Its message is all that the workflow carries on: the event that tells of it is made of nothing else."""
+    conflict = PaymentConflictError(PAYMENT, ["Amount"])
+    assert conflict.differs == ["Amount"]
+    assert json.loads(str(conflict)) == {
+        "TransactionID": "txn-1",
+        "ProcessorID": "acme",
+        "Differs": ["Amount"],
+        "Fingerprint": PAYMENT.fingerprint,
+    }
+
+
 def test_equal_fields_under_another_fingerprint_are_no_duplicate() -> None:
     """If a release ever made fingerprints otherwise, its repeats must be seen by a person."""
     item = {**ENCRYPTED.as_item(), "Fingerprint": {"S": "0" * 64}}
@@ -91,6 +172,12 @@ def test_numbers_keep_their_value_within_38_digits(whole: int, cents: int) -> No
     text = f"{whole}.{cents:02}"
     assert Decimal(number(text)) == Decimal(text)
     assert len(number("9" * 38 + ".00")) == 38
+
+
+@pytest.mark.parametrize("amount", ["0", "10", "100000"])
+def test_zeros_of_a_whole_amount_are_kept(amount: str) -> None:
+    """A currency without decimals has no point in its amounts: ¥100 must not become ¥1."""
+    assert number(amount) == amount
 
 
 def test_own_writes_are_told_by_execution_and_start() -> None:

@@ -1,8 +1,12 @@
-"""Outcome identities: the same for every repeat, another for every other outcome."""
+"""Outcomes: what each event tells, under an identity that is the same for every repeat and for nothing else."""
+
+import json
+from dataclasses import FrozenInstanceError
+from typing import Any
 
 import pytest
 
-from ledger.outcome import conflict, duplicate, recorded, rejected
+from ledger.outcome import REFUSED_BY, Outcome, conflict, duplicate, outcome_of, reason, recorded, refusal_of, rejected
 
 PAYMENT = {"TransactionID": "txn-1", "Fingerprint": "f" * 64, "Execution": "arn:1"}
 REFUSAL = {"TransactionID": "txn-1", "Violations": [{"Field": "Amount", "Rule": "decimal"}]}
@@ -38,4 +42,83 @@ def test_a_refusal_keeps_its_identity_on_a_retry(make: object, about: dict[str, 
 def test_identities_never_change() -> None:
     """Consumers keep them: a release that made them otherwise would repeat every outcome to them."""
     assert recorded(PAYMENT, "arn:1").detail["OutcomeID"] == "2e52e60412c292451b889cdf8229b3c1"
+    assert duplicate(PAYMENT, "arn:2").detail["OutcomeID"] == "86f0c4679a6f968f35a7507dc3923ffd"
     assert rejected(REFUSAL, "arn:4").detail["OutcomeID"] == "5e62d43fdae64fbdd520a886ad06252e"
+    assert conflict(CONFLICT, "arn:3").detail["OutcomeID"] == "173847be6a3dedb6e59bb878132af29b"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind", "told"),
+    [
+        (recorded(PAYMENT, "arn:1"), "PaymentRecorded", {"Outcome": "RECORDED", **PAYMENT}),
+        (
+            duplicate(PAYMENT, "arn:2"),
+            "PaymentDuplicate",
+            {"Outcome": "DUPLICATE", **PAYMENT, "DuplicateExecution": "arn:2"},
+        ),
+        (rejected(REFUSAL, "arn:4"), "PaymentRejected", {"Outcome": "REJECTED", **REFUSAL, "Execution": "arn:4"}),
+        (conflict(CONFLICT, "arn:3"), "PaymentConflict", {"Outcome": "CONFLICT", **CONFLICT, "Execution": "arn:3"}),
+    ],
+)
+def test_an_entry_tells_the_whole_outcome(outcome: Outcome, kind: str, told: dict[str, Any]) -> None:
+    """Consumers' rules match source and detail type by their text, and read nothing but the detail."""
+    entry = outcome.as_entry("ledger")
+    teller = told.get("DuplicateExecution", told["Execution"])
+    detail = json.loads(entry.pop("Detail"))
+    assert len(detail.pop("OutcomeID")) == 32
+    assert detail == {"Version": "1", **told}
+    assert entry == {
+        "EventBusName": "ledger",
+        "Source": "payment.ledger",
+        "DetailType": kind,
+        "Resources": [teller],
+    }
+
+
+def test_an_outcome_cannot_be_changed() -> None:
+    """Of a duplicate that makes up for an untold payment, two are made of the same facts."""
+    field = "name"
+    with pytest.raises(FrozenInstanceError):
+        setattr(recorded(PAYMENT, "arn:1"), field, "DUPLICATE")
+
+
+def test_a_refusal_comes_out_of_the_cause_as_it_went_in() -> None:
+    """A Catch hands on the runtime's error as JSON text, whose message is the refusal's JSON text."""
+    assert refusal_of(json.dumps({"errorType": "E", "errorMessage": json.dumps(REFUSAL)})) == REFUSAL
+
+
+def test_a_refusal_is_told_by_its_errors_name() -> None:
+    """An execution that ended in a Fail state carries that name alone; anything else is a technical failure."""
+    assert REFUSED_BY == {"InvalidPaymentError": "REJECTED", "PaymentConflictError": "CONFLICT"}
+
+
+@pytest.mark.parametrize(
+    ("described", "outcome"),
+    [
+        ({"status": "RUNNING"}, None),
+        ({"status": "SUCCEEDED", "output": '{"Outcome": "DUPLICATE"}'}, "DUPLICATE"),
+        ({"status": "FAILED", "error": "InvalidPaymentError"}, "REJECTED"),
+        ({"status": "FAILED", "error": "PaymentConflictError"}, "CONFLICT"),
+        ({"status": "FAILED", "error": "States.Timeout"}, None),
+        ({"status": "TIMED_OUT"}, None),
+    ],
+)
+def test_an_execution_that_failed_technically_has_no_outcome(described: dict[str, Any], outcome: str | None) -> None:
+    """A sender delivers such a payment again, and no other: a refusal is final."""
+    assert outcome_of(described) == outcome
+
+
+@pytest.mark.parametrize(
+    ("refusal", "line"),
+    [
+        ({"Violations": [{"Field": "Amount", "Rule": "decimal"}]}, "Amount: decimal"),
+        (
+            {"Violations": [{"Field": "Amount", "Rule": "decimal"}, {"Field": "Status", "Rule": "status"}]},
+            "Amount: decimal; Status: status",
+        ),
+        ({"Differs": ["Amount", "Status"]}, "differs from the recorded payment in: Amount, Status"),
+    ],
+)
+def test_the_reason_is_one_line(refusal: dict[str, Any], line: str) -> None:
+    """It is what the console and the execution's cause show; an operator greps for it."""
+    assert reason(refusal) == line

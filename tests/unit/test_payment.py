@@ -3,6 +3,8 @@
 import base64
 import json
 import math
+import time
+from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +15,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ledger.currencies import MINOR_UNITS, NO_MINOR_UNIT
-from ledger.payment import InvalidPaymentError, Payment, Violation, parse_payment
+from ledger.payment import (
+    BrokenRuleError,
+    InvalidPaymentError,
+    Payment,
+    Violation,
+    encryption_context,
+    parse_payment,
+    utc_timestamp,
+)
 
 VALID = {
     "TransactionID": "txn-1",
@@ -116,6 +126,14 @@ def test_the_refusal_names_the_valid_ids_only() -> None:
     assert json.loads(str(caught.value)).keys() == {"Violations"}
 
 
+def test_a_parsed_payment_cannot_be_changed() -> None:
+    """What is written down must be what the fingerprint was made of, and what KMS was given what was checked."""
+    payment, token = parse_payment(VALID, default_currency="USD")
+    for parsed_thing, field in ((payment, "amount"), (token, "text")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(parsed_thing, field, "1")
+
+
 # ── Unknown fields ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -126,11 +144,24 @@ def test_the_refusal_names_the_valid_ids_only() -> None:
         ("Curency", "Currency"),
         ("transaction_id", "TransactionID"),
         ("Secure-Token", "SecureToken"),
+        ("CURRENCY", "Currency"),
+        ("s_t_a_t_u_s", "Status"),
+        ("s-t-a-t-u-s", "Status"),
     ],
 )
 def test_a_mistyped_field_is_refused_by_the_name_it_should_have(name: str, meant: str) -> None:
     """A mistyped Currency must not quietly become the default."""
     assert refused(**{name: "JPY"}) == [(meant, "misspelled_field")]
+
+
+def test_another_word_is_not_taken_for_a_mistyped_field() -> None:
+    """A sender that is told of the wrong field looks in the wrong place."""
+    assert refused(Account="1") == [("Payment", "unknown_field")]
+
+
+def test_of_a_long_name_only_the_beginning_is_compared() -> None:
+    """A name may be as long as a whole input; 64 characters are more than any mistyped field has."""
+    assert refused(**{"_" * 58 + "timest" + "x" * 100: 1}) == [("Timestamp", "misspelled_field")]
 
 
 def test_an_unknown_fields_name_is_not_repeated() -> None:
@@ -220,6 +251,8 @@ def test_everyday_json_numbers_are_taken(whole: int, cents: int) -> None:
         ("EUR", 1000000000000000.05),  # reads back as 1000000000000000.0, five cents less
         ("KWD", 123456789012345.001),
         ("EUR", 12345678901234.567),
+        ("EUR", 12345678901234.56),  # 16 digits: not every such text survives a double
+        ("JPY", 1e16),  # the same double as 10000000000000001
         ("JPY", 1e17),
         ("JPY", 1e300),
     ],
@@ -229,14 +262,20 @@ def test_a_json_number_that_may_have_lost_digits_is_refused(currency: str, value
     assert refused(Currency=currency, Amount=value) == [("Amount", "float_digits")]
 
 
+def test_a_double_is_taken_up_to_the_last_certain_one() -> None:
+    """There every whole number still has a double of its own; refusing more would be arbitrary."""
+    assert parsed(Currency="JPY", Amount=5e15).amount == "5000000000000000"
+
+
 @pytest.mark.parametrize(
     ("value", "rule"),
     [
         *((text, "decimal") for text in [
             "", " ", "1_0", "1e2", "1E2", "+1", ".5", "5.", "1,5", "1,000.00", "1 000", "1..0", "1.0.0", "0x10", "NaN",
             "Infinity", "１０", "١٠", "10\n", "\n10", " 10", "10 ", "--1", "-", "10\x00", "$10", "1/2", "½", "-.5",
+            "-1,5",
         ]),
-        *((text, "negative") for text in ["-1", "-0", "-0.01", -1, -0.5, -0.0, -(10**40)]),
+        *((text, "negative") for text in ["-1", "-0", "-10", "-0.01", -1, -0.5, -0.0, -(10**40)]),
         *((value, "digits") for value in ["9" * 39, "0" * 39, "9" * 37 + ".99", 10**38]),
         *((value, "decimals") for value in ["1.001", "1.000", 1.001, 1e-7]),
         *((value, "type") for value in [True, False, None, [], {}, ["1"]]),
@@ -259,6 +298,12 @@ def test_an_integer_too_long_for_python_to_print_is_refused() -> None:
 def test_more_decimals_than_the_currency_has_are_refused(currency: str, text: str) -> None:
     """A thousandth of a cent is either a mistake or another currency."""
     assert refused(Currency=currency, Amount=text) == [("Amount", "decimals")]
+
+
+@pytest.mark.parametrize("value", ["1.12345", 1.5, 2e15, 10**37])
+def test_an_amount_without_a_usable_currency_may_be_right(value: object) -> None:
+    """How many decimals it may have is not known: only the currency is the sender's to mend."""
+    assert refused(Currency="XAU", Amount=value) == [("Currency", "no_minor_unit")]
 
 
 # ── Currencies ──────────────────────────────────────────────────────────────────────────────────────
@@ -302,6 +347,36 @@ def test_timestamps_become_utc_of_fixed_width(moment: datetime, minutes: int, di
     assert len(canonical) == len("2026-11-23T09:30:00.000000Z")
     zone = timezone(timedelta(minutes=minutes))
     assert datetime.fromisoformat(canonical) == moment.replace(tzinfo=zone).astimezone(UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("2026-11-23T09:30:00z", "2026-11-23T09:30:00.000000Z"),
+        ("2026-11-23T09:30:00-21:59", "2026-11-24T07:29:00.000000Z"),
+        ("2026-11-23T09:30:00+22:00", "2026-11-22T11:30:00.000000Z"),
+    ],
+)
+def test_all_that_rfc_3339_allows_is_taken(text: str, canonical: str) -> None:
+    """A sender that keeps to the standard must not be refused for a form that is rare."""
+    assert parsed(Timestamp=text).timestamp == canonical
+
+
+def test_the_machines_zone_has_no_part_in_a_timestamp(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lambda's is UTC; where an engineer replays a payment, it is not."""
+    try:
+        with monkeypatch.context() as machine:
+            machine.setenv("TZ", "FIVE+5")
+            time.tzset()
+            assert utc_timestamp("2026-11-23T10:30:00+01:00") == "2026-11-23T09:30:00.000000Z"
+    finally:
+        time.tzset()
+
+
+def test_a_rule_broken_outside_of_a_payment_is_named() -> None:
+    """The workflow's own times are read by the same rule; an operator sees the message alone."""
+    with pytest.raises(BrokenRuleError, match=r"^timestamp$"):
+        utc_timestamp("now")
 
 
 @given(st.lists(st.datetimes(timezones=st.just(UTC)), min_size=2, max_size=2))
@@ -408,9 +483,10 @@ def test_other_tokens_are_refused(fields: dict[str, Any], violation: tuple[str, 
     assert refused(**fields) == [violation]
 
 
-def test_a_sealed_token_is_kept_as_it_is() -> None:
+@pytest.mark.parametrize("length", [1, 6144])
+def test_a_sealed_token_is_kept_as_it_is(length: int) -> None:
     """Only KMS can open it."""
-    sealed = base64.b64encode(bytes(6144)).decode()
+    sealed = base64.b64encode(bytes(length)).decode()
     token = parse_payment(with_fields(SecureToken=..., SealedToken=sealed), default_currency="USD")[1]
     assert (token.field, token.text) == ("SealedToken", sealed)
 
@@ -432,15 +508,26 @@ def test_a_token_in_another_field_is_refused(fields: dict[str, Any]) -> None:
     assert "tok_4f1d" not in str(caught.value)
 
 
+def test_the_shortest_token_that_is_searched_for_has_eight_characters() -> None:
+    """Eight are a token already: `tok_4f1d` in an id would be published in clear."""
+    assert refused(SecureToken="tok_4f1d", TransactionID="a-tok_4f1d") == [("TransactionID", "holds_token")]
+
+
 def test_a_short_token_may_stand_in_other_fields() -> None:
     """Seven characters are found by chance; refusing them would refuse innocent payments."""
     assert parsed(SecureToken="Success", TransactionID="Success-1").transaction_id == "Success-1"
+
+
+def test_a_ciphertext_is_bound_to_its_transaction_under_a_name_for_ever() -> None:
+    """KMS opens it under no other context: were the name another tomorrow, no stored token could be read."""
+    assert encryption_context("txn-1") == {"TransactionID": "txn-1"}
 
 
 # ── Metadata ────────────────────────────────────────────────────────────────────────────────────────
 
 
 @given(st.dictionaries(st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True), st.text(max_size=256), max_size=16))
+@example({"k" * 64: "v" * 256})
 def test_metadata_is_kept_as_it_is(metadata: dict[str, str]) -> None:
     """It is the sender's own."""
     assert parsed(Metadata=metadata, SecureToken="x").metadata == metadata
@@ -452,6 +539,7 @@ def test_metadata_is_kept_as_it_is(metadata: dict[str, str]) -> None:
         ({str(i): "" for i in range(17)}, "metadata_pairs"),
         ({"": ""}, "metadata_key"),
         ({"a b": ""}, "metadata_key"),
+        ({"a:b": ""}, "metadata_key"),
         ({"a\n": ""}, "metadata_key"),
         ({"k" * 65: ""}, "metadata_key"),
         ({"k": "v" * 257}, "metadata_value"),
@@ -561,3 +649,6 @@ def test_a_stack_for_sealed_tokens_refuses_a_plaintext_one() -> None:
     ]
     sealed = with_fields(SecureToken=..., SealedToken="AAAA")
     assert parse_payment(sealed, default_currency="USD", plaintext_tokens=False)[1].field == "SealedToken"
+    with pytest.raises(InvalidPaymentError) as caught:
+        parse_payment(with_fields(SecureToken=...), default_currency="USD", plaintext_tokens=False)
+    assert [v.rule for v in caught.value.violations] == ["required"]

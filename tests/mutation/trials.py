@@ -1,0 +1,92 @@
+"""The tests of one module with a mutant in its place, in a process of its own."""
+
+import gc
+import importlib.machinery
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from types import CodeType
+from typing import Any
+
+import pytest
+from hypothesis import Phase, settings
+
+from ledger_cli import ROOT
+
+# The narrowest tests that are about the module; the command line may name some of these modules.
+TESTS = {
+    "ledger/payment.py": ["tests/unit/test_payment.py"],
+    "ledger/item.py": ["tests/unit/test_item.py"],
+    "ledger/outcome.py": ["tests/unit/test_outcome.py"],
+    "ledger/aws.py": [
+        "tests/functions/test_handlers.py",
+        "tests/contract/test_asl.py::test_timeouts_nest",
+        "tests/engine/test_bridges.py::test_a_function_refuses_to_start_without_its_private_endpoint",
+        "tests/engine/test_bridges.py::test_calls_go_to_the_private_endpoint",
+    ],
+    "persist_payment_ledger.py": ["tests/functions/test_handlers.py"],
+}
+LIMIT_S = 120
+WORKERS = min(2, os.cpu_count() or 1)
+
+Mutant = tuple[str, str, CodeType | None]
+"""A module, what is changed in it, and its code; None for the module as it is."""
+
+
+class WithoutTheCorpora:
+    """The same result with and without the corpora that are not part of this repository."""
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Leave out the tests that read them."""
+        items[:] = [item for item in items if "corpora" not in item.fixturenames]
+
+
+def run(module: str, code: CodeType | None) -> int:
+    """Run the module's tests with *code* in its place, in this process; 0 when all pass."""
+    get_code = importlib.machinery.SourceFileLoader.get_code
+    path = str(ROOT / "functions" / module)
+
+    def mutated(loader: importlib.machinery.SourceFileLoader, name: str) -> CodeType | None:
+        return code if code and loader.path == path else get_code(loader, name)
+
+    importlib.machinery.SourceFileLoader.get_code = mutated  # type: ignore[assignment, method-assign]
+    for name in [name for name in sys.modules if name.partition(".")[0] in {"ledger", "ledger_cli"}]:
+        del sys.modules[name]
+    # The same examples in every run; a counterexample is not made smaller, since nobody reads it.
+    phases = (Phase.explicit, Phase.generate)
+    settings.register_profile("mutation", deadline=None, derandomize=True, database=None, phases=phases)
+    left_out = [f"-pno:{plugin}" for plugin in ("cacheprovider", "xdist", "unraisableexception")]
+    options = ["-x", "-q", "-W", "ignore:Module already imported", "--hypothesis-profile=mutation", *left_out]
+    return int(pytest.main([*options, *TESTS[module]], plugins=[WithoutTheCorpora()]))
+
+
+def passed(every: Iterator[Mutant]) -> Iterator[tuple[Mutant, bool]]:
+    """Run each in a process of its own, some at a time; whether its tests passed.
+
+    Raises:
+        RuntimeError: the tests neither passed nor failed, which is no verdict on anything.
+    """
+    running: dict[int, Mutant] = {}
+    gc.freeze()  # what every process shares need not be searched by each
+    for mutant in every:
+        if len(running) == WORKERS:
+            yield _ended(running)
+        pid = os.fork()
+        if not pid:
+            signal.alarm(LIMIT_S)  # ends a mutant that never would
+            for stream in (1, 2):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+            os._exit(run(mutant[0], mutant[2]))
+        running[pid] = mutant
+    while running:
+        yield _ended(running)
+
+
+def _ended(running: dict[int, Mutant]) -> tuple[Mutant, bool]:
+    pid, status = os.wait()
+    mutant, code = running.pop(pid), os.waitstatus_to_exitcode(status)
+    # A mutant that cannot be imported interrupts the collection.
+    if code not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED, -signal.SIGALRM}:
+        raise RuntimeError(f"pytest ended with {code}: {mutant[0]}: {mutant[1]}")
+    return mutant, code == pytest.ExitCode.OK
