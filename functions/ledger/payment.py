@@ -195,14 +195,14 @@ def parse_payment(
     timestamp = take("Timestamp", utc_timestamp)
     metadata = take("Metadata", _metadata) if "Metadata" in start_input else {}
     token: Token | None = None
-    if "SealedToken" not in start_input:
-        token = take("SecureToken", _secure_token)
-        if not plaintext_tokens and "SecureToken" in start_input:
-            violations.append(Violation("SecureToken", "plaintext_token"))
-    elif "SecureToken" not in start_input:
+    if "SecureToken" in start_input and "SealedToken" in start_input:
+        violations.append(Violation("SecureToken", "exactly_one_token"))
+    elif "SecureToken" in start_input and not plaintext_tokens:
+        violations.append(Violation("SecureToken", "plaintext_token"))
+    elif "SealedToken" in start_input or not plaintext_tokens:
         token = take("SealedToken", _sealed_token)
     else:
-        violations.append(Violation("SecureToken", "exactly_one_token"))
+        token = take("SecureToken", _secure_token)
 
     # A processor that repeats the token in another field would have it written down in clear.
     holders = _fields_that_hold_the_token(start_input)

@@ -651,4 +651,4 @@ def test_a_stack_for_sealed_tokens_refuses_a_plaintext_one() -> None:
     assert parse_payment(sealed, default_currency="USD", plaintext_tokens=False)[1].field == "SealedToken"
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment(with_fields(SecureToken=...), default_currency="USD", plaintext_tokens=False)
-    assert [v.rule for v in caught.value.violations] == ["required"]
+    assert [(v.field, v.rule) for v in caught.value.violations] == [("SealedToken", "required")]
