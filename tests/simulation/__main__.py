@@ -20,7 +20,7 @@ from tests.simulation import bugs
 from tests.simulation.search import Found, Path, Searcher
 from tests.simulation.worlds import WORLDS
 
-RANDOM_RUNS = 2_000
+RANDOM_RUNS = 1_000
 BATCH = 50
 WORKERS = os.cpu_count() or 1
 _searcher: Searcher | None = None

@@ -106,10 +106,14 @@ def at_the_end(seen: Seen, executions: Sequence[Execution], items: Items, events
     identities: dict[tuple[str, str], tuple[str, str]] = {}
     for event in events:
         detail = event["detail"]
-        about = detail.get("DuplicateExecution" if event["detail-type"] == "PaymentDuplicate" else "Execution")
+        told_by = detail.get("DuplicateExecution" if event["detail-type"] == "PaymentDuplicate" else "Execution")
+        about = f"{detail.get('TransactionID')} by {told_by}"
         said = (detail["OutcomeID"], json.dumps(detail, sort_keys=True))
         if identities.setdefault((event["detail-type"], about), said) != said:
             raise ViolationError(f"{event['detail-type']} of {about} was told under two identities, or in two ways")
+    recorded = [event["detail"] for event in events if event["detail-type"] == "PaymentRecorded"]
+    if len({detail["OutcomeID"] for detail in recorded}) != len({detail["TransactionID"] for detail in recorded}):
+        raise ViolationError("two payments were told of under one identity: a consumer drops one of them")
     for key in items:
         if not _told("PaymentRecorded", events, TransactionID=key):
             raise ViolationError(f"the item {key} is recorded, and nobody was told")

@@ -5,13 +5,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ledger.intake import seal
+from ledger.item import shard_of
 from tests.simulation import faults
 from tests.simulation.invariants import ViolationError
-from tests.simulation.world import PAYMENT, Run
+from tests.simulation.world import PAYMENT, SHARD, Run
 
 DUPLICATE = {**PAYMENT, "SecureToken": "tok_reissued", "Metadata": {"order": "A-1001", "delivery": "2"}}
 CONFLICT = {**PAYMENT, "Amount": "1.00", "Status": "Failure"}
 INVALID = {**PAYMENT, "Amount": "1.001", "Status": "success"}
+
+
+OTHER = {
+    **PAYMENT,
+    "TransactionID": next(f"txn-other-{n}" for n in range(99) if str(shard_of(f"txn-other-{n}")) == SHARD),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,14 @@ def months_later(run: Run) -> None:
         run.deliver(PAYMENT, "first")
     run.months_later()
     run.deliver(DUPLICATE, "first")
+
+
+def another_months_later(run: Run) -> None:
+    """Another payment in an execution of the same name, when that name is free again."""
+    with run.calm():
+        run.deliver(PAYMENT, "first")
+    run.months_later()
+    run.deliver(OTHER, "first")
 
 
 def conflict_later(run: Run) -> None:
@@ -118,6 +133,7 @@ WORLDS: dict[str, World] = {
     "sealed": World(sealed, faults=1, quick=1),
     "delivered again": World(delivered_again, faults=1, quick=1),
     "months later": World(months_later, faults=2, quick=1),
+    "another months later": World(another_months_later, faults=1),
     "conflict later": World(conflict_later, faults=2, quick=1),
     "duplicate at once": World(duplicate_at_once, faults=1),
     "conflict at once": World(conflict_at_once, faults=1),
