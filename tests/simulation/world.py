@@ -230,7 +230,7 @@ class Run:
         after_each_call(self.seen, self.items(), self.events())
 
 
-FAULT_CHANCE = 0.12
+FAULT_CHANCE = 0.2
 TURN_CHANCE = 0.4
 
 
