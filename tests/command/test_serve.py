@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -105,6 +106,16 @@ def test_a_request_that_is_none_is_refused(served: dict[str, str], head: str, st
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(head.encode())
         assert f" {status} ".encode() in connection.recv(4096)
+
+
+def test_a_client_that_goes_away_is_no_error(served: dict[str, str]) -> None:
+    """The fixture looks at what the server says in the end: nothing."""
+    host, _, port = served["Endpoint"].partition(",")[0].removeprefix("http://").partition(":")
+    for _ in range(20):
+        connection = socket.create_connection((host, int(port)), timeout=10)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not an end
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n" * 50)
+        connection.close()
 
 
 def test_it_listens_on_loopback_only(served: dict[str, str]) -> None:
