@@ -28,6 +28,7 @@ TESTS = {
     "persist_payment_ledger.py": ["tests/functions/test_handlers.py"],
 }
 LIMIT_S = 120
+KILLED = (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR)
 WORKERS = min(2, os.cpu_count() or 1)
 
 Mutant = tuple[str, str, CodeType | None]
@@ -86,7 +87,8 @@ def passed(every: Iterator[Mutant]) -> Iterator[tuple[Mutant, bool]]:
 def _ended(running: dict[int, Mutant]) -> tuple[Mutant, bool]:
     pid, status = os.wait()
     mutant, code = running.pop(pid), os.waitstatus_to_exitcode(status)
-    # A mutant that cannot be imported interrupts the collection.
-    if code not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED, -signal.SIGALRM}:
+    # A mutant that cannot be imported interrupts the collection, or is an error of a conftest's.
+    verdicts = {code.value for code in (pytest.ExitCode.OK, *KILLED)} | {-signal.SIGALRM}
+    if code not in verdicts:
         raise RuntimeError(f"pytest ended with {code}: {mutant[0]}: {mutant[1]}")
     return mutant, code == pytest.ExitCode.OK
