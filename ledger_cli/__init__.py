@@ -4,3 +4,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder: `template.yaml`, `functions/` and `events/` are read from it."""
+
+REGION = "us-east-1"
+"""Where the embedded engine is."""

@@ -8,7 +8,7 @@ from ledger_cli import ROOT
 from ledger_cli.engine import template
 
 BUILT = ROOT / ".aws-sam/build"
-LOCATIONS = {"CodeUri", "DefinitionS3Location"}
+REWRITTEN = {"CodeUri", "DefinitionS3Location", "Metadata"}
 """What `sam build` changes in the template."""
 
 
@@ -24,9 +24,7 @@ def require_fresh(built: Path = BUILT, source: Path = ROOT) -> None:
     """
     if not (built / "template.yaml").is_file():
         raise StaleArtefactError(f"{_shown(built)} is not there: run `make build` or `sam build` first")
-    if _without_locations(template.load(built / "template.yaml")) != _without_locations(
-        template.load(source / "template.yaml")
-    ):
+    if _as_it_was(template.load(built / "template.yaml")) != _as_it_was(template.load(source / "template.yaml")):
         raise _stale("template.yaml")
     functions = source / "functions"
     modules = {file.relative_to(functions) for file in [*functions.glob("*.py"), *functions.glob("ledger/*.py")]}
@@ -50,11 +48,7 @@ def _shown(path: Path) -> Path:
     return path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
 
 
-def _without_locations(part: Any) -> Any:
+def _as_it_was(part: Any) -> Any:
     if isinstance(part, dict):
-        return {
-            name: _without_locations(value)
-            for name, value in part.items()
-            if name not in LOCATIONS and name not in {"Metadata", "Globals"}
-        }
-    return [_without_locations(value) for value in part] if isinstance(part, list) else part
+        return {name: _as_it_was(value) for name, value in part.items() if name not in REWRITTEN}
+    return [_as_it_was(value) for value in part] if isinstance(part, list) else part

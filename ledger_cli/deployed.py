@@ -1,5 +1,6 @@
 """A deployed stack, with the caller's own credentials: on AWS, or wherever `--endpoint-url` leads."""
 
+import time
 from typing import Any
 
 import boto3
@@ -11,8 +12,9 @@ from botocore.exceptions import (
     NoRegionError,
 )
 
-ENGINE_REGION = "us-east-1"
-"""Where `ledger serve` is."""
+from ledger_cli import REGION
+
+POLL_S = 0.2
 
 
 class StackError(Exception):
@@ -32,7 +34,7 @@ class Stack:
         """
         try:
             if endpoint_url:  # the engine's own: any credentials do
-                self.session = boto3.Session("any", "any", region_name=region or ENGINE_REGION)
+                self.session = boto3.Session("any", "any", region_name=region or REGION)
             else:
                 self.session = boto3.Session(profile_name=profile, region_name=region)
             self.endpoint_url = endpoint_url
@@ -45,6 +47,15 @@ class Stack:
     def client(self, service: str) -> Any:
         """A client with the caller's credentials."""
         return self.session.client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
+
+    def ended(self, execution: str, wait_s: float) -> dict[str, Any]:
+        """`DescribeExecution` of an execution once it has ended, or as it is after *wait_s*."""
+        states, deadline = self.client("stepfunctions"), time.monotonic() + wait_s
+        while True:
+            described: dict[str, Any] = states.describe_execution(executionArn=execution)
+            if described["status"] != "RUNNING" or time.monotonic() >= deadline:
+                return described
+            time.sleep(POLL_S)
 
 
 def why(error: BotoCoreError | ClientError, what: str) -> str:

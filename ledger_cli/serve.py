@@ -8,10 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ledger_cli import artefact
+from ledger_cli import REGION, artefact
 from ledger_cli.engine import Engine, sam_local
 from ledger_cli.engine.server import EngineServer
-from ledger_cli.engine.template import REGION
 
 LOOPBACK = "127.0.0.1"
 

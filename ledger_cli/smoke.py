@@ -7,7 +7,6 @@ import argparse
 import base64
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -30,13 +29,10 @@ def outcome(stack: Stack, payment: dict[str, Any], name: str) -> str:
     """What becomes of a payment; the error's name where it failed technically."""
     states = stack.client("stepfunctions")
     started = states.start_execution(stateMachineArn=stack.outputs["WorkflowArn"], name=name, input=json.dumps(payment))
-    deadline = time.monotonic() + WAIT_S
-    while time.monotonic() < deadline:
-        described = states.describe_execution(executionArn=started["executionArn"])
-        if described["status"] != "RUNNING":
-            return outcome_of(described) or f"{described['status']} {described.get('error')}"
-        time.sleep(0.5)
-    raise SmokeError(f"the execution {name} still runs after {WAIT_S} s")
+    described = stack.ended(started["executionArn"], WAIT_S)
+    if described["status"] == "RUNNING":
+        raise SmokeError(f"the execution {name} still runs after {WAIT_S} s")
+    return outcome_of(described) or f"{described['status']} {described.get('error')}"
 
 
 def checks(stack: Stack) -> Iterator[tuple[str, Callable[[], None]]]:

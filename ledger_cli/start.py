@@ -1,8 +1,6 @@
 """`ledger start`: seal and start payments on a deployed stack, and say what became of them."""
 
 import json
-import time
-from collections.abc import Iterator
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -10,14 +8,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from ledger.intake import Delivery, TooManyAttemptsError, deliver
+from ledger.intake import TooManyAttemptsError, deliver
 from ledger.outcome import outcome_of, reason
 from ledger.payment import InvalidPaymentError
 from ledger_cli.deployed import Stack, StackError, why
 from ledger_cli.reading import StartInput
 from ledger_cli.run import STYLES
 
-POLL_S = 0.2
 WAIT_S = 300
 """For one execution to end: all retries of one state take less."""
 
@@ -44,17 +41,17 @@ def start_payments(stack: Stack, inputs: list[StartInput], *, wait: bool, as_jso
 def _told(stack: Stack, start_input: StartInput, *, wait: bool) -> dict[str, Any]:
     """What is to be said of one payment."""
     told: dict[str, Any] = {"file": start_input.file, "execution": None, "started": False}
-    states = stack.client("stepfunctions")
     try:
         delivery = deliver(
-            states,
+            stack.client("stepfunctions"),
             stack.client("kms"),
             workflow=stack.outputs["WorkflowArn"],
             intake_key=stack.outputs["IntakeKeyArn"],
             default_currency=stack.parameters["DefaultCurrency"],
             start_input=exactly(start_input.text),
         )
-        described = _ended(states, delivery) if wait else {"status": "RUNNING", **_known(delivery)}
+        under_way = delivery.started and not wait
+        described = {"status": "RUNNING"} if under_way else stack.ended(delivery.execution, WAIT_S if wait else 0)
     except InvalidPaymentError as refusal:
         rules = reason(json.loads(str(refusal)))
         return {**told, "status": "NOT_STARTED", "outcome": "REJECTED", "error": "InvalidPaymentError", "cause": rules}
@@ -82,27 +79,6 @@ def _told(stack: Stack, start_input: StartInput, *, wait: bool) -> dict[str, Any
 def exactly(text: str) -> Any:
     """The start input, with an amount that has a point as the text that was written: no double rounds it."""
     return json.loads(text, parse_float=lambda digits: float(digits) if "e" in digits.lower() else digits)
-
-
-def _known(delivery: Delivery) -> dict[str, Any]:
-    return {"output": json.dumps({"Outcome": delivery.outcome}), "status": "SUCCEEDED"} if delivery.outcome else {}
-
-
-def _ended(states: Any, delivery: Delivery) -> dict[str, Any]:
-    """The execution once it has ended, or as it is after `WAIT_S`."""
-    for _ in _until(WAIT_S):
-        described: dict[str, Any] = states.describe_execution(executionArn=delivery.execution)
-        if described["status"] != "RUNNING":
-            break
-    return described
-
-
-def _until(seconds: float) -> Iterator[None]:
-    deadline = time.monotonic() + seconds
-    yield
-    while time.monotonic() < deadline:
-        time.sleep(POLL_S)
-        yield
 
 
 def _line(told: dict[str, Any]) -> list[Text]:

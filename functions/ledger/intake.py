@@ -104,5 +104,5 @@ def execution_name(payment: Payment, attempt: int = 1) -> str:
 
 def execution_prefix(workflow: str) -> str:
     """What the ARNs of the workflow's executions begin with; an alias' executions are the workflow's."""
-    arn, kind, rest = workflow.partition(":stateMachine:")
-    return f"{arn}:execution:{rest.partition(':')[0]}" if kind else workflow
+    arn, _, name = workflow.partition(":stateMachine:")
+    return f"{arn}:execution:{name.partition(':')[0]}"

@@ -15,7 +15,7 @@ from botocore.compat import HTTPHeaders
 from botocore.exceptions import HTTPClientError
 from moto.core.models import botocore_stubber
 
-from ledger_cli.engine.template import REGION
+from ledger_cli import REGION
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """More than any service here takes: a batch of DynamoDB's is 16 MB."""

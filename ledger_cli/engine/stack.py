@@ -37,10 +37,9 @@ from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
-from ledger_cli import ROOT
+from ledger_cli import REGION, ROOT
 from ledger_cli.engine import endpoints, kms, lambda_runtime, sam_local, template
 from ledger_cli.engine.environment import without_the_shells_variables
-from ledger_cli.engine.template import REGION
 from ledger_cli.execution import Execution
 
 ACCOUNT_ID = DEFAULT_ACCOUNT_ID

@@ -13,9 +13,8 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
+from ledger_cli import REGION
 from ledger_cli.engine.parameters import checked
-
-REGION = "us-east-1"
 
 logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it warns of feature toggles that only AWS has
 

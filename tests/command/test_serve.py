@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 
-from ledger_cli import ROOT, artefact
+from ledger_cli import REGION, ROOT, artefact
 from ledger_cli.artefact import StaleArtefactError
 from ledger_cli.engine import template
-from ledger_cli.engine.template import REGION
 from tests.conftest import ledger
 
 
@@ -177,10 +176,12 @@ def test_a_module_that_is_missing_is_named(built: Path) -> None:
         artefact.require_fresh(built)
 
 
-def test_a_stale_template_is_named(built: Path) -> None:
-    """A variable or a timeout would be the old one."""
+@pytest.mark.parametrize(("now", "then"), [("Timeout: 30", "Timeout: 29"), ("MemorySize: 256", "MemorySize: 128")])
+def test_a_stale_template_is_named(built: Path, now: str, then: str) -> None:
+    """A variable or a timeout would be the old one; so would what all functions share."""
     file = built / "template.yaml"
-    file.write_text(file.read_text().replace("Timeout: 30", "Timeout: 29"))
+    assert now in file.read_text()
+    file.write_text(file.read_text().replace(now, then))
     with pytest.raises(StaleArtefactError, match=r"template\.yaml has changed"):
         artefact.require_fresh(built)
 

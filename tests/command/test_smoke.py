@@ -2,11 +2,10 @@
 
 import pytest
 
-from ledger_cli import smoke
+from ledger_cli import REGION, smoke
 from ledger_cli.deployed import Stack
 from ledger_cli.engine import Engine
 from ledger_cli.engine.stack import STACK_NAME
-from ledger_cli.engine.template import REGION
 
 
 def test_the_smoke_test_asks_all_it_can_ask_here(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,6 +55,16 @@ def test_without_waiting_it_is_under_way(endpoint: str) -> None:
     assert (told["status"], told["outcome"], told["started"], done.returncode) == ("RUNNING", None, True, 0)
 
 
+def test_without_waiting_an_old_refusal_is_told(endpoint: str) -> None:
+    """A payment that meets its refused execution is refused, and that is no success."""
+    conflict = "events/start/06-conflict.json"
+    ledger("start", SUCCESS, conflict, "--endpoint-url", endpoint)
+    done = ledger("start", "--no-wait", "--json", conflict, "--endpoint-url", endpoint)
+    told = json.loads(done.stdout)
+    assert (told["status"], told["outcome"], told["started"], done.returncode) == ("FAILED", "CONFLICT", False, 1)
+    assert told["cause"] == "differs from the recorded payment in: Amount"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -76,11 +76,13 @@ BUGS = [
     Bug("the sweep tells under its own name", SWEEP, 'recorded(payment, payment["Execution"])', 'recorded({**payment, "Execution": "sweep"}, "sweep")'),
     Bug("the sweep never begins a second page", SWEEP, "            if following:", "            if False:"),
     Bug("the event is logged", "functions/encrypt_token.py", '"token encrypted", ', '"token encrypted", event=event, '),
+    Bug("the token is logged", "functions/encrypt_token.py", "    reply = client.encrypt(", "    logger.warning(plaintext)\n    reply = client.encrypt("),
     Bug(
         "the token is in an error's message",
         "functions/encrypt_token.py",
-        "    reply = client.encrypt(",
-        '    if not transaction_id.islower() or "x" in plaintext or True:\n        logger.warning(plaintext)\n    reply = client.encrypt(',
+        '        ciphertext = encrypt(kms, payment["TransactionID"], event["SecureToken"])\n',
+        '        try:\n            ciphertext = encrypt(kms, payment["TransactionID"], event["SecureToken"])\n'
+        '        except kms.exceptions.ClientError as error:\n            raise RuntimeError(event["SecureToken"]) from error\n',
     ),
     Bug("the plaintext goes on", "functions/encrypt_token.py", '"TokenKey": TOKEN_KEY}', '"TokenKey": TOKEN_KEY, "Token": event.get("SecureToken")}'),
     Bug("a conflict is retried", ASL, '"ProvisionedThroughputExceededException",', '"PaymentConflictError", "ProvisionedThroughputExceededException",'),

@@ -19,10 +19,11 @@ from moto.core.botocore_stubber import BotocoreStubber
 from moto.dynamodb.models import dynamodb_backends
 from moto.events.models import events_backends
 
+from ledger.intake import execution_prefix
 from ledger.item import shard_of
+from ledger_cli import REGION
 from ledger_cli.engine import Engine, lambda_runtime
 from ledger_cli.engine.stack import ACCOUNT_ID
-from ledger_cli.engine.template import REGION
 from tests.simulation import faults
 from tests.simulation.interpreter import Execution, Interpreter
 from tests.simulation.invariants import Seen, ViolationError, after_each_call, at_the_end, when_it_ends
@@ -45,7 +46,7 @@ class Simulator:
         machine = engine.outputs["WorkflowArn"]
         described = engine.client("stepfunctions").describe_state_machine(stateMachineArn=machine)
         self.definition = json.loads(described["definition"])
-        self.executions = machine.replace(":stateMachine:", ":execution:")
+        self.executions = execution_prefix(machine)
         self.by_arn = {f"{function.arn}:live": function for function in engine.functions.values()}
         self.table = dynamodb_backends[ACCOUNT_ID][REGION].tables[engine.outputs["TableName"]]
         self.archive = next(iter(events_backends[ACCOUNT_ID][REGION].archives.values()))
