@@ -15,7 +15,7 @@ LOCK := .venv/lock/bin/uv pip compile --quiet --upgrade --universal --generate-h
 ASL := statemachine/payment_ledger.asl.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-containers simulate mutate prove check bench format currencies permissions review smoke lock clean
+.PHONY: help run build test test-containers simulate mutate prove check bench format currencies requests permissions review smoke lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -58,6 +58,9 @@ format: $(READY) ## let ruff write the code's form
 
 currencies: $(READY) ## make the ISO 4217 table anew
 	$(BIN)/python -m ledger_cli.currencies
+
+requests: $(READY) ## make the sample requests of the webhook anew
+	@$(BIN)/python -m ledger_cli.sample_requests
 
 permissions: $(READY) ## make docs/permissions.md anew
 	@$(BIN)/python -m tests.proof.permissions

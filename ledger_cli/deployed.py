@@ -12,6 +12,7 @@ from botocore.exceptions import (
     NoRegionError,
 )
 
+from ledger.intake import Intake
 from ledger_cli import REGION
 
 POLL_S = 0.2
@@ -41,12 +42,25 @@ class Stack:
             described = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
         except (BotoCoreError, ClientError) as error:
             raise StackError(why(error, f"stack {name}")) from None
-        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+        self.outputs: dict[str, str] = {o["OutputKey"]: o["OutputValue"] for o in described["Outputs"]}
         self.parameters = {p["ParameterKey"]: p["ParameterValue"] for p in described.get("Parameters", [])}
 
     def client(self, service: str) -> Any:
         """A client with the caller's credentials."""
         return self.session.client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
+
+    @property
+    def intake(self) -> Intake:
+        """The stack's way in, with the caller's credentials."""
+        return Intake(
+            states=self.client("stepfunctions"),
+            kms=self.client("kms"),
+            dynamodb=self.client("dynamodb"),
+            workflow=self.outputs["WorkflowArn"],
+            intake_key=self.outputs["IntakeKeyArn"],
+            table_name=self.outputs["TableName"],
+            default_currency=self.parameters["DefaultCurrency"],
+        )
 
     def ended(self, execution: str, wait_s: float) -> dict[str, Any]:
         """`DescribeExecution` of an execution once it has ended, or as it is after *wait_s*."""

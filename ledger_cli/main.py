@@ -1,8 +1,11 @@
 """The `ledger` command."""
 
+import json
 import sys
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
+from typing import BinaryIO, TextIO
 
 import click
 
@@ -125,3 +128,93 @@ def start(
     except StackError as error:
         click.echo(f"ledger: {error}", err=True)
         sys.exit(2)
+
+
+@cli.command(epilog="Exit status: 0 the secret is active, 2 it is not.")
+@click.argument("processor_id", metavar="PROCESSOR")
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(["standard-webhooks", "stripe"]),
+    help="How it signs and writes; standard-webhooks where it is new.",
+)
+@click.option("--secret", "secret_file", metavar="FILE|-", type=click.File(), help="Holds the secret that it has.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON, for machines.")
+@of_a_stack
+def processor(
+    processor_id: str,
+    *,
+    format_name: str | None,
+    secret_file: TextIO | None,
+    as_json: bool,
+    stack_name: str,
+    profile: str | None,
+    region: str | None,
+    endpoint_url: str | None,
+) -> None:
+    """Let a processor post payments to the stack's webhook, or give it a new secret.
+
+    Without --secret one is made up, and shown this once. A processor that has a secret keeps it beside the
+    new one: call this, have it sign with the new one, and the next new one puts the old one out of use.
+
+    \b
+    Examples:
+      ledger processor acme-pay --stack payment-ledger-dev
+      ledger processor stripe --format stripe --secret - < secret.txt
+    """  # noqa: D301
+    from ledger_cli.deployed import Stack, StackError  # noqa: PLC0415
+    from ledger_cli.webhook import WebhookError, let_in  # noqa: PLC0415
+
+    try:
+        stack = Stack(stack_name, profile=profile, region=region, endpoint_url=endpoint_url)
+        secret = None if secret_file is None else secret_file.read().strip()
+        told = let_in(stack, processor_id, format_name=format_name, secret=secret)
+    except (StackError, WebhookError) as error:
+        click.echo(f"ledger: {error}", err=True)
+        sys.exit(2)
+    if as_json:
+        click.echo(json.dumps(told))
+        return
+    click.echo(f"{'Processor':<11}{told['processor']} ({told['format']})")
+    click.echo(f"{'Webhook':<11}{told['webhook']}")
+    if told["secret"]:
+        click.echo(f"{'Secret':<11}{told['secret']}  (shown this once)")
+    click.echo(f"{'Active':<11}{told['active']}, within five minutes")
+
+
+@cli.command(epilog="Exit status: 0 the webhook took it, 1 it refused, 2 nothing was sent.")
+@click.argument("file", metavar="FILE|-", type=click.File("rb"))
+@click.option("--processor", "processor_id", required=True, help="Who sends it.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON, for machines.")
+@of_a_stack
+def send(
+    file: BinaryIO,
+    *,
+    processor_id: str,
+    as_json: bool,
+    stack_name: str,
+    profile: str | None,
+    region: str | None,
+    endpoint_url: str | None,
+) -> None:
+    """Post FILE to the stack's webhook as a processor would, signed with its secret.
+
+    For trying, and for asking whether a deployed webhook answers.
+
+    \b
+    Examples:
+      ledger send events/webhooks/acme-pay.json --processor acme-pay --endpoint-url http://127.0.0.1:4510
+      ledger send payment.json --processor acme-pay --stack payment-ledger-dev
+    """  # noqa: D301
+    from ledger_cli.deployed import Stack, StackError  # noqa: PLC0415
+    from ledger_cli.webhook import WebhookError  # noqa: PLC0415
+    from ledger_cli.webhook import send as post  # noqa: PLC0415
+
+    try:
+        stack = Stack(stack_name, profile=profile, region=region, endpoint_url=endpoint_url)
+        status, body = post(stack, processor_id, file.read())
+    except (StackError, WebhookError) as error:
+        click.echo(f"ledger: {error}", err=True)
+        sys.exit(2)
+    click.echo(json.dumps({"status": status, "body": body}) if as_json else f"{status} {json.dumps(body)}")
+    sys.exit(0 if status < HTTPStatus.BAD_REQUEST else 1)

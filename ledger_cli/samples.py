@@ -1,4 +1,4 @@
-"""The sample payments of `events/start`."""
+"""The samples of `events`: payments, and the processors that post some of them."""
 
 import json
 import os
@@ -9,6 +9,8 @@ from ledger_cli import ROOT
 from ledger_cli.reading import StartInput
 
 START_INPUTS = [os.path.relpath(file) for file in sorted((ROOT / "events/start").glob("*.json"))]
+PROCESSORS: dict[str, Any] = json.loads((ROOT / "events/webhooks/processors.json").read_text())
+"""By ProcessorID, what Secrets Manager has for each. They are no secrets: anybody can read them here."""
 
 
 def sealed_sample(kms: Any, intake_key: str) -> StartInput:
@@ -17,3 +19,9 @@ def sealed_sample(kms: Any, intake_key: str) -> StartInput:
     payment["TransactionID"] = "txn-sealed-0001"
     payment["SealedToken"] = seal(kms, intake_key, payment["TransactionID"], payment.pop("SecureToken"))
     return StartInput("(sealed when run)", json.dumps(payment))
+
+
+def let_in_processors(secrets_manager: Any, prefix: str) -> None:
+    """Give the embedded stack the secrets of the sample processors."""
+    for processor_id, processor in PROCESSORS.items():
+        secrets_manager.create_secret(Name=f"{prefix}{processor_id}", SecretString=json.dumps(processor))

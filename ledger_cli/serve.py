@@ -5,10 +5,11 @@ import json
 import signal
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from ledger_cli import REGION, artefact
+from ledger_cli import REGION, artefact, samples
 from ledger_cli.engine import Engine, sam_local
 from ledger_cli.engine.server import EngineServer
 
@@ -44,7 +45,8 @@ def serve(*, port: int, sam_file: Path | None) -> None:
     with errors.status("Deploying template.yaml into the embedded engine"):
         engine = Engine()
     with engine, server:
-        server.start()
+        samples.let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+        server.start(engine)
         if sam_file:
             endpoint = f"http://{container_host}:{server.port}"
             written = json.dumps(sam_local.variables(engine.functions.items(), endpoint), indent=2)
@@ -60,6 +62,8 @@ def _tell(port: int, engine: Engine, sam_file: Path | None) -> None:
         "Table": engine.outputs["TableName"],
         "Event bus": engine.outputs["EventBusName"],
         "Intake key": engine.outputs["IntakeKeyArn"],
+        "Webhook": f"http://{LOOPBACK}:{port}{urlsplit(engine.outputs['WebhookUrl']).path}",
+        "Processors": f"{', '.join(samples.PROCESSORS)}: samples, whose secrets are no secrets",
     }
     if sam_file:
         lines["SAM"] = f"sam local invoke … --env-vars {sam_file}"

@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from ledger.intake import TooManyAttemptsError, deliver
+from ledger.intake import TooManyAttemptsError
 from ledger.outcome import outcome_of, reason
 from ledger.payment import InvalidPaymentError
+from ledger.strict_json import loads
 from ledger_cli.deployed import Stack, StackError, why
 from ledger_cli.reading import StartInput
 from ledger_cli.run import STYLES
@@ -42,14 +43,7 @@ def _told(stack: Stack, start_input: StartInput, *, wait: bool) -> dict[str, Any
     """What is to be said of one payment."""
     told: dict[str, Any] = {"file": start_input.file, "execution": None, "started": False}
     try:
-        delivery = deliver(
-            stack.client("stepfunctions"),
-            stack.client("kms"),
-            workflow=stack.outputs["WorkflowArn"],
-            intake_key=stack.outputs["IntakeKeyArn"],
-            default_currency=stack.parameters["DefaultCurrency"],
-            start_input=exactly(start_input.text),
-        )
+        delivery = stack.intake.deliver(loads(start_input.text))
         under_way = delivery.started and not wait
         described = {"status": "RUNNING"} if under_way else stack.ended(delivery.execution, WAIT_S if wait else 0)
     except InvalidPaymentError as refusal:
@@ -70,15 +64,10 @@ def _told(stack: Stack, start_input: StartInput, *, wait: bool) -> dict[str, Any
         "execution": delivery.execution,
         "started": delivery.started,
         "status": described["status"],
-        "outcome": outcome_of(described),
+        "outcome": outcome_of(described) or delivery.outcome,
         "error": described.get("error"),
         "cause": described.get("cause"),
     }
-
-
-def exactly(text: str) -> Any:
-    """The start input, with an amount that has a point as the text that was written: no double rounds it."""
-    return json.loads(text, parse_float=lambda digits: float(digits) if "e" in digits.lower() else digits)
 
 
 def _line(told: dict[str, Any]) -> list[Text]:

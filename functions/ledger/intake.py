@@ -1,6 +1,6 @@
 """The way in: seal the token, start the execution under the payment's own name, say what became of it.
 
-Senders use this from their own code; `ledger start` does. Nothing here decrypts anything.
+The webhook and `ledger start` use this, and senders may from code of their own. Nothing here decrypts anything.
 """
 
 import base64
@@ -9,27 +9,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ledger.outcome import outcome_of
 from ledger.payment import Payment, encryption_context, parse_payment
 
 if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_stepfunctions import SFNClient
 
 MAX_ATTEMPTS = 99
 """Of one payment, each under a name of its own; the longest name then has 80 characters, which is the limit."""
 
+FAILED = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
+
 
 class TooManyAttemptsError(Exception):
-    """Every name of the payment is taken by an execution that failed technically: mend the cause first."""
+    """Every name of the payment is taken by an execution that recorded nothing: mend the cause first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A payment that was handed to the workflow.
 
-    `outcome` is None while its execution runs; else `RECORDED`, `DUPLICATE`, `REJECTED` or `CONFLICT`. `started` says
-    whether this delivery started it, or met one that was there.
+    `outcome` is None while its execution runs; `RECORDED` where the ledger has the payment, and `CONFLICT` where it has
+    another under its id. `execution` is the ARN of the one that decides; `started`: this delivery started it.
     """
 
     execution: str
@@ -45,52 +47,82 @@ def seal(kms: "KMSClient", intake_key: str, transaction_id: str, token: str) -> 
     return base64.b64encode(reply["CiphertextBlob"]).decode()
 
 
-def deliver(
-    states: "SFNClient",
-    kms: "KMSClient",
-    *,
-    workflow: str,
-    intake_key: str,
-    default_currency: str,
-    start_input: Mapping[str, Any],
-) -> Delivery:
-    """Start an execution for the payment, or find the one that it has. Safe to repeat, and to run twice at once.
-
-    The token is sealed before it leaves this process. The execution's name is the payment's: delivered again it meets
-    its own execution, and nothing runs twice. Where that one failed technically, a new attempt is started, which the
-    table makes safe.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """One stack's way in.
 
     Args:
         states: a client of Step Functions.
         kms: a client of KMS.
+        dynamodb: a client of DynamoDB.
         workflow: ARN of the workflow's alias (the stack's output `WorkflowArn`).
         intake_key: ARN of the key that tokens are sealed with (the output `IntakeKeyArn`).
+        table_name: the ledger's table (the output `TableName`).
         default_currency: the stack's parameter `DefaultCurrency`.
-        start_input: the payment, as docs/contract.md describes it.
-
-    Raises:
-        InvalidPaymentError: the contract is broken; nothing was started.
-        TooManyAttemptsError: it failed technically each time.
-        ClientError: any error of KMS or Step Functions, unchanged.
     """
-    payment, token = parse_payment(start_input, default_currency=default_currency)
-    content = {name: value for name, value in start_input.items() if name not in {"SecureToken", "SealedToken"}}
-    sealed = token.text
-    if token.field == "SecureToken":
-        sealed = seal(kms, intake_key, payment.transaction_id, token.text)
-    text = json.dumps({**content, "SealedToken": sealed})
-    for attempt in range(1, MAX_ATTEMPTS + 1):
-        name = execution_name(payment, attempt)
+
+    states: "SFNClient"
+    kms: "KMSClient"
+    dynamodb: "DynamoDBClient"
+    workflow: str
+    intake_key: str
+    table_name: str
+    default_currency: str
+
+    def deliver(self, start_input: Mapping[str, Any]) -> Delivery:
+        """Start an execution for the payment, or find what became of it. Safe to repeat, and to run twice at once.
+
+        The token is sealed before it leaves this process. The execution's name is the payment's: delivered again it
+        meets its own execution, and nothing runs twice. Where that one ended and the ledger has nothing under the id
+        (it failed technically, or refused another token), a new attempt is started, which the table makes safe.
+
+        Args:
+            start_input: the payment, as docs/contract.md describes it.
+
+        Raises:
+            InvalidPaymentError: the contract is broken; nothing was started.
+            TooManyAttemptsError: each attempt ended without a payment in the ledger.
+            ClientError: any error of KMS, Step Functions or DynamoDB, unchanged.
+        """
+        payment, token = parse_payment(start_input, default_currency=self.default_currency)
+        content = {name: value for name, value in start_input.items() if name not in {"SecureToken", "SealedToken"}}
+        sealed = token.text
+        if token.field == "SecureToken":
+            sealed = seal(self.kms, self.intake_key, payment.transaction_id, token.text)
+        text = json.dumps({**content, "SealedToken": sealed})
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            name = execution_name(payment, attempt)
+            arn = f"{execution_prefix(self.workflow)}:{name}"
+            try:
+                self.states.start_execution(stateMachineArn=self.workflow, name=name, input=text)
+            except self.states.exceptions.ExecutionAlreadyExists:
+                if (status := self._status(arn)) not in FAILED:
+                    return Delivery(arn, started=False, outcome="RECORDED" if status == "SUCCEEDED" else None)
+                if item := self._recorded(payment.transaction_id):
+                    if item["Fingerprint"]["S"] != payment.fingerprint:
+                        return Delivery(arn, started=False, outcome="CONFLICT")
+                    return Delivery(item["Execution"]["S"], started=False, outcome="RECORDED")
+            else:
+                return Delivery(arn, started=True, outcome=None)
+        raise TooManyAttemptsError(f"{payment.transaction_id}: {MAX_ATTEMPTS} executions recorded nothing")
+
+    def _status(self, execution: str) -> str:
+        """The execution's status, without its input and output, for which a sender would need the history's key."""
         try:
-            reply = states.start_execution(stateMachineArn=workflow, name=name, input=text)
-        except states.exceptions.ExecutionAlreadyExists:
-            arn = f"{execution_prefix(workflow)}:{name}"
-            described = states.describe_execution(executionArn=arn)
-            if (outcome := outcome_of(described)) or described["status"] == "RUNNING":
-                return Delivery(arn, started=False, outcome=outcome)
-        else:
-            return Delivery(reply["executionArn"], started=True, outcome=None)
-    raise TooManyAttemptsError(f"{payment.transaction_id}: {MAX_ATTEMPTS} executions failed technically")
+            described = self.states.describe_execution(executionArn=execution, includedData="METADATA_ONLY")
+        except self.states.exceptions.ExecutionDoesNotExist:
+            return "RUNNING"  # what is described follows what was started by a moment
+        return described["status"]
+
+    def _recorded(self, transaction_id: str) -> Mapping[str, Any] | None:
+        """Which payment the ledger has under this id, and the execution that wrote it: the table is the truth."""
+        reply = self.dynamodb.get_item(
+            TableName=self.table_name,
+            Key={"TransactionID": {"S": transaction_id}},
+            ProjectionExpression="Fingerprint, Execution",
+            ConsistentRead=True,
+        )
+        return reply.get("Item")
 
 
 def execution_name(payment: Payment, attempt: int = 1) -> str:

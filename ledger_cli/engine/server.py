@@ -1,4 +1,7 @@
-"""The engine over HTTP: whoever is given its address as an endpoint calls it as they would call AWS."""
+"""The engine over HTTP: whoever is given its address as an endpoint calls it as they would call AWS.
+
+What is not signed for AWS goes to the stack's HTTP API, so that processors' webhooks have the same address.
+"""
 
 import json
 import re
@@ -9,6 +12,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, ClassVar, Self
+from urllib.parse import urlsplit
 
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.compat import HTTPHeaders
@@ -16,6 +20,8 @@ from botocore.exceptions import HTTPClientError
 from moto.core.models import botocore_stubber
 
 from ledger_cli import REGION
+from ledger_cli.engine.http_api import Request
+from ledger_cli.engine.stack import Engine
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """More than any service here takes: a batch of DynamoDB's is 16 MB."""
@@ -43,9 +49,14 @@ class _Handler(BaseHTTPRequestHandler):
     # Headers and body are two writes; with Nagle's algorithm the second waits for the first's acknowledgement.
     disable_nagle_algorithm = True
 
+    server: "_Listener"
+
     def _answer(self) -> None:
         try:
-            response = botocore_stubber("request-over-http", self._request())
+            body = self._body()
+            if "Authorization" not in self.headers and self._answered_by_the_api(body):
+                return
+            response = botocore_stubber("request-over-http", self._request(body))
         except _RefusedError as refused:
             self._refuse(refused)
         except HTTPClientError:  # a connection that a test breaks
@@ -58,14 +69,27 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 self._send(response.status_code, dict(response.headers), response.content)
 
-    def _request(self) -> AWSPreparedRequest:
-        """What was asked, as the SDK would have asked AWS itself."""
+    def _answered_by_the_api(self, body: bytes) -> bool:
+        headers: dict[str, str] = {}
+        for name, value in self.headers.items():
+            key = name.lower()
+            headers[key] = f"{headers[key]},{value}" if key in headers else value
+        path = urlsplit(self.path).path
+        answer = self.server.engine.answer(Request(self.command, path, headers, body, self.client_address[0]))
+        if answer is not None:
+            self._send(*answer)
+        return answer is not None
+
+    def _body(self) -> bytes:
         size = self.headers.get("Content-Length", "0")
         if not size.isdecimal() or int(size) > MAX_BODY_BYTES or "Transfer-Encoding" in self.headers:
             self.close_connection = True
             limit = f"a body of known length, of at most {MAX_BODY_BYTES} bytes"
             raise _RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "RequestEntityTooLarge", limit)
-        body = self.rfile.read(int(size))
+        return self.rfile.read(int(size))
+
+    def _request(self, body: bytes) -> AWSPreparedRequest:
+        """What was asked, as the SDK would have asked AWS itself."""
         signed = SIGNED_FOR.search(self.headers.get("Authorization", ""))
         if signed is None:
             raise _RefusedError(HTTPStatus.FORBIDDEN, "MissingAuthenticationToken", "sign it, with any credentials")
@@ -104,6 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Listener(ThreadingHTTPServer):
+    engine: Engine
     daemon_threads = True
     block_on_close = False
     request_queue_size: ClassVar[int] = 128  # type: ignore[misc]
@@ -139,10 +164,11 @@ class EngineServer:
             self.close()
             raise
 
-    def start(self) -> None:
-        """Answer; until then, callers wait."""
+    def start(self, engine: Engine) -> None:
+        """Answer for *engine*; until then, callers wait."""
         self._started = True
         for listener in self._listeners:
+            listener.engine = engine
             threading.Thread(target=listener.serve_forever, daemon=True).start()
 
     def __enter__(self) -> Self:

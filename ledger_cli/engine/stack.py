@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
@@ -31,21 +32,22 @@ from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models.vpcs import VPCEndPoint
-from moto.events.models import events_backends
+from moto.events.models import Rule, events_backends
 from moto.kms.responses import KmsResponse
+from moto.secretsmanager.models import secretsmanager_backends
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from ledger_cli import REGION, ROOT
-from ledger_cli.engine import endpoints, kms, lambda_runtime, sam_local, template
+from ledger_cli.engine import endpoints, http_api, kms, lambda_runtime, rules, sam_local, template
 from ledger_cli.engine.environment import without_the_shells_variables
 from ledger_cli.execution import Execution
 
 ACCOUNT_ID = DEFAULT_ACCOUNT_ID
 STACK_NAME = "payment-ledger"
-LOCAL_PARAMETERS = {"PlaintextTokens": "accepted"}
-"""What a stack for trying has otherwise than the template's defaults: the samples hold tokens in clear."""
+LOCAL_PARAMETERS = {"PlaintextTokens": "accepted", "Webhook": "open", "ProcessorsBus": "open"}
+"""What a stack for trying has otherwise than the template's defaults: all ways in, and samples' tokens in clear."""
 
 EXECUTION_TIMEOUT_S = 900
 """Longer than all retries of all four states together."""
@@ -155,6 +157,14 @@ class Engine:
             self.client("stepfunctions").describe_execution(executionArn=arn), self.history(arn)
         )
 
+    def answer(self, request: http_api.Request) -> tuple[int, dict[str, str], bytes] | None:
+        """What the stack's HTTP API answers: status, headers and body; None where it has no such route."""
+        for route in http_api.routes(self.template):
+            parameters = route.parameters_in(request.method, request.path)
+            if parameters is not None and route.function in self.functions:
+                return self._answer_of(route, request, parameters)
+        return None
+
     def history(self, arn: str) -> list[dict[str, Any]]:
         """The execution's history events."""
         events: list[dict[str, Any]] = self.client("stepfunctions").get_execution_history(executionArn=arn)["events"]
@@ -166,13 +176,14 @@ class Engine:
             machine.executions.clear()
 
     def clear(self) -> None:
-        """The stack as it was deployed: no item, no event, no execution, no log."""
+        """The stack as it was deployed: no item, no event, no execution, no processor's secret, no log."""
         for item in self.items():
             self.client("dynamodb").delete_item(
                 TableName=self.outputs["TableName"], Key={"TransactionID": item["TransactionID"]}
             )
         for archive in events_backends[ACCOUNT_ID][REGION].archives.values():
             archive.events.clear()
+        secretsmanager_backends[ACCOUNT_ID][REGION].reset()
         self.forget_history()
         self.calls.clear()
         for function in self.functions.values():
@@ -214,6 +225,8 @@ class Engine:
         stack.enter_context(patch.object(LambdaSimpleBackend, "invoke", self._invoke))
         # moto's ReEncrypt takes any key for the source key.
         stack.enter_context(patch.object(KmsResponse, "re_encrypt", kms.re_encrypt))
+        # moto's rules start no workflows.
+        stack.enter_context(patch.object(Rule, "send_to_targets", rules.send_to_targets))
         # moto's endpoints have no DNS names in CloudFormation.
         stack.enter_context(patch.object(VPCEndPoint, "get_cfn_attribute", endpoints.get_cfn_attribute, create=True))
         # moto sleeps between retries in earnest, and so does the SDK between attempts.
@@ -261,7 +274,7 @@ class Engine:
         resources = cloudformation.describe_stack_resources(StackName=STACK_NAME)["StackResources"]
         self.physical_ids = {r["LogicalResourceId"]: r.get("PhysicalResourceId") for r in resources}
         for name, resource in self.template["Resources"].items():
-            if resource["Type"] == "AWS::Lambda::Function":
+            if resource["Type"] == "AWS::Lambda::Function" and self.physical_ids.get(name):
                 self.functions[name] = self._function(name, folder / "functions")
 
     def _function(self, logical_id: str, folder: Path) -> lambda_runtime.LocalFunction:
@@ -288,6 +301,20 @@ class Engine:
             memory_mb=memory_mb,
             folder=folder,
         )
+
+    def _answer_of(
+        self, route: http_api.Route, request: http_api.Request, parameters: Mapping[str, str]
+    ) -> tuple[int, dict[str, str], bytes]:
+        if len(request.body) > http_api.MAX_BODY_BYTES:
+            return 413, {"content-type": "application/json"}, b'{"message":"Request Entity Too Large"}'
+        event = http_api.event_of(request, route, parameters, datetime.now(UTC))
+        invoked = self.client("lambda").invoke(
+            FunctionName=self.functions[route.function].name, Payload=json.dumps(event).encode()
+        )
+        if "FunctionError" in invoked:
+            return 500, {"content-type": "application/json"}, b'{"message":"Internal Server Error"}'
+        reply = json.loads(invoked["Payload"].read())
+        return reply["statusCode"], reply["headers"], reply["body"].encode()
 
     def _invoke(
         self,

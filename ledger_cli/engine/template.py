@@ -14,6 +14,7 @@ from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 from ledger_cli import REGION
+from ledger_cli.engine import http_api
 from ledger_cli.engine.parameters import checked
 
 logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it warns of feature toggles that only AWS has
@@ -65,17 +66,22 @@ def _inline_definition(properties: dict[str, Any], folder: Path) -> None:
 
 SKIPPED_TYPES = frozenset(
     {
+        "AWS::ApiGatewayV2::Api",  # the engine's own is in `http_api`
+        "AWS::ApiGatewayV2::Stage",
         "AWS::CloudWatch::Alarm",
         "AWS::CloudWatch::Dashboard",  # moto has it, but not the alarms that it shows
         "AWS::CodeDeploy::Application",
         "AWS::CodeDeploy::DeploymentGroup",
         "AWS::Lambda::Alias",
+        "AWS::Lambda::Permission",  # moto has it, but not the API that it names
+        "AWS::SQS::QueuePolicy",
         "AWS::Scheduler::Schedule",
         "AWS::StepFunctions::StateMachineAlias",
         "AWS::StepFunctions::StateMachineVersion",
     }
 )
-"""What the engine leaves out: moto does not know these types. References to an alias become what it is an alias of."""
+"""What the engine leaves out: moto does not know these types. References to an alias become what it is an alias of,
+and an API's endpoint becomes `http_api.ENDPOINT`."""
 
 
 def adapted_to_moto(expanded: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,6 +96,8 @@ def adapted_to_moto(expanded: Mapping[str, Any]) -> dict[str, Any]:
         elif resource["Type"] == "AWS::StepFunctions::StateMachineAlias":
             version = resource["Properties"]["DeploymentPreference"]["StateMachineVersionArn"]["Ref"]
             aliased[name] = resources[version]["Properties"]["StateMachineArn"]
+        elif resource["Type"] == "AWS::ApiGatewayV2::Api":
+            aliased[f"{name}.ApiEndpoint"] = http_api.ENDPOINT
     kept = {name: resource for name, resource in resources.items() if name not in skipped}
     adapted: dict[str, Any] = _with_references({**expanded, "Resources": copy.deepcopy(kept)}, aliased)
     adapted["Outputs"] = {
@@ -102,10 +110,12 @@ def adapted_to_moto(expanded: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_references(part: Any, replaced: Mapping[str, Any]) -> Any:
-    """*part* with each `Ref` to a name in *replaced* changed to its value."""
+    """*part* with each `Ref` to a name in *replaced*, or `GetAtt` of a name and attribute, changed to its value."""
     if isinstance(part, dict):
         if part.keys() == {"Ref"} and part["Ref"] in replaced:
             return replaced[part["Ref"]]
+        if part.keys() == {"Fn::GetAtt"} and ".".join(part["Fn::GetAtt"]) in replaced:
+            return replaced[".".join(part["Fn::GetAtt"])]
         return {name: _with_references(value, replaced) for name, value in part.items()}
     if isinstance(part, list):
         return [_with_references(value, replaced) for value in part]

@@ -18,9 +18,8 @@ SUCCESS = "events/start/01-success.json"
 def endpoint(engine: Engine) -> Any:
     """The address of this process's engine."""
     with EngineServer(["127.0.0.1"]) as server:
-        server.start()
+        server.start(engine)
         yield f"http://127.0.0.1:{server.port}"
-    assert engine
 
 
 def test_each_payment_is_told_of(endpoint: str, engine: Engine) -> None:

@@ -32,7 +32,7 @@ except (sam_local.NoContainerEngineError, artefact.StaleArtefactError) as error:
 def env_file(deployed: tuple[Engine, list[float]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The engine is served on the bridge; the file tells containers where, as `ledger serve --sam` does."""
     with EngineServer([GATEWAY]) as server:
-        server.start()
+        server.start(deployed[0])
         written = tmp_path_factory.mktemp("sam") / "env.json"
         endpoint = f"http://{GATEWAY}:{server.port}"
         written.write_text(json.dumps(sam_local.variables(deployed[0].functions.items(), endpoint)))

@@ -51,6 +51,13 @@ def test_the_calls_are_found() -> None:
         "PersistPaymentLedger": [("dynamodb", "PutItem")],
         "PublishOutcome": [("dynamodb", "UpdateItem"), ("events", "PutEvents")],
         "RepublishOutcomes": [("dynamodb", "Query"), ("dynamodb", "UpdateItem"), ("events", "PutEvents")],
+        "ReceivePayment": [
+            ("dynamodb", "GetItem"),
+            ("kms", "Encrypt"),
+            ("secretsmanager", "GetSecretValue"),
+            ("states", "DescribeExecution"),
+            ("states", "StartExecution"),
+        ],
     }
 
 
@@ -108,8 +115,8 @@ def passing_errors(service: str, operation: str) -> Iterator[str]:
 
 
 def own_errors(engine: Engine) -> set[str]:
-    """The project's own error classes that a function can raise."""
-    modules = [function.module for function in engine.functions.values()] + [
+    """The project's own error classes that a function of the workflow can raise."""
+    modules = [engine.functions[name].module for name in {function_of(task) for task in TASKS.values()}] + [
         ledger.item,
         ledger.payment,
         ledger.publication,
@@ -140,7 +147,8 @@ def test_own_errors_and_the_workflow_know_each_other(engine: Engine) -> None:
     """Every own error is caught or retried by its name, and no name in the workflow is one that nothing raises."""
     named = {name for task in TASKS.values() for name in retried(task) | caught(task)}
     aws_errors = LAMBDA_ERRORS | connection_errors()
-    aws_errors |= {name for calls in CALLS.values() for call in calls for name in passing_errors(*call)}
+    in_workflow = {function_of(task) for task in TASKS.values()}
+    aws_errors |= {name for function in in_workflow for call in CALLS[function] for name in passing_errors(*call)}
     not_for_the_workflow = {
         "BrokenRuleError",  # becomes a violation of an InvalidPaymentError
         "OutcomeRefusedError",  # stops the execution where it is, for an operator
@@ -189,6 +197,12 @@ def test_timeouts_nest(name: str) -> None:
     function_s = TEMPLATE[function]["Properties"]["Timeout"]
     calls_s = aws.CALL_TOTAL_S * (2 if function == "PublishOutcome" else 1 if CALLS[function] else 0)
     assert calls_s < function_s < TASKS[name]["TimeoutSeconds"]
+
+
+def test_the_webhook_answers_in_time() -> None:
+    """Longer than 30 s, and an HTTP API answers for it; the three calls of a first delivery may all be slow."""
+    first_delivery_s = 3 * aws.call_total_s(2)
+    assert first_delivery_s < TEMPLATE["ReceivePayment"]["Properties"]["Timeout"] < 30
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -119,6 +119,18 @@ def _endpoints() -> dict[str, bool]:
     return {"endpoints_have_no_dns_names": not named, "private_endpoints_do_not_answer": not answered}
 
 
+def _rules_start_no_workflow() -> bool:
+    states, events = _client("stepfunctions"), _client("events")
+    arn = states.create_state_machine(name="target", definition=PASS, roleArn=ROLE)["stateMachineArn"]
+    events.put_rule(Name="rule", EventPattern='{"source": ["a"]}')
+    events.put_targets(Rule="rule", Targets=[{"Id": "t", "Arn": arn, "RoleArn": ROLE, "InputPath": "$.detail"}])
+    try:
+        events.put_events(Entries=[{"Source": "a", "DetailType": "b", "Detail": "{}"}])
+    except NotImplementedError:
+        return True
+    return not states.list_executions(stateMachineArn=arn)["executions"]
+
+
 def _parameters_are_not_checked() -> bool:
     template = {
         "Parameters": {"P": {"Type": "String", "AllowedPattern": "a"}},
@@ -154,6 +166,7 @@ with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execut
         "parses_for_each_execution": _parses_for_each_execution(),
         **_endpoints(),
         "parameters_are_not_checked": _parameters_are_not_checked(),
+        "rules_start_no_workflow": _rules_start_no_workflow(),
         "retries_sleep": retrier_decl.time is time,
     }
 print(json.dumps(facts))  # noqa: T201

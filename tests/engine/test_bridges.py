@@ -32,6 +32,7 @@ FACTS = [
     "endpoints_have_no_dns_names",
     "private_endpoints_do_not_answer",
     "parameters_are_not_checked",
+    "rules_start_no_workflow",
 ]
 
 
@@ -59,7 +60,7 @@ def test_nothing_in_the_template_is_skipped_in_silence(engine: Engine) -> None:
     """A type that moto does not know is left out, and references to it become None: the page lists them all."""
     unknown = {resource["Type"] for resource in engine.template["Resources"].values()} - set(get_model_map())
     assert unknown <= set(engine.skipped.values()) <= template.SKIPPED_TYPES
-    assert set(engine.skipped.values()) - unknown <= {"AWS::CloudWatch::Dashboard"}
+    assert set(engine.skipped.values()) - unknown <= {"AWS::CloudWatch::Dashboard", "AWS::Lambda::Permission"}
     page = (ROOT / "docs/engine.md").read_text()
     assert set(re.findall(r"`(AWS::\w+::\w+)`", page)) == set(engine.skipped.values())
 
@@ -104,6 +105,10 @@ def test_a_function_that_lacks_a_variable_fails_at_init(engine: Engine, monkeypa
         ("PublishOutcome", "AWS_ENDPOINT_URL_DYNAMODB"),
         ("RepublishOutcomes", "AWS_ENDPOINT_URL_EVENTBRIDGE"),
         ("RepublishOutcomes", "AWS_ENDPOINT_URL_DYNAMODB"),
+        ("ReceivePayment", "AWS_ENDPOINT_URL_DYNAMODB"),
+        ("ReceivePayment", "AWS_ENDPOINT_URL_KMS"),
+        ("ReceivePayment", "AWS_ENDPOINT_URL_SECRETS_MANAGER"),
+        ("ReceivePayment", "AWS_ENDPOINT_URL_SFN"),
     ],
 )
 def test_a_function_refuses_to_start_without_its_private_endpoint(
@@ -120,7 +125,7 @@ def test_a_function_refuses_to_start_without_its_private_endpoint(
     assert raised
     error = json.loads(reply)
     assert error["errorType"] == "PrivateEndpointError"
-    ignored = r"AWS_ENDPOINT_URL_(KMS|DYNAMODB|EVENTBRIDGE) is ignored: unset AWS_IGNORE_\w+$"
+    ignored = r"AWS_ENDPOINT_URL_(KMS|DYNAMODB|EVENTBRIDGE|SECRETS_MANAGER) is ignored: unset AWS_IGNORE_\w+$"
     message = rf"{variable} is not set: .* for [a-z]+$" if lost else ignored
     assert re.match(message, error["errorMessage"])
     monkeypatch.undo()

@@ -10,8 +10,9 @@ import pytest
 
 from ledger.aws import CALL_TOTAL_S
 from ledger.intake import seal
-from ledger_cli import ROOT
+from ledger_cli import ROOT, sample_requests
 from ledger_cli.engine import Engine
+from ledger_cli.samples import PROCESSORS, let_in_processors
 from tests.conftest import Faults
 
 SAMPLES = ROOT / "events/functions"
@@ -87,7 +88,19 @@ def test_every_function_takes_its_samples(engine: Engine, file: Path) -> None:
     names = {f.handler.partition(".")[0]: name for name, f in engine.functions.items()}
     if file.stem == "publish_outcome-recorded":
         invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger"))
-    assert "errorType" not in invoke(engine, names[file.stem.partition("-")[0]], sample(file.stem))
+    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    engine.functions["ReceivePayment"].restart()
+    reply = invoke(engine, names[file.stem.partition("-")[0]], sample(file.stem))
+    assert "errorType" not in reply
+    assert reply.get("statusCode", 202) == 202
+
+
+@pytest.mark.parametrize("processor_id", PROCESSORS)
+def test_a_sample_request_is_what_the_webhook_gets(processor_id: str) -> None:
+    """From the body in `events/webhooks`, by the template's route, signed with the sample's secret."""
+    made = sample_requests.event_of(processor_id)
+    assert json.loads(sample_requests.file_of(processor_id).read_text()) == made, "run: make requests"
+    assert sample_requests.BODIES.keys() == PROCESSORS.keys()
 
 
 # ── Validate Payment ────────────────────────────────────────────────────────────────────────────────

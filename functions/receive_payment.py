@@ -1,0 +1,203 @@
+"""Receive Payment: a processor's webhook. Checks who sent it, seals the token, and starts the workflow.
+
+The answer tells a processor what it needs to know to send again or not to: docs/sending.md lists them all.
+"""
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ledger.aws import private_client
+from ledger.formats import FORMATS
+from ledger.intake import Intake, TooManyAttemptsError
+from ledger.payment import IDENTIFIER, InvalidPaymentError, Violation
+from ledger.signature import RefusedSignatureError, verify
+from ledger.strict_json import StrictJSONError, loads
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_kms import KMSClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+logger = Logger()
+metrics = Metrics()
+# One attempt less than elsewhere: a processor waits, and sends again by itself.
+secrets_manager: "SecretsManagerClient" = private_client("secretsmanager", attempts=2)
+states: "SFNClient" = private_client("stepfunctions", attempts=2)
+kms: "KMSClient" = private_client("kms", attempts=2)
+dynamodb: "DynamoDBClient" = private_client("dynamodb", attempts=2)
+WORKFLOW = os.environ["WORKFLOW"]
+INTAKE_KEY = os.environ["INTAKE_KEY"]
+TABLE_NAME = os.environ["TABLE_NAME"]
+DEFAULT_CURRENCY = os.environ["DEFAULT_CURRENCY"]
+PROCESSOR_SECRETS = os.environ["PROCESSOR_SECRETS"]
+
+MAX_BODY_BYTES = 256 * 1024
+"""What an execution's input may have. Source: Step Functions Developer Guide, quotas."""
+
+THROTTLED = frozenset(
+    {
+        "ExecutionLimitExceeded",
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "ThrottlingException",
+    }
+)
+"""Too many at once. Source: botocore's service models, and the common errors of each API."""
+
+RETRY_AFTER_S = 30
+KNOWN_FOR_S = 300
+UNKNOWN_FOR_S = 60
+MAX_REMEMBERED = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the processor gets."""
+
+    status: int
+    body: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def as_reply(self) -> dict[str, Any]:
+        """As an HTTP API takes it. Source: API Gateway Developer Guide, payload format 2.0."""
+        headers = {"content-type": "application/json", **self.headers}
+        return {"statusCode": self.status, "headers": headers, "body": json.dumps(self.body)}
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one request of the HTTP API; `receive` says what comes of it."""
+    # The HTTP API's clock, which says when the request came, and which a test can set.
+    now_s = event["requestContext"]["timeEpoch"] // 1000
+    return receive(event["pathParameters"]["ProcessorID"], event["headers"], body_of(event), now_s).as_reply()
+
+
+def receive(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: int) -> Answer:
+    """Hand the payment in *body* to the workflow, if it is this processor's.
+
+    Returns:
+        202 where its execution runs, 200 where the ledger has it already or the message is not about an outcome,
+        400 with every broken rule, 401 without a reason, 409 where the ledger has another payment under its id,
+        413 where it is too large; 429 or 503 where the same request may pass later.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        return Answer(413, {"message": f"at most {MAX_BODY_BYTES} bytes"})
+    try:
+        processor = SECRETS.of(processor_id, now_s)
+        verify(FORMATS[processor["Format"]].scheme, processor["Secrets"], headers, body, now_s)
+        return start(processor_id, FORMATS[processor["Format"]].start_input(loads(body), processor_id))
+    except RefusedSignatureError as refused:
+        return unauthorized(processor_id, refused.reason)
+    except StrictJSONError as unreadable:
+        return refusal(processor_id, [Violation("Payment", unreadable.rule)])
+    except InvalidPaymentError as refused:
+        return refusal(processor_id, refused.violations)
+    except (ClientError, BotoCoreError, TooManyAttemptsError) as failure:
+        return later(processor_id, failure)
+
+
+def start(processor_id: str, start_input: dict[str, Any] | None) -> Answer:
+    """Start the payment's execution, or tell of the one that it has."""
+    if start_input is None:
+        logger.info("message ignored", processor_id=processor_id)
+        return Answer(200, {"Outcome": "IGNORED"})
+    delivery = INTAKE.deliver(start_input)
+    name = delivery.execution.rpartition(":")[2]
+    logger.info("payment received", processor_id=processor_id, execution=name, started=delivery.started)
+    if delivery.outcome is None:
+        return Answer(202, {"Execution": name})
+    return Answer(409 if delivery.outcome == "CONFLICT" else 200, {"Execution": name, "Outcome": delivery.outcome})
+
+
+def unauthorized(processor_id: str, reason: str) -> Answer:
+    """Whoever sent it is told nothing; the metric has an alarm. A name that is none may be anything: no log has it."""
+    named = processor_id if IDENTIFIER.fullmatch(processor_id) else None
+    logger.warning("signature refused", processor_id=named, reason=reason)
+    metrics.add_metric(name="SignatureRefused", unit=MetricUnit.Count, value=1)
+    metrics.flush_metrics()
+    return Answer(401, {"message": "Unauthorized"})
+
+
+def refusal(processor_id: str, violations: list[Violation]) -> Answer:
+    """Every broken rule; nothing was started, and sending the same again will not help."""
+    rules = [f"{violation.field}: {violation.rule}" for violation in violations]
+    logger.warning("payment refused", processor_id=processor_id, rules=rules)
+    return Answer(400, {"Violations": [{"Field": violation.field, "Rule": violation.rule} for violation in violations]})
+
+
+def later(processor_id: str, failure: Exception) -> Answer:
+    """The same request may pass later. The log has the failure's code: its text could repeat what was sent."""
+    code = failure.response["Error"]["Code"] if isinstance(failure, ClientError) else type(failure).__name__
+    logger.error("payment not started", processor_id=processor_id, code=code)
+    headers = {"retry-after": str(RETRY_AFTER_S)}
+    if code in THROTTLED:
+        return Answer(429, {"message": "Too Many Requests"}, headers)
+    return Answer(503, {"message": "Service Unavailable"}, headers)
+
+
+def body_of(event: Mapping[str, Any]) -> bytes:
+    """The request's body as it came."""
+    body: str = event.get("body") or ""
+    return base64.b64decode(body) if event["isBase64Encoded"] else body.encode(errors="surrogatepass")
+
+
+class ProcessorSecrets:
+    """What Secrets Manager has for each processor, `{"Format": …, "Secrets": […]}`, remembered for a while.
+
+    A rotated secret is known after `KNOWN_FOR_S`: until then the old one must stay active beside it.
+    """
+
+    def __init__(self, client: "SecretsManagerClient", prefix: str) -> None:
+        self.client = client
+        self.prefix = prefix
+        self._remembered: dict[str, tuple[int, dict[str, Any] | None]] = {}
+
+    def of(self, processor_id: str, now_s: int) -> dict[str, Any]:
+        """The processor's format and active secrets.
+
+        Raises:
+            RefusedSignatureError: there is no such processor.
+            ClientError: any other error of Secrets Manager, unchanged.
+        """
+        if not IDENTIFIER.fullmatch(processor_id):
+            raise RefusedSignatureError("unknown_processor")
+        until_s, processor = self._remembered.get(processor_id, (0, None))
+        if now_s >= until_s:
+            processor = self._asked(processor_id)
+            if len(self._remembered) >= MAX_REMEMBERED:  # somebody tries names: it is a memory, not a list
+                self._remembered.clear()
+            self._remembered[processor_id] = (now_s + (KNOWN_FOR_S if processor else UNKNOWN_FOR_S), processor)
+        if processor is None:
+            raise RefusedSignatureError("unknown_processor")
+        return processor
+
+    def _asked(self, processor_id: str) -> dict[str, Any] | None:
+        try:
+            reply = self.client.get_secret_value(SecretId=f"{self.prefix}{processor_id}")
+        except self.client.exceptions.ResourceNotFoundException:
+            return None
+        loaded: dict[str, Any] = json.loads(reply["SecretString"])
+        return loaded
+
+
+SECRETS = ProcessorSecrets(secrets_manager, PROCESSOR_SECRETS)
+INTAKE = Intake(
+    states=states,
+    kms=kms,
+    dynamodb=dynamodb,
+    workflow=WORKFLOW,
+    intake_key=INTAKE_KEY,
+    table_name=TABLE_NAME,
+    default_currency=DEFAULT_CURRENCY,
+)

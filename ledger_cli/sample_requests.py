@@ -1,0 +1,36 @@
+"""Makes `events/functions/receive_payment-*.json`, requests as the webhook's function gets them: `make requests`."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ledger_cli import ROOT
+from ledger_cli.engine import http_api, template
+from ledger_cli.samples import PROCESSORS
+from ledger_cli.webhook import signed
+
+BODIES = {"acme-pay": "acme-pay.json", "stripe": "stripe-charge.succeeded.json"}
+"""What each sample processor posts, of `events/webhooks`."""
+
+SENT_AT = datetime(2026, 11, 24, 9, 16, tzinfo=UTC)
+
+
+def file_of(processor_id: str) -> Path:
+    """Where the sample request of a processor is."""
+    return ROOT / f"events/functions/receive_payment-{processor_id}.json"
+
+
+def event_of(processor_id: str) -> dict[str, Any]:
+    """What the function is invoked with when the processor posts its sample, signed at `SENT_AT`."""
+    body = (ROOT / "events/webhooks" / BODIES[processor_id]).read_bytes()
+    (route,) = http_api.routes(template.expand(ROOT / "template.yaml", {}))
+    path = route.path.replace("{ProcessorID}", processor_id)
+    headers = signed(PROCESSORS[processor_id], body, round(SENT_AT.timestamp()))
+    request = http_api.Request(route.method, path, headers, body, source_ip="192.0.2.1")
+    return http_api.event_of(request, route, {"ProcessorID": processor_id}, SENT_AT)
+
+
+if __name__ == "__main__":
+    for name in PROCESSORS:
+        file_of(name).write_text(json.dumps(event_of(name), indent=2) + "\n")

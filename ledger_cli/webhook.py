@@ -1,0 +1,162 @@
+"""`ledger processor` and `ledger send`: who may post payments to a webhook, and a post as a processor makes it."""
+
+import base64
+import binascii
+import http.client
+import json
+import secrets
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ledger.formats import FORMATS
+from ledger.payment import IDENTIFIER
+from ledger.signature import MAX_SECRETS, STRIPE
+from ledger_cli.deployed import Stack, StackError, why
+
+GENERATED_BYTES = 32
+KEY_BYTES = range(24, 65)
+"""Of a Standard Webhooks secret. Source: its specification, version 1.0.0, signing secrets."""
+
+ANSWER_S = 35
+"""An HTTP API answers within 30 s."""
+
+
+class WebhookError(Exception):
+    """What was asked for cannot be done; the message says why, and what to do."""
+
+
+def let_in(stack: Stack, processor_id: str, *, format_name: str | None, secret: str | None) -> dict[str, Any]:
+    """Give a processor a secret: its first, or a new one beside the one that it has.
+
+    Args:
+        stack: whose webhook it is.
+        processor_id: as its payments name it.
+        format_name: one of `FORMATS`; None keeps the processor's own.
+        secret: the one that the processor signs with; None makes one up, where the format leaves it to us.
+
+    Returns:
+        What is to be told, the secret only where it was made up.
+
+    Raises:
+        WebhookError: something that was given is wrong, or the stack has no webhook. Nothing was changed.
+        StackError: AWS refuses.
+    """
+    if not IDENTIFIER.fullmatch(processor_id):
+        raise WebhookError("a processor's id is 1 to 64 of A-Z a-z 0-9 _ -")
+    name = f"{_output(stack, 'ProcessorSecrets')}{processor_id}"
+    before = _secrets_of(stack, processor_id)
+    format_name = _agreed(processor_id, before, format_name)
+    given = secret
+    if secret is None:
+        if format_name == "stripe":
+            raise WebhookError("Stripe makes its secrets itself: copy the endpoint's, and give it with --secret -")
+        secret = f"whsec_{base64.b64encode(secrets.token_bytes(GENERATED_BYTES)).decode()}"
+    _check(format_name, secret)
+    known = before["Secrets"] if before else []
+    active = [secret, *(one for one in known if one != secret)][:MAX_SECRETS]
+    text = json.dumps({"Format": format_name, "Secrets": active})
+    client = stack.client("secretsmanager")
+    try:
+        if before is None:
+            client.create_secret(Name=name, SecretString=text)
+        elif active != known:
+            client.put_secret_value(SecretId=name, SecretString=text)
+    except (BotoCoreError, ClientError) as error:
+        raise StackError(why(error, f"the secret {name}")) from None
+    told = {"processor": processor_id, "format": format_name, "webhook": url_of(stack, processor_id)}
+    return {**told, "secret": None if given else secret, "active": len(active)}
+
+
+def send(stack: Stack, processor_id: str, body: bytes) -> tuple[int, Any]:
+    """Post *body* to the webhook as the processor would, signed now with its newest secret.
+
+    Returns:
+        The answer's status and its JSON.
+
+    Raises:
+        WebhookError: the processor is not known, or nothing answers.
+        StackError: AWS refuses.
+    """
+    processor = _secrets_of(stack, processor_id)
+    if processor is None:
+        raise WebhookError(f"{processor_id} is not known: let it in with `ledger processor {processor_id}`")
+    url = urlsplit(url_of(stack, processor_id))
+    connect = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+    connection = connect(url.hostname or "", url.port, timeout=ANSWER_S)
+    try:
+        headers = signed(processor, body, round(time.time()))
+        connection.request("POST", url.path, body=body, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise WebhookError(f"{url.hostname}: no answer of a webhook ({type(error).__name__})") from None
+    finally:
+        connection.close()
+
+
+def signed(processor: dict[str, Any], body: bytes, now_s: int) -> dict[str, str]:
+    """The headers of a request that the processor has signed."""
+    secret, scheme = processor["Secrets"][0], FORMATS[processor["Format"]].scheme
+    headers = {"content-type": "application/json"}
+    if scheme is STRIPE:
+        return {**headers, "stripe-signature": f"t={now_s},v1={scheme.sign(secret, f'{now_s}.'.encode() + body)}"}
+    message_id = f"msg_{now_s}"
+    signature = scheme.sign(secret, f"{message_id}.{now_s}.".encode() + body)
+    return {
+        **headers,
+        "webhook-id": message_id,
+        "webhook-timestamp": str(now_s),
+        "webhook-signature": f"v1,{signature}",
+    }
+
+
+def url_of(stack: Stack, processor_id: str) -> str:
+    """Where the processor posts to; with `--endpoint-url`, there."""
+    url = _output(stack, "WebhookUrl").replace("{ProcessorID}", processor_id)
+    return f"{stack.endpoint_url.rstrip('/')}{urlsplit(url).path}" if stack.endpoint_url else url
+
+
+def _output(stack: Stack, name: str) -> str:
+    if name not in stack.outputs:
+        raise WebhookError("the stack has no webhook: deploy it with the parameter Webhook=open")
+    return stack.outputs[name]
+
+
+def _secrets_of(stack: Stack, processor_id: str) -> dict[str, Any] | None:
+    name = f"{_output(stack, 'ProcessorSecrets')}{processor_id}"
+    client = stack.client("secretsmanager")
+    try:
+        loaded: dict[str, Any] = json.loads(client.get_secret_value(SecretId=name)["SecretString"])
+    except client.exceptions.ResourceNotFoundException:
+        return None
+    except (BotoCoreError, ClientError) as error:
+        raise StackError(why(error, f"the secret {name}")) from None
+    return loaded
+
+
+def _agreed(processor_id: str, before: dict[str, Any] | None, asked: str | None) -> str:
+    if before is None:
+        return asked or "standard-webhooks"
+    own: str = before["Format"]
+    if asked not in {None, own}:
+        raise WebhookError(f"{processor_id} has the format {own}: give another format a processor's id of its own")
+    return own
+
+
+def _check(format_name: str, secret: str) -> None:
+    """A secret that could not be signed with would refuse every payment."""
+    if not secret or not secret.isascii() or not secret.isprintable():
+        raise WebhookError("the secret is one line of ASCII")
+    if format_name == "stripe":
+        if not secret.startswith("whsec_"):
+            raise WebhookError("a Stripe endpoint's secret begins with whsec_")
+        return
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) not in KEY_BYTES:
+        raise WebhookError("the secret is whsec_ and base64 of 24 to 64 bytes, as Standard Webhooks has it")

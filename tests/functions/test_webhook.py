@@ -1,0 +1,438 @@
+"""The webhook over HTTP: who gets in, what each delivery is answered, and that nothing else starts anything."""
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ledger.intake import seal
+from ledger.signature import TOLERANCE_S
+from ledger_cli import ROOT
+from ledger_cli.engine import Engine
+from ledger_cli.engine.server import EngineServer
+from ledger_cli.samples import PROCESSORS, let_in_processors
+from ledger_cli.webhook import signed
+from tests.conftest import Faults
+from tests.functions.test_handlers import log_lines
+
+ACME = (ROOT / "events/webhooks/acme-pay.json").read_bytes()
+CHARGE = (ROOT / "events/webhooks/stripe-charge.succeeded.json").read_bytes()
+
+
+@dataclass
+class Webhook:
+    """The webhook at its address, and a processor that posts to it."""
+
+    engine: Engine
+    port: int
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def post(
+        self, body: bytes = ACME, processor: str = "acme-pay", *, at_s: float = 0, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """The answer to *body*, signed *at_s* seconds from now, unless other headers are given."""
+        if headers is None:
+            headers = signed(PROCESSORS.get(processor, PROCESSORS["acme-pay"]), body, round(time.time() + at_s))
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request("POST", f"/processors/{processor}/payments", body=body, headers=headers)
+        answer = connection.getresponse()
+        text, self.headers = answer.read(), dict(answer.getheaders())
+        connection.close()
+        return answer.status, json.loads(text)
+
+    def outcome(self, answered: tuple[int, Any]) -> str | None:
+        """What the execution that was answered comes to."""
+        status, body = answered
+        assert status == 202
+        prefix = self.engine.outputs["WorkflowArn"].replace(":stateMachine:", ":execution:")
+        return self.engine.ended(f"{prefix}:{body['Execution']}").outcome
+
+
+@pytest.fixture
+def webhook(engine: Engine) -> Iterator[Webhook]:
+    """With the sample processors let in, and nothing remembered of others."""
+    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    engine.functions["ReceivePayment"].restart()
+    with EngineServer(["127.0.0.1"]) as server:
+        server.start(engine)
+        yield Webhook(engine, server.port)
+
+
+def started(engine: Engine) -> int:
+    """How many executions there are."""
+    listed = engine.client("stepfunctions").list_executions(stateMachineArn=engine.outputs["WorkflowArn"])
+    return len(listed["executions"])
+
+
+def changed(**fields: Any) -> bytes:
+    """The sample payment with other fields."""
+    return json.dumps({**json.loads(ACME), **fields}).encode()
+
+
+# ── Deliveries ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("body", "processor", "item"),
+    [
+        (ACME, "acme-pay", ("48", "EUR", "Success")),
+        (CHARGE, "stripe", ("25.99", "USD", "Success")),
+        ((ROOT / "events/webhooks/stripe-charge.failed.json").read_bytes(), "stripe", ("2599", "JPY", "Failure")),
+    ],
+)
+def test_what_a_processor_sends_is_recorded(
+    webhook: Webhook, engine: Engine, body: bytes, processor: str, item: tuple[str, str, str]
+) -> None:
+    """From its own format to an item, its token sealed before the workflow starts."""
+    answer = webhook.post(body, processor)
+    assert webhook.outcome(answer) == "RECORDED"
+    (recorded,) = engine.items()
+    assert (recorded["Amount"]["N"], recorded["Currency"]["S"], recorded["Status"]["S"]) == item
+    assert recorded["ProcessorID"]["S"] == processor
+    described = engine.client("stepfunctions").describe_execution(executionArn=recorded["Execution"]["S"])
+    assert "SealedToken" in json.loads(described["input"])
+    assert "SecureToken" not in json.loads(described["input"])
+
+
+def test_a_delivery_after_it_is_told_so(webhook: Webhook, engine: Engine) -> None:
+    """Processors deliver again when an answer was lost; nothing runs twice."""
+    first = webhook.post()
+    assert webhook.outcome(first) == "RECORDED"
+    assert webhook.post() == (200, {"Execution": first[1]["Execution"], "Outcome": "RECORDED"})
+    assert started(engine) == len(engine.published()) == 1
+
+
+def test_deliveries_at_once_start_one_execution(webhook: Webhook, engine: Engine) -> None:
+    """Each is answered, and by one name."""
+    answers: list[tuple[int, Any]] = []
+    threads = [threading.Thread(target=lambda: answers.append(webhook.post())) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert {status for status, _ in answers} <= {200, 202}
+    assert len({body["Execution"] for _, body in answers}) == started(engine) == 1
+    assert len(answers) == 6
+
+
+def test_a_delivery_during_it_is_under_way(webhook: Webhook, engine: Engine, faults: Faults) -> None:
+    """It is not known yet what becomes of it."""
+    faults.delay("PutItem", 1.0)
+    first = webhook.post()
+    deadline = time.monotonic() + 30
+    while "PutItem" not in faults.calls and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert webhook.post() == first
+    assert webhook.outcome(first) == "RECORDED"
+    assert started(engine) == 1
+
+
+def test_a_delivery_after_a_refusal_runs_again(webhook: Webhook, engine: Engine) -> None:
+    """Only KMS can tell that a token was sealed for another payment: corrected, it comes under the same name."""
+    kms, key = engine.client("kms"), engine.outputs["IntakeKeyArn"]
+    payment = json.loads(ACME)
+    token = payment.pop("SecureToken")
+    wrong = json.dumps({**payment, "SealedToken": seal(kms, key, "another", token)}).encode()
+    right = json.dumps({**payment, "SealedToken": seal(kms, key, payment["TransactionID"], token)}).encode()
+    assert webhook.outcome(webhook.post(wrong)) == "REJECTED"
+    assert webhook.outcome(webhook.post(right)) == "RECORDED"
+    assert webhook.post(wrong)[0] == 200  # the payment is recorded, whatever this token is
+
+
+def test_a_delivery_after_a_conflict_is_a_conflict(webhook: Webhook, engine: Engine) -> None:
+    """The first delivery runs, so that the conflict is told of; the next is answered what became of it."""
+    assert webhook.outcome(webhook.post()) == "RECORDED"
+    other = changed(Amount="49.00")
+    first = webhook.post(other)
+    assert webhook.outcome(first) == "CONFLICT"
+    assert webhook.post(other) == (409, {"Execution": first[1]["Execution"], "Outcome": "CONFLICT"})
+    assert webhook.post()[0] == 200
+    assert [event["detail-type"] for event in engine.published()] == ["PaymentRecorded", "PaymentConflict"]
+
+
+def test_a_delivery_after_a_technical_failure_is_attempted_anew(
+    webhook: Webhook, engine: Engine, faults: Faults
+) -> None:
+    """The processor goes on sending until it is recorded."""
+    faults.refuse("PutItem", "ResourceNotFoundException")
+    assert webhook.outcome(webhook.post()) is None
+    second = webhook.post()
+    assert second[1]["Execution"].endswith("-2")
+    assert webhook.outcome(second) == "RECORDED"
+    assert webhook.post() == (200, {"Execution": second[1]["Execution"], "Outcome": "RECORDED"})
+
+
+def test_what_came_by_another_way_is_recorded_once(webhook: Webhook, engine: Engine) -> None:
+    """An event bus names executions itself: the table alone knows that it is the same payment."""
+    assert engine.run(ACME.decode()).outcome == "RECORDED"
+    assert webhook.outcome(webhook.post()) == "DUPLICATE"
+    assert webhook.post()[0] == 200
+    assert len(engine.items()) == 1
+
+
+def test_a_message_about_no_outcome_is_taken_and_ignored(webhook: Webhook, engine: Engine) -> None:
+    """Refused, the processor would send it for days, and at last close the endpoint."""
+    message = json.dumps({**json.loads(CHARGE), "type": "charge.refunded"}).encode()
+    assert webhook.post(message, "stripe") == (200, {"Outcome": "IGNORED"})
+    assert started(engine) == 0
+
+
+def test_an_amount_keeps_its_exact_text(webhook: Webhook, engine: Engine) -> None:
+    """As a number in the body, through the HTTP API and the function, to the item."""
+    body = ACME.replace(b'"48.00"', b"1000000000000000.05")
+    assert webhook.outcome(webhook.post(body)) == "RECORDED"
+    assert engine.items()[0]["Amount"]["N"] == "1000000000000000.05"
+
+
+def without_content_type(body: bytes, processor: str = "acme-pay") -> dict[str, str]:
+    """The headers of a signed request whose body the HTTP API hands on as base64: it may be no text."""
+    headers = signed(PROCESSORS[processor], body, round(time.time()))
+    del headers["content-type"]
+    return headers
+
+
+def test_a_body_that_is_no_text_to_the_api_is_the_same(webhook: Webhook) -> None:
+    """Not every processor says what it sends."""
+    assert webhook.outcome(webhook.post(headers=without_content_type(ACME))) == "RECORDED"
+    body = b"\xff\xfe" + ACME
+    assert webhook.post(body, headers=without_content_type(body))[1]["Violations"][0]["Rule"] == "not_json"
+    assert webhook.post(body) == UNAUTHORIZED  # as text, it is not what was signed any more
+
+
+# ── Who is not let in ───────────────────────────────────────────────────────────────────────────────
+
+UNAUTHORIZED = (401, {"message": "Unauthorized"})
+GOOD = signed(PROCESSORS["acme-pay"], ACME, 1)
+
+
+@pytest.mark.parametrize(
+    ("processor", "at_s", "headers", "reason"),
+    [
+        ("acme-pay", -TOLERANCE_S - 5, None, "not_now"),
+        ("acme-pay", TOLERANCE_S + 5, None, "not_now"),
+        ("acme-pay", 0, {}, "no_signature"),
+        ("acme-pay", 0, GOOD, "not_now"),
+        ("acme-pay", 0, {**GOOD, "webhook-timestamp": "yesterday"}, "malformed"),
+        ("stripe", 0, GOOD, "no_signature"),
+        ("nobody", 0, None, "unknown_processor"),
+        ("n%C3%B6body", 0, None, "unknown_processor"),
+        ("acme-pay%2F..%2Fstripe", 0, None, "unknown_processor"),
+        ("x" * 65, 0, None, "unknown_processor"),
+    ],
+)
+def test_who_is_not_let_in_learns_nothing(
+    webhook: Webhook, engine: Engine, processor: str, at_s: float, headers: dict[str, str] | None, reason: str
+) -> None:
+    """The reason is in the log and the metric, and not in the answer."""
+    assert webhook.post(processor=processor, at_s=at_s, headers=headers) == UNAUTHORIZED
+    (line,) = log_lines(engine, "signature refused")
+    assert line["reason"] == reason
+    assert '"SignatureRefused":[1.0]' in engine.logs().replace(" ", "")
+    assert (started(engine), engine.items()) == (0, [])
+
+
+def test_another_processors_secret_is_no_key(webhook: Webhook, engine: Engine) -> None:
+    """Each is let in by its own."""
+    stranger = {"Format": "standard-webhooks", "Secrets": ["whsec_c3RyYW5nZXItc2VjcmV0LW9mLTI0LWJ5dGVz"]}
+    headers = signed(stranger, ACME, round(time.time()))
+    assert webhook.post(headers=headers) == UNAUTHORIZED
+    assert started(engine) == 0
+
+
+def test_a_recorded_request_played_again_changes_nothing(webhook: Webhook, engine: Engine) -> None:
+    """Within its five minutes it is the processor's own delivery once more; after them it is refused."""
+    headers = signed(PROCESSORS["acme-pay"], ACME, round(time.time()))
+    assert webhook.outcome(webhook.post(headers=headers)) == "RECORDED"
+    assert [webhook.post(headers=headers)[0] for _ in range(3)] == [200] * 3
+    assert started(engine) == 1
+
+
+def test_unknown_names_are_not_asked_for_each_time(webhook: Webhook, faults: Faults) -> None:
+    """Whoever tries the same name costs one call a minute, and what is remembered is bounded."""
+    for _ in range(5):
+        assert webhook.post(processor="nobody") == UNAUTHORIZED
+    assert faults.calls.count("GetSecretValue") == 1
+
+
+def test_what_is_remembered_of_processors_is_bounded(webhook: Webhook, engine: Engine) -> None:
+    """Names can be made up without end."""
+    module = engine.functions["ReceivePayment"].module
+    known = module.ProcessorSecrets(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    for number in range(module.MAX_REMEMBERED * 2):
+        with pytest.raises(module.RefusedSignatureError, match="unknown_processor"):
+            known.of(f"made-up-{number}", 0)
+        assert len(known._remembered) <= module.MAX_REMEMBERED
+    assert known.of("acme-pay", 0) == PROCESSORS["acme-pay"]
+    assert webhook
+
+
+def test_a_rotated_secret_is_known_within_five_minutes(webhook: Webhook, engine: Engine) -> None:
+    """Until then the old one stands beside it; a processor that is let in is known within one."""
+    module, secrets = engine.functions["ReceivePayment"].module, engine.client("secretsmanager")
+    prefix = engine.outputs["ProcessorSecrets"]
+    known = module.ProcessorSecrets(secrets, prefix)
+    assert known.of("acme-pay", 1000) == PROCESSORS["acme-pay"]
+    with pytest.raises(module.RefusedSignatureError):
+        known.of("new-pay", 1000)
+    new = {"Format": "standard-webhooks", "Secrets": ["new"]}
+    secrets.put_secret_value(SecretId=f"{prefix}acme-pay", SecretString=json.dumps(new))
+    secrets.create_secret(Name=f"{prefix}new-pay", SecretString=json.dumps(new))
+    assert known.of("acme-pay", 1299) == PROCESSORS["acme-pay"]
+    assert known.of("acme-pay", 1300) == new
+    assert known.of("new-pay", 1060) == new
+    assert webhook
+
+
+# ── What is not taken ───────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "rule"),
+    [
+        (b"", "Payment", "not_json"),
+        (b"TransactionID=1", "Payment", "not_json"),
+        (ACME[:-5], "Payment", "not_json"),
+        (ACME.replace(b'"48.00"', b"NaN"), "Payment", "not_json"),
+        (ACME.replace(b"{", b'{"Amount": "1.00",'), "Payment", "duplicate_name"),
+        (b"[" + ACME + b"]", "Payment", "not_an_object"),
+        (changed(ProcessorID="other-pay"), "ProcessorID", "another_processor"),
+        (changed(SecureToken="t" * 4097), "SecureToken", "token_length"),
+        (changed(Amount="48.001"), "Amount", "decimals"),
+        (changed(Note="x"), "Payment", "unknown_field"),
+    ],
+)
+def test_what_breaks_the_contract_is_refused_with_its_rules(
+    webhook: Webhook, engine: Engine, body: bytes, field: str, rule: str
+) -> None:
+    """No execution is paid for, and the processor's people learn what to mend."""
+    assert webhook.post(body) == (400, {"Violations": [{"Field": field, "Rule": rule}]})
+    assert started(engine) == 0
+
+
+def test_every_broken_rule_is_told_at_once(webhook: Webhook) -> None:
+    """As the workflow does."""
+    status, body = webhook.post(changed(Amount="x", Status="ok", Currency="XXX"))
+    assert status == 400
+    assert [(v["Field"], v["Rule"]) for v in body["Violations"]] == [
+        ("Amount", "decimal"),
+        ("Currency", "no_minor_unit"),
+        ("Status", "status"),
+    ]
+
+
+def test_a_body_too_large_is_refused_before_it_is_read(webhook: Webhook, engine: Engine) -> None:
+    """Even with a right signature: no start input is as large."""
+    limit = engine.functions["ReceivePayment"].module.MAX_BODY_BYTES
+    assert webhook.post(changed(Note="x" * limit))[0] == 413
+    assert webhook.post(b" " * (limit - len(ACME)) + ACME)[0] == 202
+    assert webhook.post(b" " * (limit - len(ACME) + 1) + ACME)[0] == 413
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary(max_size=200) | st.text(max_size=100).map(lambda text: json.dumps(text).encode()))
+def test_whatever_is_signed_has_a_right_answer(webhook: Webhook, body: bytes) -> None:
+    """A processor's mistakes are told to it: an error of ours would ring an alarm, and be sent again."""
+    for processor in PROCESSORS:
+        assert webhook.post(body, processor, headers=without_content_type(body, processor))[0] == 400
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from(["id", "amount", "currency", "created", "payment_method", "payment_intent", "object"]),
+    value=JSON,
+    kind=st.sampled_from(["charge.succeeded", "charge.failed"]),
+)
+def test_whatever_stands_in_a_charge_has_a_right_answer(webhook: Webhook, name: str, value: Any, kind: str) -> None:
+    """Every field of it, of every type."""
+    message = json.loads(CHARGE)
+    message["type"], message["data"]["object"][name] = kind, value
+    assert webhook.post(json.dumps(message).encode(), "stripe")[0] in {200, 202, 400, 409}
+
+
+# ── When AWS fails ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "times", "status"),
+    [
+        ("GetSecretValue", "ThrottlingException", 2, 429),
+        ("GetSecretValue", "DecryptionFailure", 1, 503),
+        ("Encrypt", "ThrottlingException", 2, 429),
+        ("Encrypt", "DisabledException", 1, 503),
+        ("Encrypt", "AccessDeniedException", 1, 503),
+        ("StartExecution", "ThrottlingException", 2, 429),
+        ("StartExecution", "ExecutionLimitExceeded", 1, 429),
+        ("StartExecution", "StateMachineDoesNotExist", 1, 503),
+    ],
+)
+def test_what_fails_is_to_be_sent_again(
+    webhook: Webhook, engine: Engine, faults: Faults, operation: str, code: str, times: int, status: int
+) -> None:
+    """Nothing is lost: the processor has its payment still, and the same request passes later."""
+    faults.refuse(operation, code, times=times)
+    answer = webhook.post()
+    assert (answer[0], webhook.headers["retry-after"]) == (status, "30")
+    assert log_lines(engine, "payment not started")[0]["code"] == code
+    assert started(engine) == 0
+    assert webhook.outcome(webhook.post()) == "RECORDED"
+
+
+@pytest.mark.parametrize("operation", ["GetSecretValue", "Encrypt", "StartExecution"])
+def test_a_lost_request_is_sent_once_more(webhook: Webhook, faults: Faults, operation: str) -> None:
+    """Then the processor is asked to come again."""
+    faults.lose_request(operation)
+    assert webhook.outcome(webhook.post()) == "RECORDED"
+    faults.lose_request("Encrypt", times=2)
+    assert webhook.post(changed(TransactionID="another"))[0] == 503
+
+
+def test_a_lost_reply_starts_nothing_twice(webhook: Webhook, engine: Engine, faults: Faults) -> None:
+    """The SDK asks again, and meets the execution that its first request has started."""
+    faults.lose_reply("StartExecution")
+    status, body = webhook.post()
+    assert status in {200, 202}
+    assert body["Execution"].startswith("txn-2026-0101-")
+    assert started(engine) == 1
+
+
+def test_attempts_come_to_an_end(
+    webhook: Webhook, engine: Engine, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A processor that sends for ever must not start executions for ever."""
+    monkeypatch.setattr("ledger.intake.MAX_ATTEMPTS", 1)
+    faults.refuse("PutItem", "ResourceNotFoundException")
+    assert webhook.outcome(webhook.post()) is None
+    assert webhook.post()[0] == 503
+    assert log_lines(engine, "payment not started")[0]["code"] == "TooManyAttemptsError"
+
+
+def test_a_secret_that_cannot_be_read_is_ours_to_mend(webhook: Webhook, engine: Engine) -> None:
+    """It fails, where the alarm sees it; neither the answer nor the log tells what was in it."""
+    name = f"{engine.outputs['ProcessorSecrets']}acme-pay"
+    engine.client("secretsmanager").put_secret_value(SecretId=name, SecretString="whsec_not_json_canary")
+    assert webhook.post() == (500, {"message": "Internal Server Error"})
+    assert "JSONDecodeError" in engine.logs()
+    assert "canary" not in engine.logs()
+
+
+def test_other_paths_and_methods_are_not_the_webhooks(webhook: Webhook) -> None:
+    """An HTTP API has no route for them."""
+    for method, path in (("GET", "/processors/acme-pay/payments"), ("POST", "/processors/a/b/payments"), ("POST", "/")):
+        connection = http.client.HTTPConnection("127.0.0.1", webhook.port, timeout=60)
+        connection.request(method, path, body=ACME)
+        assert connection.getresponse().status == 403
+        connection.close()

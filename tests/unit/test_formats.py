@@ -1,0 +1,180 @@
+"""What a webhook says: each processor's format becomes the contract's start input, or is refused by field and rule."""
+
+import json
+from typing import Any
+
+import pytest
+
+from ledger.currencies import MINOR_UNITS
+from ledger.formats import (
+    FORMATS,
+    STRIPE_OUTCOMES,
+    STRIPE_THREE_DECIMAL,
+    STRIPE_TWO_DECIMAL,
+    STRIPE_ZERO_DECIMAL,
+)
+from ledger.payment import InvalidPaymentError, parse_payment
+from ledger_cli import ROOT
+
+OF_STRIPE = FORMATS["stripe"].start_input
+OF_THE_CONTRACT = FORMATS["standard-webhooks"].start_input
+
+
+@pytest.fixture
+def event() -> Any:
+    """Stripe's event of a charge that succeeded."""
+    return json.loads((ROOT / "events/webhooks/stripe-charge.succeeded.json").read_text())
+
+
+def refused_by(message: Any) -> list[tuple[str, str]]:
+    """The rules that a message of Stripe's breaks, in its format or in the contract."""
+    try:
+        start_input = OF_STRIPE(message, "stripe")
+        parse_payment(start_input, default_currency="USD")
+    except InvalidPaymentError as refusal:
+        return [(violation.field, violation.rule) for violation in refusal.violations]
+    return []
+
+
+def test_a_charge_is_a_payment(event: Any) -> None:
+    """Field by field."""
+    assert OF_STRIPE(event, "stripe") == {
+        "TransactionID": "ch_3SampleLedger0000000000001",
+        "SecureToken": "pm_1SampleLedger0000000000001",
+        "Amount": "25.99",
+        "Currency": "USD",
+        "ProcessorID": "stripe",
+        "Status": "Success",
+        "Timestamp": "2026-11-21T10:02:01+00:00",
+        "Metadata": {
+            "stripe.event": "evt_3SampleLedger0000000000001",
+            "stripe.payment_intent": "pi_3SampleLedger0000000000001",
+        },
+    }
+    assert refused_by(event) == []
+
+
+def test_a_charge_delivered_again_is_the_same_payment(event: Any) -> None:
+    """Another event may tell of the same charge; only what is in the fingerprint counts."""
+    first, _ = parse_payment(OF_STRIPE(event, "stripe"), default_currency="USD")
+    event["id"], event["created"] = "evt_another", event["created"] + 60
+    again, _ = parse_payment(OF_STRIPE(event, "stripe"), default_currency="USD")
+    assert first.fingerprint == again.fingerprint
+
+
+@pytest.mark.parametrize("kind", ["charge.pending", "charge.refunded", "charge.updated", "customer.created", ""])
+def test_an_event_about_no_outcome_is_no_payment(event: Any, kind: str) -> None:
+    """A processor sends more than was asked for, and sends again what is not taken."""
+    assert OF_STRIPE({**event, "type": kind}, "stripe") is None
+
+
+def test_outcomes_are_those_of_a_charge() -> None:
+    """An authorisation that is captured later is told once, by the charge."""
+    assert STRIPE_OUTCOMES == {"charge.succeeded": "Success", "charge.failed": "Failure"}
+
+
+@pytest.mark.parametrize("message", [None, 1, "text", [], {}, {"type": 1}, {"type": None}])
+def test_what_is_no_event_is_refused(message: Any) -> None:
+    """Its signature was right, so somebody of the processor's sends the wrong thing."""
+    assert refused_by(message) == [("Payment", "not_an_event")]
+
+
+@pytest.mark.parametrize("data", [None, [], {}, {"object": None}, {"object": []}])
+def test_an_event_without_a_charge_is_refused(event: Any, data: Any) -> None:
+    """Under a name that should have one."""
+    assert refused_by({**event, "data": data}) == [("Payment", "not_an_event")]
+
+
+@pytest.mark.parametrize("value", [None, "1000", 10.5, "10.5", True, [1], {"a": 1}])
+def test_an_amount_of_another_type_is_refused(event: Any, value: Any) -> None:
+    """Text would be taken for major units: a hundred times as much."""
+    event["data"]["object"]["amount"] = value
+    assert refused_by(event) == [("Amount", "type")]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "broken"),
+    [
+        ("id", None, [("TransactionID", "type")]),
+        ("id", "ch 1", [("TransactionID", "identifier")]),
+        ("payment_method", None, [("SecureToken", "type")]),
+        ("currency", None, [("Amount", "type"), ("Currency", "type")]),
+        ("currency", 7, [("Amount", "type"), ("Currency", "type")]),
+        ("currency", "xyz", [("Currency", "currency")]),
+        ("currency", "xau", [("Currency", "no_minor_unit")]),
+        ("currency", "ugx", [("Amount", "amount_unit")]),
+        ("amount", -5, [("Amount", "negative")]),
+        ("amount", 10**40, [("Amount", "digits")]),
+        ("created", None, [("Timestamp", "type")]),
+        ("created", "1795255321", [("Timestamp", "type")]),
+        ("created", True, [("Timestamp", "type")]),
+        ("created", 10**30, [("Timestamp", "timestamp_range")]),
+        ("payment_intent", 7, [("Metadata", "type")]),
+    ],
+)
+def test_what_is_wrong_with_a_charge_is_named(event: Any, field: str, value: Any, broken: Any) -> None:
+    """In the contract's names; a missing currency must not become the stack's default."""
+    charge = event["data"]["object"]
+    charge[field] = value
+    assert refused_by(event) == broken
+    if value is None:
+        del charge[field]
+        assert refused_by(event) == broken
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "text"),
+    [
+        (2599, "usd", "25.99"),
+        (2500, "usd", "25"),
+        (5, "usd", "0.05"),
+        (0, "usd", "0"),
+        (500, "jpy", "500"),
+        (5120, "kwd", "5.12"),
+        (5125, "bhd", "5.125"),
+        (1500, "isk", "15"),
+        (500, "mga", "500"),
+        (123456789012, "eur", "1234567890.12"),
+    ],
+)
+def test_smallest_units_become_major_units(event: Any, amount: int, currency: str, text: str) -> None:
+    """Stripe counts decimals otherwise than ISO 4217 for some: the króna has two, and the ariary none."""
+    event["data"]["object"] |= {"amount": amount, "currency": currency}
+    start_input = OF_STRIPE(event, "stripe")
+    assert start_input is not None
+    assert start_input["Amount"] == text
+    assert refused_by(event) == []
+
+
+def test_a_fraction_of_a_krona_is_refused(event: Any) -> None:
+    """There is none."""
+    event["data"]["object"] |= {"amount": 1550, "currency": "isk"}
+    assert refused_by(event) == [("Amount", "decimals")]
+
+
+@pytest.mark.parametrize("currency", sorted(MINOR_UNITS))
+def test_no_currency_is_guessed(event: Any, currency: str) -> None:
+    """Each is in one of Stripe's lists, or has two decimals in ISO 4217, or is refused."""
+    event["data"]["object"] |= {"amount": 1000, "currency": currency.lower()}
+    known = [
+        currency in codes
+        for codes in (STRIPE_ZERO_DECIMAL, STRIPE_TWO_DECIMAL - STRIPE_ZERO_DECIMAL, STRIPE_THREE_DECIMAL)
+    ]
+    assert sum(known) <= 1
+    if not any(known):
+        assert MINOR_UNITS[currency] != 2
+        assert refused_by(event) == [("Amount", "amount_unit")]
+    elif known[2]:
+        assert MINOR_UNITS[currency] == 3
+
+
+def test_a_processor_speaks_for_itself_only(payment: dict[str, Any]) -> None:
+    """Its secret must not be good for another processor's payments."""
+    assert OF_THE_CONTRACT(payment, payment["ProcessorID"]) == payment
+    with pytest.raises(InvalidPaymentError, match="another_processor"):
+        OF_THE_CONTRACT(payment, "other-pay")
+    with pytest.raises(InvalidPaymentError, match="another_processor"):
+        OF_THE_CONTRACT({**payment, "ProcessorID": None}, "other-pay")
+    for message in (None, [], "text", 7):
+        with pytest.raises(InvalidPaymentError, match="not_an_object"):
+            OF_THE_CONTRACT(message, "acme-pay")

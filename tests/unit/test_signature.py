@@ -1,0 +1,134 @@
+"""Who sent a webhook: known vectors, and everything that is not the processor's own request of now."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.signature import MAX_SECRETS, STANDARD_WEBHOOKS, STRIPE, TOLERANCE_S, RefusedSignatureError, Scheme, verify
+
+NOW_S = 1614265330
+STANDARD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+STRIPE_SECRET = "whsec_of_the_test"
+STANDARD_BODY, STRIPE_BODY = b'{"test": 2432232314}', b'{"id": "evt_1"}'
+# The vector that the specification's own libraries are tested with.
+STANDARD = {
+    "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+    "webhook-timestamp": str(NOW_S),
+    "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+}
+# Made with OpenSSL: printf '1614265330.{"id": "evt_1"}' | openssl dgst -sha256 -hmac whsec_of_the_test
+STRIPE_SIGNATURE = "3b65804b1ab17283addc62a63a07cf72467a6928cd84e7317ae5c620e96e6a97"
+STRIPE_HEADERS = {"stripe-signature": f"t={NOW_S},v1={STRIPE_SIGNATURE}"}
+
+VECTORS = [
+    (STANDARD_WEBHOOKS, STANDARD_SECRET, STANDARD, STANDARD_BODY),
+    (STRIPE, STRIPE_SECRET, STRIPE_HEADERS, STRIPE_BODY),
+]
+
+
+def reason(scheme: Scheme, secrets: list[str], headers: dict[str, str], body: bytes, now_s: int = NOW_S) -> str | None:
+    """Why it is refused; None where it is not."""
+    try:
+        verify(scheme, secrets, headers, body, now_s)
+    except RefusedSignatureError as refused:
+        return refused.reason
+    return None
+
+
+@pytest.mark.parametrize(("scheme", "secret", "headers", "body"), VECTORS)
+def test_a_known_vector_is_the_processors(scheme: Scheme, secret: str, headers: dict[str, str], body: bytes) -> None:
+    """Made by others: our own signing would agree with our own mistake."""
+    assert reason(scheme, [secret], headers, body) is None
+
+
+@pytest.mark.parametrize(("scheme", "secret", "headers", "body"), VECTORS)
+def test_any_other_body_is_refused(scheme: Scheme, secret: str, headers: dict[str, str], body: bytes) -> None:
+    """A byte changed, added or taken away, each of them."""
+    changed = [body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :] for at in range(len(body))]
+    for other in [*changed, body + b"\n", b" " + body, body[:-1], b""]:
+        assert reason(scheme, [secret], headers, other) == "wrong_signature"
+
+
+@pytest.mark.parametrize(("scheme", "secret", "headers", "body"), VECTORS)
+def test_a_request_is_good_for_five_minutes(scheme: Scheme, secret: str, headers: dict[str, str], body: bytes) -> None:
+    """Recorded and played again later, or made in advance; clocks differ a little, either way."""
+    for seconds in (-TOLERANCE_S, TOLERANCE_S):
+        assert reason(scheme, [secret], headers, body, NOW_S + seconds) is None
+    for seconds in (-TOLERANCE_S - 1, TOLERANCE_S + 1):
+        assert reason(scheme, [secret], headers, body, NOW_S + seconds) == "not_now"
+
+
+@pytest.mark.parametrize(("scheme", "secret", "headers", "body"), VECTORS)
+def test_the_time_is_signed(scheme: Scheme, secret: str, headers: dict[str, str], body: bytes) -> None:
+    """Else whoever has recorded a request writes a new time on it."""
+    later = {name: value.replace(str(NOW_S), str(NOW_S + 1)) for name, value in headers.items()}
+    assert reason(scheme, [secret], later, body) == "wrong_signature"
+
+
+def test_the_message_id_is_signed() -> None:
+    """As the specification has it."""
+    headers = {**STANDARD, "webhook-id": "msg_another"}
+    assert reason(STANDARD_WEBHOOKS, [STANDARD_SECRET], headers, STANDARD_BODY) == "wrong_signature"
+
+
+@pytest.mark.parametrize(("scheme", "secret", "headers", "body"), VECTORS)
+def test_two_secrets_are_active_and_no_third(scheme: Scheme, secret: str, headers: dict[str, str], body: bytes) -> None:
+    """While a processor changes to a new one; a third would be one that was forgotten."""
+    other = f"whsec_{base64.b64encode(b'x' * 24).decode()}"
+    assert MAX_SECRETS == 2
+    assert reason(scheme, [other, secret], headers, body) is None
+    assert reason(scheme, [other, other, secret], headers, body) == "wrong_signature"
+    assert reason(scheme, [], headers, body) == "wrong_signature"
+
+
+def test_one_right_signature_of_several_is_enough() -> None:
+    """A processor signs with both of its secrets while it changes; what else is in the header does not count."""
+    right = STANDARD["webhook-signature"]
+    headers = {**STANDARD, "webhook-signature": f"v1a,b3RoZXI= v1,bm9wZQ== {right}"}
+    assert reason(STANDARD_WEBHOOKS, [STANDARD_SECRET], headers, STANDARD_BODY) is None
+    headers = {"stripe-signature": f"t={NOW_S},v1=00,v0={STRIPE_SIGNATURE},v1={STRIPE_SIGNATURE}"}
+    assert reason(STRIPE, [STRIPE_SECRET], headers, STRIPE_BODY) is None
+
+
+@pytest.mark.parametrize(
+    ("scheme", "headers", "expected"),
+    [
+        *((STANDARD_WEBHOOKS, {k: v for k, v in STANDARD.items() if k != name}, "no_signature") for name in STANDARD),
+        (STANDARD_WEBHOOKS, {**STANDARD, "webhook-timestamp": "soon"}, "malformed"),
+        (STANDARD_WEBHOOKS, {**STANDARD, "webhook-timestamp": "-1614265330"}, "malformed"),
+        (STANDARD_WEBHOOKS, {**STANDARD, "webhook-timestamp": "١٦١٤٢٦٥٣٣٠"}, "malformed"),
+        (STANDARD_WEBHOOKS, {**STANDARD, "webhook-timestamp": "9" * 5000}, "malformed"),
+        (STANDARD_WEBHOOKS, {**STANDARD, "webhook-signature": ""}, "wrong_signature"),
+        (STANDARD_WEBHOOKS, {**STANDARD, "webhook-signature": "v1"}, "wrong_signature"),
+        (STANDARD_WEBHOOKS, {**STANDARD, "webhook-signature": "v1,"}, "wrong_signature"),
+        (STANDARD_WEBHOOKS, {**STANDARD, "webhook-signature": "v1,\udcff\ud800"}, "wrong_signature"),
+        (STANDARD_WEBHOOKS, {**STANDARD, "webhook-signature": STANDARD["webhook-signature"][3:]}, "wrong_signature"),
+        (
+            STANDARD_WEBHOOKS,
+            {**STANDARD, "webhook-signature": f"v2,{STANDARD['webhook-signature']}"},
+            "wrong_signature",
+        ),
+        (STRIPE, {}, "no_signature"),
+        (STRIPE, {"stripe-signature": ""}, "malformed"),
+        (STRIPE, {"stripe-signature": f"v1={STRIPE_SIGNATURE}"}, "malformed"),
+        (STRIPE, {"stripe-signature": f"t={NOW_S},t={NOW_S},v1={STRIPE_SIGNATURE}"}, "malformed"),
+        (STRIPE, {"stripe-signature": f"t={NOW_S}.0,v1={STRIPE_SIGNATURE}"}, "malformed"),
+        (STRIPE, {"stripe-signature": f"t={NOW_S}"}, "wrong_signature"),
+        (STRIPE, {"stripe-signature": f"t={NOW_S},v0={STRIPE_SIGNATURE}"}, "wrong_signature"),
+        (STRIPE, {"stripe-signature": f"t={NOW_S},v1={STRIPE_SIGNATURE.upper()}"}, "wrong_signature"),
+    ],
+)
+def test_what_is_no_signature_is_refused(scheme: Scheme, headers: dict[str, str], expected: str) -> None:
+    """By name, and never by an error of ours: anybody on the internet may send it."""
+    secret, body = (STRIPE_SECRET, STRIPE_BODY) if scheme is STRIPE else (STANDARD_SECRET, STANDARD_BODY)
+    assert reason(scheme, [secret], headers, body) == expected
+
+
+@given(header=st.text(), body=st.binary(max_size=50))
+def test_nobody_gets_in_by_chance(header: str, body: bytes) -> None:
+    """Whatever stands in the headers."""
+    headers = {"stripe-signature": header, **dict.fromkeys(STANDARD, header)}
+    assert reason(STRIPE, [STRIPE_SECRET], headers, body)
+    assert reason(STANDARD_WEBHOOKS, [STANDARD_SECRET], headers, body)

@@ -1,0 +1,99 @@
+"""Payments from the processors' bus: each event starts an execution under a name of the bus's own."""
+
+import json
+from typing import Any
+
+import pytest
+from moto.events.models import Rule, events_backends
+
+from ledger_cli import REGION, ROOT
+from ledger_cli.engine import Engine
+from ledger_cli.engine.stack import ACCOUNT_ID
+from ledger_cli.execution import Execution
+
+(SAMPLE,) = json.loads((ROOT / "events/bus/put-events.json").read_text())
+
+
+def executions(engine: Engine) -> list[Execution]:
+    """Every execution that was started, ended, the latest last."""
+    listed = engine.client("stepfunctions").list_executions(stateMachineArn=engine.outputs["WorkflowArn"])["executions"]
+    return [engine.ended(one["executionArn"]) for one in sorted(listed, key=lambda one: str(one["startDate"]))]
+
+
+def put(engine: Engine, **changes: str) -> None:
+    """Put the sample event on its bus."""
+    assert engine.client("events").put_events(Entries=[{**SAMPLE, **changes}])["FailedEntryCount"] == 0
+
+
+@pytest.fixture
+def rule(engine: Engine) -> Rule:
+    """The rule as it is deployed."""
+    bus = events_backends[ACCOUNT_ID][REGION].event_buses[engine.outputs["PaymentsBusName"]]
+    (own,) = [rule for rule in bus.rules.values() if rule.name == "start-payments"]
+    return own
+
+
+def undelivered(engine: Engine) -> list[Any]:
+    """What is taken out of the dead-letter queue."""
+    sqs = engine.client("sqs")
+    url = sqs.get_queue_url(QueueName="undelivered-payments")["QueueUrl"]
+    messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+    for message in messages:
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return [json.loads(message["Body"]) for message in messages]
+
+
+def test_an_event_is_a_payment(engine: Engine) -> None:
+    """Its detail is the start input, as it was put."""
+    put(engine)
+    (execution,) = executions(engine)
+    assert execution.outcome == "RECORDED"
+    described = engine.client("stepfunctions").describe_execution(executionArn=execution.arn)
+    assert json.loads(described["input"]) == json.loads(SAMPLE["Detail"])
+    assert [item["TransactionID"]["S"] for item in engine.items()] == ["txn-2026-0201"]
+    assert undelivered(engine) == []
+
+
+def test_an_event_delivered_again_is_a_duplicate(engine: Engine) -> None:
+    """An event bus delivers at least once, under another name each time: the table alone knows."""
+    put(engine)
+    executions(engine)
+    put(engine)
+    assert [execution.outcome for execution in executions(engine)] == ["RECORDED", "DUPLICATE"]
+    assert len(engine.items()) == 1
+
+
+@pytest.mark.parametrize(
+    "changes", [{"DetailType": "PaymentRecorded"}, {"EventBusName": "payment-ledger"}, {"EventBusName": "default"}]
+)
+def test_other_events_start_nothing(engine: Engine, changes: dict[str, str]) -> None:
+    """Above all not the ledger's own."""
+    put(engine, **changes)
+    assert executions(engine) == []
+
+
+def test_what_cannot_be_started_is_kept(engine: Engine, rule: Rule) -> None:
+    """Until somebody has mended the cause, and puts it again."""
+    (target,) = rule.targets
+    workflow, target["Arn"] = target["Arn"], target["Arn"] + "-gone"
+    try:
+        put(engine)
+    finally:
+        target["Arn"] = workflow
+    (kept,) = undelivered(engine)
+    assert json.dumps(kept["detail"]) == SAMPLE["Detail"]
+    assert executions(engine) == []
+
+
+def test_a_stack_with_its_doors_closed_has_neither(engine: Engine) -> None:
+    """Both ways in are there only where they were asked for: see the template's defaults."""
+    parameters = engine.template["Parameters"]
+    assert (parameters["Webhook"]["Default"], parameters["ProcessorsBus"]["Default"]) == ("closed", "closed")
+    behind = {
+        name: resource["Condition"]
+        for name, resource in engine.template["Resources"].items()
+        if resource["Type"].startswith(
+            ("AWS::ApiGatewayV2", "AWS::SQS", "AWS::Lambda::Permission", "AWS::Events::Rule")
+        )
+    }
+    assert set(behind.values()) == {"HasWebhook", "HasProcessorsBus"}
