@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from moto.core.exceptions import ServiceException
+from moto.core.exceptions import AWSError
 from moto.events.models import Rule
 from moto.sqs.models import sqs_backends
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
@@ -39,6 +39,6 @@ def _start(rule: Rule, target: Mapping[str, Any], event: Mapping[str, Any]) -> N
     states = stepfunctions_parser_backends[rule.account_id][rule.region_name]
     try:
         states.start_execution(target["Arn"], name=f"{event['id']}_{uuid.uuid4()}", execution_input=text)
-    except ServiceException:
+    except AWSError:
         queue = target["DeadLetterConfig"]["Arn"].rpartition(":")[2]
         sqs_backends[rule.account_id][rule.region_name].send_message(queue_name=queue, message_body=json.dumps(event))
