@@ -1,12 +1,18 @@
 """The docs say what is so: their examples are run, and their tables compared with the code."""
 
+import itertools
 import json
 import re
 import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ledger.formats import FORMATS
 from ledger_cli import ROOT
 from tests.conftest import ledger
 
@@ -15,8 +21,24 @@ EXAMPLE = re.compile(r"^```console\n\$ (?P<command>.+)\n(?P<output>(?:.*\n)*?)``
 EXAMPLES = [(page.name, example) for page in PAGES for example in EXAMPLE.finditer(page.read_text())]
 
 
+SERVED = "http://127.0.0.1:4510"
+"""Where the pages say that `ledger serve` is; each test run has its own, with the pages' commands in their order."""
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[str]:
+    """The address of a `ledger serve` in a process of its own."""
+    command = [sys.executable, "-m", "ledger_cli", "serve", "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603
+        assert server.stdout is not None
+        lines = list(itertools.takewhile(lambda line: not line.startswith("Ready"), server.stdout))
+        yield lines[0].removeprefix("Endpoint").split(",")[0].strip()
+        server.send_signal(signal.SIGINT)
+
+
 def comparable(output: str) -> list[str]:
-    """The output's words without times, and without how a terminal's width breaks lines."""
+    """The output's words without times and secrets, and without how a terminal's width breaks lines."""
+    output = re.sub(r"whsec_\S+", "whsec_", output)
     output = re.sub(r'"milliseconds": [0-9.]+', '"milliseconds": 0', output)
     output = re.sub(r"(Payment|Token|Outcome|Conflict|Conflicted|Rejection|Rejected) [0-9]+\b", r"\1", output)
     return sorted(re.sub(r"[─\s]+", " ", output).split())
@@ -25,12 +47,13 @@ def comparable(output: str) -> list[str]:
 @pytest.mark.parametrize(
     ("page", "example"), EXAMPLES, ids=lambda value: value if isinstance(value, str) else value["command"]
 )
-def test_an_example_shows_what_happens(page: str, example: re.Match[str]) -> None:
+def test_an_example_shows_what_happens(page: str, example: re.Match[str], request: pytest.FixtureRequest) -> None:
     """A newcomer compares."""
-    program, *arguments = shlex.split(example["command"])
+    address = request.getfixturevalue("served") if SERVED in example["command"] else SERVED
+    program, *arguments = shlex.split(example["command"].replace(SERVED, address))
     assert program == "ledger", page
     done = ledger(*arguments, COLUMNS="110")
-    shown, printed = comparable(example["output"]), comparable(done.stdout)
+    shown, printed = comparable(example["output"].replace(SERVED, address)), comparable(done.stdout)
     assert shown
     missing = [word for word in set(shown) if shown.count(word) > printed.count(word)]
     assert not missing, done.stdout
@@ -50,6 +73,33 @@ def test_the_rules_in_the_docs_are_those_of_the_code() -> None:
     rules |= set(re.findall(r'BrokenRuleError\("\w+" if .+? else "(\w+)"\)', code))
     section = (ROOT / "docs/contract.md").read_text().partition("## Rules")[2].partition("## Outcome")[0]
     assert rules == set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+
+
+def test_the_webhooks_rules_in_the_docs_are_those_of_the_code() -> None:
+    """Beside the contract's; a processor's people look a refusal up by its rule."""
+    code = "".join((ROOT / f"functions/ledger/{name}.py").read_text() for name in ("formats", "strict_json"))
+    rules = set(re.findall(r'Violation\([^,()]+, "(\w+)"\)', code)) | set(re.findall(r'StrictJSONError\("(\w+)"', code))
+    section = (ROOT / "docs/sending.md").read_text().partition("| rule |")[2].partition("## ")[0]
+    contract = (ROOT / "docs/contract.md").read_text()
+    in_contract = set(re.findall(r"^\| `(\w+)` \|", contract.partition("## Rules")[2], re.MULTILINE))
+    assert rules - in_contract == set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+
+
+def test_the_formats_in_the_docs_are_those_of_the_code() -> None:
+    """And of the command."""
+    section = (ROOT / "docs/sending.md").read_text().partition("| format |")[2].partition("| answer |")[0]
+    assert set(re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE)) == FORMATS.keys()
+    help_text = ledger("processor", "--help").stdout
+    assert all(name in help_text for name in FORMATS)
+
+
+def test_the_answers_in_the_docs_are_those_of_the_webhook() -> None:
+    """A processor's people look an answer up by its status."""
+    code = (ROOT / "functions/receive_payment.py").read_text()
+    statuses = set(re.findall(r"Answer\((\d+)", code)) | set(re.findall(r"(\d{3}) if .+ else (\d{3})", code)[0])
+    section = (ROOT / "docs/sending.md").read_text().partition("| answer |")[2].partition("| rule |")[0]
+    listed = set(re.findall(r"^\| .*?(\d{3})", section, re.MULTILINE)) | {"503"}
+    assert statuses | {"500"} == listed
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -16,6 +16,7 @@ FUNCTIONS = {
     "PersistPaymentLedger": "paymentledger-role",
     "PublishOutcome": "paymentledger-publish-role",
     "RepublishOutcomes": "paymentledger-republish-role",
+    "ReceivePayment": "paymentledger-receive-role",
 }
 
 # Service: the variable that gives a function the endpoint's own name, and the resource.
@@ -23,6 +24,8 @@ ENDPOINTS = {
     "dynamodb": ("AWS_ENDPOINT_URL_DYNAMODB", "DynamoDBEndpoint"),
     "events": ("AWS_ENDPOINT_URL_EVENTBRIDGE", "EventsEndpoint"),
     "kms": ("AWS_ENDPOINT_URL_KMS", "KmsEndpoint"),
+    "secretsmanager": ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "SecretsManagerEndpoint"),
+    "states": ("AWS_ENDPOINT_URL_SFN", "StatesEndpoint"),
 }
 
 NO_WAY_OUT = (
@@ -36,7 +39,6 @@ NO_WAY_OUT = (
     "AWS::EC2::VPCGatewayAttachment",
     "AWS::EC2::VPCPeeringConnection",
     "AWS::EC2::VPNGateway",
-    "AWS::Lambda::Permission",
     "AWS::Lambda::Url",
 )
 
@@ -65,6 +67,76 @@ def no_way_out(resources: Resources) -> Iterator[str]:
     for name, _ in of_type(resources, "AWS::EC2::VPC"):
         if logged.get(name, {}).get("TrafficType") != "ALL":
             yield f"{name}: not all of its traffic is in a flow log"
+
+
+def one_way_in(resources: Resources) -> Iterator[str]:
+    """The internet reaches one function, by one method and path, throttled and logged; nothing else may invoke one."""
+    permissions = [permission for _, permission in of_type(resources, "AWS::Lambda::Permission")]
+    expected = {
+        "Action": "lambda:InvokeFunction",
+        "FunctionName": "arn:aws:lambda:us-east-1:123456789012:function:receive_payment:live",
+        "Principal": "apigateway.amazonaws.com",
+        "SourceArn": "arn:aws:execute-api:us-east-1:123456789012:WebhookApi/*/POST/processors/*/payments",
+    }
+    if permissions != [expected]:
+        yield f"permissions to invoke: {permissions}"
+    for kind in ("AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Stage"):
+        if len(list(of_type(resources, kind))) != 1:
+            yield f"{kind}: not exactly one"
+    for name, api in of_type(resources, "AWS::ApiGatewayV2::Api"):
+        paths = api["Body"]["paths"]
+        if {path: list(methods) for path, methods in paths.items()} != {"/processors/{ProcessorID}/payments": ["post"]}:
+            yield f"{name}: has other routes"
+        for path, methods in paths.items():
+            integration = methods["post"]["x-amazon-apigateway-integration"]
+            if f"functions/{expected['FunctionName']}/invocations" not in integration["uri"]:
+                yield f"{name}: {path} is not answered by the webhook's alias"
+            if integration.get("payloadFormatVersion") != "2.0":
+                yield f"{name}: {path} does not send what the function reads"
+    for name, stage in of_type(resources, "AWS::ApiGatewayV2::Stage"):
+        settings = stage.get("DefaultRouteSettings", {})
+        if not 0 < settings.get("ThrottlingRateLimit", 0) <= settings.get("ThrottlingBurstLimit", 0) <= 300:
+            yield f"{name}: not throttled below what the workflow can start"
+        logs = stage.get("AccessLogSettings", {})
+        if logs.get("DestinationArn") != "arn:aws:logs:us-east-1:123456789012:log-group:/payment-ledger/prod/webhook:*":
+            yield f"{name}: requests are not logged"
+        logged = set(re.findall(r"\$context\.([\w.]+)", logs.get("Format", "")))
+        if not {"requestId", "identity.sourceIp", "status"} <= logged or any("authorizer" in key for key in logged):
+            yield f"{name}: its log does not say who was answered what"
+
+
+def payments_from_the_bus(resources: Resources) -> Iterator[str]:
+    """One rule starts the workflow's alias with an event's detail; what it cannot start is kept for two weeks."""
+    rules = dict(of_type(resources, "AWS::Events::Rule"))
+    if len(rules) != 1:
+        yield "rules: not exactly one"
+    for name, rule in rules.items():
+        if (
+            rule.get("EventPattern") != {"detail-type": ["PaymentReceived"]}
+            or rule.get("State", "ENABLED") != "ENABLED"
+        ):
+            yield f"{name}: not for every payment"
+        if (rule.get("EventBusName"), rule.get("Name")) != ("payment-processors", "start-payments"):
+            yield f"{name}: not the one that its role and queue know"
+        targets = [
+            {key: value for key, value in target.items() if key not in {"Id", "RetryPolicy"}}
+            for target in rule.get("Targets", [])
+        ]
+        expected = {
+            "Arn": "arn:aws:states:us-east-1:123456789012:stateMachine:PaymentLedger:live",
+            "RoleArn": "arn:aws:iam::123456789012:role/paymentledger-rule-role",
+            "InputPath": "$.detail",
+            "DeadLetterConfig": {"Arn": "arn:aws:sqs:us-east-1:123456789012:undelivered-payments"},
+        }
+        if targets != [expected]:
+            yield f"{name}: its target is not the workflow with a dead-letter queue"
+    queues = dict(of_type(resources, "AWS::SQS::Queue"))
+    policed = [queue for _, policy in of_type(resources, "AWS::SQS::QueuePolicy") for queue in policy["Queues"]]
+    if sorted(queue["QueueName"] for queue in queues.values()) != sorted(policed):
+        yield "queues: not each has one policy"
+    for name, queue in queues.items():
+        if queue.get("MessageRetentionPeriod") != 1209600 or queue.get("SqsManagedSseEnabled") is not True:
+            yield f"{name}: not kept for two weeks, or not encrypted"
 
 
 def groups_are_closed_pairs(resources: Resources) -> Iterator[str]:
@@ -168,6 +240,7 @@ def kept_for_good(resources: Resources) -> Iterator[str]:
             "AWS::DynamoDB::Table",
             "AWS::KMS::Key",
             "AWS::Logs::LogGroup",
+            "AWS::SQS::Queue",
             "AWS::StepFunctions::StateMachineVersion",
         }:
             for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
@@ -260,16 +333,14 @@ def keys_and_logs(resources: Resources) -> Iterator[str]:
 def events_and_alarms(resources: Resources) -> Iterator[str]:
     """Outcomes are archived; event targets have dead-letter queues; each alarm leads to its section of the runbook."""
     buses = {bus["Name"] for _, bus in of_type(resources, "AWS::Events::EventBus")}
-    archived = {a["SourceArn"].rpartition("/")[2]: a for _, a in of_type(resources, "AWS::Events::Archive")}
-    if buses != archived.keys():
-        yield "bus: not archived"
+    if buses != {"payment-ledger", "payment-processors"}:
+        yield f"buses: {sorted(buses)}"
+    archived = [a["SourceArn"].rpartition("/")[2] for _, a in of_type(resources, "AWS::Events::Archive")]
+    if archived != ["payment-ledger"]:  # and not the processors': their events may hold tokens
+        yield f"archived: {archived}"
     for name, archive in of_type(resources, "AWS::Events::Archive"):
         if archive.get("EventPattern") != {"source": ["payment.ledger"]}:
             yield f"{name}: does not take every outcome"
-    for name, rule in of_type(resources, "AWS::Events::Rule"):
-        for target in rule.get("Targets", []):
-            if "DeadLetterConfig" not in target:
-                yield f"{name}: a target without a dead-letter queue"
     runbook = (ROOT / "docs/runbook.md").read_text()
     sections = {
         re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-")
@@ -285,6 +356,9 @@ def events_and_alarms(resources: Resources) -> Iterator[str]:
         "UnpublishedAlarm",
         "UnpublishedBacklogAlarm",
         "TableThrottlesAlarm",
+        "RefusedSignaturesAlarm",
+        "WebhookFailuresAlarm",
+        "UndeliveredPaymentsAlarm",
     }
     if set(alarms) != expected:
         yield f"alarms: {sorted(set(alarms) ^ expected)}"
@@ -351,6 +425,8 @@ def actions_are_explicit(resources: Resources) -> Iterator[str]:
 
 CHECKS: tuple[Callable[[Resources], Iterator[str]], ...] = (
     no_way_out,
+    one_way_in,
+    payments_from_the_bus,
     groups_are_closed_pairs,
     endpoints_are_exact,
     functions_are_inside,

@@ -13,7 +13,9 @@ from tests.proof.resolved import Resolver
 
 PARAMETERS = {
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
+    "ProcessorsBus": "open",
     "TokenReaderRole": "reader",
+    "Webhook": "open",
 }
 """The optional parts are all there, so that they are judged too."""
 

@@ -14,10 +14,12 @@ POLICIES = {
     "AWS::EC2::VPCEndpoint": ["PolicyDocument"],
     "AWS::IAM::ManagedPolicy": ["PolicyDocument"],
     "AWS::KMS::Key": ["KeyPolicy"],
+    "AWS::SQS::QueuePolicy": ["PolicyDocument"],
 }
 
 # Properties whose loss is a mutant, and those that are set to what they must not be.
 LOST = {
+    "AWS::ApiGatewayV2::Stage": ["AccessLogSettings", "DefaultRouteSettings"],
     "AWS::CloudWatch::Alarm": ["AlarmActions", "AlarmDescription", "TreatMissingData"],
     "AWS::CodeDeploy::DeploymentGroup": ["AlarmConfiguration", "AutoRollbackConfiguration"],
     "AWS::DynamoDB::Table": [
@@ -30,7 +32,9 @@ LOST = {
     "AWS::EC2::VPCEndpoint": ["PolicyDocument", "SecurityGroupIds", "VpcEndpointType", "PrivateDnsEnabled"],
     "AWS::KMS::Key": ["EnableKeyRotation"],
     "AWS::Lambda::Function": ["VpcConfig", "TracingConfig", "LoggingConfig"],
+    "AWS::Lambda::Permission": ["SourceArn"],
     "AWS::Logs::LogGroup": ["KmsKeyId", "RetentionInDays"],
+    "AWS::SQS::Queue": ["MessageRetentionPeriod", "SqsManagedSseEnabled"],
     "AWS::StepFunctions::StateMachine": [
         "EncryptionConfiguration", "LoggingConfiguration", "StateMachineName", "StateMachineType",
         "TracingConfiguration",
@@ -39,6 +43,22 @@ LOST = {
 }  # fmt: skip
 
 CHANGED: list[tuple[str, list[str | int], Any]] = [
+    (
+        "AWS::ApiGatewayV2::Api",
+        ["Body", "paths", "/processors/{ProcessorID}/secrets"],
+        {"get": {"x-amazon-apigateway-integration": {"uri": "arn:other"}}},
+    ),
+    ("AWS::ApiGatewayV2::Stage", ["DefaultRouteSettings", "ThrottlingRateLimit"], 10000),
+    ("AWS::ApiGatewayV2::Stage", ["AccessLogSettings", "Format"], "$context.requestId"),
+    ("AWS::Events::Archive", ["SourceArn"], {"Fn::GetAtt": ["PaymentsBus", "Arn"]}),
+    ("AWS::Events::Rule", ["EventPattern"], {"source": ["acme-pay"]}),
+    ("AWS::Events::Rule", ["EventBusName"], "default"),
+    ("AWS::Events::Rule", ["State"], "DISABLED"),
+    ("AWS::Events::Rule", ["Targets", 0, "Arn"], {"Ref": "PaymentLedgerWorkflow"}),
+    ("AWS::Events::Rule", ["Targets", 0, "InputPath"], "$"),
+    ("AWS::Events::Rule", ["Targets", 0, "RoleArn"], {"Fn::GetAtt": ["PaymentLedgerWorkflowRole", "Arn"]}),
+    ("AWS::Lambda::Permission", ["Principal"], "*"),
+    ("AWS::Lambda::Permission", ["FunctionName"], {"Ref": "PersistPaymentLedger"}),
     ("AWS::DynamoDB::Table", ["TimeToLiveSpecification"], {"AttributeName": "Timestamp", "Enabled": True}),
     ("AWS::DynamoDB::Table", ["GlobalSecondaryIndexes", 0, "Projection"], {"ProjectionType": "ALL"}),
     ("AWS::DynamoDB::Table", ["GlobalSecondaryIndexes", 1, "KeySchema", 0, "AttributeName"], "Pending"),
@@ -87,6 +107,8 @@ ADDED = {
         "Type": "AWS::Events::Rule",
         "Properties": {"Targets": [{"Id": "a", "Arn": "arn:aws:sqs:us-east-1:123456789012:a"}]},
     },
+    "an open queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "open"}},
+    "another API": {"Type": "AWS::ApiGatewayV2::Api", "Properties": {"ProtocolType": "HTTP"}},
     "a second table": {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "Other", "KeySchema": []}},
     "a managed policy": {
         "Type": "AWS::IAM::ManagedPolicy",

@@ -14,13 +14,17 @@ PAGE = ROOT / "docs/permissions.md"
 
 # The call that an action is, as the code writes it.
 CALLS = {
+    "dynamodb:GetItem": "dynamodb.get_item(",
     "dynamodb:PutItem": "client.put_item(",
     "dynamodb:Query": "client.query(",
     "dynamodb:UpdateItem": "client.update_item(",
     "events:PutEvents": "client.put_events(",
-    "kms:Encrypt": "client.encrypt(",
+    "kms:Encrypt": "client.encrypt(|kms.encrypt(",
     "kms:ReEncryptFrom": "client.re_encrypt(",
     "kms:ReEncryptTo": "client.re_encrypt(",
+    "secretsmanager:GetSecretValue": "client.get_secret_value(",
+    "states:DescribeExecution": "states.describe_execution(",
+    "states:StartExecution": "states.start_execution(",
 }
 
 # What AWS does in a role's name, by the beginning of the action.
@@ -50,7 +54,7 @@ test fails when it is stale. ARNs are shown without the partition, region and ac
 
 def page() -> str:
     """The page's text, as it should be for the template and the code as they are."""
-    parameters = {"TokenReaderRole": "<TokenReaderRole>"}
+    parameters = {"ProcessorsBus": "open", "TokenReaderRole": "<TokenReaderRole>", "Webhook": "open"}
     resources = Resolver(template.expand(ROOT / "template.yaml", {}), parameters).resources()
     return HEAD + "".join(f"\n## {title}\n\n{_table(rows)}" for title, rows in _sections(resources))
 
@@ -73,6 +77,8 @@ def _sections(resources: Resources) -> Iterator[tuple[str, list[list[str]]]]:
             yield f"{what} `{name}`", list(_guard_rows(properties[key]))
     for name, table in of_type(resources, "AWS::DynamoDB::Table"):
         yield f"Table `{name}`", list(_guard_rows(table["ResourcePolicy"]["PolicyDocument"]))
+    for name, policy in of_type(resources, "AWS::SQS::QueuePolicy"):
+        yield f"Queue `{name.removesuffix('Policy')}`", list(_guard_rows(policy["PolicyDocument"]))
 
 
 def _assumed_by(trust: Mapping[str, Any]) -> str:
@@ -103,15 +109,17 @@ def _guard_rows(document: Mapping[str, Any]) -> Iterator[list[str]]:
 def needed_by(action: str, role: str) -> str:
     """The line of code that makes the call, or the service that makes it in the role's name."""
     module = re.sub(r"(?<!^)(?=[A-Z])", "_", role.removesuffix("Role")).lower()
-    for file in (f"functions/{module}.py", "functions/ledger/publication.py"):
+    for file in (f"functions/{module}.py", "functions/ledger/publication.py", "functions/ledger/intake.py"):
         if action in CALLS and (ROOT / f"functions/{module}.py").exists():
             for number, line in enumerate((ROOT / file).read_text().splitlines(), 1):
-                if CALLS[action] in line:
+                if any(call in line for call in CALLS[action].split("|")):
                     return f"{file}:{number}"
     if role == "PaymentStarterPolicy":
         return "functions/ledger/intake.py"
     if role == "RepublishScheduleRole":
         return "EventBridge Scheduler starts the sweep"
+    if role == "PaymentsRuleRole":
+        return "EventBridge starts a payment"
     for beginning, reason in BY_AWS.items():
         if action.startswith(beginning):
             return reason

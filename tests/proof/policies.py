@@ -79,22 +79,36 @@ def contexts(layer: str, services: list[str], name: str = "") -> list[dict[str, 
             context("marker", dynamodb__Attributes=marker),
             context("amount-too", dynamodb__Attributes=["TransactionID", "PublishedAt", "Amount"]),
             context("marker-and-item-back", dynamodb__Attributes=marker, dynamodb__ReturnValues="ALL_OLD"),
+            context("look-up", dynamodb__Attributes=LOOKED_UP, dynamodb__Select="SPECIFIC_ATTRIBUTES"),
+            context("all-of-it", dynamodb__Attributes=["TransactionID"], dynamodb__Select="ALL_ATTRIBUTES"),
+            context(
+                "token-too", dynamodb__Attributes=[*LOOKED_UP, "SecureToken"], dynamodb__Select="SPECIFIC_ATTRIBUTES"
+            ),
         ]
     if "events" in services:
         found += [
             context("ledger-source", events__source=["payment.ledger"]),
             context("other-source", events__source=["payment.ledger", "other"]),
         ]
-    if "states" in services and "kms" in services:
+    if "states" in services:
         found += [
             {"name": "live", "keys": {"states:StateMachineQualifier": ["live"]}},
             {"name": "a-version", "keys": {"states:StateMachineQualifier": ["1"]}},
         ]
     if "ec2" in services:
         found.append({"name": "from-code", "keys": {"lambda:SourceFunctionArn": arn("lambda", "function:any")}})
+    if layer == "resource" and "sqs" in services:
+        safely = {"aws:SecureTransport": "true"}
+        found += [
+            {"name": "by-the-rule", "keys": {**safely, "aws:SourceArn": PAYMENTS_RULE}},
+            {"name": "by-the-rule-in-clear", "keys": {"aws:SecureTransport": "false", "aws:SourceArn": PAYMENTS_RULE}},
+            {"name": "by-another-rule", "keys": {**safely, "aws:SourceArn": f"{PAYMENTS_RULE}2"}},
+        ]
     return found
 
 
+LOOKED_UP = ["TransactionID", "Fingerprint", "Execution"]
+PAYMENTS_RULE = arn("events", "rule/payment-processors/start-payments")
 VIA_DYNAMODB = {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com", "kms:CallerAccount": ACCOUNT}
 
 
@@ -133,10 +147,11 @@ def stack_arns(resources: Resources) -> list[str]:
     for _, function in of_type(resources, "AWS::Lambda::Function"):
         name = arn("lambda", f"function:{function['FunctionName']}")
         found += [name, f"{name}:live", f"{name}2:live"]
-    found += [
-        arn("states", f"stateMachine:{m['StateMachineName']}")
-        for _, m in of_type(resources, "AWS::StepFunctions::StateMachine")
-    ]
+    for _, m in of_type(resources, "AWS::StepFunctions::StateMachine"):
+        found.append(arn("states", f"stateMachine:{m['StateMachineName']}"))
+        found += [arn("states", f"execution:{m['StateMachineName']}{other}:any") for other in ("", "2")]
+    found += [arn("sqs", queue["QueueName"]) for _, queue in of_type(resources, "AWS::SQS::Queue")]
+    found += [arn("secretsmanager", f"secret:payment-ledger/{stage}/processors/any") for stage in ("prod", "dev")]
     for _, group in of_type(resources, "AWS::Logs::LogGroup"):
         name = arn("logs", f"log-group:{group['LogGroupName']}")
         found += [name, f"{name}:*", f"{name}:log-stream:a"]
@@ -203,6 +218,17 @@ def questions(resources: Resources) -> dict[str, Question]:
         ask(f"key {name}", "resource", key["KeyPolicy"], [*callers, *services], ["kms"], arns=only)
         # Where the account is the principal, IAM has to allow it too: without, this should be nothing.
         ask(f"key {name} alone", "resource", key["KeyPolicy"], callers, ["kms"], arns=only, alone=True)
+
+    senders = [
+        {"name": "event-bus", "principal": "events.amazonaws.com"},
+        {"name": "another-service", "principal": "s3.amazonaws.com"},
+        person("admin"),
+        person("outsider", OTHER_ACCOUNT),
+    ]
+    for name, policy in of_type(resources, "AWS::SQS::QueuePolicy"):
+        own = [arn("sqs", queue) for queue in policy["Queues"]]
+        ask(f"queue {name}", "resource", policy["PolicyDocument"], senders, ["sqs"], arns=own)
+        ask(f"queue {name} alone", "resource", policy["PolicyDocument"], senders, ["sqs"], arns=own, alone=True)
 
     writing = ("PersistPaymentLedgerRole", "PublishOutcomeRole", "RepublishOutcomesRole")
     for name, table in of_type(resources, "AWS::DynamoDB::Table"):

@@ -109,6 +109,10 @@ class Resolver:
             return f"{self.attribute(properties['FunctionName']['Ref'], 'Arn')}:{properties['Name']}"
         if resource["Type"] == "AWS::StepFunctions::StateMachine":
             return self.attribute(name, "Arn")
+        if resource["Type"] == "AWS::StepFunctions::StateMachineAlias":
+            version = resource["Properties"]["DeploymentPreference"]["StateMachineVersionArn"]["Ref"]
+            machine = self.template["Resources"][version]["Properties"]["StateMachineArn"]["Ref"]
+            return f"{self.attribute(machine, 'Arn')}:{properties['Name']}"
         if resource["Type"] == "AWS::IAM::ManagedPolicy":
             return arn("iam", f"policy/{name}", region="")
         named = {
@@ -118,6 +122,7 @@ class Resolver:
             "AWS::IAM::Role": "RoleName",
             "AWS::Lambda::Function": "FunctionName",
             "AWS::Logs::LogGroup": "LogGroupName",
+            "AWS::SQS::Queue": "QueueName",
         }.get(resource["Type"])
         return self.value(properties[named]) if named else name
 
@@ -128,6 +133,8 @@ class Resolver:
         if attribute == "DnsEntries":
             service = self.value(properties["ServiceName"]).rpartition(".")[2]
             return [f"ZONE:vpce-{name}.{service}.{REGION}.vpce.amazonaws.com"]
+        if attribute == "QueueName":
+            return self.ref(name)
         if attribute != "Arn":
             return self.value(properties["Name"]) if attribute == "Name" else f"{name}.{attribute}"
         return {
@@ -138,6 +145,7 @@ class Resolver:
             "AWS::KMS::Key": lambda: arn("kms", f"key/{name}"),
             "AWS::Lambda::Function": lambda: arn("lambda", f"function:{self.ref(name)}"),
             "AWS::Logs::LogGroup": lambda: arn("logs", f"log-group:{self.ref(name)}:*"),
+            "AWS::SQS::Queue": lambda: arn("sqs", self.ref(name)),
             "AWS::StepFunctions::StateMachine": lambda: arn(
                 "states", f"stateMachine:{self.value(properties['StateMachineName'])}"
             ),

@@ -31,7 +31,9 @@ def inlined(expanded: dict[str, Any], tmp_path: Path) -> Path:
 
 def test_cfn_lint_on_what_is_deployed(inlined: Path) -> None:
     """It finds circles that only the transform closes, and checks a definition only where it is inline."""
-    assert run(Path(sys.executable).with_name("cfn-lint"), "--include-checks", "I", "--", inlined) == ""
+    # W1028: the transform writes a conditional API's condition into its paths once more.
+    checks = ("--include-checks", "I", "--ignore-checks", "W1028")
+    assert run(Path(sys.executable).with_name("cfn-lint"), *checks, "--", inlined) == ""
 
 
 def test_cfn_lint_sees_the_definition(inlined: Path) -> None:

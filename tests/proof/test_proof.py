@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from ledger.intake import seal
-from ledger_cli import ROOT
+from ledger_cli import ROOT, sample_requests
 from ledger_cli.engine import Engine
+from ledger_cli.samples import let_in_processors
+from tests.conftest import Faults
 from tests.proof import checks, permissions, policies
 from tests.proof.conftest import PARAMETERS
 from tests.proof.evaluator import Evaluator
@@ -109,16 +111,22 @@ USED_BY_AWS_ITSELF = {
 }  # fmt: skip
 
 ACTIONS_OF_A_CALL = {
+    "DescribeExecution": ["states:DescribeExecution"],
     "Encrypt": ["kms:Encrypt"],
+    "GetItem": ["dynamodb:GetItem"],
+    "GetSecretValue": ["secretsmanager:GetSecretValue"],
     "PutEvents": ["events:PutEvents"],
     "PutItem": ["dynamodb:PutItem"],
     "Query": ["dynamodb:Query"],
     "ReEncrypt": ["kms:ReEncryptFrom", "kms:ReEncryptTo"],
+    "StartExecution": ["states:StartExecution"],
     "UpdateItem": ["dynamodb:UpdateItem"],
 }
 
 
-def test_what_is_granted_is_what_is_used(engine: Engine, payment: dict[str, Any], resources: dict[str, Any]) -> None:
+def test_what_is_granted_is_what_is_used(
+    engine: Engine, payment: dict[str, Any], resources: dict[str, Any], faults: Faults
+) -> None:
     """A grant that nothing uses is an opening; a call that nothing grants is an outage."""
     key = engine.outputs["IntakeKeyArn"]
     sealed = {**payment, "TransactionID": "sealed"}
@@ -129,6 +137,16 @@ def test_what_is_granted_is_what_is_used(engine: Engine, payment: dict[str, Any]
     overlooked["Payment"] |= {"TransactionID": "overlooked"}
     engine.functions["PersistPaymentLedger"].invoke(json.dumps(overlooked).encode())
     engine.functions["RepublishOutcomes"].invoke((ROOT / "events/functions/republish_outcomes.json").read_bytes())
+    # The webhook's: a payment whose first execution has failed, and which another one has recorded.
+    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    engine.functions["ReceivePayment"].restart()
+    faults.refuse("PutItem", "ResourceNotFoundException")
+    posted = sample_requests.event_of("acme-pay")
+    reply = json.loads(engine.functions["ReceivePayment"].invoke(json.dumps(posted).encode())[0])
+    name = json.loads(reply["body"])["Execution"]
+    engine.ended(f"{engine.outputs['WorkflowArn'].replace(':stateMachine:', ':execution:')}:{name}")
+    engine.run((ROOT / "events/webhooks/acme-pay.json").read_text())
+    assert json.loads(engine.functions["ReceivePayment"].invoke(json.dumps(posted).encode())[0])["statusCode"] == 200
     used: dict[str, set[str]] = {}
     for call in engine.calls:
         used.setdefault(call.function, set()).update(ACTIONS_OF_A_CALL[call.operation])
@@ -155,6 +173,23 @@ def test_the_permission_table_is_fresh() -> None:
     assert permissions.PAGE.read_text() == permissions.page(), "run: make permissions"
 
 
+def test_what_is_not_asked_for_is_not_there(expanded: dict[str, Any]) -> None:
+    """By its defaults the stack has no way in from outside, and nobody decrypts a token."""
+    closed = Resolver(expanded, {}).resources()
+    kinds = {resource["Type"] for resource in closed.values()}
+    ways_in = ("AWS::ApiGatewayV2", "AWS::Events::Rule", "AWS::SQS", "AWS::Lambda::Permission")
+    assert not [kind for kind in kinds if kind.startswith(ways_in)]
+    assert "ReceivePayment" not in closed
+    endpoints = [e["ServiceName"].rpartition(".")[2] for _, e in policies.of_type(closed, "AWS::EC2::VPCEndpoint")]
+    assert sorted(endpoints) == ["dynamodb", "events", "kms"]
+    text = json.dumps([policies.questions(closed)[label]["policies"] for label in policies.questions(closed)])
+    assert "GetItem" not in text.replace("BatchGetItem", "")
+    assert "TokenReader" not in text
+    # What is left is what is proven: nothing of it differs from the reviewed file but what is absent.
+    reviewed = policies.reviewed()
+    assert policies.questions(closed).keys() <= reviewed.keys()
+
+
 # ── The proof itself ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -173,7 +208,7 @@ def test_the_resolved_policies_are_those_that_deploy(engine: Engine, expanded: d
         document["Statement"] = [one for one in document["Statement"] if one]  # moto leaves a hole for AWS::NoValue
         return document
 
-    resolved = Resolver(expanded, {"TokenReaderRole": "", "AlarmTopicArn": ""}).resources()
+    resolved = Resolver(expanded, {**PARAMETERS, "TokenReaderRole": "", "AlarmTopicArn": ""}).resources()
     compared = 0
     for _, role in policies.of_type(resolved, "AWS::IAM::Role"):
         for policy in role["Policies"]:

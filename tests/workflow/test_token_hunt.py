@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import sys
+import time
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -24,8 +25,12 @@ from moto.core.botocore_stubber import BotocoreStubber
 
 from ledger.intake import seal
 from ledger.item import EncryptedPayment
+from ledger_cli import ROOT
 from ledger_cli.engine import Engine, lambda_runtime
+from ledger_cli.engine.http_api import Request
 from ledger_cli.engine.stack import Call
+from ledger_cli.samples import PROCESSORS, let_in_processors
+from ledger_cli.webhook import signed
 from tests.conftest import Faults
 
 CANARY = 'tók"7Kq\\2+vX/9ñw&R4%m\'Zu?5P=e8<J;3ß L6h#\\"d+Gy/1€sB\\'
@@ -231,6 +236,7 @@ class Traces:
         self._engine, self._caplog, self._capsys = engine, caplog, capsys
         self._arns: list[str] = []
         self._requests: dict[str, list[object]] = defaultdict(list)
+        self._answers: list[object] = []
 
     def keep(self, function: str, request: Any) -> None:
         """A request that a function sends, by field: of Encrypt's, only one may hold the token."""
@@ -244,6 +250,15 @@ class Traces:
         execution = self._engine.run(json.dumps(start_input))
         self._arns.append(execution.arn)
         return execution
+
+    def answered(self, answer: tuple[int, dict[str, str], bytes]) -> int:
+        """Keep a webhook's answer, and the execution that it names; returns its status."""
+        status, headers, body = answer
+        self._answers.append([headers, body])
+        if name := json.loads(body).get("Execution"):
+            prefix = self._engine.outputs["WorkflowArn"].replace(":stateMachine:", ":execution:")
+            self._arns.append(self._engine.ended(f"{prefix}:{name}").arn)
+        return status
 
     def places(self) -> dict[str, object]:
         """Each place, by name."""
@@ -260,7 +275,7 @@ class Traces:
             places[f"logs: {function.name}"] = function.logs
         printed = self._capsys.readouterr()
         places |= {"table": self._engine.items(), "bus": self._engine.published()}
-        places |= {"stdout": printed.out, "stderr": printed.err}
+        places |= {"stdout": printed.out, "stderr": printed.err, "webhook": self._answers}
         return {**places, "log records": [[record.getMessage(), vars(record)] for record in self._caplog.records]}
 
 
@@ -387,6 +402,85 @@ def test_base64_is_no_seal(traces: Traces, payment: dict[str, Any]) -> None:
     execution = traces.run({**payment, "SealedToken": base64.b64encode(CANARY.encode()).decode()})
     assert execution.cause == "SealedToken: not_sealed_for_this_payment"
     assert_in_exactly(VALIDATED | {"request: encrypt_token ReEncrypt CiphertextBlob"}, traces)
+
+
+# ── The webhook ─────────────────────────────────────────────────────────────────────────────────────
+
+SEALED_AT_THE_DOOR = {"request: receive_payment Encrypt Plaintext"}
+"""The one call that the webhook makes with a token; the workflow never sees it."""
+
+
+@pytest.fixture
+def webhook(engine: Engine, traces: Traces) -> Callable[..., int]:
+    """Posts a body as the sample processor of that name; returns the status, and keeps the answer."""
+    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    engine.functions["ReceivePayment"].restart()
+
+    def post(body: bytes, processor: str = "acme-pay") -> int:
+        headers = signed(PROCESSORS[processor], body, round(time.time()))
+        answer = engine.answer(Request("POST", f"/processors/{processor}/payments", headers, body))
+        assert answer is not None
+        return traces.answered(answer)
+
+    return post
+
+
+def test_a_token_that_is_posted_is_sealed_at_the_door(
+    webhook: Callable[..., int], traces: Traces, payment: dict[str, Any]
+) -> None:
+    """So it is in no history, although the processor knows nothing of sealing; a second delivery changes nothing."""
+    body = json.dumps({**payment, "SecureToken": CANARY}).encode()
+    assert (webhook(body), webhook(body)) == (202, 200)
+    assert_in_exactly(SEALED_AT_THE_DOOR, traces)
+
+
+def test_a_token_in_a_processors_own_format_is_sealed_too(webhook: Callable[..., int], traces: Traces) -> None:
+    """It stands elsewhere there, among much that is not kept."""
+    event = json.loads((ROOT / "events/webhooks/stripe-charge.succeeded.json").read_text())
+    event["data"]["object"]["payment_method"] = CANARY
+    assert webhook(json.dumps(event).encode(), "stripe") == 202
+    assert_in_exactly(SEALED_AT_THE_DOOR, traces)
+
+
+@pytest.mark.parametrize("key", ["DisabledException", "ThrottlingException", "AccessDeniedException"])
+def test_a_webhook_that_fails_tells_no_token(
+    webhook: Callable[..., int], traces: Traces, payment: dict[str, Any], faults: Faults, key: str
+) -> None:
+    """Neither the processor nor the log."""
+    faults.refuse("Encrypt", key, times=2 if key == "ThrottlingException" else 1)
+    assert webhook(json.dumps({**payment, "SecureToken": CANARY}).encode()) in {429, 503}
+    assert_in_exactly(SEALED_AT_THE_DOOR, traces)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        CANARY.encode(),
+        f'{{"SecureToken": "{PLAIN_CANARY}"'.encode(),
+        json.dumps(CANARY).encode(),
+        json.dumps({CANARY: CANARY}).encode(),
+        json.dumps({"TransactionID": CANARY, "SecureToken": CANARY, "ProcessorID": CANARY}).encode(),
+        json.dumps({"type": CANARY, "data": {"object": {"id": CANARY}}}).encode(),
+    ],
+    ids=["no JSON", "cut off", "text", "a name", "identifiers", "an event"],
+)
+def test_a_post_that_is_refused_is_not_repeated(webhook: Callable[..., int], traces: Traces, body: bytes) -> None:
+    """Whatever stands where may be the token."""
+    for processor in PROCESSORS:
+        assert webhook(body, processor) in {200, 400}  # an event of an unknown type is ignored
+    assert_in_exactly(set(), traces)
+    assert_in_exactly(set(), traces, PLAIN_CANARY)
+
+
+def test_a_processors_secret_is_told_to_nobody(
+    engine: Engine, webhook: Callable[..., int], traces: Traces, payment: dict[str, Any]
+) -> None:
+    """Whoever has it sends payments in the processor's name."""
+    assert webhook(json.dumps(payment).encode()) == 202
+    assert webhook(json.dumps(payment).encode().replace(b"129.90", b"129.905")) == 400
+    (secret,) = PROCESSORS["acme-pay"]["Secrets"]
+    assert_in_exactly(set(), traces, secret)
+    assert engine.logs()
 
 
 # ── Technical failures ──────────────────────────────────────────────────────────────────────────────
