@@ -1,6 +1,6 @@
 """`make smoke STACK=…`: what only a deployment can show, asked of a real stack with the caller's own credentials.
 
-It leaves one payment behind, under a TransactionID that begins with `smoke-`: nothing in the ledger can be deleted.
+It leaves payments behind, under TransactionIDs that begin with `smoke-`: nothing in the ledger can be deleted.
 """
 
 import argparse
@@ -16,7 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ledger.intake import seal
 from ledger.outcome import outcome_of
 from ledger.payment import encryption_context
+from ledger_cli import webhook
 from ledger_cli.deployed import Stack, StackError
+from ledger_cli.webhook import WebhookError
 
 WAIT_S = 60
 
@@ -95,6 +97,24 @@ def checks(stack: Stack) -> Iterator[tuple[str, Callable[[], None]]]:
     yield "the executions' history is encrypted with the stack's key", the_history_is_encrypted
     yield "an administrator cannot delete the item", nothing_is_deleted
     yield "an administrator cannot decrypt a sealed token", nobody_decrypts_what_was_sealed
+    if "WebhookUrl" in stack.outputs:
+        posted = {**payment, "TransactionID": f"{transaction_id}-posted", "SecureToken": token}
+        del posted["SealedToken"]
+        yield "the webhook takes a signed payment, and no other", lambda: takes_what_is_signed(stack, posted)
+
+
+def takes_what_is_signed(stack: Stack, payment: dict[str, str]) -> None:
+    """Post a payment unsigned and signed, as a processor that is let in for this question alone."""
+    body = json.dumps(payment).encode()
+    processor = webhook.let_in(stack, payment["ProcessorID"], format_name=None, secret=None)
+    try:
+        unsigned, _ = webhook.post(processor["webhook"], body, {"content-type": "application/json"})
+        signed, _ = webhook.send(stack, payment["ProcessorID"], body)
+    finally:
+        name = f"{stack.outputs['ProcessorSecrets']}{payment['ProcessorID']}"
+        stack.client("secretsmanager").delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+    if (unsigned, signed) != (401, 202):
+        raise SmokeError(f"unsigned it answered {unsigned}, signed {signed}")
 
 
 def run(stack: Stack) -> int:
@@ -103,7 +123,7 @@ def run(stack: Stack) -> int:
     for question, check in checks(stack):
         try:
             check()
-        except (SmokeError, ClientError, BotoCoreError) as error:
+        except (SmokeError, StackError, WebhookError, ClientError, BotoCoreError) as error:
             failed += 1
             print(f"FAILED  {question}: {error}")  # noqa: T201
         else:

@@ -83,11 +83,19 @@ def send(stack: Stack, processor_id: str, body: bytes) -> tuple[int, Any]:
     processor = _secrets_of(stack, processor_id)
     if processor is None:
         raise WebhookError(f"{processor_id} is not known: let it in with `ledger processor {processor_id}`")
-    url = urlsplit(url_of(stack, processor_id))
+    return post(url_of(stack, processor_id), body, signed(processor, body, round(time.time())))
+
+
+def post(address: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
+    """The answer's status and its JSON.
+
+    Raises:
+        WebhookError: nothing answers there as a webhook does.
+    """
+    url = urlsplit(address)
     connect = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     connection = connect(url.hostname or "", url.port, timeout=ANSWER_S)
     try:
-        headers = signed(processor, body, round(time.time()))
         connection.request("POST", url.path, body=body, headers=headers)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
