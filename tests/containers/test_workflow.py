@@ -2,13 +2,18 @@
 
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ledger.intake import seal
+from ledger_cli import ROOT, sample_requests
 from ledger_cli.engine import Engine
+from ledger_cli.engine.http_api import Request
+from ledger_cli.samples import PROCESSORS, let_in_processors
+from ledger_cli.webhook import signed
 from tests.conftest import Faults
 from tests.containers.conftest import start_lambda, with_timeout
 
@@ -72,6 +77,28 @@ def test_a_sealed_payment(engine: Engine, warm: str, payment: dict[str, Any]) ->
         {**payment, "TransactionID": "another", "SealedToken": sealed},
     )
     assert [outcome for _, outcome, *_ in executions] == ["RECORDED", "REJECTED"]
+
+
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_a_post_of_a_processor(in_containers: Engine, processor: str) -> None:
+    """Its signature, its exact body and each AWS call, through the webhook's own container."""
+    engine = in_containers
+    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    body = (ROOT / "events/webhooks" / sample_requests.BODIES[processor]).read_bytes()
+
+    def post(**headers: str) -> tuple[int, Any]:
+        signature = signed(PROCESSORS[processor], body, round(time.time()))
+        answer = engine.answer(Request("POST", f"/processors/{processor}/payments", {**signature, **headers}, body))
+        assert answer is not None
+        return answer[0], json.loads(answer[2])
+
+    status, first = post()
+    assert status == 202
+    prefix = engine.outputs["WorkflowArn"].replace(":stateMachine:", ":execution:")
+    assert engine.ended(f"{prefix}:{first['Execution']}").outcome == "RECORDED"
+    assert post() == (200, {**first, "Outcome": "RECORDED"})
+    assert post(**dict.fromkeys(("webhook-signature", "stripe-signature"), "t=1,v1=0"))[0] == 401
+    assert len(engine.items()) == 1
 
 
 TEXTS = ["Zürich 日本 😀", "\u2028\u0000", "</script>'\"\\"]
