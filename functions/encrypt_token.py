@@ -22,7 +22,7 @@ TOKEN_KEY = os.environ["TOKEN_KEY"]
 INTAKE_KEY = os.environ["INTAKE_KEY"]
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """The payment with its token encrypted; what came in as the token is not in it any more."""
     payment = event["Payment"]

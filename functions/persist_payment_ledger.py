@@ -20,7 +20,7 @@ dynamodb: "DynamoDBClient" = private_client("dynamodb")
 TABLE_NAME = os.environ["TABLE_NAME"]
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Write the encrypted payment once; `put_once` says what a repeat does."""
     encrypted = EncryptedPayment(

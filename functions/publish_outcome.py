@@ -23,7 +23,7 @@ EVENT_BUS_NAME = os.environ["EVENT_BUS_NAME"]
 TABLE_NAME = os.environ["TABLE_NAME"]
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Publish the outcome of one payment; a refused one's reason is what the execution ends with."""
     name, execution = event["Outcome"], event["Execution"]

@@ -16,9 +16,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ledger.aws import private_client
-from ledger.formats import FORMATS
 from ledger.intake import Intake, TooManyAttemptsError
 from ledger.payment import IDENTIFIER, InvalidPaymentError, Violation
+from ledger.processors import Processors, ProcessorSecretError
 from ledger.signature import RefusedSignatureError, verify
 from ledger.strict_json import StrictJSONError, loads
 
@@ -56,9 +56,6 @@ THROTTLED = frozenset(
 """Too many at once. Source: botocore's service models, and the common errors of each API."""
 
 RETRY_AFTER_S = 30
-KNOWN_FOR_S = 300
-UNKNOWN_FOR_S = 60
-MAX_REMEMBERED = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,7 @@ class Answer:
         return {"statusCode": self.status, "headers": headers, "body": json.dumps(self.body)}
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request of the HTTP API; `receive` says what comes of it."""
     # The HTTP API's clock, which says when the request came, and which a test can set.
@@ -94,16 +91,16 @@ def receive(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: i
     if len(body) > MAX_BODY_BYTES:
         return Answer(413, {"message": f"at most {MAX_BODY_BYTES} bytes"})
     try:
-        processor = SECRETS.of(processor_id, now_s)
-        verify(FORMATS[processor["Format"]].scheme, processor["Secrets"], headers, body, now_s)
-        return start(processor_id, FORMATS[processor["Format"]].start_input(loads(body), processor_id))
+        processor = PROCESSORS.of(processor_id, now_s)
+        verify(processor.format.scheme, processor.secrets, headers, body, now_s)
+        return start(processor_id, processor.format.start_input(loads(body), processor_id))
     except RefusedSignatureError as refused:
         return unauthorized(processor_id, refused.reason)
     except StrictJSONError as unreadable:
         return refusal(processor_id, [Violation("Payment", unreadable.rule)])
     except InvalidPaymentError as refused:
         return refusal(processor_id, refused.violations)
-    except (ClientError, BotoCoreError, TooManyAttemptsError) as failure:
+    except (ClientError, BotoCoreError, ProcessorSecretError, TooManyAttemptsError) as failure:
         return later(processor_id, failure)
 
 
@@ -140,6 +137,8 @@ def later(processor_id: str, failure: Exception) -> Answer:
     """The same request may pass later. The log has the failure's code: its text could repeat what was sent."""
     code = failure.response["Error"]["Code"] if isinstance(failure, ClientError) else type(failure).__name__
     logger.error("payment not started", processor_id=processor_id, code=code)
+    metrics.add_metric(name="PaymentNotStarted", unit=MetricUnit.Count, value=1)
+    metrics.flush_metrics()
     headers = {"retry-after": str(RETRY_AFTER_S)}
     if code in THROTTLED:
         return Answer(429, {"message": "Too Many Requests"}, headers)
@@ -152,46 +151,7 @@ def body_of(event: Mapping[str, Any]) -> bytes:
     return base64.b64decode(body) if event["isBase64Encoded"] else body.encode(errors="surrogatepass")
 
 
-class ProcessorSecrets:
-    """What Secrets Manager has for each processor, `{"Format": …, "Secrets": […]}`, remembered for a while.
-
-    A rotated secret is known after `KNOWN_FOR_S`: until then the old one must stay active beside it.
-    """
-
-    def __init__(self, client: "SecretsManagerClient", prefix: str) -> None:
-        self.client = client
-        self.prefix = prefix
-        self._remembered: dict[str, tuple[int, dict[str, Any] | None]] = {}
-
-    def of(self, processor_id: str, now_s: int) -> dict[str, Any]:
-        """The processor's format and active secrets.
-
-        Raises:
-            RefusedSignatureError: there is no such processor.
-            ClientError: any other error of Secrets Manager, unchanged.
-        """
-        if not IDENTIFIER.fullmatch(processor_id):
-            raise RefusedSignatureError("unknown_processor")
-        until_s, processor = self._remembered.get(processor_id, (0, None))
-        if now_s >= until_s:
-            processor = self._asked(processor_id)
-            if len(self._remembered) >= MAX_REMEMBERED:  # somebody tries names: it is a memory, not a list
-                self._remembered.clear()
-            self._remembered[processor_id] = (now_s + (KNOWN_FOR_S if processor else UNKNOWN_FOR_S), processor)
-        if processor is None:
-            raise RefusedSignatureError("unknown_processor")
-        return processor
-
-    def _asked(self, processor_id: str) -> dict[str, Any] | None:
-        try:
-            reply = self.client.get_secret_value(SecretId=f"{self.prefix}{processor_id}")
-        except self.client.exceptions.ResourceNotFoundException:
-            return None
-        loaded: dict[str, Any] = json.loads(reply["SecretString"])
-        return loaded
-
-
-SECRETS = ProcessorSecrets(secrets_manager, PROCESSOR_SECRETS)
+PROCESSORS = Processors(secrets_manager, PROCESSOR_SECRETS)
 INTAKE = Intake(
     states=states,
     kms=kms,

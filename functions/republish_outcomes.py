@@ -37,7 +37,7 @@ LAST_CALL_MS = (CALL_TOTAL_S + 1) * 1000
 """With less than this left, a call might not end in time: the rest is the next sweep's."""
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Tell of every payment that was recorded some minutes before `ScheduledTime` and is still unpublished.
 

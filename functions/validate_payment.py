@@ -17,7 +17,7 @@ if DEFAULT_CURRENCY not in MINOR_UNITS:
 PLAINTEXT_TOKENS = os.environ["PLAINTEXT_TOKENS"] == "accepted"
 
 
-@logger.inject_lambda_context(clear_state=True)
+@logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     """The canonical payment, its fingerprint, and the token as it came.
 

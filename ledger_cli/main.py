@@ -135,7 +135,7 @@ def start(
 @click.option(
     "--format",
     "format_name",
-    type=click.Choice(["standard-webhooks", "stripe"]),
+    type=click.Choice(["standard-webhooks", "stripe", "stripe-test"]),
     help="How it signs and writes; standard-webhooks where it is new.",
 )
 @click.option("--secret", "secret_file", metavar="FILE|-", type=click.File(), help="Holds the secret that it has.")
@@ -163,13 +163,13 @@ def processor(
       ledger processor stripe --format stripe --secret - < secret.txt
     """  # noqa: D301
     from ledger_cli.deployed import Stack, StackError  # noqa: PLC0415
-    from ledger_cli.webhook import WebhookError, let_in  # noqa: PLC0415
+    from ledger_cli.webhook import ProcessorSecretError, WebhookError, let_in  # noqa: PLC0415
 
     try:
         stack = Stack(stack_name, profile=profile, region=region, endpoint_url=endpoint_url)
         secret = None if secret_file is None else secret_file.read().strip()
         told = let_in(stack, processor_id, format_name=format_name, secret=secret)
-    except (StackError, WebhookError) as error:
+    except (StackError, WebhookError, ProcessorSecretError) as error:
         click.echo(f"ledger: {error}", err=True)
         sys.exit(2)
     if as_json:
@@ -207,13 +207,13 @@ def send(
       ledger send payment.json --processor acme-pay --stack payment-ledger-dev
     """  # noqa: D301
     from ledger_cli.deployed import Stack, StackError  # noqa: PLC0415
-    from ledger_cli.webhook import WebhookError  # noqa: PLC0415
+    from ledger_cli.webhook import ProcessorSecretError, WebhookError  # noqa: PLC0415
     from ledger_cli.webhook import send as post  # noqa: PLC0415
 
     try:
         stack = Stack(stack_name, profile=profile, region=region, endpoint_url=endpoint_url)
         status, body = post(stack, processor_id, file.read())
-    except (StackError, WebhookError) as error:
+    except (StackError, WebhookError, ProcessorSecretError) as error:
         click.echo(f"ledger: {error}", err=True)
         sys.exit(2)
     click.echo(json.dumps({"status": status, "body": body}) if as_json else f"{status} {json.dumps(body)}")

@@ -1,11 +1,11 @@
 """`ledger processor` and `ledger send`: who may post payments to a webhook, and a post as a processor makes it."""
 
 import base64
-import binascii
 import http.client
 import json
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,13 +13,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ledger.formats import FORMATS
 from ledger.payment import IDENTIFIER
-from ledger.signature import MAX_SECRETS, STRIPE
+from ledger.processors import MAX_SECRETS, Processor, ProcessorSecretError, check_secret
+from ledger.signature import STRIPE
 from ledger_cli.deployed import Stack, StackError, why
 
-GENERATED_BYTES = 32
-KEY_BYTES = range(24, 65)
-"""Of a Standard Webhooks secret. Source: its specification, version 1.0.0, signing secrets."""
+__all__ = ["ProcessorSecretError", "WebhookError", "let_in", "post", "send", "signed", "url_of"]
 
+GENERATED_BYTES = 32
 ANSWER_S = 35
 """An HTTP API answers within 30 s."""
 
@@ -42,6 +42,7 @@ def let_in(stack: Stack, processor_id: str, *, format_name: str | None, secret: 
 
     Raises:
         WebhookError: something that was given is wrong, or the stack has no webhook. Nothing was changed.
+        ProcessorSecretError: the secret that was given is none of the format's. Nothing was changed.
         StackError: AWS refuses.
     """
     if not IDENTIFIER.fullmatch(processor_id):
@@ -51,10 +52,10 @@ def let_in(stack: Stack, processor_id: str, *, format_name: str | None, secret: 
     format_name = _agreed(processor_id, before, format_name)
     given = secret
     if secret is None:
-        if format_name == "stripe":
+        if FORMATS[format_name].scheme is STRIPE:
             raise WebhookError("Stripe makes its secrets itself: copy the endpoint's, and give it with --secret -")
         secret = f"whsec_{base64.b64encode(secrets.token_bytes(GENERATED_BYTES)).decode()}"
-    _check(format_name, secret)
+    check_secret(format_name, secret)
     known = before["Secrets"] if before else []
     active = [secret, *(one for one in known if one != secret)][:MAX_SECRETS]
     text = json.dumps({"Format": format_name, "Secrets": active})
@@ -105,9 +106,10 @@ def post(address: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
         connection.close()
 
 
-def signed(processor: dict[str, Any], body: bytes, now_s: int) -> dict[str, str]:
-    """The headers of a request that the processor has signed."""
-    secret, scheme = processor["Secrets"][0], FORMATS[processor["Format"]].scheme
+def signed(processor: Mapping[str, Any], body: bytes, now_s: int) -> dict[str, str]:
+    """The headers of a request that the processor, as Secrets Manager has it, has signed with its newest secret."""
+    known = Processor.parse(json.dumps(processor))
+    secret, scheme = known.secrets[0], known.format.scheme
     headers = {"content-type": "application/json"}
     if scheme is STRIPE:
         return {**headers, "stripe-signature": f"t={now_s},v1={scheme.sign(secret, f'{now_s}.'.encode() + body)}"}
@@ -152,19 +154,3 @@ def _agreed(processor_id: str, before: dict[str, Any] | None, asked: str | None)
     if asked not in {None, own}:
         raise WebhookError(f"{processor_id} has the format {own}: give another format a processor's id of its own")
     return own
-
-
-def _check(format_name: str, secret: str) -> None:
-    """A secret that could not be signed with would refuse every payment."""
-    if not secret or not secret.isascii() or not secret.isprintable():
-        raise WebhookError("the secret is one line of ASCII")
-    if format_name == "stripe":
-        if not secret.startswith("whsec_"):
-            raise WebhookError("a Stripe endpoint's secret begins with whsec_")
-        return
-    try:
-        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-    except binascii.Error:
-        key = b""
-    if len(key) not in KEY_BYTES:
-        raise WebhookError("the secret is whsec_ and base64 of 24 to 64 bytes, as Standard Webhooks has it")

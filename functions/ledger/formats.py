@@ -4,6 +4,7 @@ A format is how a processor signs and how it writes a payment down. To add one, 
 `FORMATS`; the contract judges what comes of it.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,8 +36,6 @@ def _of_the_contract(message: Any, processor_id: str) -> dict[str, Any]:
     return message
 
 
-STRIPE_OUTCOMES = {"charge.succeeded": "Success", "charge.failed": "Failure"}
-
 STRIPE_ZERO_DECIMAL = frozenset(
     "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split()  # noqa: SIM905  # as Stripe's page lists them
 )
@@ -49,32 +48,38 @@ Recording a hundredth or a hundredfold is no choice for a ledger, so such a char
 """
 
 
-def _of_a_stripe_charge(message: Any, processor_id: str) -> dict[str, Any] | None:
-    """An event about a charge: `charge.succeeded` and `charge.failed` say what became of it, others nothing new.
+def _of_a_stripe_charge(message: Any, processor_id: str, *, live: bool) -> dict[str, Any] | None:
+    """An event about a charge that was captured or has failed. Others tell nothing of a payment's outcome.
 
-    What is missing or of another type is handed on as null, which the contract refuses by its field.
+    A charge can succeed and be authorised only: then it is told of when it is captured, for what is captured. Test
+    events come to live endpoints too. What is missing or of another type is handed on as null, which the contract
+    refuses by its field.
 
-    Source: Stripe's API reference, event and charge objects.
+    Source: Stripe's API reference, event and charge objects; its guides on capturing later, and on Connect webhooks.
 
     Raises:
         InvalidPaymentError: it is no event, or nobody can tell how much its amount is.
     """
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise InvalidPaymentError([Violation("Payment", "not_an_event")])
-    if message["type"] not in STRIPE_OUTCOMES:
+    kind = message["type"]
+    if kind not in {"charge.succeeded", "charge.captured", "charge.failed"} or message.get("livemode") is not live:
         return None
     charge = message["data"].get("object") if isinstance(message.get("data"), dict) else None
     if not isinstance(charge, dict):
         raise InvalidPaymentError([Violation("Payment", "not_an_event")])
+    if kind == "charge.succeeded" and charge.get("captured") is False:
+        return None
+    failed = kind == "charge.failed"
     currency = charge["currency"].upper() if isinstance(charge.get("currency"), str) else None
     metadata = {"stripe.event": message.get("id"), "stripe.payment_intent": charge.get("payment_intent")}
     return {
         "TransactionID": charge.get("id"),
         "SecureToken": charge.get("payment_method"),
-        "Amount": _major_units(_integer(charge.get("amount")), currency),
+        "Amount": _major_units(_integer(charge.get("amount" if failed else "amount_captured")), currency),
         "Currency": currency,
         "ProcessorID": processor_id,
-        "Status": STRIPE_OUTCOMES[message["type"]],
+        "Status": "Failure" if failed else "Success",
         "Timestamp": _rfc_3339(_integer(charge.get("created"))),
         "Metadata": {name: text for name, text in metadata.items() if text is not None},
     }
@@ -109,6 +114,7 @@ def _rfc_3339(unix_s: int | None) -> str | None:
 
 FORMATS: Mapping[str, Format] = {
     "standard-webhooks": Format(STANDARD_WEBHOOKS, _of_the_contract),
-    "stripe": Format(STRIPE, _of_a_stripe_charge),
+    "stripe": Format(STRIPE, functools.partial(_of_a_stripe_charge, live=True)),
+    "stripe-test": Format(STRIPE, functools.partial(_of_a_stripe_charge, live=False)),
 }
 """By the name that a processor's secret has for its format."""

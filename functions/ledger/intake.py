@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_stepfunctions import SFNClient
 
-MAX_ATTEMPTS = 99
-"""Of one payment, each under a name of its own; the longest name then has 80 characters, which is the limit."""
+MAX_ATTEMPTS = 9
+"""Of one payment, each under a name of its own: whoever sends on after so many needs an operator, not another."""
 
-FAILED = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
+
+GOES_ON = frozenset({"RUNNING", "PENDING_REDRIVE"})
+"""Of an execution's statuses, those in which it has not ended. Source: Step Functions API, DescribeExecution."""
 
 
 class TooManyAttemptsError(Exception):
@@ -96,26 +98,31 @@ class Intake:
             try:
                 self.states.start_execution(stateMachineArn=self.workflow, name=name, input=text)
             except self.states.exceptions.ExecutionAlreadyExists:
-                if (status := self._status(arn)) not in FAILED:
-                    return Delivery(arn, started=False, outcome="RECORDED" if status == "SUCCEEDED" else None)
-                if item := self._recorded(payment.transaction_id):
-                    if item["Fingerprint"]["S"] != payment.fingerprint:
-                        return Delivery(arn, started=False, outcome="CONFLICT")
-                    return Delivery(item["Execution"]["S"], started=False, outcome="RECORDED")
+                if delivery := self._decided(payment, arn):
+                    return delivery
             else:
                 return Delivery(arn, started=True, outcome=None)
         raise TooManyAttemptsError(f"{payment.transaction_id}: {MAX_ATTEMPTS} executions recorded nothing")
 
+    def _decided(self, payment: Payment, execution: str) -> Delivery | None:
+        """What became of a payment whose execution is there; None where that ended and left nothing in the table.
+
+        The table is the truth: that an execution of the name succeeded does not say that it was this payment's. It is
+        asked first, since few executions can be described a second.
+        """
+        if item := self._recorded(payment.transaction_id):
+            return _of_the_item(item, payment, execution)
+        status = self._status(execution)
+        if status == "SUCCEEDED" and (item := self._recorded(payment.transaction_id)):  # written between the two
+            return _of_the_item(item, payment, execution)
+        return Delivery(execution, started=False, outcome=None) if status in GOES_ON else None
+
     def _status(self, execution: str) -> str:
         """The execution's status, without its input and output, for which a sender would need the history's key."""
-        try:
-            described = self.states.describe_execution(executionArn=execution, includedData="METADATA_ONLY")
-        except self.states.exceptions.ExecutionDoesNotExist:
-            return "RUNNING"  # what is described follows what was started by a moment
-        return described["status"]
+        return self.states.describe_execution(executionArn=execution, includedData="METADATA_ONLY")["status"]
 
     def _recorded(self, transaction_id: str) -> Mapping[str, Any] | None:
-        """Which payment the ledger has under this id, and the execution that wrote it: the table is the truth."""
+        """Which payment the ledger has under this id, and the execution that wrote it."""
         reply = self.dynamodb.get_item(
             TableName=self.table_name,
             Key={"TransactionID": {"S": transaction_id}},
@@ -123,6 +130,12 @@ class Intake:
             ConsistentRead=True,
         )
         return reply.get("Item")
+
+
+def _of_the_item(item: Mapping[str, Any], payment: Payment, execution: str) -> Delivery:
+    if item["Fingerprint"]["S"] == payment.fingerprint:
+        return Delivery(item["Execution"]["S"], started=False, outcome="RECORDED")
+    return Delivery(execution, started=False, outcome="CONFLICT")
 
 
 def execution_name(payment: Payment, attempt: int = 1) -> str:

@@ -304,15 +304,15 @@ def _float_text(value: float, decimals: int) -> str:
     """The decimal text that was written for a JSON number with a point, if it is certain.
 
     The runtime's parser has made a double of it before any of our code runs. The text is certain
-    when no other decimal with the currency's decimals has the same double, which is so when half
-    the distance to the next double is less than one minor unit, and the shortest text that reads
-    back has at most 15 digits.
+    when no other decimal with the currency's decimals has the same double, which is so when the
+    distance to the next double is one minor unit at most, and the shortest text that reads back has
+    at most 15 digits.
     """
     if not math.isfinite(value):
         raise BrokenRuleError("decimal")
     shortest = Decimal(repr(value)).normalize()
     minor_unit = Decimal(1).scaleb(-decimals)
-    if len(shortest.as_tuple().digits) > MAX_FLOAT_DIGITS or Decimal(math.ulp(value)) >= 2 * minor_unit:
+    if len(shortest.as_tuple().digits) > MAX_FLOAT_DIGITS or Decimal(math.ulp(value)) > minor_unit:
         raise BrokenRuleError("float_digits")
     return format(shortest, "f")
 

@@ -13,9 +13,6 @@ from dataclasses import dataclass
 TOLERANCE_S = 300
 """How far a request's time may be from ours, either way: longer, and a recorded request could be played again."""
 
-MAX_SECRETS = 2
-"""Active at once for a processor: the new one and, until it signs with that, the old one."""
-
 TIME = re.compile(r"[0-9]{1,12}")
 
 
@@ -49,7 +46,7 @@ def verify(scheme: Scheme, secrets: Sequence[str], headers: Mapping[str, str], b
 
     Args:
         scheme: how the processor signs.
-        secrets: its active ones, at most `MAX_SECRETS`.
+        secrets: its active ones.
         headers: the request's, by name in lower case.
         body: as it came, byte for byte.
         now_s: our time, in Unix seconds.
@@ -60,7 +57,7 @@ def verify(scheme: Scheme, secrets: Sequence[str], headers: Mapping[str, str], b
     claim = scheme.claim(headers, body)
     if abs(now_s - claim.sent_at_s) > TOLERANCE_S:
         raise RefusedSignatureError("not_now")
-    expected = [scheme.sign(secret, claim.content).encode() for secret in secrets[:MAX_SECRETS]]
+    expected = [scheme.sign(secret, claim.content).encode() for secret in secrets]
     # Every pair is compared, each in constant time: how long it takes tells nothing of what was nearly right.
     right = [hmac.compare_digest(_bytes(given), own) for given in claim.signatures for own in expected]
     if not any(right):

@@ -54,9 +54,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         try:
             body = self._body()
-            if "Authorization" not in self.headers and self._answered_by_the_api(body):
+            signed = SIGNED_FOR.search(self.headers.get("Authorization", ""))
+            if not signed and self._answered_by_the_api(body):
                 return
-            response = botocore_stubber("request-over-http", self._request(body))
+            response = botocore_stubber("request-over-http", self._request(body, signed))
         except _RefusedError as refused:
             self._refuse(refused)
         except HTTPClientError:  # a connection that a test breaks
@@ -88,9 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
             raise _RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "RequestEntityTooLarge", limit)
         return self.rfile.read(int(size))
 
-    def _request(self, body: bytes) -> AWSPreparedRequest:
+    def _request(self, body: bytes, signed: re.Match[str] | None) -> AWSPreparedRequest:
         """What was asked, as the SDK would have asked AWS itself."""
-        signed = SIGNED_FOR.search(self.headers.get("Authorization", ""))
         if signed is None:
             raise _RefusedError(HTTPStatus.FORBIDDEN, "MissingAuthenticationToken", "sign it, with any credentials")
         if signed["region"] != REGION:

@@ -176,7 +176,13 @@ class Engine:
             machine.executions.clear()
 
     def clear(self) -> None:
-        """The stack as it was deployed: no item, no event, no execution, no processor's secret, no log."""
+        """The stack as it was deployed: no item, no event, no execution, no processor's secret, no log.
+
+        What still runs is waited for: it would write into what comes after.
+        """
+        for machine in stepfunctions_parser_backends[ACCOUNT_ID][REGION].state_machines:
+            for execution in machine.executions:
+                self.ended(execution.execution_arn)
         for item in self.items():
             self.client("dynamodb").delete_item(
                 TableName=self.outputs["TableName"], Key={"TransactionID": item["TransactionID"]}

@@ -97,7 +97,7 @@ def adapted_to_moto(expanded: Mapping[str, Any]) -> dict[str, Any]:
             version = resource["Properties"]["DeploymentPreference"]["StateMachineVersionArn"]["Ref"]
             aliased[name] = resources[version]["Properties"]["StateMachineArn"]
         elif resource["Type"] == "AWS::ApiGatewayV2::Api":
-            aliased[f"{name}.ApiEndpoint"] = http_api.ENDPOINT
+            aliased[f"${{{name}.ApiEndpoint}}"] = http_api.ENDPOINT
     kept = {name: resource for name, resource in resources.items() if name not in skipped}
     adapted: dict[str, Any] = _with_references({**expanded, "Resources": copy.deepcopy(kept)}, aliased)
     adapted["Outputs"] = {
@@ -110,12 +110,13 @@ def adapted_to_moto(expanded: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_references(part: Any, replaced: Mapping[str, Any]) -> Any:
-    """*part* with each `Ref` to a name in *replaced*, or `GetAtt` of a name and attribute, changed to its value."""
+    """*part* with each `Ref` to a name in *replaced*, and each of its `${...}` in a text, changed to its value."""
+    if isinstance(part, str):
+        for name in filter(part.__contains__, (name for name in replaced if name.startswith("${"))):
+            part = part.replace(name, replaced[name])
     if isinstance(part, dict):
         if part.keys() == {"Ref"} and part["Ref"] in replaced:
             return replaced[part["Ref"]]
-        if part.keys() == {"Fn::GetAtt"} and ".".join(part["Fn::GetAtt"]) in replaced:
-            return replaced[".".join(part["Fn::GetAtt"])]
         return {name: _with_references(value, replaced) for name, value in part.items()}
     if isinstance(part, list):
         return [_with_references(value, replaced) for value in part]

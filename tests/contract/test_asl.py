@@ -200,9 +200,9 @@ def test_timeouts_nest(name: str) -> None:
 
 
 def test_the_webhook_answers_in_time() -> None:
-    """Longer than 30 s, and an HTTP API answers for it; the three calls of a first delivery may all be slow."""
-    first_delivery_s = 3 * aws.call_total_s(2)
-    assert first_delivery_s < TEMPLATE["ReceivePayment"]["Properties"]["Timeout"] < 30
+    """Longer than 30 s, and an HTTP API answers for it; the four calls of a second delivery may all be slow."""
+    second_delivery_s = 4 * aws.call_total_s(2)
+    assert second_delivery_s < TEMPLATE["ReceivePayment"]["Properties"]["Timeout"] < 30
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -222,6 +222,14 @@ def test_the_plaintext_is_handed_to_no_state_after_the_encryption() -> None:
         if name not in {"Validate Payment", "Encrypt Token"}:
             assert "$" not in payload.values()
             assert not any("SecureToken" in str(path) or "Input" in str(path) for path in payload.values())
+
+
+def test_no_handler_logs_its_event(engine: Engine) -> None:
+    """Powertools logs it, token and all, where a variable asks for it that somebody sets while looking for a fault."""
+    for name, function in engine.functions.items():
+        assert "@logger.inject_lambda_context(clear_state=True, log_event=False)" in inspect.getsource(
+            function.module
+        ), name
 
 
 def test_every_handler_imports(engine: Engine) -> None:

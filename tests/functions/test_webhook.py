@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.intake import seal
-from ledger.signature import TOLERANCE_S
+from ledger.processors import MAX_UNKNOWN, Processors
+from ledger.signature import STRIPE, TOLERANCE_S, RefusedSignatureError
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.engine.server import EngineServer
@@ -124,11 +125,8 @@ def test_deliveries_at_once_start_one_execution(webhook: Webhook, engine: Engine
 
 def test_a_delivery_during_it_is_under_way(webhook: Webhook, engine: Engine, faults: Faults) -> None:
     """It is not known yet what becomes of it."""
-    faults.delay("PutItem", 1.0)
+    faults.delay("ReEncrypt", 1.0)
     first = webhook.post()
-    deadline = time.monotonic() + 30
-    while "PutItem" not in faults.calls and time.monotonic() < deadline:
-        time.sleep(0.01)
     assert webhook.post() == first
     assert webhook.outcome(first) == "RECORDED"
     assert started(engine) == 1
@@ -261,33 +259,50 @@ def test_unknown_names_are_not_asked_for_each_time(webhook: Webhook, faults: Fau
     assert faults.calls.count("GetSecretValue") == 1
 
 
-def test_what_is_remembered_of_processors_is_bounded(webhook: Webhook, engine: Engine) -> None:
+def known(engine: Engine) -> Processors:
+    """What a new environment remembers of processors: nothing yet."""
+    return Processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+
+
+@pytest.mark.usefixtures("webhook")
+def test_what_is_remembered_of_strangers_is_bounded_and_costs_the_known_nothing(engine: Engine, faults: Faults) -> None:
     """Names can be made up without end."""
-    module = engine.functions["ReceivePayment"].module
-    known = module.ProcessorSecrets(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
-    for number in range(module.MAX_REMEMBERED * 2):
-        with pytest.raises(module.RefusedSignatureError, match="unknown_processor"):
-            known.of(f"made-up-{number}", 0)
-        assert len(known._remembered) <= module.MAX_REMEMBERED
-    assert known.of("acme-pay", 0) == PROCESSORS["acme-pay"]
-    assert webhook
+    processors = known(engine)
+    processors.of("acme-pay", 0)
+    for number in range(MAX_UNKNOWN * 2):
+        with pytest.raises(RefusedSignatureError, match="unknown_processor"):
+            processors.of(f"made-up-{number}", 0)
+        assert len(processors._unknown) <= MAX_UNKNOWN
+    faults.calls.clear()
+    assert processors.of("acme-pay", 0).secrets == PROCESSORS["acme-pay"]["Secrets"]
+    assert faults.calls == []
 
 
-def test_a_rotated_secret_is_known_within_five_minutes(webhook: Webhook, engine: Engine) -> None:
+@pytest.mark.usefixtures("webhook")
+def test_a_rotated_secret_is_known_within_five_minutes(engine: Engine) -> None:
     """Until then the old one stands beside it; a processor that is let in is known within one."""
-    module, secrets = engine.functions["ReceivePayment"].module, engine.client("secretsmanager")
+    processors, secrets = known(engine), engine.client("secretsmanager")
     prefix = engine.outputs["ProcessorSecrets"]
-    known = module.ProcessorSecrets(secrets, prefix)
-    assert known.of("acme-pay", 1000) == PROCESSORS["acme-pay"]
-    with pytest.raises(module.RefusedSignatureError):
-        known.of("new-pay", 1000)
-    new = {"Format": "standard-webhooks", "Secrets": ["new"]}
+    assert processors.of("acme-pay", 1000).secrets == PROCESSORS["acme-pay"]["Secrets"]
+    with pytest.raises(RefusedSignatureError):
+        processors.of("new-pay", 1000)
+    new = {"Format": "stripe", "Secrets": ["whsec_0123456789abcdef"]}
     secrets.put_secret_value(SecretId=f"{prefix}acme-pay", SecretString=json.dumps(new))
     secrets.create_secret(Name=f"{prefix}new-pay", SecretString=json.dumps(new))
-    assert known.of("acme-pay", 1299) == PROCESSORS["acme-pay"]
-    assert known.of("acme-pay", 1300) == new
-    assert known.of("new-pay", 1060) == new
-    assert webhook
+    assert processors.of("acme-pay", 1299).secrets == PROCESSORS["acme-pay"]["Secrets"]
+    assert processors.of("acme-pay", 1300).secrets == new["Secrets"]
+    with pytest.raises(RefusedSignatureError):
+        processors.of("new-pay", 1059)
+    assert processors.of("new-pay", 1060).secrets == new["Secrets"]
+
+
+def test_a_processor_that_is_shut_out_is_unknown(webhook: Webhook, engine: Engine, faults: Faults) -> None:
+    """A secret that is to be deleted cannot be read any more, for a month; strangers must not ring an alarm with it."""
+    faults.refuse("GetSecretValue", "InvalidRequestException")
+    assert webhook.post() == UNAUTHORIZED
+    assert log_lines(engine, "signature refused")[0]["reason"] == "unknown_processor"
+    assert webhook.post() == UNAUTHORIZED
+    assert faults.calls.count("GetSecretValue") == 1
 
 
 # ── What is not taken ───────────────────────────────────────────────────────────────────────────────
@@ -352,7 +367,9 @@ JSON = st.recursive(
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    name=st.sampled_from(["id", "amount", "currency", "created", "payment_method", "payment_intent", "object"]),
+    name=st.sampled_from(
+        ["id", "amount_captured", "captured", "currency", "created", "payment_method", "payment_intent", "object"]
+    ),
     value=JSON,
     kind=st.sampled_from(["charge.succeeded", "charge.failed"]),
 )
@@ -420,13 +437,58 @@ def test_attempts_come_to_an_end(
     assert log_lines(engine, "payment not started")[0]["code"] == "TooManyAttemptsError"
 
 
-def test_a_secret_that_cannot_be_read_is_ours_to_mend(webhook: Webhook, engine: Engine) -> None:
-    """It fails, where the alarm sees it; neither the answer nor the log tells what was in it."""
-    name = f"{engine.outputs['ProcessorSecrets']}acme-pay"
-    engine.client("secretsmanager").put_secret_value(SecretId=name, SecretString="whsec_not_json_canary")
-    assert webhook.post() == (500, {"message": "Internal Server Error"})
-    assert "JSONDecodeError" in engine.logs()
+@pytest.mark.parametrize("stored", ["whsec_canary", '{"Format": "stripe", "Secrets": "whsec_canary_canary_canary"}'])
+def test_a_secret_that_is_none_lets_nobody_in(webhook: Webhook, engine: Engine, stored: str) -> None:
+    """A list that is a string has letters for secrets. The alarm rings; neither the answer nor the log tells of it."""
+    name = f"{engine.outputs['ProcessorSecrets']}stripe"
+    engine.client("secretsmanager").put_secret_value(SecretId=name, SecretString=stored)
+    now_s = round(time.time())
+    forged = {"stripe-signature": f"t={now_s},v1={STRIPE.sign('w', f'{now_s}.'.encode() + CHARGE)}"}
+    assert webhook.post(CHARGE, "stripe", headers=forged) == (503, {"message": "Service Unavailable"})
+    assert log_lines(engine, "payment not started")[0]["code"] == "ProcessorSecretError"
+    assert '"PaymentNotStarted":[1.0]' in engine.logs().replace(" ", "")
     assert "canary" not in engine.logs()
+    assert started(engine) == 0
+
+
+def test_a_name_that_another_payment_has_taken_is_not_believed(webhook: Webhook, engine: Engine) -> None:
+    """Senders name executions themselves: that one succeeded under this name says nothing of this payment."""
+    first = webhook.post()
+    assert webhook.outcome(first) == "RECORDED"
+    name = first[1]["Execution"]
+    engine.clear()
+    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    assert engine.run(changed(TransactionID="another").decode(), name).outcome == "RECORDED"
+    answer = webhook.post()
+    assert answer == (202, {"Execution": f"{name}-2"})
+    assert webhook.outcome(answer) == "RECORDED"
+
+
+def test_a_payment_recorded_between_two_looks_is_recorded(webhook: Webhook, engine: Engine, faults: Faults) -> None:
+    """The table said nothing yet, and the execution had succeeded when it was asked."""
+    assert webhook.outcome(webhook.post()) == "RECORDED"
+    faults.answer("GetItem", {})
+    assert webhook.post()[0] == 200
+    assert started(engine) == 1
+
+
+def test_an_execution_that_cannot_be_described_is_not_believed_to_run(
+    webhook: Webhook, engine: Engine, faults: Faults
+) -> None:
+    """Told that it runs, a processor would never send again."""
+    faults.refuse("PutItem", "ResourceNotFoundException")
+    assert webhook.outcome(webhook.post()) is None
+    faults.refuse("DescribeExecution", "ExecutionDoesNotExist")
+    assert webhook.post()[0] == 503
+    assert webhook.outcome(webhook.post()) == "RECORDED"
+
+
+def test_a_redelivery_costs_one_look_at_the_table(webhook: Webhook, faults: Faults) -> None:
+    """Few executions can be described in a second, and processors deliver again in bursts."""
+    assert webhook.outcome(webhook.post()) == "RECORDED"
+    faults.calls.clear()
+    assert webhook.post()[0] == 200
+    assert [call for call in faults.calls if call != "Invoke"] == ["Encrypt", "StartExecution", "GetItem"]
 
 
 def test_other_paths_and_methods_are_not_the_webhooks(webhook: Webhook) -> None:

@@ -8,7 +8,6 @@ import pytest
 from ledger.currencies import MINOR_UNITS
 from ledger.formats import (
     FORMATS,
-    STRIPE_OUTCOMES,
     STRIPE_THREE_DECIMAL,
     STRIPE_TWO_DECIMAL,
     STRIPE_ZERO_DECIMAL,
@@ -16,7 +15,7 @@ from ledger.formats import (
 from ledger.payment import InvalidPaymentError, parse_payment
 from ledger_cli import ROOT
 
-OF_STRIPE = FORMATS["stripe"].start_input
+OF_STRIPE = FORMATS["stripe-test"].start_input
 OF_THE_CONTRACT = FORMATS["standard-webhooks"].start_input
 
 
@@ -28,6 +27,8 @@ def event() -> Any:
 
 def refused_by(message: Any) -> list[tuple[str, str]]:
     """The rules that a message of Stripe's breaks, in its format or in the contract."""
+    if isinstance(message, dict):
+        message = {"livemode": False, **message}
     try:
         start_input = OF_STRIPE(message, "stripe")
         parse_payment(start_input, default_currency="USD")
@@ -62,15 +63,40 @@ def test_a_charge_delivered_again_is_the_same_payment(event: Any) -> None:
     assert first.fingerprint == again.fingerprint
 
 
-@pytest.mark.parametrize("kind", ["charge.pending", "charge.refunded", "charge.updated", "customer.created", ""])
+@pytest.mark.parametrize(
+    "kind", ["charge.pending", "charge.expired", "charge.refunded", "charge.updated", "customer.created", ""]
+)
 def test_an_event_about_no_outcome_is_no_payment(event: Any, kind: str) -> None:
     """A processor sends more than was asked for, and sends again what is not taken."""
     assert OF_STRIPE({**event, "type": kind}, "stripe") is None
 
 
-def test_outcomes_are_those_of_a_charge() -> None:
-    """An authorisation that is captured later is told once, by the charge."""
-    assert STRIPE_OUTCOMES == {"charge.succeeded": "Success", "charge.failed": "Failure"}
+def test_an_authorisation_is_no_payment_until_it_is_captured(event: Any) -> None:
+    """Money that is only held may be let go again, or taken in part: what was captured is what was paid."""
+    charge = event["data"]["object"]
+    charge |= {"captured": False, "amount_captured": 0}
+    assert OF_STRIPE(event, "stripe") is None
+    charge |= {"captured": True, "amount_captured": 1000}
+    captured = OF_STRIPE({**event, "type": "charge.captured"}, "stripe")
+    assert captured is not None
+    assert (captured["Status"], captured["Amount"]) == ("Success", "10")
+    assert refused_by({**event, "type": "charge.captured"}) == []
+
+
+def test_a_charge_that_failed_is_told_with_what_was_asked_for(event: Any) -> None:
+    """Nothing of it was captured."""
+    event["data"]["object"] |= {"captured": False, "amount_captured": 0}
+    failed = OF_STRIPE({**event, "type": "charge.failed"}, "stripe")
+    assert failed is not None
+    assert (failed["Status"], failed["Amount"]) == ("Failure", "25.99")
+
+
+@pytest.mark.parametrize("livemode", [True, False, None, "true", 1])
+def test_a_test_event_is_no_payment(event: Any, livemode: Any) -> None:
+    """Stripe sends them to live endpoints too, under the same secret; a ledger for tests takes no others."""
+    event["livemode"] = livemode
+    taken = {name for name in ("stripe", "stripe-test") if FORMATS[name].start_input(event, "stripe") is not None}
+    assert taken == ({"stripe"} if livemode is True else {"stripe-test"} if livemode is False else set())
 
 
 @pytest.mark.parametrize("message", [None, 1, "text", [], {}, {"type": 1}, {"type": None}])
@@ -88,7 +114,7 @@ def test_an_event_without_a_charge_is_refused(event: Any, data: Any) -> None:
 @pytest.mark.parametrize("value", [None, "1000", 10.5, "10.5", True, [1], {"a": 1}])
 def test_an_amount_of_another_type_is_refused(event: Any, value: Any) -> None:
     """Text would be taken for major units: a hundred times as much."""
-    event["data"]["object"]["amount"] = value
+    event["data"]["object"]["amount_captured"] = value
     assert refused_by(event) == [("Amount", "type")]
 
 
@@ -103,8 +129,8 @@ def test_an_amount_of_another_type_is_refused(event: Any, value: Any) -> None:
         ("currency", "xyz", [("Currency", "currency")]),
         ("currency", "xau", [("Currency", "no_minor_unit")]),
         ("currency", "ugx", [("Amount", "amount_unit")]),
-        ("amount", -5, [("Amount", "negative")]),
-        ("amount", 10**40, [("Amount", "digits")]),
+        ("amount_captured", -5, [("Amount", "negative")]),
+        ("amount_captured", 10**40, [("Amount", "digits")]),
         ("created", None, [("Timestamp", "type")]),
         ("created", "1795255321", [("Timestamp", "type")]),
         ("created", True, [("Timestamp", "type")]),
@@ -139,7 +165,7 @@ def test_what_is_wrong_with_a_charge_is_named(event: Any, field: str, value: Any
 )
 def test_smallest_units_become_major_units(event: Any, amount: int, currency: str, text: str) -> None:
     """Stripe counts decimals otherwise than ISO 4217 for some: the króna has two, and the ariary none."""
-    event["data"]["object"] |= {"amount": amount, "currency": currency}
+    event["data"]["object"] |= {"amount_captured": amount, "currency": currency}
     start_input = OF_STRIPE(event, "stripe")
     assert start_input is not None
     assert start_input["Amount"] == text
@@ -148,14 +174,14 @@ def test_smallest_units_become_major_units(event: Any, amount: int, currency: st
 
 def test_a_fraction_of_a_krona_is_refused(event: Any) -> None:
     """There is none."""
-    event["data"]["object"] |= {"amount": 1550, "currency": "isk"}
+    event["data"]["object"] |= {"amount_captured": 1550, "currency": "isk"}
     assert refused_by(event) == [("Amount", "decimals")]
 
 
 @pytest.mark.parametrize("currency", sorted(MINOR_UNITS))
 def test_no_currency_is_guessed(event: Any, currency: str) -> None:
     """Each is in one of Stripe's lists, or has two decimals in ISO 4217, or is refused."""
-    event["data"]["object"] |= {"amount": 1000, "currency": currency.lower()}
+    event["data"]["object"] |= {"amount_captured": 1000, "currency": currency.lower()}
     known = [
         currency in codes
         for codes in (STRIPE_ZERO_DECIMAL, STRIPE_TWO_DECIMAL - STRIPE_ZERO_DECIMAL, STRIPE_THREE_DECIMAL)

@@ -83,17 +83,3 @@ def test_what_cannot_be_started_is_kept(engine: Engine, rule: Rule) -> None:
     (kept,) = undelivered(engine)
     assert json.dumps(kept["detail"]) == SAMPLE["Detail"]
     assert executions(engine) == []
-
-
-def test_a_stack_with_its_doors_closed_has_neither(engine: Engine) -> None:
-    """Both ways in are there only where they were asked for: see the template's defaults."""
-    parameters = engine.template["Parameters"]
-    assert (parameters["Webhook"]["Default"], parameters["ProcessorsBus"]["Default"]) == ("closed", "closed")
-    behind = {
-        name: resource["Condition"]
-        for name, resource in engine.template["Resources"].items()
-        if resource["Type"].startswith(
-            ("AWS::ApiGatewayV2", "AWS::SQS", "AWS::Lambda::Permission", "AWS::Events::Rule")
-        )
-    }
-    assert set(behind.values()) == {"HasWebhook", "HasProcessorsBus"}

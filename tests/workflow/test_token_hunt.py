@@ -483,6 +483,20 @@ def test_a_processors_secret_is_told_to_nobody(
     assert engine.logs()
 
 
+def test_no_variable_makes_a_function_log_what_it_is_given(
+    engine: Engine, traces: Traces, canary_payment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who looks for a fault may set it in the console."""
+    for function in engine.functions.values():
+        monkeypatch.setitem(function.environment, "POWERTOOLS_LOGGER_LOG_EVENT", "true")
+        function.restart()
+    assert traces.run(canary_payment).outcome == "RECORDED"
+    assert_in_exactly(unless_sealed(canary_payment, ENCRYPTED), traces)
+    monkeypatch.undo()
+    for function in engine.functions.values():
+        function.restart()
+
+
 # ── Technical failures ──────────────────────────────────────────────────────────────────────────────
 
 ATTEMPTS = 7

@@ -1,0 +1,75 @@
+"""What Secrets Manager may have for a processor: a shape that is a little wrong would let everybody in."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from ledger.processors import Processor, ProcessorSecretError, check_secret
+from ledger_cli.samples import PROCESSORS
+
+STANDARD = f"whsec_{base64.b64encode(b'k' * 24).decode()}"
+STRIPE = "whsec_0123456789abcdef"
+
+
+@pytest.mark.parametrize("described", PROCESSORS.values(), ids=PROCESSORS)
+def test_a_processor_is_what_was_described(described: dict[str, Any]) -> None:
+    """The samples', and any of their shape."""
+    assert Processor.parse(json.dumps(described)).secrets == described["Secrets"]
+    described = {**described, "Secrets": described["Secrets"] * 2}
+    assert len(Processor.parse(json.dumps(described)).secrets) == 2
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        None,
+        [],
+        "text",
+        {},
+        {"Format": "stripe"},
+        {"Secrets": [STRIPE]},
+        {"Format": "stripe", "Secrets": STRIPE},
+        {"Format": "stripe", "Secrets": []},
+        {"Format": "stripe", "Secrets": [""]},
+        {"Format": "stripe", "Secrets": ["whsec_"]},
+        {"Format": "stripe", "Secrets": ["whsec_short"]},
+        {"Format": "stripe", "Secrets": ["sk_live_0123456789abcdef"]},
+        {"Format": "stripe", "Secrets": [STRIPE, ""]},
+        {"Format": "stripe", "Secrets": [STRIPE, None]},
+        {"Format": "stripe", "Secrets": [STRIPE] * 3},
+        {"Format": "stripe", "Secrets": {STRIPE: 1}},
+        {"Format": "stripe", "Secrets": [f"{STRIPE}\n"]},
+        {"Format": "stripe", "Secrets": [f"{STRIPE}é"]},
+        {"Format": "Stripe", "Secrets": [STRIPE]},
+        {"Format": "other", "Secrets": [STRIPE]},
+        {"Format": ["stripe"], "Secrets": [STRIPE]},
+        {"Format": "stripe", "Secrets": [STRIPE], "Note": "x"},
+        {"Format": "standard-webhooks", "Secrets": ["whsec_"]},
+        {"Format": "standard-webhooks", "Secrets": ["whsec_!"]},
+        {"Format": "standard-webhooks", "Secrets": [f"whsec_{base64.b64encode(b'k' * 23).decode()}"]},
+        {"Format": "standard-webhooks", "Secrets": [f"whsec_{base64.b64encode(b'k' * 65).decode()}"]},
+        {"Format": "standard-webhooks", "Secrets": STANDARD},
+    ],
+)
+def test_anything_else_lets_nobody_in(described: Any) -> None:
+    """Its message says what is wrong, and repeats no part of a secret."""
+    with pytest.raises(ProcessorSecretError) as caught:
+        Processor.parse(json.dumps(described))
+    assert "0123456789abcdef" not in str(caught.value)
+
+
+def test_a_secret_that_is_no_json_is_not_repeated() -> None:
+    """A parser's message may hold it."""
+    with pytest.raises(ProcessorSecretError) as caught:
+        Processor.parse(STRIPE)
+    assert (str(caught.value), caught.value.__cause__) == ("it is not JSON", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"), [("stripe", STRIPE), ("stripe-test", STRIPE), ("standard-webhooks", STANDARD)]
+)
+def test_a_secret_of_its_format_is_taken(name: str, secret: str) -> None:
+    """As its processor, or the specification, makes it."""
+    check_secret(name, secret)
