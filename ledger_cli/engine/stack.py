@@ -46,7 +46,12 @@ from ledger_cli.execution import Execution
 
 ACCOUNT_ID = DEFAULT_ACCOUNT_ID
 STACK_NAME = "payment-ledger"
-LOCAL_PARAMETERS = {"PlaintextTokens": "accepted", "Webhook": "open", "ProcessorsBus": "open"}
+LOCAL_PARAMETERS = {
+    "PlaintextTokens": "accepted",
+    "ProcessorsBus": "open",
+    "RevealTokens": "allowed",
+    "Webhook": "open",
+}
 """What a stack for trying has otherwise than the template's defaults: all ways in, and samples' tokens in clear."""
 
 EXECUTION_TIMEOUT_S = 900

@@ -1,0 +1,272 @@
+"""Query Payment Ledger: a payment by its id, a processor's payments by time, and what is unpublished.
+
+It reads no token, not even encrypted. What it answers of an index follows the table by a moment.
+"""
+
+import base64
+import hashlib
+import heapq
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from ledger.aws import private_client
+from ledger.item import SHARDS, recorded_facts
+from ledger.payment import IDENTIFIER, STATUSES, BrokenRuleError, Violation, utc_timestamp
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+logger = Logger()
+dynamodb: "DynamoDBClient" = private_client("dynamodb")
+TABLE_NAME = os.environ["TABLE_NAME"]
+
+MAX_LIMIT = 100
+DEFAULT_LIMIT = 25
+MAX_EXAMINED = 1000
+"""Payments that one page looks at: a page that asks for a rare status may have few payments, or none, and a cursor."""
+
+FIRST, LAST = "0001-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"
+QUERIED = ("ProcessorID", "From", "To", "Status", "Limit", "Cursor")
+FACTS = (
+    "TransactionID, Amount, Currency, ProcessorID, #s, #t, Metadata, Fingerprint, RecordedAt, Execution, PublishedAt"
+)
+RESERVED = {"#s": "Status", "#t": "Timestamp"}
+
+
+class InvalidQueryError(Exception):
+    """The query cannot be answered. The message is JSON: every broken rule, by field."""
+
+    def __init__(self, violations: list[Violation]) -> None:
+        self.violations = sorted(violations)
+        super().__init__(json.dumps({"Violations": [{"Field": v.field, "Rule": v.rule} for v in self.violations]}))
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One index, its partitions, and which way they are read."""
+
+    index: str
+    partition_key: str
+    sort_key: str
+    newest_first: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What is asked of one index: some partitions, a range of its sort key, and what of it counts."""
+
+    order: Order
+    partitions: list[str]
+    first: str = FIRST
+    last: str = LAST
+    status: str | None = None
+    limit: int
+
+    @property
+    def digest(self) -> str:
+        """Binds a cursor to what was asked; the limit may change from page to page."""
+        asked = [self.order.index, self.partitions, self.first, self.last, self.status]
+        return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
+
+
+BY_PROCESSOR = Order("PaymentsByProcessor", "ProcessorShard", "Timestamp", newest_first=True)
+UNPUBLISHED = Order("UnpublishedPayments", "Unpublished", "RecordedAt", newest_first=False)
+
+Position = list[str] | Literal["start"]
+"""In one partition: the sort key and the id of the last payment that was looked at."""
+
+
+@logger.inject_lambda_context(clear_state=True, log_event=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer a query.
+
+    Event:
+        `{"TransactionID"}`: one payment, read from the table itself.
+        `{"ProcessorID", "From"?, "To"?, "Status"?, "Limit"?, "Cursor"?}`: a processor's, the newest first; From is
+            part of the range, To is not, both RFC 3339; Limit is 1 to 100, 25 where it is absent.
+        `{"Unpublished": true, "Limit"?, "Cursor"?}`: recorded payments of which nobody was told yet, the oldest first.
+
+    Returns:
+        `{"Payment": … or null}`, or `{"Payments": […], "Cursor": text or null}`: with a cursor, the same query goes on
+        behind this page.
+
+    Raises:
+        InvalidQueryError: what was asked breaks a rule.
+        ClientError: of DynamoDB, unchanged.
+    """
+    if "TransactionID" in event:
+        payment = one_payment(event)
+        logger.info("payment read", transaction_id=event["TransactionID"], found=payment is not None)
+        return {"Payment": payment}
+    page = page_of_unpublished(event) if "Unpublished" in event else page_of_processor(event)
+    logger.info("payments listed", processor_id=event.get("ProcessorID"), payments=len(page["Payments"]))
+    return page
+
+
+def one_payment(event: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The payment as it is in the table now, or None."""
+    _only(event, {"TransactionID"})
+    transaction_id = event["TransactionID"]
+    if not isinstance(transaction_id, str) or not IDENTIFIER.fullmatch(transaction_id):
+        raise InvalidQueryError([Violation("TransactionID", "identifier")])
+    reply = dynamodb.get_item(
+        TableName=TABLE_NAME,
+        Key={"TransactionID": {"S": transaction_id}},
+        ProjectionExpression=FACTS,
+        ExpressionAttributeNames=RESERVED,
+        ConsistentRead=True,
+    )
+    return told(reply["Item"]) if "Item" in reply else None
+
+
+def page_of_processor(event: Mapping[str, Any]) -> dict[str, Any]:
+    """A page of a processor's payments, the newest first."""
+    _only(event, set(QUERIED))
+    violations: list[Violation] = []
+    processor_id, status = event.get("ProcessorID"), event.get("Status")
+    if not isinstance(processor_id, str) or not IDENTIFIER.fullmatch(processor_id):
+        violations.append(Violation("ProcessorID", "identifier"))
+    if status is not None and status not in STATUSES:
+        violations.append(Violation("Status", "status"))
+    bounds = {}
+    for name, default in (("From", FIRST), ("To", LAST)):
+        try:
+            bounds[name] = utc_timestamp(event[name]) if event.get(name) is not None else default
+        except BrokenRuleError as broken:
+            violations.append(Violation(name, broken.rule))
+    if not violations and bounds["From"] >= bounds["To"]:
+        violations.append(Violation("From", "not_before_to"))
+    limit = _limit(event, violations)
+    if violations:
+        raise InvalidQueryError(violations)
+    query = Query(
+        order=BY_PROCESSOR,
+        partitions=[f"{processor_id}#{shard}" for shard in range(SHARDS)],
+        first=bounds["From"],
+        last=LAST if event.get("To") is None else _just_before(bounds["To"]),
+        status=status,
+        limit=limit,
+    )
+    return _page(query, event.get("Cursor"))
+
+
+def page_of_unpublished(event: Mapping[str, Any]) -> dict[str, Any]:
+    """A page of what was recorded and not told of, the oldest first."""
+    _only(event, {"Unpublished", "Limit", "Cursor"})
+    violations = [] if event["Unpublished"] is True else [Violation("Unpublished", "true")]
+    limit = _limit(event, violations)
+    if violations:
+        raise InvalidQueryError(violations)
+    query = Query(order=UNPUBLISHED, partitions=[f"{shard}" for shard in range(SHARDS)], limit=limit)
+    return _page(query, event.get("Cursor"))
+
+
+def told(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A payment as it stands in the ledger, and when it was told of (null where it was not yet)."""
+    return {**recorded_facts(item), "PublishedAt": item["PublishedAt"]["S"] if "PublishedAt" in item else None}
+
+
+def _page(query: Query, cursor: Any) -> dict[str, Any]:
+    """Merge the partitions, each of which is in order, from where the cursor says."""
+    positions = _positions(cursor, query)
+    streams = [_stream(query, number, position) for number, position in enumerate(positions)]
+    payments: list[dict[str, Any]] = []
+    merged = heapq.merge(*streams, key=lambda found: found[0], reverse=query.order.newest_first)
+    for examined, ((sort_key, number), item) in enumerate(merged, 1):
+        positions[number] = [sort_key, item["TransactionID"]["S"]]
+        if query.status is None or item["Status"]["S"] == query.status:
+            payments.append(told(item))
+        if len(payments) == query.limit or examined == MAX_EXAMINED:
+            more = next(merged, None) is not None
+            return {"Payments": payments, "Cursor": _cursor(positions, query) if more else None}
+    return {"Payments": payments, "Cursor": None}
+
+
+def _stream(query: Query, number: int, position: Position) -> Iterator[tuple[tuple[str, int], Mapping[str, Any]]]:
+    """The items of the partition of that number from a position on, each with its place in the order of all.
+
+    Source: DynamoDB API, Query. What is read at a time is a partition's part of a page, and one more.
+    """
+    order, partition = query.order, query.partitions[number]
+    start: dict[str, Any] = {}
+    if position != "start":
+        key = {order.partition_key: partition, order.sort_key: position[0], "TransactionID": position[1]}
+        start = {"ExclusiveStartKey": {name: {"S": text} for name, text in key.items()}}
+    while True:
+        reply = dynamodb.query(
+            TableName=TABLE_NAME,
+            IndexName=order.index,
+            KeyConditionExpression="#p = :partition AND #k BETWEEN :first AND :last",
+            ExpressionAttributeNames={"#p": order.partition_key, "#k": order.sort_key},
+            ExpressionAttributeValues={
+                ":partition": {"S": partition}, ":first": {"S": query.first}, ":last": {"S": query.last}
+            },
+            ScanIndexForward=not order.newest_first,
+            Limit=(query.limit if query.status is None else MAX_EXAMINED) // SHARDS + 1,
+            **start,
+        )  # fmt: skip
+        for item in reply["Items"]:
+            yield (item[order.sort_key]["S"], number), item
+        if "LastEvaluatedKey" not in reply:
+            return
+        start = {"ExclusiveStartKey": reply["LastEvaluatedKey"]}
+
+
+def _cursor(positions: list[Position], query: Query) -> str:
+    """Opaque to the caller: where each partition goes on."""
+    return base64.urlsafe_b64encode(json.dumps([query.digest, positions]).encode()).decode()
+
+
+def _positions(cursor: Any, query: Query) -> list[Position]:
+    """Where each partition goes on.
+
+    Raises:
+        InvalidQueryError: it is no cursor of this query's.
+    """
+    if cursor is None:
+        return ["start"] * len(query.partitions)
+    refused = InvalidQueryError([Violation("Cursor", "cursor")])
+    try:
+        digest, positions = json.loads(base64.b64decode(cursor, altchars=b"-_", validate=True))
+    except (TypeError, ValueError):
+        raise refused from None
+    if digest != query.digest:
+        raise InvalidQueryError([Violation("Cursor", "of_another_query")])
+    if (
+        not isinstance(positions, list)
+        or len(positions) != len(query.partitions)
+        or not all(map(_is_position, positions))
+    ):
+        raise refused
+    return positions
+
+
+def _is_position(position: Any) -> bool:
+    if isinstance(position, list):
+        return len(position) == 2 and all(isinstance(text, str) and text for text in position)
+    return bool(position == "start")
+
+
+def _just_before(timestamp: str) -> str:
+    moment = datetime.fromisoformat(timestamp) - timedelta(microseconds=1)
+    return utc_timestamp(moment.isoformat(timespec="microseconds"))
+
+
+def _limit(event: Mapping[str, Any], violations: list[Violation]) -> int:
+    limit = event.get("Limit", DEFAULT_LIMIT)
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
+        violations.append(Violation("Limit", "limit"))
+        return DEFAULT_LIMIT
+    return limit
+
+
+def _only(event: Mapping[str, Any], known: set[str]) -> None:
+    if event.keys() - known:
+        raise InvalidQueryError([Violation("Query", "unknown_field")])

@@ -1,0 +1,90 @@
+"""Reveal Secure Token: the plaintext token of one payment, for a stated reason that is logged.
+
+The one function that decrypts. Who may invoke it may read tokens; who did is in CloudTrail, under the request's id.
+"""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from ledger.aws import private_client
+from ledger.payment import IDENTIFIER, encryption_context
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_kms import KMSClient
+
+logger = Logger()
+metrics = Metrics()
+dynamodb: "DynamoDBClient" = private_client("dynamodb")
+kms: "KMSClient" = private_client("kms")
+TABLE_NAME = os.environ["TABLE_NAME"]
+TOKEN_KEY = os.environ["TOKEN_KEY"]
+
+MIN_REASON_CHARACTERS = 8
+MAX_TEXT_CHARACTERS = 256
+
+
+class InvalidRevealError(Exception):
+    """The request lacks what it must state; the message names the field."""
+
+
+class PaymentNotFoundError(Exception):
+    """The ledger has no payment under the id."""
+
+
+@logger.inject_lambda_context(clear_state=True, log_event=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Reveal a token.
+
+    Event:
+        `{"TransactionID", "Reason", "Requester"}`: the reason has 8 to 256 characters; the requester is who the caller
+        says that it is, for whoever reads the log.
+
+    Returns:
+        `{"TransactionID", "SecureToken"}`.
+
+    Raises:
+        InvalidRevealError: a field is missing, or is not as above. Nothing was decrypted.
+        PaymentNotFoundError: there is no such payment.
+        ClientError: of DynamoDB or KMS, unchanged.
+    """
+    transaction_id = _text(event, "TransactionID", 1)
+    if not IDENTIFIER.fullmatch(transaction_id):
+        raise InvalidRevealError("TransactionID is 1 to 64 of A-Z a-z 0-9 _ -")
+    reason, requester = _text(event, "Reason", MIN_REASON_CHARACTERS), _text(event, "Requester", 1)
+    # Before it is revealed: a call that fails on its way back has been answered all the same.
+    logger.warning("token asked for", transaction_id=transaction_id, reason=reason, requester=requester)
+    token = reveal(transaction_id)
+    metrics.add_metric(name="TokenRevealed", unit=MetricUnit.Count, value=1)
+    metrics.flush_metrics()
+    logger.warning("token revealed", transaction_id=transaction_id)
+    return {"TransactionID": transaction_id, "SecureToken": token}
+
+
+def reveal(transaction_id: str) -> str:
+    """The plaintext of the payment's token, which KMS gives for this transaction alone."""
+    reply = dynamodb.get_item(
+        TableName=TABLE_NAME,
+        Key={"TransactionID": {"S": transaction_id}},
+        ProjectionExpression="SecureToken",
+        ConsistentRead=True,
+    )
+    if "Item" not in reply:
+        raise PaymentNotFoundError("the ledger has no payment under this TransactionID")
+    decrypted = kms.decrypt(
+        KeyId=TOKEN_KEY,
+        CiphertextBlob=reply["Item"]["SecureToken"]["B"],
+        EncryptionContext=encryption_context(transaction_id),
+    )
+    return decrypted["Plaintext"].decode()
+
+
+def _text(event: dict[str, Any], field: str, shortest: int) -> str:
+    text = event.get(field)
+    if not isinstance(text, str) or not shortest <= len(text.strip()) or len(text) > MAX_TEXT_CHARACTERS:
+        raise InvalidRevealError(f"{field} is text of {shortest} to {MAX_TEXT_CHARACTERS} characters")
+    return text
