@@ -1,9 +1,12 @@
 """A deployed stack, with the caller's own credentials: on AWS, or wherever `--endpoint-url` leads."""
 
+import json
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -20,6 +23,24 @@ POLL_S = 0.2
 
 class StackError(Exception):
     """The stack cannot be used; the message says why, and what to do."""
+
+
+class FunctionError(Exception):
+    """A function of the stack raised an error of its own."""
+
+    def __init__(self, name: str, message: str) -> None:
+        self.name, self.message = name, message
+        super().__init__(f"{name}: {message}")
+
+
+PATIENCE_S = 300
+"""Longer than any function of the stack lives."""
+
+MISSING = {
+    "QueryFunction": "the stack has no query function: deploy this version of it",
+    "RepublishFunction": "the stack has no sweep to invoke: deploy this version of it",
+    "RevealFunction": "the stack reveals no tokens: deploy it with the parameter RevealTokens=allowed",
+}
 
 
 class Stack:
@@ -48,6 +69,27 @@ class Stack:
     def client(self, service: str) -> Any:
         """A client with the caller's credentials."""
         return self.session.client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
+
+    def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
+        """What one of the stack's functions replies, named by the stack's output of its alias.
+
+        Raises:
+            FunctionError: the function raised an error, by its class' name.
+            StackError: the stack has no such function, or AWS refuses.
+        """
+        if function not in self.outputs:
+            raise StackError(MISSING[function])
+        # An answer may take as long as the function; asked again, it would be answered twice.
+        patient = Config(read_timeout=PATIENCE_S, retries={"total_max_attempts": 1})
+        client = self.session.client("lambda", endpoint_url=self.endpoint_url, config=patient)
+        try:
+            reply = client.invoke(FunctionName=self.outputs[function], Payload=json.dumps(event).encode())
+        except (BotoCoreError, ClientError) as error:
+            raise StackError(why(error, f"the function {self.outputs[function].split(':')[6]}")) from None
+        payload = json.loads(reply["Payload"].read())
+        if "FunctionError" in reply:
+            raise FunctionError(payload.get("errorType", "Unknown"), payload.get("errorMessage", ""))
+        return payload
 
     @property
     def intake(self) -> Intake:

@@ -1,14 +1,11 @@
 """The `ledger` command."""
 
-import json
 import sys
-from collections.abc import Callable
-from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO, TextIO
 
 import click
 
+from ledger_cli import stack_commands
 from ledger_cli.reading import UnreadableInputError, read
 from ledger_cli.samples import START_INPUTS
 
@@ -76,145 +73,38 @@ def serve(port: int, sam_file: Path | None) -> None:
         sys.exit(2)
 
 
-def of_a_stack(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of a command that speaks to a deployed stack."""
-    for option in (
-        click.option("--endpoint-url", metavar="URL", help="Another endpoint than AWS: what `ledger serve` prints."),
-        click.option("--region", help="The stack's region; else as the AWS CLI finds it."),
-        click.option("--profile", help="A profile of the AWS CLI."),
-        click.option("--stack", "stack_name", default="payment-ledger", show_default=True, help="The stack's name."),
-    ):
-        command = option(command)
-    return command
-
-
-@cli.command(epilog="Exit status: 0 recorded, duplicate or under way; 1 refused or failed; 2 nothing could be started.")
-@click.argument("files", nargs=-1, required=True, metavar="FILE…|-")
-@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until each execution has ended.")
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON a payment, for machines.")
-@of_a_stack
-def start(
-    files: tuple[str, ...],
-    *,
-    wait: bool,
-    as_json: bool,
-    stack_name: str,
-    profile: str | None,
-    region: str | None,
-    endpoint_url: str | None,
-) -> None:
-    """Start payments on a deployed stack, their tokens sealed before they leave this machine.
-
-    Each execution has its payment's own name: started again, a payment meets the execution that it has,
-    and nothing runs twice; one that failed technically is attempted anew.
+@cli.command(epilog="Exit status: 0.")
+@click.option("--svg", "as_svg", is_flag=True, help="A picture, instead of text.")
+def graph(*, as_svg: bool) -> None:
+    """Draw the workflow, from its definition.
 
     \b
     Examples:
-      ledger start payment.json --stack payment-ledger-dev --profile sandbox
-      ledger start --json - < payments.jsonl
-      ledger start events/start/01-success.json --endpoint-url http://127.0.0.1:4510
+      ledger graph
+      ledger graph --svg > workflow.svg
     """  # noqa: D301
-    try:
-        inputs = [start_input for file in files for start_input in read(file)]
-    except UnreadableInputError as error:
-        click.echo(f"ledger: {error}", err=True)
-        sys.exit(2)
-    from ledger_cli.deployed import Stack, StackError  # noqa: PLC0415
-    from ledger_cli.start import start_payments  # noqa: PLC0415
+    from ledger_cli import graph as drawing  # noqa: PLC0415
 
-    try:
-        stack = Stack(stack_name, profile=profile, region=region, endpoint_url=endpoint_url)
-        sys.exit(start_payments(stack, inputs, wait=wait, as_json=as_json))
-    except StackError as error:
-        click.echo(f"ledger: {error}", err=True)
-        sys.exit(2)
+    drawn = drawing.read()
+    click.echo(drawing.svg(drawn) if as_svg else drawing.text(drawn), nl=not as_svg)
 
 
-@cli.command(epilog="Exit status: 0 the secret is active, 2 it is not.")
-@click.argument("processor_id", metavar="PROCESSOR")
-@click.option(
-    "--format",
-    "format_name",
-    type=click.Choice(["standard-webhooks", "stripe", "stripe-test"]),
-    help="How it signs and writes; standard-webhooks where it is new.",
-)
-@click.option("--secret", "secret_file", metavar="FILE|-", type=click.File(), help="Holds the secret that it has.")
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON, for machines.")
-@of_a_stack
-def processor(
-    processor_id: str,
-    *,
-    format_name: str | None,
-    secret_file: TextIO | None,
-    as_json: bool,
-    stack_name: str,
-    profile: str | None,
-    region: str | None,
-    endpoint_url: str | None,
-) -> None:
-    """Let a processor post payments to the stack's webhook, or give it a new secret.
-
-    Without --secret one is made up, and shown this once. A processor that has a secret keeps it beside the
-    new one: call this, have it sign with the new one, and the next new one puts the old one out of use.
+@cli.command(epilog="Exit status: 0.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes SHELL complete this command's names and options.
 
     \b
     Examples:
-      ledger processor acme-pay --stack payment-ledger-dev
-      ledger processor stripe --format stripe --secret - < secret.txt
+      ledger completion bash >> ~/.bashrc
+      ledger completion fish > ~/.config/fish/completions/ledger.fish
     """  # noqa: D301
-    from ledger_cli.deployed import Stack, StackError  # noqa: PLC0415
-    from ledger_cli.webhook import ProcessorSecretError, WebhookError, let_in  # noqa: PLC0415
+    from click.shell_completion import get_completion_class  # noqa: PLC0415
 
-    try:
-        stack = Stack(stack_name, profile=profile, region=region, endpoint_url=endpoint_url)
-        secret = None if secret_file is None else secret_file.read().strip()
-        told = let_in(stack, processor_id, format_name=format_name, secret=secret)
-    except (StackError, WebhookError, ProcessorSecretError) as error:
-        click.echo(f"ledger: {error}", err=True)
-        sys.exit(2)
-    if as_json:
-        click.echo(json.dumps(told))
-        return
-    click.echo(f"{'Processor':<11}{told['processor']} ({told['format']})")
-    click.echo(f"{'Webhook':<11}{told['webhook']}")
-    if told["secret"]:
-        click.echo(f"{'Secret':<11}{told['secret']}  (shown this once)")
-    click.echo(f"{'Active':<11}{told['active']}, within five minutes")
+    kind = get_completion_class(shell)
+    assert kind is not None  # noqa: S101  # for the type checker: click knows these three
+    click.echo(kind(cli, {}, "ledger", "_LEDGER_COMPLETE").source())
 
 
-@cli.command(epilog="Exit status: 0 the webhook took it, 1 it refused, 2 nothing was sent.")
-@click.argument("file", metavar="FILE|-", type=click.File("rb"))
-@click.option("--processor", "processor_id", required=True, help="Who sends it.")
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON, for machines.")
-@of_a_stack
-def send(
-    file: BinaryIO,
-    *,
-    processor_id: str,
-    as_json: bool,
-    stack_name: str,
-    profile: str | None,
-    region: str | None,
-    endpoint_url: str | None,
-) -> None:
-    """Post FILE to the stack's webhook as a processor would, signed with its secret.
-
-    For trying, and for asking whether a deployed webhook answers.
-
-    \b
-    Examples:
-      ledger send events/webhooks/acme-pay.json --processor acme-pay --endpoint-url http://127.0.0.1:4510
-      ledger send payment.json --processor acme-pay --stack payment-ledger-dev
-    """  # noqa: D301
-    from ledger_cli.deployed import Stack, StackError  # noqa: PLC0415
-    from ledger_cli.webhook import ProcessorSecretError, WebhookError  # noqa: PLC0415
-    from ledger_cli.webhook import send as post  # noqa: PLC0415
-
-    try:
-        stack = Stack(stack_name, profile=profile, region=region, endpoint_url=endpoint_url)
-        status, body = post(stack, processor_id, file.read())
-    except (StackError, WebhookError, ProcessorSecretError) as error:
-        click.echo(f"ledger: {error}", err=True)
-        sys.exit(2)
-    click.echo(json.dumps({"status": status, "body": body}) if as_json else f"{status} {json.dumps(body)}")
-    sys.exit(0 if status < HTTPStatus.BAD_REQUEST else 1)
+for command in stack_commands.COMMANDS:
+    cli.add_command(command)

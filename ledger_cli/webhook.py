@@ -17,14 +17,12 @@ from ledger.processors import MAX_SECRETS, Processor, ProcessorSecretError, chec
 from ledger.signature import STRIPE
 from ledger_cli.deployed import Stack, StackError, why
 
-__all__ = ["ProcessorSecretError", "WebhookError", "let_in", "post", "send", "signed", "url_of"]
-
 GENERATED_BYTES = 32
 ANSWER_S = 35
 """An HTTP API answers within 30 s."""
 
 
-class WebhookError(Exception):
+class WebhookError(StackError):
     """What was asked for cannot be done; the message says why, and what to do."""
 
 
@@ -42,7 +40,6 @@ def let_in(stack: Stack, processor_id: str, *, format_name: str | None, secret: 
 
     Raises:
         WebhookError: something that was given is wrong, or the stack has no webhook. Nothing was changed.
-        ProcessorSecretError: the secret that was given is none of the format's. Nothing was changed.
         StackError: AWS refuses.
     """
     if not IDENTIFIER.fullmatch(processor_id):
@@ -55,7 +52,10 @@ def let_in(stack: Stack, processor_id: str, *, format_name: str | None, secret: 
         if FORMATS[format_name].scheme is STRIPE:
             raise WebhookError("Stripe makes its secrets itself: copy the endpoint's, and give it with --secret -")
         secret = f"whsec_{base64.b64encode(secrets.token_bytes(GENERATED_BYTES)).decode()}"
-    check_secret(format_name, secret)
+    try:
+        check_secret(format_name, secret)
+    except ProcessorSecretError as error:
+        raise WebhookError(str(error)) from None
     known = before["Secrets"] if before else []
     active = [secret, *(one for one in known if one != secret)][:MAX_SECRETS]
     text = json.dumps({"Format": format_name, "Secrets": active})
@@ -84,7 +84,11 @@ def send(stack: Stack, processor_id: str, body: bytes) -> tuple[int, Any]:
     processor = _secrets_of(stack, processor_id)
     if processor is None:
         raise WebhookError(f"{processor_id} is not known: let it in with `ledger processor {processor_id}`")
-    return post(url_of(stack, processor_id), body, signed(processor, body, round(time.time())))
+    try:
+        headers = signed(processor, body, round(time.time()))
+    except ProcessorSecretError as error:
+        raise WebhookError(f"the secret of {processor_id}: {error}") from None
+    return post(url_of(stack, processor_id), body, headers)
 
 
 def post(address: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:

@@ -1,0 +1,146 @@
+"""What became of a payment, as one page that needs nothing else: no network, no script."""
+
+import html
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from ledger_cli import graph
+from ledger_cli.execution import Event, Execution
+from ledger_cli.inspection import Inspection, Listed
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1f2328; --paper: #ffffff; --soft: #57606a; --line: #d0d7de; --panel: #f6f8fa;
+  --succeeded: #1a7f37; --on-succeeded: #dafbe1; --caught: #9a6700; --on-caught: #fff8c5; --failed: #cf222e;
+  --on-failed: #ffebe9; --running: #0969da; --on-running: #ddf4ff }
+@media screen and (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --paper: #0d1117; --soft: #9198a1;
+  --line: #30363d; --panel: #161b22; --succeeded: #3fb950; --on-succeeded: #12261e; --caught: #d29922;
+  --on-caught: #272115; --failed: #f85149; --on-failed: #25171c; --running: #4493f8; --on-running: #121d2f } }
+* { box-sizing: border-box }
+body { margin: 0 auto; padding: 2rem 1.25rem 3rem; max-width: 68rem; background: var(--paper); color: var(--ink);
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif }
+h1 { font-size: 1.5rem; margin: 0; overflow-wrap: anywhere } h2 { font-size: 1.05rem; margin: 2.25rem 0 .5rem }
+p { margin: .35rem 0 } .soft { color: var(--soft) }
+code { font: .92em ui-monospace, monospace; overflow-wrap: anywhere }
+.outcome { display: inline-block; margin: .6rem 0; padding: .15rem .7rem; border: 1.5px solid; border-radius: 1rem;
+  font-weight: 600 }
+.RECORDED, .DUPLICATE { color: var(--succeeded); background: var(--on-succeeded) }
+.REJECTED, .CONFLICT { color: var(--caught); background: var(--on-caught) }
+.FAILED, .TIMED_OUT, .ABORTED { color: var(--failed); background: var(--on-failed) }
+.RUNNING { color: var(--running); background: var(--on-running) } .UNKNOWN { color: var(--soft) }
+.next { border-left: 4px solid var(--running); background: var(--panel); padding: .6rem .9rem; margin: 1rem 0 }
+.why { border-left: 4px solid var(--failed); background: var(--panel); padding: .6rem .9rem; margin: 1rem 0 }
+.scroll { overflow-x: auto } table { border-collapse: collapse; width: 100% }
+th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line) }
+th { color: var(--soft); font-weight: 600; white-space: nowrap } td.number { text-align: right; white-space: nowrap }
+tr.error td { color: var(--failed) }
+svg { display: block; max-width: 100%; height: auto; margin: .5rem auto }
+svg text { fill: var(--ink); font: 14px system-ui, sans-serif; text-anchor: middle }
+svg text.error { fill: var(--soft); font-size: 11px }
+.box { fill: var(--panel); stroke: var(--line); stroke-width: 1.5 }
+.box.not-reached { stroke-dasharray: 5 4 }
+.box.succeeded { fill: var(--on-succeeded); stroke: var(--succeeded) }
+.box.caught { fill: var(--on-caught); stroke: var(--caught) }
+.box.failed { fill: var(--on-failed); stroke: var(--failed); stroke-width: 2.5 }
+.box.running { fill: var(--on-running); stroke: var(--running) }
+.edge { stroke: var(--line); fill: none; stroke-width: 1.5; stroke-dasharray: 5 4 }
+.edge.taken { stroke: var(--ink); stroke-dasharray: none } .head { fill: var(--soft) }
+@media print { body { padding: 0; max-width: none } .scroll { overflow: visible } tr, svg { break-inside: avoid } }
+"""
+
+
+def page(found: Inspection, now: datetime | None = None) -> str:
+    """The page of one inspection. It holds no token, and no input or output of a state."""
+    parts = [*_head(found), *_graph(found.execution), *_ledger(found.payment), *_others(found.others)]
+    if found.execution:
+        parts += _events(found.execution.events)
+    made = f"{now or datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    body = "\n".join(parts)
+    # The policy keeps the promise even where a text of a sender's would not be escaped.
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<title>{_text(found.asked)}: {found.outcome}</title>
+<style>{STYLE}</style>
+</head>
+<body>
+{body}
+<p class="soft">Made {made} by <code>ledger inspect</code>. ✓ succeeded, ! refused and caught, ✗ failed, … running,
+· not reached. Times are UTC.</p>
+</body>
+</html>
+"""
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))
+
+
+def _head(found: Inspection) -> Iterable[str]:
+    yield f"<h1>{_text(found.asked)}</h1>"
+    yield f'<span class="outcome {found.outcome}">{found.outcome}</span>'
+    execution = found.execution
+    if execution:
+        ended = "" if execution.ended_at is None else f", ended {_time(execution.ended_at)}"
+        yield (
+            f'<p class="soft">Execution <code>{_text(execution.name)}</code>, {_text(execution.status)}, started '
+            f"{_time(execution.started_at)}{ended}</p>"
+        )
+        if execution.refusal:
+            yield f'<p class="why"><strong>Why:</strong> {_text(execution.refusal)}</p>'
+    yield f'<p class="next"><strong>Next:</strong> {_text(found.next_step)}</p>'
+
+
+def _graph(execution: Execution | None) -> Iterable[str]:
+    if execution is None:
+        return
+    yield '<h2>States</h2><div class="scroll">'
+    yield graph.svg(graph.read(), execution)
+    yield "</div>"
+    if execution.published:
+        kind, outcome_id = execution.published
+        yield f"<p>Published: <code>{kind}</code>, OutcomeID <code>{_text(outcome_id)}</code></p>"
+
+
+def _ledger(payment: dict[str, Any] | None) -> Iterable[str]:
+    if payment is None:
+        return
+    yield "<h2>In the ledger</h2><table>"
+    for name, value in payment.items():
+        if name == "Metadata":
+            value = ", ".join(f"{key}={text}" for key, text in value.items())  # noqa: PLW2901
+        yield f"<tr><th>{name}</th><td>{_text(value or '-')}</td></tr>"
+    yield "</table>"
+
+
+def _others(others: Iterable[Listed]) -> Iterable[str]:
+    rows = [
+        f"<tr><td><code>{_text(one.name)}</code></td><td>{_text(one.outcome)}</td><td>{_time(one.started_at)}</td></tr>"
+        for one in others
+    ]
+    if rows:
+        yield '<h2>Other executions</h2><div class="scroll"><table>'
+        yield "<tr><th>Execution</th><th>Outcome</th><th>Started</th></tr>"
+        yield from rows
+        yield "</table></div>"
+
+
+def _events(events: Iterable[Event]) -> Iterable[str]:
+    yield '<h2>Events</h2><div class="scroll"><table id="events">'
+    yield "<tr><th>#</th><th>Time</th><th>Event</th><th>State</th><th>Error</th></tr>"
+    for event in events:
+        css = ' class="error"' if event.error else ""
+        yield (
+            f'<tr{css}><td class="number">{event.number}</td><td>{_time(event.at, precise=True)}</td>'
+            f"<td>{_text(event.type)}</td><td>{_text(event.state)}</td><td>{_text(event.error or '')}</td></tr>"
+        )
+    yield "</table></div>"
+
+
+def _time(moment: datetime, *, precise: bool = False) -> str:
+    moment = moment.astimezone(UTC)
+    return f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03}" if precise else f"{moment:%Y-%m-%d %H:%M:%S}"

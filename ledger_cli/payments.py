@@ -1,0 +1,188 @@
+"""`ledger get`, `list`, `reveal`, `unpublished` and `republish`: the ledger as its functions tell of it."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+from rich import box
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from ledger_cli.deployed import FunctionError, Stack, StackError, why
+
+PAGE = 100
+COLUMNS = ("TransactionID", "Amount", "Currency", "ProcessorID", "Status", "Timestamp", "RecordedAt", "PublishedAt")
+
+RULES = {
+    "cursor": "that is no cursor of this command's: begin without one",
+    "of_another_query": "that cursor belongs to another query: give the same options as for the page before it",
+    "identifier": "is 1 to 64 of A-Z a-z 0-9 _ -",
+    "not_before_to": "is not before --to",
+    "timestamp": "is a date and time with an offset, such as 2026-11-24T00:00:00Z",
+}
+"""What a query's rule means to whoever typed it."""
+
+
+def ask(stack: Stack, query: dict[str, Any]) -> Any:
+    """What the query function answers.
+
+    Raises:
+        StackError: the query breaks a rule, or AWS refuses.
+    """
+    try:
+        return stack.invoke("QueryFunction", query)
+    except FunctionError as error:
+        if error.name != "InvalidQueryError":
+            raise StackError(f"query_payment_ledger failed: {error}") from None
+        broken = json.loads(error.message)["Violations"]
+        lines = [f"--{one['Field'].lower()} {RULES.get(one['Rule'], one['Rule'])}" for one in broken]
+        raise StackError("; ".join(lines)) from None
+
+
+def get(stack: Stack, transaction_id: str, *, as_json: bool) -> int:
+    """Print one payment; returns the exit status."""
+    try:
+        payment = ask(stack, {"TransactionID": transaction_id})["Payment"]
+    except StackError as error:
+        raise StackError(str(error).replace("--transactionid", "a TransactionID")) from None
+    if payment is None:
+        click.echo(
+            f"ledger: no payment under {transaction_id}; see what came of it: ledger inspect {transaction_id}",
+            err=True,
+        )
+        return 1
+    if as_json:
+        click.echo(json.dumps(payment))
+    else:
+        Console().print(details(payment))
+    return 0
+
+
+def details(payment: dict[str, Any]) -> Table:
+    """One payment, a line for each of its attributes."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in payment.items():
+        if name == "Metadata":
+            value = ", ".join(f"{key}={text}" for key, text in value.items())  # noqa: PLW2901
+        shown = "not yet" if name == "PublishedAt" and value is None else value or "-"
+        table.add_row(name, Text(str(shown)))
+    return table
+
+
+def listed(stack: Stack, query: dict[str, Any], *, most: int | None, cursor: str | None) -> Iterator[Any]:
+    """Payments page by page, at most so many; last, a cursor where there are more."""
+    told = 0
+    while True:
+        limit = PAGE if most is None else min(PAGE, most - told)
+        page = ask(stack, {**query, "Limit": limit, "Cursor": cursor})
+        yield from page["Payments"]
+        told, cursor = told + len(page["Payments"]), page["Cursor"]
+        if cursor is None:
+            return
+        if told == most:
+            yield cursor
+            return
+
+
+def show(stack: Stack, query: dict[str, Any], *, most: int | None, cursor: str | None, form: str) -> int:
+    """Print payments as a table, as lines of JSON, or as CSV; returns the exit status."""
+    errors, payments, rest = Console(stderr=True), [], None
+    writer = csv.DictWriter(sys.stdout, COLUMNS, extrasaction="ignore")
+    if form == "csv":
+        writer.writeheader()
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        task = progress.add_task("Reading payments", total=most)
+        for found in listed(stack, query, most=most, cursor=cursor):
+            if isinstance(found, str):
+                rest = found
+            elif form == "json":
+                click.echo(json.dumps(found))
+            elif form == "csv":
+                writer.writerow(found)
+            else:
+                payments.append(found)
+            progress.advance(task)
+    if form == "json" and rest:
+        click.echo(json.dumps({"Cursor": rest}))
+    if form == "table":
+        Console().print(table_of(payments, of_one_processor="ProcessorID" in query))
+    if rest and form != "json":
+        errors.print("There are more: --limit with a larger number, or --all.", style="dim")
+    return 0
+
+
+def table_of(payments: list[dict[str, Any]], *, of_one_processor: bool) -> Table:
+    """Payments for people, narrow enough for a terminal of 80 columns where ids are not long."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("TransactionID", no_wrap=True)
+    table.add_column("Amount", justify="right", no_wrap=True)
+    table.add_column("Status")
+    table.add_column("Happened" if of_one_processor else "Recorded", no_wrap=True)
+    table.add_column("Told" if of_one_processor else "Processor")
+    for payment in payments:
+        told = "yes" if payment["PublishedAt"] else "not yet"
+        table.add_row(
+            Text(payment["TransactionID"]),
+            f"{payment['Amount']} {payment['Currency']}",
+            Text(payment["Status"], style="red" if payment["Status"] == "Failure" else ""),
+            moment(payment["Timestamp" if of_one_processor else "RecordedAt"]),
+            told if of_one_processor else Text(payment["ProcessorID"]),
+        )
+    return table
+
+
+def moment(timestamp: str) -> str:
+    """A canonical timestamp for people, to the second."""
+    return f"{timestamp[:10]} {timestamp[11:19]}Z"
+
+
+def reveal(stack: Stack, transaction_id: str, reason: str, *, as_json: bool) -> int:
+    """Print the token of one payment; returns the exit status."""
+    try:
+        requester = stack.client("sts").get_caller_identity()["Arn"]
+    except (BotoCoreError, ClientError) as error:
+        raise StackError(why(error, "who you are")) from None
+    try:
+        revealed = stack.invoke(
+            "RevealFunction", {"TransactionID": transaction_id, "Reason": reason, "Requester": requester}
+        )
+    except FunctionError as error:
+        if error.name not in {"PaymentNotFoundError", "InvalidRevealError"}:
+            raise StackError(f"reveal_secure_token failed: {error}") from None
+        click.echo(f"ledger: {error.message}", err=True)
+        return 1 if error.name == "PaymentNotFoundError" else 2
+    click.echo(json.dumps(revealed) if as_json else revealed["SecureToken"])
+    return 0
+
+
+def republish(stack: Stack, *, dry_run: bool, as_json: bool) -> int:
+    """Let the sweep publish what is overdue, or say what it would; returns the exit status."""
+    if dry_run:
+        minutes = int(stack.parameters["RepublishAfterMinutes"])
+        now = datetime.now(UTC)
+        waiting = [found for found in listed(stack, {"Unpublished": True}, most=None, cursor=None) if found]
+        overdue = [one for one in waiting if (now - _read(one["RecordedAt"])).total_seconds() > minutes * 60]
+        told: dict[str, Any] = {"Unpublished": len(waiting), "Overdue": len(overdue), "OverdueAfterMinutes": minutes}
+        line = f"{len(overdue)} of {len(waiting)} unpublished are overdue ({minutes} minutes) and would be published"
+    else:
+        try:
+            told = stack.invoke("RepublishFunction", {"ScheduledTime": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"})
+        except FunctionError as error:
+            raise StackError(f"republish_outcomes failed: {error}; see docs/runbook.md#unpublished") from None
+        done = "" if told["Done"] else "; its time was not enough for all: call it again"
+        line = f"{told['Published']} of {told['Found']} overdue payments published{done}"
+    click.echo(json.dumps(told) if as_json else line)
+    return 0
+
+
+def _read(timestamp: str) -> datetime:
+    return datetime.fromisoformat(timestamp)

@@ -1,0 +1,322 @@
+"""The commands that speak to a deployed stack, or to a served engine, with the caller's own credentials."""
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+
+import click
+
+from ledger_cli.reading import UnreadableInputError, read
+
+if TYPE_CHECKING:
+    from ledger_cli.deployed import Stack
+
+COMMANDS: list[click.Command] = []
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="One line of JSON a thing, for machines.")
+
+
+def on_a_stack(epilog: str) -> Callable[[Callable[..., int]], click.Command]:
+    """A command whose first argument is the stack that its options name, and which returns its exit status.
+
+    boto3 takes a third of a second to import: it is left to the command, so that `--help` and completion are quick.
+    """
+
+    def of(command: Callable[..., int]) -> click.Command:
+        @functools.wraps(command)
+        def with_stack(
+            stack_name: str, profile: str | None, region: str | None, endpoint_url: str | None, **given: Any
+        ) -> None:
+            from ledger_cli.deployed import Stack, StackError  # noqa: PLC0415
+
+            try:
+                stack = Stack(stack_name, profile=profile, region=region, endpoint_url=endpoint_url)
+                sys.exit(command(stack, **given))
+            except (StackError, UnreadableInputError) as error:
+                click.echo(f"ledger: {error}", err=True)
+                sys.exit(2)
+
+        decorated: Callable[..., None] = with_stack
+        for option in (
+            click.option(
+                "--endpoint-url", metavar="URL", envvar="LEDGER_ENDPOINT_URL", show_envvar=True,
+                help="Another endpoint than AWS: what `ledger serve` prints.",
+            ),
+            click.option("--region", help="The stack's region; else as the AWS CLI finds it."),
+            click.option("--profile", help="A profile of the AWS CLI."),
+            click.option(
+                "--stack", "stack_name", default="payment-ledger", envvar="LEDGER_STACK", show_default=True,
+                show_envvar=True, help="The stack's name.",
+            ),
+        ):  # fmt: skip
+            decorated = option(decorated)
+        made = click.command(epilog=epilog)(decorated)
+        COMMANDS.append(made)
+        return made
+
+    return of
+
+
+# ── Sending ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@on_a_stack("Exit status: 0 every payment is recorded, or is under way; 1 one is not, 2 nothing was started.")
+@click.argument("files", nargs=-1, required=True, metavar="FILE…|-")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until each execution has ended.")
+@AS_JSON
+def start(stack: "Stack", *, files: tuple[str, ...], wait: bool, as_json: bool) -> int:
+    """Start payments on a deployed stack, their tokens sealed before they leave this machine.
+
+    Each execution has its payment's own name: started again, a payment meets the execution that it has,
+    and nothing runs twice; one that recorded nothing is attempted anew.
+
+    \b
+    Examples:
+      ledger start payment.json --stack payment-ledger-dev --profile sandbox
+      ledger start --json - < payments.jsonl
+      ledger start events/start/01-success.json --endpoint-url http://127.0.0.1:4510
+    """  # noqa: D301
+    from ledger_cli.start import start_payments  # noqa: PLC0415
+
+    inputs = [start_input for file in files for start_input in read(file)]
+    return start_payments(stack, inputs, wait=wait, as_json=as_json)
+
+
+@on_a_stack("Exit status: 0 the secret is active, 2 it is not.")
+@click.argument("processor_id", metavar="PROCESSOR")
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(["standard-webhooks", "stripe", "stripe-test"]),
+    help="How it signs and writes; standard-webhooks where it is new.",
+)
+@click.option("--secret", "secret_file", metavar="FILE|-", type=click.File(), help="Holds the secret that it has.")
+@AS_JSON
+def processor(
+    stack: "Stack", *, processor_id: str, format_name: str | None, secret_file: TextIO | None, as_json: bool
+) -> int:
+    """Let a processor post payments to the stack's webhook, or give it a new secret.
+
+    Without --secret one is made up, and shown this once. A processor that has a secret keeps it beside the
+    new one: call this, have it sign with the new one, and the next new one puts the old one out of use.
+
+    \b
+    Examples:
+      ledger processor acme-pay --stack payment-ledger-dev
+      ledger processor stripe --format stripe --secret - < secret.txt
+    """  # noqa: D301
+    from ledger_cli.webhook import let_in  # noqa: PLC0415
+
+    secret = None if secret_file is None else secret_file.read().strip()
+    told = let_in(stack, processor_id, format_name=format_name, secret=secret)
+    if as_json:
+        click.echo(json.dumps(told))
+        return 0
+    click.echo(f"{'Processor':<11}{told['processor']} ({told['format']})")
+    click.echo(f"{'Webhook':<11}{told['webhook']}")
+    if told["secret"]:
+        click.echo(f"{'Secret':<11}{told['secret']}  (shown this once)")
+    click.echo(f"{'Active':<11}{told['active']}, within five minutes")
+    return 0
+
+
+@on_a_stack("Exit status: 0 the webhook took it, 1 it refused, 2 nothing was sent.")
+@click.argument("file", metavar="FILE|-", type=click.File("rb"))
+@click.option("--processor", "processor_id", required=True, help="Who sends it.")
+@AS_JSON
+def send(stack: "Stack", *, file: BinaryIO, processor_id: str, as_json: bool) -> int:
+    """Post FILE to the stack's webhook as a processor would, signed with its secret.
+
+    For trying, and for asking whether a deployed webhook answers.
+
+    \b
+    Examples:
+      ledger send events/webhooks/acme-pay.json --processor acme-pay --endpoint-url http://127.0.0.1:4510
+      ledger send payment.json --processor acme-pay --stack payment-ledger-dev
+    """  # noqa: D301
+    from ledger_cli.webhook import send as post  # noqa: PLC0415
+
+    status, body = post(stack, processor_id, file.read())
+    click.echo(json.dumps({"status": status, "body": body}) if as_json else f"{status} {json.dumps(body)}")
+    return 0 if status < HTTPStatus.BAD_REQUEST else 1
+
+
+# ── Reading ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@on_a_stack("Exit status: 0 it is there, 1 it is not, 2 it cannot be read.")
+@click.argument("transaction_id", metavar="TRANSACTION_ID")
+@AS_JSON
+def get(stack: "Stack", *, transaction_id: str, as_json: bool) -> int:
+    """Show one recorded payment. Its token is not shown.
+
+    \b
+    Examples:
+      ledger get txn-2026-0001
+      ledger get txn-2026-0001 --json --stack payment-ledger-dev
+    """  # noqa: D301
+    from ledger_cli import payments  # noqa: PLC0415
+
+    return payments.get(stack, transaction_id, as_json=as_json)
+
+
+@on_a_stack("Exit status: 0 they are listed, 2 they cannot be read.")
+@click.option("--processor", "processor_id", required=True, help="Whose payments.")
+@click.option("--from", "first", metavar="TIME", help="Not before this time, such as 2026-11-24T00:00:00Z.")
+@click.option("--to", "last", metavar="TIME", help="Before this time.")
+@click.option("--status", type=click.Choice(["Success", "Failure"]), help="Only these.")
+@click.option("--limit", default=25, show_default=True, type=click.IntRange(1), help="At most so many.")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@click.option("--cursor", help="Go on behind a page: the last line of --json has it where there are more.")
+@click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values.")
+@AS_JSON
+def list_(
+    stack: "Stack",
+    *,
+    processor_id: str,
+    first: str | None,
+    last: str | None,
+    status: str | None,
+    limit: int,
+    everything: bool,
+    cursor: str | None,
+    as_csv: bool,
+    as_json: bool,
+) -> int:
+    """List a processor's payments, the newest first.
+
+    \b
+    Examples:
+      ledger list --processor acme-pay
+      ledger list --processor acme-pay --status Failure --from 2026-11-24T00:00:00Z
+      ledger list --processor acme-pay --all --csv > payments.csv
+    """  # noqa: D301
+    from ledger_cli import payments  # noqa: PLC0415
+
+    query = {"ProcessorID": processor_id, "From": first, "To": last, "Status": status}
+    form = "json" if as_json else "csv" if as_csv else "table"
+    return payments.show(stack, query, most=None if everything else limit, cursor=cursor, form=form)
+
+
+list_.name = "list"
+
+
+@on_a_stack("Exit status: 0 it is shown, 1 there is no such payment, 2 it is not shown.")
+@click.argument("transaction_id", metavar="TRANSACTION_ID")
+@click.option("--reason", required=True, help="Why: it is logged, with who you are.")
+@AS_JSON
+def reveal(stack: "Stack", *, transaction_id: str, reason: str, as_json: bool) -> int:
+    """Show the token of one payment, in clear.
+
+    The stack has this function only where its parameter RevealTokens allows it, and an alarm tells of each use.
+
+    \b
+    Examples:
+      ledger reveal txn-2026-0001 --reason "refund, ticket 4711"
+    """  # noqa: D301
+    from ledger_cli import payments  # noqa: PLC0415
+
+    return payments.reveal(stack, transaction_id, reason, as_json=as_json)
+
+
+@on_a_stack("Exit status: 0 they are listed, 2 they cannot be read.")
+@click.option("--limit", default=25, show_default=True, type=click.IntRange(1), help="At most so many.")
+@click.option("--all", "everything", is_flag=True, help="All of them.")
+@AS_JSON
+def unpublished(stack: "Stack", *, limit: int, everything: bool, as_json: bool) -> int:
+    """List what is recorded and was not told of yet, the oldest first.
+
+    \b
+    Examples:
+      ledger unpublished
+      ledger unpublished --all --json
+    """  # noqa: D301
+    from ledger_cli import payments  # noqa: PLC0415
+
+    most, form = None if everything else limit, "json" if as_json else "table"
+    return payments.show(stack, {"Unpublished": True}, most=most, cursor=None, form=form)
+
+
+@on_a_stack("Exit status: 0 done, 2 the sweep failed.")
+@click.option("--dry-run", is_flag=True, help="Say what would be published.")
+@AS_JSON
+def republish(stack: "Stack", *, dry_run: bool, as_json: bool) -> int:
+    """Publish what is overdue now, as the scheduled sweep does every five minutes.
+
+    \b
+    Examples:
+      ledger republish --dry-run
+      ledger republish
+    """  # noqa: D301
+    from ledger_cli import payments  # noqa: PLC0415
+
+    return payments.republish(stack, dry_run=dry_run, as_json=as_json)
+
+
+# ── Operating ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@on_a_stack("Exit status: 0 they are listed, 2 they cannot be read.")
+@click.option(
+    "--status", type=click.Choice(["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]), help="Only these."
+)
+@click.option("--limit", default=25, show_default=True, type=click.IntRange(1, 10_000), help="At most so many.")
+@AS_JSON
+def executions(stack: "Stack", *, status: str | None, limit: int, as_json: bool) -> int:
+    """List the workflow's executions, the newest first, and what became of each.
+
+    \b
+    Examples:
+      ledger executions
+      ledger executions --status FAILED --limit 100
+    """  # noqa: D301
+    from ledger_cli import operate  # noqa: PLC0415
+
+    return operate.show_executions(stack, status=status, most=limit, as_json=as_json)
+
+
+@on_a_stack("Exit status: 0 it is shown, 1 nothing came under this id, 2 it cannot be read.")
+@click.argument("asked", metavar="ID")
+@click.option(
+    "--html", "html_file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    help="Write one page that needs nothing else, instead.",
+)  # fmt: skip
+@AS_JSON
+def inspect(stack: "Stack", *, asked: str, html_file: Path | None, as_json: bool) -> int:
+    """Show what became of a payment: its states, why it was refused, what the ledger has, and what to do next.
+
+    ID is a TransactionID, or the name or ARN of an execution. No token is shown.
+
+    \b
+    Examples:
+      ledger inspect txn-2026-0001
+      ledger inspect txn-2026-0001 --html payment.html
+    """  # noqa: D301
+    from ledger_cli import operate  # noqa: PLC0415
+
+    return operate.show_inspection(stack, asked, as_json=as_json, html_file=html_file)
+
+
+@on_a_stack("Exit status: 0 redriven, 1 nothing of this id failed technically, 2 it cannot be redriven.")
+@click.argument("asked", metavar="ID", required=False)
+@click.option("--all", "everything", is_flag=True, help="All that failed technically, instead of one payment's.")
+@click.option("--dry-run", is_flag=True, help="Say what would be redriven.")
+@AS_JSON
+def redrive(stack: "Stack", *, asked: str | None, everything: bool, dry_run: bool, as_json: bool) -> int:
+    """Go on with executions that failed technically, in the state that failed.
+
+    Mend the cause first. Step Functions does this within 14 days; what was done is not done again.
+
+    \b
+    Examples:
+      ledger redrive txn-2026-0001
+      ledger redrive --all --dry-run
+    """  # noqa: D301
+    from ledger_cli import operate  # noqa: PLC0415
+
+    if (asked is None) is not everything:
+        raise click.UsageError("name an ID, or say --all")
+    return operate.redrive(stack, asked, dry_run=dry_run, as_json=as_json)
