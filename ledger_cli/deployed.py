@@ -10,6 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionClosedError,
     EndpointConnectionError,
     NoCredentialsError,
     NoRegionError,
@@ -136,4 +137,5 @@ ADVICE_BY_KIND: dict[type[BotoCoreError], str] = {
     NoCredentialsError: "; sign in, or name a profile with --profile",
     NoRegionError: " Name it with --region.",
     EndpointConnectionError: "; is `ledger serve` running there?",
+    ConnectionClosedError: "; does `ledger serve` still run there?",
 }

@@ -109,7 +109,9 @@ class _Reading:
         kind, details = event["type"], _details(event)
         if kind.endswith("StateEntered"):
             self._leave(event["timestamp"])
-            self.states.append(StateRun(details["name"], 0.0, 0))
+            # Redriven, an execution may enter the state anew that it failed in: that is one state to whoever looks.
+            if not (self.states and self.states[-1].became == "failed" and self.states[-1].name == details["name"]):
+                self.states.append(StateRun(details["name"], 0.0, 0))
             self._entered_at = event["timestamp"]
         run = self.states[-1] if self.states else None
         if run is not None:

@@ -6,11 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from ledger.outcome import outcome_of
 from ledger.payment import IDENTIFIER
-from ledger_cli.deployed import Stack, StackError, why
+from ledger_cli.deployed import Stack
 from ledger_cli.execution import Execution
 
 MAX_SEARCHED = 10_000
@@ -64,36 +62,22 @@ class Inspection:
 
 
 def executions(stack: Stack, *, status: str | None = None, most: int) -> Iterator[Listed]:
-    """The workflow's executions, the newest first.
-
-    Raises:
-        StackError: AWS refuses.
-    """
+    """The workflow's executions, the newest first."""
     machine = stack.outputs["WorkflowArn"].removesuffix(":live")
     paginator = stack.client("stepfunctions").get_paginator("list_executions")
     narrowed = {"statusFilter": status} if status else {}
     pages = paginator.paginate(stateMachineArn=machine, PaginationConfig={"MaxItems": most}, **narrowed)
-    try:
-        for page in pages:
-            for one in page["executions"]:
-                yield Listed(one["name"], one["executionArn"], one["status"], one["startDate"])
-    except (BotoCoreError, ClientError) as error:
-        raise StackError(why(error, "the workflow's executions")) from None
+    for page in pages:
+        for one in page["executions"]:
+            yield Listed(one["name"], one["executionArn"], one["status"], one["startDate"])
 
 
 def read(stack: Stack, arn: str) -> Execution:
-    """An execution, whole.
-
-    Raises:
-        StackError: it is not there, or AWS refuses.
-    """
+    """An execution, whole."""
     states = stack.client("stepfunctions")
-    try:
-        described = states.describe_execution(executionArn=arn)
-        pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)
-        return Execution.from_history(described, [event for page in pages for event in page["events"]])
-    except (BotoCoreError, ClientError) as error:
-        raise StackError(why(error, f"the execution {arn.rpartition(':')[2]}")) from None
+    described = states.describe_execution(executionArn=arn)
+    pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)
+    return Execution.from_history(described, [event for page in pages for event in page["events"]])
 
 
 def inspect(stack: Stack, asked: str) -> Inspection:

@@ -51,15 +51,23 @@ def run(files: tuple[str, ...], *, as_json: bool) -> None:
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="Let containers in too, and write FILE for `sam local --env-vars`.",
 )
-def serve(port: int, sam_file: Path | None) -> None:
+@click.option(
+    "--state",
+    "state_folder",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="Keep payments, executions and keys there, and go on with them; else nothing is kept.",
+)
+def serve(port: int, sam_file: Path | None, state_folder: Path | None) -> None:
     """Deploy the stack into an embedded engine, and serve it until Ctrl-C.
 
     It listens on this machine's loopback, and with --sam on the container engine's bridge: the AWS CLI,
-    boto3 and `sam local` can use it as they would use AWS. Nothing is kept when it stops.
+    boto3, `sam local` and this command's own commands can use it as they would use AWS.
 
     \b
     Examples:
       ledger serve
+      ledger serve --state ~/ledger-trial
       ledger serve --sam env.json
       aws --endpoint-url http://127.0.0.1:4510 dynamodb scan --table-name PaymentLedger
     """  # noqa: D301
@@ -67,7 +75,7 @@ def serve(port: int, sam_file: Path | None) -> None:
     from ledger_cli.serve import serve as serve_until_stopped  # noqa: PLC0415
 
     try:
-        serve_until_stopped(port=port, sam_file=sam_file)
+        serve_until_stopped(port=port, sam_file=sam_file, state_folder=state_folder)
     except CannotServeError as error:
         click.echo(f"ledger: {error}", err=True)
         sys.exit(2)

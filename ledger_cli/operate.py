@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console, Group
 from rich.progress import Progress
 from rich.text import Text
 
 from ledger_cli import graph, page
-from ledger_cli.deployed import Stack, StackError, why
+from ledger_cli.deployed import Stack, StackError
 from ledger_cli.execution import Execution, StateRun
 from ledger_cli.inspection import MAX_SEARCHED, TECHNICAL_ENDS, Inspection, executions, inspect, read
 from ledger_cli.payments import details
@@ -156,11 +155,7 @@ def _state(name: str, run: StateRun | None, width: int) -> Text:
 
 
 def redrive(stack: Stack, asked: str | None, *, dry_run: bool, as_json: bool) -> int:
-    """Redrive the executions of a payment (or all) that failed technically; returns the exit status.
-
-    Raises:
-        StackError: AWS refuses.
-    """
+    """Redrive the executions of a payment (or all) that failed technically; returns the exit status."""
     errors = Console(stderr=True)
     redriven = 0
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
@@ -170,7 +165,7 @@ def redrive(stack: Stack, asked: str | None, *, dry_run: bool, as_json: bool) ->
                 continue
             redriven += 1
             if not dry_run:
-                _redrive(stack, execution)
+                stack.client("stepfunctions").redrive_execution(executionArn=execution.arn)
             state = execution.states[-1].name if execution.states else "-"
             told = {"Execution": execution.name, "State": state, "Error": execution.error, "Redriven": not dry_run}
             verb = "would be redriven" if dry_run else "is redriven"
@@ -194,10 +189,3 @@ def _candidates(stack: Stack, asked: str | None) -> Iterable[str]:
     if found.execution:
         yield found.execution.arn
     yield from (one.arn for one in found.others if one.status in TECHNICAL_ENDS)
-
-
-def _redrive(stack: Stack, execution: Execution) -> None:
-    try:
-        stack.client("stepfunctions").redrive_execution(executionArn=execution.arn)
-    except (BotoCoreError, ClientError) as error:
-        raise StackError(why(error, f"redriving {execution.name}")) from None

@@ -12,19 +12,22 @@ from rich.console import Console
 from ledger_cli import REGION, artefact, samples
 from ledger_cli.engine import Engine, sam_local
 from ledger_cli.engine.server import EngineServer
+from ledger_cli.engine.state import State, StateError
 
 LOOPBACK = "127.0.0.1"
+WRITE_EVERY_S = 5
 
 
 class CannotServeError(Exception):
     """The server cannot start; the message says why, and what to do."""
 
 
-def serve(*, port: int, sam_file: Path | None) -> None:
+def serve(*, port: int, sam_file: Path | None, state_folder: Path | None) -> None:
     """Serve until interrupted.
 
     Args:
         port: 0 takes one that is free.
+        state_folder: what the engine holds is read from it, and written to it while it is served.
         sam_file: written for `sam local … --env-vars`; containers are then let in too.
 
     Raises:
@@ -39,23 +42,38 @@ def serve(*, port: int, sam_file: Path | None) -> None:
         container_host = _container_host()
         hosts += [container_host] if container_host[0].isdecimal() else []
     try:
+        state = State(state_folder) if state_folder else None
         server = EngineServer(hosts, port)
+    except StateError as error:
+        raise CannotServeError(str(error)) from None
     except OSError as error:
         raise CannotServeError(_why(error, hosts, port)) from None
     with errors.status("Deploying template.yaml into the embedded engine"):
-        engine = Engine()
+        engine = Engine(state=state)
     with engine, server:
-        samples.let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+        if not (state and state.kept):
+            samples.let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
         server.start(engine)
         if sam_file:
             endpoint = f"http://{container_host}:{server.port}"
             written = json.dumps(sam_local.variables(engine.functions.items(), endpoint), indent=2)
             sam_file.write_text(written + "\n")
-        _tell(server.port, engine, sam_file)
-        stopped.wait()
+        _tell(server.port, engine, sam_file, state)
+        while not stopped.wait(WRITE_EVERY_S):
+            _write(state, engine, errors)
+        server.stop()
+        _write(state, engine, errors)
 
 
-def _tell(port: int, engine: Engine, sam_file: Path | None) -> None:
+def _write(state: State | None, engine: Engine, errors: Console) -> None:
+    if state:
+        try:
+            state.write(engine)
+        except StateError as error:
+            errors.print(f"ledger: {error}", highlight=False, soft_wrap=True)
+
+
+def _tell(port: int, engine: Engine, sam_file: Path | None, state: State | None) -> None:
     lines = {
         "Endpoint": f"http://{LOOPBACK}:{port}, region {REGION}, any credentials",
         "Workflow": engine.outputs["WorkflowArn"],
@@ -67,9 +85,12 @@ def _tell(port: int, engine: Engine, sam_file: Path | None) -> None:
     }
     if sam_file:
         lines["SAM"] = f"sam local invoke … --env-vars {sam_file}"
+    if state:
+        lines["State"] = f"{state.file}, written every {WRITE_EVERY_S} s and at the end"
+    lines["Connect"] = f"export LEDGER_ENDPOINT_URL=http://{LOOPBACK}:{port}  (or --endpoint-url)"
     for name, value in lines.items():
         print(f"{name:<11}{value}")  # noqa: T201
-    print("Ready; Ctrl-C stops it, and nothing is kept.", flush=True)  # noqa: T201
+    print(f"Ready; Ctrl-C stops it, and {'its state' if state else 'nothing'} is kept.", flush=True)  # noqa: T201
 
 
 def _container_host() -> str:

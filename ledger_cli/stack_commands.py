@@ -30,14 +30,18 @@ def on_a_stack(epilog: str) -> Callable[[Callable[..., int]], click.Command]:
         def with_stack(
             stack_name: str, profile: str | None, region: str | None, endpoint_url: str | None, **given: Any
         ) -> None:
-            from ledger_cli.deployed import Stack, StackError  # noqa: PLC0415
+            from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+            from ledger_cli.deployed import Stack, StackError, why  # noqa: PLC0415
 
             try:
                 stack = Stack(stack_name, profile=profile, region=region, endpoint_url=endpoint_url)
                 sys.exit(command(stack, **given))
             except (StackError, UnreadableInputError) as error:
                 click.echo(f"ledger: {error}", err=True)
-                sys.exit(2)
+            except (BotoCoreError, ClientError) as error:
+                click.echo(f"ledger: {why(error, f'stack {stack_name}')}", err=True)
+            sys.exit(2)
 
         decorated: Callable[..., None] = with_stack
         for option in (

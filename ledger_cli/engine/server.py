@@ -177,10 +177,15 @@ class EngineServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+        self.close()
+
+    def stop(self) -> None:
+        """Answer no more."""
         if self._started:
             for listener in self._listeners:
                 listener.shutdown()
-        self.close()
+        self._started = False
 
     def close(self) -> None:
         """Give the port back."""

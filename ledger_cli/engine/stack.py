@@ -14,7 +14,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,10 +38,12 @@ from moto.secretsmanager.models import secretsmanager_backends
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+from moto.stepfunctions.responses import StepFunctionResponse
 
 from ledger_cli import REGION, ROOT
-from ledger_cli.engine import endpoints, http_api, kms, lambda_runtime, rules, sam_local, template
+from ledger_cli.engine import endpoints, http_api, kms, lambda_runtime, redrive, rules, sam_local, template
 from ledger_cli.engine.environment import without_the_shells_variables
+from ledger_cli.engine.state import State
 from ledger_cli.execution import Execution
 
 ACCOUNT_ID = DEFAULT_ACCOUNT_ID
@@ -81,6 +83,7 @@ class Engine:
     """
 
     _alive: "Engine | None" = None
+    account_id = ACCOUNT_ID
 
     def __init__(
         self,
@@ -88,6 +91,7 @@ class Engine:
         template_file: Path = ROOT / "template.yaml",
         parameters: Mapping[str, str] | None = None,
         wait: Callable[[float], None] = time.sleep,
+        state: State | None = None,
     ) -> None:
         """Deploy the stack.
 
@@ -95,6 +99,7 @@ class Engine:
             template_file: the SAM template; code, workflow and events lie beside it.
             parameters: the stack's parameters, over the template's defaults and `LOCAL_PARAMETERS`.
             wait: how the workflow and the SDK wait before a retry, in seconds; a test need not wait.
+            state: what an engine before this one held, to go on with.
         """
         if Engine._alive is not None:
             raise RuntimeError("an engine is alive in this process; leave its `with` block first")
@@ -111,7 +116,10 @@ class Engine:
             self.template = template.expand(template_file, parameters)
             resources = self.template["Resources"].items()
             self.skipped = {name: r["Type"] for name, r in resources if r["Type"] in template.SKIPPED_TYPES}
-            self._deploy(template_file.parent, parameters)
+            with state.keys() if state else nullcontext():
+                self._deploy(template_file.parent, parameters)
+            if state:
+                state.restore(self)
             self._stack = stack.pop_all()
         Engine._alive = self
 
@@ -162,6 +170,15 @@ class Engine:
             self.client("stepfunctions").describe_execution(executionArn=arn), self.history(arn)
         )
 
+    def executions(self) -> list[str]:
+        """ARNs of all executions, in the order in which they were started."""
+        machines = stepfunctions_parser_backends[ACCOUNT_ID][REGION].state_machines
+        return [execution.execution_arn for machine in machines for execution in machine.executions]
+
+    def has_ended(self, arn: str) -> bool:
+        """Whether an execution has ended, with all that there is to tell of it."""
+        return _is_told(stepfunctions_parser_backends[ACCOUNT_ID][REGION].describe_execution(arn))
+
     def answer(self, request: http_api.Request) -> tuple[int, dict[str, str], bytes] | None:
         """What the stack's HTTP API answers: status, headers and body; None where it has no such route."""
         for route in http_api.routes(self.template):
@@ -185,9 +202,8 @@ class Engine:
 
         What still runs is waited for: it would write into what comes after.
         """
-        for machine in stepfunctions_parser_backends[ACCOUNT_ID][REGION].state_machines:
-            for execution in machine.executions:
-                self.ended(execution.execution_arn)
+        for arn in self.executions():
+            self.ended(arn)
         for item in self.items():
             self.client("dynamodb").delete_item(
                 TableName=self.outputs["TableName"], Key={"TransactionID": item["TransactionID"]}
@@ -236,6 +252,9 @@ class Engine:
         stack.enter_context(patch.object(LambdaSimpleBackend, "invoke", self._invoke))
         # moto's ReEncrypt takes any key for the source key.
         stack.enter_context(patch.object(KmsResponse, "re_encrypt", kms.re_encrypt))
+        # moto redrives no executions.
+        redriving = patch.object(StepFunctionResponse, "redrive_execution", redrive.redrive_execution, create=True)
+        stack.enter_context(redriving)
         # moto's rules start no workflows.
         stack.enter_context(patch.object(Rule, "send_to_targets", rules.send_to_targets))
         # moto's endpoints have no DNS names in CloudFormation.
