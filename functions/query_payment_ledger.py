@@ -9,7 +9,7 @@ import heapq
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -175,8 +175,12 @@ def told(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _page(query: Query, cursor: Any) -> dict[str, Any]:
     """Merge the partitions, each of which is in order, from where the cursor says."""
-    positions = _positions(cursor, query)
-    streams = [_stream(query, number, position) for number, position in enumerate(positions)]
+    bound, positions = _read(cursor, query)
+    # A partition of which nothing was told yet begins where the page before ended: what is new since is not shifted in.
+    rest = query
+    if bound is not None:
+        rest = replace(query, last=bound) if query.order.newest_first else replace(query, first=bound)
+    streams = [_stream(rest, number, position) for number, position in enumerate(positions)]
     payments: list[dict[str, Any]] = []
     merged = heapq.merge(*streams, key=lambda found: found[0], reverse=query.order.newest_first)
     for examined, ((sort_key, number), item) in enumerate(merged, 1):
@@ -185,7 +189,7 @@ def _page(query: Query, cursor: Any) -> dict[str, Any]:
             payments.append(told(item))
         if len(payments) == query.limit or examined == MAX_EXAMINED:
             more = next(merged, None) is not None
-            return {"Payments": payments, "Cursor": _cursor(positions, query) if more else None}
+            return {"Payments": payments, "Cursor": _written(query, sort_key, positions) if more else None}
     return {"Payments": payments, "Cursor": None}
 
 
@@ -219,33 +223,31 @@ def _stream(query: Query, number: int, position: Position) -> Iterator[tuple[tup
         start = {"ExclusiveStartKey": reply["LastEvaluatedKey"]}
 
 
-def _cursor(positions: list[Position], query: Query) -> str:
-    """Opaque to the caller: where each partition goes on."""
-    return base64.urlsafe_b64encode(json.dumps([query.digest, positions]).encode()).decode()
+def _written(query: Query, bound: str, positions: list[Position]) -> str:
+    """A cursor, opaque to the caller: where the page ended, and where each partition goes on."""
+    return base64.urlsafe_b64encode(json.dumps([query.digest, bound, positions]).encode()).decode()
 
 
-def _positions(cursor: Any, query: Query) -> list[Position]:
-    """Where each partition goes on.
+def _read(cursor: Any, query: Query) -> tuple[str | None, list[Position]]:
+    """Where the page before ended, and where each partition goes on.
 
     Raises:
         InvalidQueryError: it is no cursor of this query's.
     """
     if cursor is None:
-        return ["start"] * len(query.partitions)
+        return None, ["start"] * len(query.partitions)
     refused = InvalidQueryError([Violation("Cursor", "cursor")])
     try:
-        digest, positions = json.loads(base64.b64decode(cursor, altchars=b"-_", validate=True))
+        digest, bound, positions = json.loads(base64.b64decode(cursor, altchars=b"-_", validate=True))
     except (TypeError, ValueError):
         raise refused from None
     if digest != query.digest:
         raise InvalidQueryError([Violation("Cursor", "of_another_query")])
-    if (
-        not isinstance(positions, list)
-        or len(positions) != len(query.partitions)
-        or not all(map(_is_position, positions))
-    ):
+    if not isinstance(bound, str) or not query.first <= bound <= query.last:
         raise refused
-    return positions
+    if not isinstance(positions, list) or [_is_position(one) for one in positions] != [True] * len(query.partitions):
+        raise refused
+    return bound, positions
 
 
 def _is_position(position: Any) -> bool:

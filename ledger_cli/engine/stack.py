@@ -31,6 +31,7 @@ from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.dynamodb.models import dynamodb_backends
 from moto.ec2.models.vpcs import VPCEndPoint
 from moto.events.models import Rule, events_backends
 from moto.kms.responses import KmsResponse
@@ -204,10 +205,7 @@ class Engine:
         """
         for arn in self.executions():
             self.ended(arn)
-        for item in self.items():
-            self.client("dynamodb").delete_item(
-                TableName=self.outputs["TableName"], Key={"TransactionID": item["TransactionID"]}
-            )
+        dynamodb_backends[ACCOUNT_ID][REGION].tables[self.outputs["TableName"]].items.clear()
         for archive in events_backends[ACCOUNT_ID][REGION].archives.values():
             archive.events.clear()
         secretsmanager_backends[ACCOUNT_ID][REGION].reset()

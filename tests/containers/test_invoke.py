@@ -69,12 +69,14 @@ def comparable(reply: Any) -> Any:
 
 
 def put_what_is_needed(engine: Engine, function: str) -> None:
-    """Two functions mark an item, which must be there; the webhook knows the samples' processors."""
+    """Some functions read or mark an item, which must be there; the webhook knows the samples' processors."""
     if function == "ReceivePayment":
         let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
-    if function in {"PublishOutcome", "RepublishOutcomes"}:
-        payment = (ROOT / "events/functions/persist_payment_ledger.json").read_bytes()
-        engine.functions["PersistPaymentLedger"].invoke(payment)
+    if function in {"PublishOutcome", "RepublishOutcomes", "QueryPaymentLedger", "RevealSecureToken"}:
+        samples = ROOT / "events/functions"
+        encrypted = engine.functions["EncryptToken"].invoke((samples / "encrypt_token.json").read_bytes())[0]
+        payment = json.loads((samples / "persist_payment_ledger.json").read_text()) | json.loads(encrypted)
+        engine.functions["PersistPaymentLedger"].invoke(json.dumps(payment).encode())
 
 
 def what_is_left(engine: Engine) -> list[dict[str, Any]]:

@@ -86,8 +86,9 @@ def test_a_functions_sample_is_what_the_workflow_sends(
 def test_every_function_takes_its_samples(engine: Engine, file: Path) -> None:
     """An engineer's first call must not fail."""
     names = {f.handler.partition(".")[0]: name for name, f in engine.functions.items()}
-    if file.stem == "publish_outcome-recorded":
-        invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger"))
+    if file.stem in {"publish_outcome-recorded", "reveal_secure_token"}:
+        recorded = invoke(engine, "EncryptToken", sample("encrypt_token"))
+        invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger") | recorded)
     let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     engine.functions["ReceivePayment"].restart()
     reply = invoke(engine, names[file.stem.partition("-")[0]], sample(file.stem))

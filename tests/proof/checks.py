@@ -17,6 +17,8 @@ FUNCTIONS = {
     "PublishOutcome": "paymentledger-publish-role",
     "RepublishOutcomes": "paymentledger-republish-role",
     "ReceivePayment": "paymentledger-receive-role",
+    "QueryPaymentLedger": "paymentledger-query-role",
+    "RevealSecureToken": "paymentledger-reveal-role",
 }
 
 # Service: the variable that gives a function the endpoint's own name, and the resource.
@@ -329,12 +331,9 @@ def keys_and_logs(resources: Resources) -> Iterator[str]:
     if not dict(of_type(resources, "AWS::StepFunctions::StateMachineAlias")):
         yield "workflow: not behind an alias"
     for name, function in of_type(resources, "AWS::Lambda::Function"):
-        if name == "EncryptToken":
-            given = [
-                function["Environment"]["Variables"][variable].rpartition("/")[2]
-                for variable in ("TOKEN_KEY", "INTAKE_KEY")
-            ]
-            if given != ["TokenKey", "IntakeKey"]:
+        variables = function["Environment"]["Variables"]
+        for variable, key in (("TOKEN_KEY", "TokenKey"), ("INTAKE_KEY", "IntakeKey")):
+            if variable in variables and variables[variable].rpartition("/")[2] != key:
                 yield f"{name}: has the wrong keys"
 
 
@@ -367,6 +366,7 @@ def events_and_alarms(resources: Resources) -> Iterator[str]:
         "RefusedSignaturesAlarm",
         "WebhookFailuresAlarm",
         "UndeliveredPaymentsAlarm",
+        "RevealedTokensAlarm",
     }
     if set(alarms) != expected:
         yield f"alarms: {sorted(set(alarms) ^ expected)}"

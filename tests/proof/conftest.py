@@ -14,7 +14,7 @@ from tests.proof.resolved import Resolver
 PARAMETERS = {
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
     "ProcessorsBus": "open",
-    "TokenReaderRole": "reader",
+    "RevealTokens": "allowed",
     "Webhook": "open",
 }
 """The optional parts are all there, so that they are judged too."""

@@ -145,7 +145,7 @@ def _of_properties(template: Template, name: str, resource: Mapping[str, Any]) -
     for variable in resource.get("Properties", {}).get("Environment", {}).get("Variables", {}):
         if variable.startswith("AWS_ENDPOINT_URL_"):
             yield f"{name}: without {variable}", _changed(template, [*at, "Environment", "Variables", variable], None)
-    if name == "EncryptToken":
+    if "TOKEN_KEY" in resource.get("Properties", {}).get("Environment", {}).get("Variables", {}):
         key = {"Fn::GetAtt": ["IntakeKey", "Arn"]}
         yield f"{name}: the wrong key", _changed(template, [*at, "Environment", "Variables", "TOKEN_KEY"], key)
 

@@ -16,10 +16,11 @@ PAGE = ROOT / "docs/permissions.md"
 CALLS = {
     "dynamodb:GetItem": "dynamodb.get_item(",
     "dynamodb:PutItem": "client.put_item(",
-    "dynamodb:Query": "client.query(",
+    "dynamodb:Query": "client.query(|dynamodb.query(",
     "dynamodb:UpdateItem": "client.update_item(",
     "events:PutEvents": "client.put_events(",
     "kms:Encrypt": "client.encrypt(|kms.encrypt(",
+    "kms:Decrypt": "kms.decrypt(",
     "kms:ReEncryptFrom": "client.re_encrypt(",
     "kms:ReEncryptTo": "client.re_encrypt(",
     "secretsmanager:GetSecretValue": "client.get_secret_value(",
@@ -54,7 +55,7 @@ test fails when it is stale. ARNs are shown without the partition, region and ac
 
 def page() -> str:
     """The page's text, as it should be for the template and the code as they are."""
-    parameters = {"ProcessorsBus": "open", "TokenReaderRole": "<TokenReaderRole>", "Webhook": "open"}
+    parameters = {"ProcessorsBus": "open", "RevealTokens": "allowed", "Webhook": "open"}
     resources = Resolver(template.expand(ROOT / "template.yaml", {}), parameters).resources()
     return HEAD + "".join(f"\n## {title}\n\n{_table(rows)}" for title, rows in _sections(resources))
 

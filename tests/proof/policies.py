@@ -79,6 +79,13 @@ def contexts(layer: str, services: list[str], name: str = "") -> list[dict[str, 
             context("marker", dynamodb__Attributes=marker),
             context("amount-too", dynamodb__Attributes=["TransactionID", "PublishedAt", "Amount"]),
             context("marker-and-item-back", dynamodb__Attributes=marker, dynamodb__ReturnValues="ALL_OLD"),
+            context("facts", dynamodb__Attributes=FACTS, dynamodb__Select="SPECIFIC_ATTRIBUTES"),
+            context(
+                "facts-and-token", dynamodb__Attributes=[*FACTS, "SecureToken"], dynamodb__Select="SPECIFIC_ATTRIBUTES"
+            ),
+            context(
+                "token", dynamodb__Attributes=["SecureToken", "TransactionID"], dynamodb__Select="SPECIFIC_ATTRIBUTES"
+            ),
             context("look-up", dynamodb__Attributes=LOOKED_UP, dynamodb__Select="SPECIFIC_ATTRIBUTES"),
             context("all-of-it", dynamodb__Attributes=["TransactionID"], dynamodb__Select="ALL_ATTRIBUTES"),
             context(
@@ -107,6 +114,10 @@ def contexts(layer: str, services: list[str], name: str = "") -> list[dict[str, 
     return found
 
 
+FACTS = [
+    "Amount", "Currency", "Execution", "Fingerprint", "Metadata", "ProcessorID", "PublishedAt", "RecordedAt", "Status",
+    "Timestamp", "TransactionID",
+]  # fmt: skip
 LOOKED_UP = ["TransactionID", "Fingerprint", "Execution"]
 PAYMENTS_RULE = arn("events", "rule/payment-processors/start-payments")
 VIA_DYNAMODB = {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com", "kms:CallerAccount": ACCOUNT}
@@ -207,7 +218,8 @@ def questions(resources: Resources) -> dict[str, Question]:
         ask(f"endpoint {name}", "endpoint", endpoint.get("PolicyDocument", open_to_all), callers, [service])
 
     callers = [role_principal(resources, name) for name in ("EncryptTokenRole", "PaymentLedgerWorkflowRole")]
-    callers += [person("admin"), person("reader"), person("outsider", OTHER_ACCOUNT)]
+    reveals = [role_principal(resources, name) for name in ("RevealSecureTokenRole",) if name in resources]
+    callers += [*reveals, person("admin"), person("outsider", OTHER_ACCOUNT)]
     services = [
         {"name": "log-delivery", "principal": "delivery.logs.amazonaws.com"},
         {"name": "cloudwatch-logs", "principal": f"logs.{REGION}.amazonaws.com"},

@@ -1,0 +1,169 @@
+"""A listing of ten thousand payments is what a full scan holds: each once, in order, whatever the pages."""
+
+import base64
+import json
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ledger.item import SHARDS, EncryptedPayment, shard_of
+from ledger.payment import Payment, utc_timestamp
+from ledger_cli.engine import Engine
+from tests.functions.test_handlers import invoke
+
+PAYMENTS = 10_000
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+CIPHERTEXT = b"a ciphertext, which nobody may read here"
+
+
+def text(moment: datetime) -> str:
+    """In canonical form."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def items() -> Iterator[dict[str, Any]]:
+    """Payments of three processors, a third of them at one time, some published and some not."""
+    chance = random.Random(7)  # noqa: S311  # the same each time
+    for number in range(PAYMENTS):
+        moment = FIRST + timedelta(minutes=chance.choice((0, number // 50, chance.randrange(500))))
+        payment = Payment(
+            transaction_id=f"t-{number}",
+            amount=f"{number}.00",
+            currency="EUR",
+            processor_id=("acme", "other", "acme-2")[number % 3],
+            status="Failure" if number % 10 == 0 else "Success",
+            timestamp=text(moment),
+            metadata={},
+        )
+        item = EncryptedPayment(payment, CIPHERTEXT, "key", f"arn:e:{number}", text(FIRST)).as_item()
+        if number % 4:
+            del item["Unpublished"]
+            item["PublishedAt"] = {"S": text(FIRST)}
+        yield item
+
+
+@pytest.fixture(scope="module")
+def ledger(deployed: Any) -> Iterator[tuple[Engine, list[dict[str, Any]]]]:
+    """The engine with ten thousand payments in its table, and these."""
+    engine = deployed[0]
+    engine.clear()
+    every, table = list(items()), engine.outputs["TableName"]
+    for start in range(0, PAYMENTS, 25):
+        puts = [{"PutRequest": {"Item": item}} for item in every[start : start + 25]]
+        engine.client("dynamodb").batch_write_item(RequestItems={table: puts})
+    assert {shard_of(item["TransactionID"]["S"]) for item in every} == set(range(SHARDS))
+    yield engine, every
+    engine.clear()
+
+
+def pages(engine: Engine, **query: Any) -> list[list[dict[str, Any]]]:
+    """Every page of a query."""
+    found, cursor = [], None
+    while True:
+        page = invoke(engine, "QueryPaymentLedger", {**query, "Cursor": cursor})
+        assert "errorType" not in page, page
+        found.append(page["Payments"])
+        cursor = page["Cursor"]
+        if cursor is None:
+            return found
+
+
+def flat(found: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """All pages together."""
+    return [payment for page in found for payment in page]
+
+
+HOUR = ("2026-01-01T03:00:00Z", "2026-01-01T05:00:00+01:00")
+MINUTES = ("2026-01-01T03:00:00Z", "2026-01-01T03:04:00Z")
+ONE_TIME = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000001Z")
+
+
+@pytest.mark.parametrize(
+    ("limit", "between", "least"),
+    [(100, None, 3000), (100, HOUR, 200), (25, HOUR, 200), (1, MINUTES, 10), (90, ONE_TIME, 1000)],
+)
+def test_a_listing_is_what_a_scan_holds(ledger: Any, limit: int, between: Any, least: int) -> None:
+    """The newest first, with a thousand at one time."""
+    engine, every = ledger
+    query = {} if between is None else dict(zip(("From", "To"), between, strict=True))
+    first, last = (utc_timestamp(end) for end in between or ("0001-01-01T00:00:00Z", "9999-01-01T00:00:00Z"))
+    expected = {
+        item["TransactionID"]["S"]
+        for item in every
+        if item["ProcessorID"]["S"] == "acme" and first <= item["Timestamp"]["S"] < last
+    }
+    found = pages(engine, ProcessorID="acme", Limit=limit, **query)
+    listed = [payment["TransactionID"] for payment in flat(found)]
+    assert len(listed) == len(expected) >= least
+    assert set(listed) == expected
+    times = [payment["Timestamp"] for payment in flat(found)]
+    assert times == sorted(times, reverse=True)
+    assert all(len(page) == limit for page in found[:-1])
+    assert len(found[-1]) >= 1
+
+
+def of(every: list[dict[str, Any]], transaction_id: str) -> dict[str, Any]:
+    """The item under an id, which says its number."""
+    return every[int(transaction_id.removeprefix("t-"))]
+
+
+def test_a_payment_is_told_as_it_stands(ledger: Any) -> None:
+    """In the listing and by its id alike; the token is in neither."""
+    engine, every = ledger
+    (page, *_) = pages(engine, ProcessorID="acme", Limit=100, From="2026-01-01T03:00:00Z", To="2026-01-01T03:30:00Z")
+    for payment in page[:5]:
+        item = of(every, payment["TransactionID"])
+        assert payment["Amount"] == f"{item['TransactionID']['S'].removeprefix('t-')}.00"
+        assert payment["Fingerprint"] == item["Fingerprint"]["S"]
+        assert payment["PublishedAt"] == item.get("PublishedAt", {}).get("S")
+        assert invoke(engine, "QueryPaymentLedger", {"TransactionID": payment["TransactionID"]}) == {"Payment": payment}
+    assert CIPHERTEXT.decode() not in json.dumps(page)
+    assert base64.b64encode(CIPHERTEXT).decode() not in json.dumps(page)
+
+
+def test_a_rare_status_is_found_across_pages(ledger: Any) -> None:
+    """One page looks at a bounded number of payments, and says where to go on."""
+    engine, every = ledger
+    expected = {
+        item["TransactionID"]["S"]
+        for item in every
+        if item["ProcessorID"]["S"] == "acme" and item["Status"]["S"] == "Failure"
+    }
+    found = pages(engine, ProcessorID="acme", Status="Failure", Limit=100)
+    assert {payment["TransactionID"] for payment in flat(found)} == expected
+    assert len(flat(found)) == len(expected)
+    assert {payment["Status"] for payment in flat(found)} == {"Failure"}
+
+
+def test_a_page_looks_at_a_bounded_number(ledger: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing fits, a page is empty, and has a cursor all the same."""
+    engine, _ = ledger
+    monkeypatch.setattr(engine.functions["QueryPaymentLedger"].module, "MAX_EXAMINED", 8)
+    found = pages(engine, ProcessorID="acme", Status="Failure", Limit=100, From=HOUR[0], To=HOUR[1])
+    assert any(page == [] for page in found[:-1])
+    assert all(len(page) <= 8 for page in found)
+    assert len(flat(found)) > 10
+
+
+def test_unpublished_are_listed_the_oldest_first(ledger: Any) -> None:
+    """What the sweep will find."""
+    engine, every = ledger
+    found = pages(engine, Unpublished=True, Limit=100)
+    assert {payment["TransactionID"] for payment in flat(found)} == {
+        item["TransactionID"]["S"] for item in every if "Unpublished" in item
+    }
+    assert len(flat(found)) == PAYMENTS // 4
+    assert {payment["PublishedAt"] for payment in flat(found)} == {None}
+
+
+def test_a_processors_name_is_no_prefix(ledger: Any) -> None:
+    """`acme` must not list what is `acme-2`'s."""
+    engine, _ = ledger
+    (page,) = pages(engine, ProcessorID="acm", Limit=100)
+    assert page == []
+    assert {p["ProcessorID"] for p in invoke(engine, "QueryPaymentLedger", {"ProcessorID": "acme-2"})["Payments"]} == {
+        "acme-2"
+    }

@@ -1,0 +1,177 @@
+"""Reading the ledger: what a query may be, what a cursor is good for, and who reads a token and why."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from ledger_cli.engine import Engine
+from tests.conftest import Faults
+from tests.functions.test_handlers import decrypted, invoke, log_lines, sample
+
+
+def test_what_is_new_does_not_shift_a_page(engine: Engine, payment: dict[str, Any]) -> None:
+    """A cursor says behind which payment to go on, not behind how many."""
+    for number in range(6):
+        engine.run(
+            json.dumps({**payment, "TransactionID": f"t-{number}", "Timestamp": f"2026-01-0{number + 1}T00:00:00Z"})
+        )
+    query = {"ProcessorID": payment["ProcessorID"], "Limit": 3}
+    first = invoke(engine, "QueryPaymentLedger", query)
+    engine.run(json.dumps({**payment, "TransactionID": "newer", "Timestamp": "2026-02-01T00:00:00Z"}))
+    second = invoke(engine, "QueryPaymentLedger", {**query, "Cursor": first["Cursor"]})
+    assert [p["TransactionID"] for p in first["Payments"] + second["Payments"]] == [
+        f"t-{n}" for n in (5, 4, 3, 2, 1, 0)
+    ]
+    assert second["Cursor"] is None
+
+
+def test_an_unknown_id_is_none(engine: Engine) -> None:
+    """Which is no error: nobody knows before."""
+    assert invoke(engine, "QueryPaymentLedger", {"TransactionID": "nobody"}) == {"Payment": None}
+    assert invoke(engine, "QueryPaymentLedger", {"ProcessorID": "nobody"}) == {"Payments": [], "Cursor": None}
+
+
+def cursor_of(engine: Engine, payment: dict[str, Any]) -> str:
+    """A cursor of the processor's first page."""
+    for number in range(3):
+        engine.run(json.dumps({**payment, "TransactionID": f"t-{number}"}))
+    return str(invoke(engine, "QueryPaymentLedger", {"ProcessorID": payment["ProcessorID"], "Limit": 1})["Cursor"])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"ProcessorID": "other"}, {"From": "2026-01-01T00:00:00Z"}, {"To": "2027-01-01T00:00:00Z"}, {"Status": "Success"}],
+)
+def test_a_foreign_cursor_is_refused(engine: Engine, payment: dict[str, Any], changed: dict[str, str]) -> None:
+    """It would list from the middle of something else."""
+    query = {"ProcessorID": payment["ProcessorID"], "Cursor": cursor_of(engine, payment), **changed}
+    assert refused(engine, query) == [("Cursor", "of_another_query")]
+    assert refused(engine, {"Unpublished": True, "Cursor": query["Cursor"]}) == [("Cursor", "of_another_query")]
+
+
+def refused(engine: Engine, query: dict[str, Any]) -> list[tuple[str, str]]:
+    """The rules that a query breaks."""
+    reply = invoke(engine, "QueryPaymentLedger", query)
+    assert reply.get("errorType") == "InvalidQueryError", reply
+    return [(broken["Field"], broken["Rule"]) for broken in json.loads(reply["errorMessage"])["Violations"]]
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "x", "====", "é", 7, ["a"], {"a": 1}, True, base64.urlsafe_b64encode(b"{}").decode(),
+     base64.urlsafe_b64encode(b"null").decode(), "A" * 100_000],
+)  # fmt: skip
+def test_what_is_no_cursor_is_refused(engine: Engine, cursor: Any) -> None:
+    """By name: anybody may type anything."""
+    assert refused(engine, {"ProcessorID": "acme", "Cursor": cursor}) == [("Cursor", "cursor")]
+
+
+@pytest.mark.parametrize("position", [None, 7, "end", [], ["a"], ["a", ""], ["a", 7], ["a", "b", "c"], {"a": "b"}])
+def test_a_cursor_that_was_changed_is_refused(engine: Engine, payment: dict[str, Any], position: Any) -> None:
+    """In the place of a partition's position."""
+    digest, bound, positions = json.loads(base64.urlsafe_b64decode(cursor_of(engine, payment)))
+    changes = [(bound, [position, *positions[1:]]), (bound, positions[1:]), (bound, [*positions, "start"])]
+    for changed in (*changes, (bound, position), (position, positions), ("~", positions), ("", positions)):
+        cursor = base64.urlsafe_b64encode(json.dumps([digest, *changed]).encode()).decode()
+        assert refused(engine, {"ProcessorID": payment["ProcessorID"], "Cursor": cursor}) == [("Cursor", "cursor")]
+
+
+NOON = "2026-01-01T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("query", "broken"),
+    [
+        ({}, [("ProcessorID", "identifier")]),
+        ({"ProcessorID": "a#1"}, [("ProcessorID", "identifier")]),
+        ({"ProcessorID": 7}, [("ProcessorID", "identifier")]),
+        ({"ProcessorID": "a", "From": "yesterday"}, [("From", "timestamp")]),
+        ({"ProcessorID": "a", "From": "2026-01-01T00:00:00"}, [("From", "timestamp")]),
+        ({"ProcessorID": "a", "To": 7}, [("To", "type")]),
+        ({"ProcessorID": "a", "From": "2026-01-02T00:00:00Z", "To": NOON}, [("From", "not_before_to")]),
+        ({"ProcessorID": "a", "From": NOON, "To": NOON}, [("From", "not_before_to")]),
+        ({"ProcessorID": "a", "To": "0001-01-01T00:00:00Z"}, [("From", "not_before_to")]),
+        ({"ProcessorID": "a", "Status": "success"}, [("Status", "status")]),
+        ({"ProcessorID": "a", "Limit": 0}, [("Limit", "limit")]),
+        ({"ProcessorID": "a", "Limit": 101}, [("Limit", "limit")]),
+        ({"ProcessorID": "a", "Limit": True}, [("Limit", "limit")]),
+        ({"ProcessorID": "a", "Limit": 1.5}, [("Limit", "limit")]),
+        ({"ProcessorID": "a", "Processor": "a"}, [("Query", "unknown_field")]),
+        ({"TransactionID": "a", "ProcessorID": "a"}, [("Query", "unknown_field")]),
+        ({"TransactionID": "a b"}, [("TransactionID", "identifier")]),
+        ({"TransactionID": None}, [("TransactionID", "identifier")]),
+        ({"Unpublished": False}, [("Unpublished", "true")]),
+        ({"Unpublished": True, "Status": "Success"}, [("Query", "unknown_field")]),
+        ({"ProcessorID": "", "From": "x"}, [("From", "timestamp"), ("ProcessorID", "identifier")]),
+    ],
+)  # fmt: skip
+def test_a_query_that_breaks_a_rule_is_told_which(engine: Engine, query: dict[str, Any], broken: Any) -> None:
+    """Every rule at once, by field."""
+    assert refused(engine, query) == broken
+
+
+# ── Reveal Secure Token ─────────────────────────────────────────────────────────────────────────────
+
+REQUEST = {"TransactionID": "txn-2026-0001", "Reason": "refund, ticket 4711", "Requester": "arn:aws:iam::1:user/me"}
+
+
+def test_a_token_is_revealed_and_that_is_logged(engine: Engine, payment: dict[str, Any]) -> None:
+    """Whose, why and for whom; the token itself is in no log."""
+    engine.run(json.dumps(payment))
+    reply = invoke(engine, "RevealSecureToken", REQUEST)
+    assert reply == {"TransactionID": "txn-2026-0001", "SecureToken": payment["SecureToken"]}
+    (asked,) = log_lines(engine, "token asked for")
+    assert (asked["transaction_id"], asked["reason"], asked["requester"], asked["level"]) == (
+        *REQUEST.values(),
+        "WARNING",
+    )
+    assert asked["function_request_id"]
+    assert '"TokenRevealed":[1.0]' in engine.logs().replace(" ", "")
+    assert payment["SecureToken"] not in engine.logs()
+
+
+def test_a_token_is_revealed_as_it_was(engine: Engine) -> None:
+    """As the holder of the key would decrypt it."""
+    recorded = invoke(engine, "EncryptToken", sample("encrypt_token"))
+    invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger") | recorded)
+    ciphertext = engine.items()[0]["SecureToken"]["B"]
+    revealed = invoke(engine, "RevealSecureToken", REQUEST)["SecureToken"]
+    assert revealed == decrypted(engine, ciphertext, "txn-2026-0001")
+
+
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [
+        ({"TransactionID": "nobody"}, "PaymentNotFoundError"),
+        ({"TransactionID": "a b"}, "InvalidRevealError"),
+        ({"TransactionID": None}, "InvalidRevealError"),
+        ({"Reason": None}, "InvalidRevealError"),
+        ({"Reason": "       "}, "InvalidRevealError"),
+        ({"Reason": "short"}, "InvalidRevealError"),
+        ({"Reason": "x" * 257}, "InvalidRevealError"),
+        ({"Requester": ""}, "InvalidRevealError"),
+        ({"Requester": None}, "InvalidRevealError"),
+    ],
+)
+def test_nothing_is_revealed_without_a_reason(
+    engine: Engine, payment: dict[str, Any], faults: Faults, changed: dict[str, Any], error: str
+) -> None:
+    """Nothing is decrypted either: KMS is not asked."""
+    engine.run(json.dumps(payment))
+    faults.calls.clear()
+    reply = invoke(engine, "RevealSecureToken", {**REQUEST, **changed})
+    assert reply["errorType"] == error
+    assert "Decrypt" not in faults.calls
+    assert payment["SecureToken"] not in json.dumps(reply)
+
+
+def test_a_ciphertext_of_another_payment_is_not_revealed(engine: Engine, payment: dict[str, Any]) -> None:
+    """Somebody with the right to write the table could have moved it there; KMS knows whose it is."""
+    engine.run(json.dumps(payment))
+    (item,) = engine.items()
+    table, client = engine.outputs["TableName"], engine.client("dynamodb")
+    client.put_item(TableName=table, Item={**item, "TransactionID": {"S": "moved"}})
+    reply = invoke(engine, "RevealSecureToken", {**REQUEST, "TransactionID": "moved"})
+    assert reply["errorType"] == "InvalidCiphertextException"
