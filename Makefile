@@ -15,7 +15,7 @@ LOCK := .venv/lock/bin/uv pip compile --quiet --upgrade --universal --generate-h
 ASL := statemachine/payment_ledger.asl.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-containers simulate mutate prove check bench format currencies requests permissions review smoke lock clean
+.PHONY: help run build test test-containers simulate mutate prove check bench format currencies requests graph browser permissions review smoke lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -61,6 +61,13 @@ currencies: $(READY) ## make the ISO 4217 table anew
 
 requests: $(READY) ## make the sample requests of the webhook anew
 	@$(BIN)/python -m ledger_cli.sample_requests
+
+graph: $(READY) ## make docs/workflow.svg anew
+	@$(BIN)/ledger graph --svg > docs/workflow.svg
+
+browser: ## install Debian's Chromium, in which the tests open the page of ledger inspect (as root)
+	@command -v chromium chromium-browser google-chrome >/dev/null || { apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
 
 permissions: $(READY) ## make docs/permissions.md anew
 	@$(BIN)/python -m tests.proof.permissions

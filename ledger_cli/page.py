@@ -33,7 +33,7 @@ code { font: .92em ui-monospace, monospace; overflow-wrap: anywhere }
 .scroll { overflow-x: auto } table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line) }
 th { color: var(--soft); font-weight: 600; white-space: nowrap } td.number { text-align: right; white-space: nowrap }
-tr.error td { color: var(--failed) }
+.facts td { overflow-wrap: anywhere } tr.error td { color: var(--failed) }
 svg { display: block; max-width: 100%; height: auto; margin: .5rem auto }
 svg text { fill: var(--ink); font: 14px system-ui, sans-serif; text-anchor: middle }
 svg text.error { fill: var(--soft); font-size: 11px }
@@ -109,7 +109,7 @@ def _graph(execution: Execution | None) -> Iterable[str]:
 def _ledger(payment: dict[str, Any] | None) -> Iterable[str]:
     if payment is None:
         return
-    yield "<h2>In the ledger</h2><table>"
+    yield '<h2>In the ledger</h2><table class="facts">'
     for name, value in payment.items():
         if name == "Metadata":
             value = ", ".join(f"{key}={text}" for key, text in value.items())  # noqa: PLW2901
