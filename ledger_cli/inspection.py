@@ -47,7 +47,7 @@ class Inspection:
     @property
     def next_step(self) -> str:
         """What to do, for whoever is on duty."""
-        if self.payment and self.payment["PublishedAt"] is None:
+        if self.payment and self.payment["PublishedAt"] is None and self.outcome != "FAILED":
             return "It is recorded and not told of yet: the sweep does within ten minutes, `ledger republish` at once."
         return {
             "RECORDED": "Nothing: it is recorded, and was told of.",

@@ -56,8 +56,9 @@ class State:
             raise StateError(f"{error.filename}: {(error.strerror or 'cannot be read').lower()}") from None
         except ValueError:
             raise self._unreadable() from None
-        if self.kept and (not isinstance(self.kept, dict) or self.kept.get("Version") != VERSION):
-            raise self._unreadable()
+        else:
+            if not isinstance(self.kept, dict) or self.kept.get("Version") != VERSION:
+                raise self._unreadable()
 
     def _unreadable(self) -> StateError:
         return StateError(f"{self.file}: holds no state of this version: move it away, or choose another with --state")

@@ -131,6 +131,19 @@ def _rules_start_no_workflow() -> bool:
     return not states.list_executions(stateMachineArn=arn)["executions"]
 
 
+def _redrives_nothing() -> bool:
+    states = _client("stepfunctions")
+    arn = states.create_state_machine(name="redriven", definition=PASS, roleArn=ROLE)["stateMachineArn"]
+    started = states.start_execution(stateMachineArn=arn, name="one")["executionArn"]
+    try:
+        states.redrive_execution(executionArn=started)
+    except NotImplementedError:
+        return True
+    except states.exceptions.ExecutionNotRedrivable:
+        return False
+    return False
+
+
 def _parameters_are_not_checked() -> bool:
     template = {
         "Parameters": {"P": {"Type": "String", "AllowedPattern": "a"}},
@@ -167,6 +180,7 @@ with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execut
         **_endpoints(),
         "parameters_are_not_checked": _parameters_are_not_checked(),
         "rules_start_no_workflow": _rules_start_no_workflow(),
+        "redrives_nothing": _redrives_nothing(),
         "retries_sleep": retrier_decl.time is time,
     }
 print(json.dumps(facts))  # noqa: T201

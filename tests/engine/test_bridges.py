@@ -33,6 +33,7 @@ FACTS = [
     "private_endpoints_do_not_answer",
     "parameters_are_not_checked",
     "rules_start_no_workflow",
+    "redrives_nothing",
 ]
 
 
@@ -263,6 +264,40 @@ def test_a_reply_that_is_no_json_fails_as_in_lambda(engine: Engine, monkeypatch:
     monkeypatch.setattr(function.module, "handler", lambda _event, _context: {"a", "set"})
     reply, raised = function.invoke(b"{}")
     assert (raised, json.loads(reply)["errorType"]) == (True, "Runtime.MarshalError")
+
+
+def test_a_redriven_execution_goes_on_where_it_failed(engine: Engine, payment: Any, faults: Faults) -> None:
+    """Under its name and start, with what the failed state was given: so that a delivery's own write is known again."""
+    faults.refuse("PutEvents", "ResourceNotFoundException")
+    failed = engine.run(json.dumps(payment))
+    states, (written,) = engine.client("stepfunctions"), engine.items()
+    faults.calls.clear()
+    states.redrive_execution(executionArn=failed.arn)
+    redriven = engine.ended(failed.arn)
+    assert (redriven.outcome, redriven.started_at, redriven.name) == ("RECORDED", failed.started_at, failed.name)
+    assert [call for call in faults.calls if call in {"Encrypt", "PutItem", "PutEvents"}] == ["PutEvents"]
+    (item,) = engine.items()
+    assert item.keys() ^ written.keys() == {"PublishedAt", "Unpublished"}
+    numbers = [event.number for event in redriven.events]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert [event.type for event in redriven.events].count("ExecutionStarted") == 1
+    described = states.describe_execution(executionArn=failed.arn)
+    assert json.loads(described["input"]) == payment
+    with pytest.raises(states.exceptions.ClientError, match="ExecutionNotRedrivable"):
+        states.redrive_execution(executionArn=failed.arn)
+
+
+def test_an_execution_is_redriven_more_than_once(engine: Engine, payment: Any, faults: Faults) -> None:
+    """Until the cause is mended; its history is one."""
+    faults.refuse("PutItem", "ResourceNotFoundException", times=3)
+    arn = engine.run(json.dumps(payment)).arn
+    for attempts in (2, 3):
+        engine.client("stepfunctions").redrive_execution(executionArn=arn)
+        execution = engine.ended(arn)
+        assert (execution.outcome, execution.states[-1].attempts) == (None, attempts)
+    engine.client("stepfunctions").redrive_execution(executionArn=arn)
+    assert engine.ended(arn).outcome == "RECORDED"
+    assert [event.type for event in engine.ended(arn).events].count("ExecutionRedriven") == 3
 
 
 def test_an_ended_execution_has_its_output(engine: Engine, payment: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,367 @@
+"""Reading and operating a stack from the command line: what a person sees, and what is said where it cannot be."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger_cli.engine import Engine
+from ledger_cli.engine.server import EngineServer
+from tests.conftest import Faults, ledger
+
+
+@pytest.fixture
+def at(engine: Engine) -> Iterator[Any]:
+    """A function that runs the command at this process's engine."""
+    with EngineServer(["127.0.0.1"]) as server:
+        server.start(engine)
+        endpoint = f"http://127.0.0.1:{server.port}"
+        yield lambda *arguments, **more: ledger(*arguments, LEDGER_ENDPOINT_URL=endpoint, **more)
+
+
+@pytest.fixture
+def recorded(engine: Engine, payment: dict[str, Any]) -> str:
+    """A payment that is recorded, by its id."""
+    name = "txn-2026-0001-a56e4564f0ce"
+    assert engine.run(json.dumps(payment), name).outcome == "RECORDED"
+    return str(payment["TransactionID"])
+
+
+# ── Reading ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_payment_is_shown_without_its_token(at: Any, recorded: str, payment: dict[str, Any]) -> None:
+    """To a person and to a machine."""
+    shown = at("get", recorded)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert re.search(r"^Amount +129\.90 *$", shown.stdout, re.MULTILINE)
+    told = json.loads(at("get", recorded, "--json").stdout)
+    assert (told["TransactionID"], told["Amount"], told["Status"]) == (recorded, "129.90", "Success")
+    assert payment["SecureToken"] not in shown.stdout + json.dumps(told)
+
+
+def test_a_payment_that_is_not_there_has_a_next_step(at: Any) -> None:
+    """Exit status 1, as a search that found nothing."""
+    done = at("get", "nobody")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "ledger: no payment under nobody; see what came of it: ledger inspect nobody\n"
+
+
+@pytest.fixture
+def many(engine: Engine, payment: dict[str, Any]) -> list[str]:
+    """Thirty payments of one processor, the newest first."""
+    for number in range(30):
+        changed = {"TransactionID": f"t-{number:02}", "Timestamp": f"2026-11-{number + 1:02}T00:00:00Z"}
+        changed |= {"Status": "Failure"} if number % 10 == 0 else {}
+        engine.run(json.dumps({**payment, **changed}))
+    return [f"t-{number:02}" for number in reversed(range(30))]
+
+
+def test_payments_are_listed_for_people(at: Any, many: list[str]) -> None:
+    """Within a terminal's width, and with what to say for more."""
+    done = at("list", "--processor", "acme-pay", COLUMNS="80")
+    assert re.findall(r"t-\d\d", done.stdout) == many[:25]
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "There are more: --limit with a larger number, or --all." in done.stderr
+    assert re.findall(r"t-\d\d", at("list", "--processor", "acme-pay", "--all").stdout) == many
+
+
+def test_payments_are_listed_for_machines(at: Any, many: list[str]) -> None:
+    """A line each, and a cursor where there are more."""
+    lines = [
+        json.loads(line)
+        for line in at("list", "--processor", "acme-pay", "--limit", "20", "--json").stdout.splitlines()
+    ]
+    assert [line["TransactionID"] for line in lines[:-1]] == many[:20]
+    rest = at("list", "--processor", "acme-pay", "--json", "--cursor", lines[-1]["Cursor"]).stdout.splitlines()
+    assert [json.loads(line)["TransactionID"] for line in rest] == many[20:]
+
+
+def test_payments_are_listed_as_csv(at: Any, many: list[str]) -> None:
+    """For a spreadsheet."""
+    done = at("list", "--processor", "acme-pay", "--csv", "--status", "Failure", "--all")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [row["TransactionID"] for row in rows] == ["t-20", "t-10", "t-00"]
+    assert {(row["Amount"], row["Currency"], row["Status"]) for row in rows} == {("129.90", "EUR", "Failure")}
+    assert done.stderr == ""
+    assert many
+
+
+def test_a_time_range_is_given_as_it_is_said(at: Any, many: list[str]) -> None:
+    """From is part of it, to is not."""
+    done = at("list", "--processor", "acme-pay", "--from", "2026-11-05T00:00:00Z", "--to", "2026-11-07T00:00:00Z")
+    assert re.findall(r"t-\d\d", done.stdout) == ["t-05", "t-04"]
+    assert many
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("list", "--processor", "a b"), "--processorid is 1 to 64 of A-Z a-z 0-9 _ -"),
+        (("list", "--processor", "a", "--from", "monday"), "--from is a date and time with an offset, such as"),
+        (
+            ("list", "--processor", "a", "--from", "2026-01-02T00:00:00Z", "--to", "2026-01-01T00:00:00Z"),
+            "--from is not before --to",
+        ),
+        (("list", "--processor", "a", "--cursor", "x"), "--cursor that is no cursor of this command's"),
+        (("get", "a b"), "a TransactionID is 1 to 64 of A-Z a-z 0-9 _ -"),
+        (("get", "a", "--stack", "none"), "stack none is not in this account and region"),
+        (("inspect", "arn:aws:states:us-east-1:123456789012:execution:PaymentLedger:none"), "Execution Does Not Exist"),
+        (("reveal", "t", "--reason", "short"), "Reason is text of 8 to 256 characters"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(at: Any, arguments: tuple[str, ...], message: str) -> None:
+    """With what to do."""
+    done = at(*arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    assert done.stderr.startswith("ledger: ")
+    assert message in done.stderr
+
+
+def test_a_foreign_cursor_is_one_line(at: Any, many: list[str]) -> None:
+    """A person mixes two up."""
+    last = at("list", "--processor", "acme-pay", "--limit", "1", "--json").stdout.splitlines()[-1]
+    done = at("list", "--processor", "other", "--cursor", json.loads(last)["Cursor"])
+    assert done.returncode == 2
+    assert "that cursor belongs to another query" in done.stderr
+    assert many
+
+
+def test_a_token_is_revealed_for_a_reason(at: Any, engine: Engine, recorded: str, payment: dict[str, Any]) -> None:
+    """Who asked is in the log."""
+    done = at("reveal", recorded, "--reason", "refund, ticket 4711")
+    assert (done.returncode, done.stdout) == (0, f"{payment['SecureToken']}\n")
+    assert '"requester":"arn:aws:sts::123456789012:' in engine.logs()
+    none = at("reveal", "nobody", "--reason", "refund, ticket 4711")
+    assert (none.returncode, none.stdout) == (1, "")
+
+
+def test_a_stack_that_reveals_nothing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default there is no such function."""
+    from ledger_cli.deployed import Stack, StackError  # noqa: PLC0415
+
+    stack = Stack.__new__(Stack)
+    monkeypatch.setattr(stack, "outputs", {}, raising=False)
+    with pytest.raises(StackError, match="deploy it with the parameter RevealTokens=allowed"):
+        stack.invoke("RevealFunction", {})
+
+
+# ── Inspecting ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_recorded_payment_is_inspected(at: Any, recorded: str, payment: dict[str, Any]) -> None:
+    """States, item, event, and that there is nothing to do."""
+    done = at("inspect", recorded)
+    assert (done.returncode, done.stderr) == (0, "")
+    states = ("Validate Payment", "Encrypt Token", "Persist Payment", "Publish Outcome")
+    assert re.findall(r"^✓ (.+?) +\d+ ms", done.stdout, re.MULTILINE) == list(states)
+    assert "Published  PaymentRecorded, OutcomeID " in done.stdout
+    assert "Next       Nothing: it is recorded, and was told of." in done.stdout
+    assert payment["SecureToken"] not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome", "line", "why"),
+    [
+        (
+            {"Amount": "x"},
+            "REJECTED",
+            r"! Validate Payment +\d+ ms  InvalidPaymentError ─▶ ✓ Publish Rejection",
+            "Amount: decimal",
+        ),
+        (
+            {"Amount": "1.00"},
+            "CONFLICT",
+            r"! Persist Payment +\d+ ms  PaymentConflictError ─▶ ✓ Publish Conflict",
+            "Amount",
+        ),
+    ],
+)
+def test_a_refused_payment_says_why_and_what_to_do(
+    at: Any, engine: Engine, recorded: str, payment: dict[str, Any], changes: Any, outcome: str, line: str, why: str
+) -> None:
+    """By its execution's name, which a list has."""
+    engine.run(json.dumps({**payment, **changes}), "refused")
+    done = at("inspect", "refused")
+    assert re.search(line, done.stdout), done.stdout
+    assert f"refused  {outcome}" in done.stdout
+    assert re.search(rf"^Why .*{why}$", done.stdout, re.MULTILINE)
+    assert re.search(r"^Next +(Tell the sender|Ask the processor)", done.stdout, re.MULTILINE)
+    assert recorded
+
+
+def test_other_executions_of_a_payment_are_named(
+    at: Any, engine: Engine, recorded: str, payment: dict[str, Any]
+) -> None:
+    """What came under the same id, with its outcome; another payment's, whose id begins alike, is not."""
+    engine.run(json.dumps({**payment, "Amount": "1.00"}), f"{recorded}-bcc172d3b78d")
+    engine.run(json.dumps({**payment, "TransactionID": f"{recorded}-2"}), f"{recorded}-2-0123456789ab")
+    told = json.loads(at("inspect", recorded, "--json").stdout)
+    assert told["Outcome"] == "RECORDED"
+    assert [(one["Execution"], one["Outcome"]) for one in told["OtherExecutions"]] == [
+        (f"{recorded}-bcc172d3b78d", "CONFLICT")
+    ]
+
+
+def test_nothing_is_known_of_an_unknown_id(at: Any) -> None:
+    """Which is said, with whom to ask."""
+    done = at("inspect", "nobody")
+    assert done.returncode == 1
+    assert "Next       Nothing came under this id" in done.stdout
+
+
+def test_a_page_is_written(at: Any, recorded: str, tmp_path: Path) -> None:
+    """Where it was asked for; an unwritable place is one line."""
+    file = tmp_path / "payment.html"
+    assert at("inspect", recorded, "--html", str(file)).stdout == f"{file}: RECORDED\n"
+    assert file.read_text().startswith("<!doctype html>")
+    done = at("inspect", recorded, "--html", str(tmp_path / "none/payment.html"))
+    assert (done.returncode, done.stderr) == (2, f"ledger: {tmp_path}/none/payment.html: no such file or directory\n")
+
+
+def test_executions_are_listed_with_their_outcomes(
+    at: Any, engine: Engine, recorded: str, payment: dict[str, Any]
+) -> None:
+    """The newest first; refusals by name, and why."""
+    engine.run(json.dumps({**payment, "Amount": "1.00"}), "second")
+    engine.run(json.dumps({**payment, "Amount": "x"}), "third")
+    done = at("executions")
+    assert re.findall(r"^([A-Z]+) +(\S+)  20", done.stdout, re.MULTILINE) == [
+        ("REJECTED", "third"),
+        ("CONFLICT", "second"),
+        ("RECORDED", f"{recorded}-a56e4564f0ce"),
+    ]
+    assert "InvalidPaymentError: Amount: decimal" in done.stdout
+    lines = [
+        json.loads(line)
+        for line in at("executions", "--json", "--status", "FAILED", "--limit", "1").stdout.splitlines()
+    ]
+    assert [(line["Execution"], line["Outcome"]) for line in lines] == [("third", "REJECTED")]
+    assert payment["SecureToken"] not in done.stdout + json.dumps(lines)
+
+
+# ── Acting ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def fail(engine: Engine, payment: dict[str, Any], faults: Faults, call: str, name: str) -> None:
+    """An execution that fails technically at a call."""
+    faults.refuse(call, "ResourceNotFoundException")
+    assert engine.run(json.dumps(payment), name).outcome is None
+
+
+def test_a_failed_payment_is_redriven(at: Any, engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
+    """From the state that failed; then there is nothing to redrive any more."""
+    name = "txn-2026-0001-a56e4564f0ce"
+    fail(engine, payment, faults, "PutItem", name)
+    shown = at("inspect", "txn-2026-0001")
+    assert "ledger redrive txn-2026-0001" in shown.stdout
+    assert re.search(r"^✗ Persist Payment", shown.stdout, re.MULTILINE)
+    dry = at("redrive", "txn-2026-0001", "--dry-run")
+    assert f"{name} would be redriven from Persist Payment (ResourceNotFoundException: " in dry.stdout
+    assert engine.items() == []
+    assert json.loads(at("redrive", "txn-2026-0001", "--json").stdout) == {
+        "Execution": name,
+        "State": "Persist Payment",
+        "Error": "ResourceNotFoundException",
+        "Redriven": True,
+    }
+    (arn,) = engine.executions()
+    execution = engine.ended(arn)
+    assert execution.outcome == "RECORDED"
+    runs = [(run.name, run.became, run.attempts) for run in execution.states]
+    assert runs == [
+        ("Validate Payment", "succeeded", 1),
+        ("Encrypt Token", "succeeded", 1),
+        ("Persist Payment", "succeeded", 2),
+        ("Publish Outcome", "succeeded", 1),
+    ]
+    again = at("redrive", "txn-2026-0001")
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr == "ledger: no execution of txn-2026-0001 failed technically: nothing to redrive\n"
+
+
+def test_all_that_failed_is_redriven_and_refusals_are_not(
+    at: Any, engine: Engine, recorded: str, payment: dict[str, Any], faults: Faults
+) -> None:
+    """After an outage; a refusal would only be refused once more."""
+    engine.run(json.dumps({**payment, "Amount": "x"}), "refused")
+    for number, call in enumerate(("PutItem", "PutEvents")):
+        fail(engine, {**payment, "TransactionID": f"t-{number}"}, faults, call, f"failed-{number}")
+    done = at("redrive", "--all")
+    assert re.findall(r"^(\S+) is redriven from (.+?) \(", done.stdout, re.MULTILINE) == [
+        ("failed-1", "Publish Outcome"),
+        ("failed-0", "Persist Payment"),
+    ]
+    assert {engine.ended(arn).outcome for arn in engine.executions()} == {"RECORDED", "REJECTED"}
+    assert at("redrive", "--all").returncode == 0
+    assert recorded
+
+
+def test_a_redrive_names_what_it_means(at: Any) -> None:
+    """One, or all: a slip must not redrive everything."""
+    assert at("redrive").returncode == 2
+    assert "name an ID, or say --all" in at("redrive", "x", "--all").stderr
+
+
+def test_what_is_unpublished_is_listed_and_published(
+    at: Any, engine: Engine, payment: dict[str, Any], faults: Faults
+) -> None:
+    """What is overdue; a payment that was recorded just now is its execution's to tell of."""
+    fail(engine, payment, faults, "PutEvents", "failed")
+    assert "txn-2026-0001" in at("unpublished").stdout
+    assert json.loads(at("republish", "--dry-run", "--json").stdout) == {
+        "Unpublished": 1,
+        "Overdue": 0,
+        "OverdueAfterMinutes": 5,
+    }
+    table = engine.outputs["TableName"]
+    (item,) = engine.items()
+    item["RecordedAt"] = {"S": "2026-11-01T00:00:00.000000Z"}
+    engine.client("dynamodb").put_item(TableName=table, Item=item)
+    assert at("republish", "--dry-run").stdout == "1 of 1 unpublished are overdue (5 minutes) and would be published\n"
+    assert engine.published() == []
+    assert at("republish").stdout == "1 of 1 overdue payments published\n"
+    assert [event["detail-type"] for event in engine.published()] == ["PaymentRecorded"]
+    assert "txn-2026-0001" not in at("unpublished").stdout
+
+
+def test_a_sweep_that_fails_leads_to_the_runbook(
+    at: Any, engine: Engine, payment: dict[str, Any], faults: Faults
+) -> None:
+    """By the error's name."""
+    faults.refuse("Query", "ResourceNotFoundException")
+    done = at("republish")
+    assert done.returncode == 2
+    assert re.fullmatch(
+        r"ledger: republish_outcomes failed: ResourceNotFoundException: .*docs/runbook\.md#unpublished\n", done.stderr
+    )
+    assert (engine.items(), payment["Status"]) == ([], "Success")
+
+
+# ── Habits ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_it(shell: str) -> None:
+    """What it prints is that shell's, and names this command."""
+    done = ledger("completion", shell)
+    assert done.returncode == 0
+    assert "_LEDGER_COMPLETE" in done.stdout
+
+
+def test_commands_are_completed() -> None:
+    """As the shell asks for it."""
+    done = ledger(_LEDGER_COMPLETE="bash_complete", COMP_WORDS="ledger re", COMP_CWORD="1")
+    assert {line.partition(",")[2] for line in done.stdout.splitlines()} == {"redrive", "republish", "reveal"}
+
+
+def test_no_colours_where_nobody_looks(at: Any, recorded: str) -> None:
+    """A pipe gets text."""
+    assert (
+        "\x1b" not in at("inspect", recorded).stdout + at("executions").stdout + at("list", "--processor", "a").stdout
+    )

@@ -1,0 +1,43 @@
+"""The workflow is drawn from its definition, and the pictures in the docs are those."""
+
+import json
+import re
+
+from ledger_cli import ROOT, graph
+from tests.conftest import ledger
+
+STATES = json.loads((ROOT / "statemachine/payment_ledger.asl.json").read_text())["States"]
+
+
+def test_every_state_and_every_edge_is_drawn() -> None:
+    """One that is missing is one that an operator does not look for."""
+    drawn = graph.read()
+    svg, text = graph.svg(drawn), graph.text(drawn)
+    assert set(re.findall(r'data-state="([^"]+)"', svg)) == set(STATES)
+    assert all(name in text for name in STATES)
+    edges = sum("Next" in state for state in STATES.values())
+    edges += sum(len(state.get("Catch", [])) for state in STATES.values())
+    assert svg.count('class="edge"') == edges
+
+
+def test_boxes_do_not_overlap() -> None:
+    """As it would with one more branch on a side."""
+    boxes = [(int(x), int(y)) for x, y in re.findall(r'<rect class="box" x="(\d+)" y="(\d+)"', graph.svg(graph.read()))]
+    assert len(set(boxes)) == len(boxes) == len(STATES)
+    for x, y in boxes:
+        assert not [
+            other for other in boxes
+            if other != (x, y) and abs(other[0] - x) < graph.BOX_WIDTH and abs(other[1] - y) < graph.BOX_HEIGHT
+        ]  # fmt: skip
+
+
+def test_the_picture_in_the_docs_is_fresh() -> None:
+    """`make graph` makes it."""
+    assert (ROOT / "docs/workflow.svg").read_text() == graph.svg(graph.read()), "run: make graph"
+    assert "docs/workflow.svg" in (ROOT / "README.md").read_text()
+
+
+def test_the_command_draws_both() -> None:
+    """Text for a terminal, a picture for a file."""
+    assert ledger("graph").stdout == graph.text(graph.read()) + "\n"
+    assert ledger("graph", "--svg").stdout == graph.svg(graph.read())

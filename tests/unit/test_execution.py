@@ -1,0 +1,129 @@
+"""An execution as its history tells it: histories as Step Functions writes them, which the engine's are not in all."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ledger_cli.execution import Execution
+
+START = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def history(*events: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """One event every 10 ms."""
+    return [
+        {
+            "id": number,
+            "type": kind,
+            "timestamp": START + timedelta(milliseconds=10 * (number - 1)),
+            **({f"{kind[0].lower()}{kind[1:]}EventDetails": details} if details else {}),
+        }
+        for number, (kind, details) in enumerate(events, 1)
+    ]
+
+
+def entered(name: str, kind: str = "Task") -> tuple[str, dict[str, Any]]:
+    """Details have one name for all kinds of states."""
+    return (f"{kind}StateEntered", {"name": name})
+
+
+def execution(events: list[dict[str, Any]], status: str = "SUCCEEDED", **described: Any) -> Execution:
+    """Read them."""
+    output = {"output": '{"Outcome": "RECORDED"}'} if status == "SUCCEEDED" else {}
+    for event in events:
+        if event["type"].endswith("StateEntered"):
+            event["stateEnteredEventDetails"] = next(v for k, v in event.items() if k.endswith("EventDetails"))
+    return Execution.from_history(
+        {"name": "e", "executionArn": "arn:e", "status": status, "startDate": START, **output, **described}, events
+    )
+
+
+ATTEMPT = [("TaskScheduled", {}), ("TaskStarted", {})]
+DONE = [("TaskSucceeded", {}), ("TaskStateExited", {})]
+
+
+def told(read: Execution) -> list[tuple[str, str, int, list[str]]]:
+    """What is told of each state."""
+    return [(run.name, run.became, run.attempts, run.errors) for run in read.states]
+
+
+def test_retries_are_attempts_of_one_state() -> None:
+    """With what each failed by."""
+    failed, timed_out = ("TaskFailed", {"error": "ClientError"}), ("TaskTimedOut", {})
+    attempts = [*ATTEMPT, failed, *ATTEMPT, timed_out, *ATTEMPT, *DONE]
+    read = execution(history(("ExecutionStarted", {}), entered("A"), *attempts, ("ExecutionSucceeded", {})))
+    assert told(read) == [("A", "succeeded", 3, ["ClientError", "TaskTimedOut"])]
+    assert read.states[0].milliseconds == 100
+    assert [event.error for event in read.events if event.error] == ["ClientError"]
+
+
+def test_a_caught_refusal_leads_elsewhere() -> None:
+    """And the state in which the execution ends is the one that failed."""
+    read = execution(
+        history(("ExecutionStarted", {}), entered("A"), *ATTEMPT, ("TaskFailed", {"error": "InvalidPaymentError"}),
+                ("TaskStateExited", {}), entered("B"), *ATTEMPT, *DONE, entered("C", "Fail"),
+                ("ExecutionFailed", {"error": "InvalidPaymentError"})),
+        "FAILED",
+        error="InvalidPaymentError",
+        cause="Amount: decimal",
+    )  # fmt: skip
+    assert told(read) == [
+        ("A", "caught", 1, ["InvalidPaymentError"]),
+        ("B", "succeeded", 1, []),
+        ("C", "failed", 0, []),
+    ]
+    assert (read.outcome, read.failed_technically) == ("REJECTED", False)
+    assert read.refusal == "InvalidPaymentError: Amount: decimal"
+
+
+@pytest.mark.parametrize("enters_anew", [True, False])
+def test_a_redriven_state_is_one_state(enters_anew: bool) -> None:  # noqa: FBT001
+    """Whether the service enters it anew or goes on in it."""
+    read = execution(
+        history(("ExecutionStarted", {}), entered("A"), *ATTEMPT, ("TaskFailed", {"error": "ClientError"}),
+                ("ExecutionFailed", {"error": "ClientError"}), ("ExecutionRedriven", {"redriveCount": 1}),
+                *([entered("A")] if enters_anew else []), *ATTEMPT, *DONE, ("ExecutionSucceeded", {}))
+    )  # fmt: skip
+    assert told(read) == [("A", "succeeded", 2, ["ClientError"])]
+    assert 60 <= read.states[0].milliseconds <= 90
+
+
+@pytest.mark.parametrize("end", ["ExecutionTimedOut", "ExecutionAborted"])
+def test_an_execution_that_is_ended_failed_where_it_was(end: str) -> None:
+    """It can be redriven from there."""
+    status = {"ExecutionTimedOut": "TIMED_OUT", "ExecutionAborted": "ABORTED"}[end]
+    read = execution(history(("ExecutionStarted", {}), entered("A"), *ATTEMPT, (end, {})), status)
+    assert told(read) == [("A", "failed", 1, [])]
+    assert (read.outcome, read.failed_technically, read.refusal) == (None, True, None)
+
+
+def test_a_running_execution_has_a_running_state() -> None:
+    """Which has taken no time yet that anybody knows."""
+    read = execution(history(("ExecutionStarted", {}), entered("A"), *ATTEMPT), "RUNNING")
+    assert told(read) == [("A", "running", 1, [])]
+    assert (read.outcome, read.failed_technically, read.ended_at) == (None, False, None)
+
+
+@pytest.mark.parametrize(
+    ("output", "published"),
+    [
+        ('{"Payload": {"Outcome": "RECORDED", "OutcomeID": "x"}}', ("PaymentRecorded", "x")),
+        ('{"Payload": {"Outcome": "RECORDED"}}', None),
+        ('{"Payload": "text"}', None),
+        ('{"Payload": {"Outcome"', None),
+        ("", None),
+    ],
+)
+def test_what_was_published_is_read_from_the_publishing_state(output: str, published: Any) -> None:
+    """Nothing else of an output is; one that was cut or left out says nothing."""
+    done = ("TaskSucceeded", {"output": output}) if output else ("TaskSucceeded", {})
+    read = execution(history(("ExecutionStarted", {}), entered("A"), *ATTEMPT, done, ("TaskStateExited", {})))
+    assert read.published == published
+
+
+def test_a_functions_error_is_told_by_its_message() -> None:
+    """Its stack trace is for the log."""
+    cause = '{"errorMessage": "An error occurred", "errorType": "ClientError", "stackTrace": ["secret path"]}'
+    read = execution(history(("ExecutionStarted", {})), "FAILED", error="ClientError", cause=cause)
+    assert read.refusal == "ClientError: An error occurred"
