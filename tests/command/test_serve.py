@@ -1,6 +1,7 @@
 """`ledger serve`: the engine for whatever speaks to AWS, and one clear line where it cannot start."""
 
 import contextlib
+import itertools
 import re
 import shutil
 import signal
@@ -8,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -201,5 +203,44 @@ def test_no_container_engine_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "platform", "linux")
     with pytest.raises(serve.CannotServeError, match="no container engine answers the docker command: start one"):
-        serve.serve(port=0, sam_file=tmp_path / "env.json")
+        serve.serve(port=0, sam_file=tmp_path / "env.json", state_folder=None)
     assert not (tmp_path / "env.json").exists()
+
+
+def test_a_state_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
+    """Before the engine is deployed; nothing is changed."""
+    (tmp_path / "ledger.json").write_text("{")
+    done = ledger("serve", "--port", "0", "--state", str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"ledger: {tmp_path}/ledger.json: holds no state of this version: move it away, or choose another with --state\n"
+    )
+
+
+def test_a_served_state_survives_a_kill(tmp_path: Path) -> None:
+    """What was written last is there, whatever ended the server."""
+
+    def served() -> tuple[subprocess.Popen[str], str]:
+        command = [sys.executable, "-m", "ledger_cli", "serve", "--port", "0", "--state", str(tmp_path / "state")]
+        server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        assert server.stdout is not None
+        lines = list(itertools.takewhile(lambda line: not line.startswith("Ready"), server.stdout))
+        assert any(line.startswith(f"State      {tmp_path}/state/ledger.json") for line in lines)
+        return server, lines[0].removeprefix("Endpoint").split(",")[0].strip()
+
+    first, address = served()
+    assert ledger("start", "events/start/01-success.json", LEDGER_ENDPOINT_URL=address).returncode == 0
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "state/ledger.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    first.kill()
+    first.communicate()
+    second, address = served()
+    assert "RECORDED" in ledger("inspect", "txn-2026-0001", LEDGER_ENDPOINT_URL=address).stdout
+    assert ledger("start", "events/start/02-failure.json", LEDGER_ENDPOINT_URL=address).returncode == 0
+    second.send_signal(signal.SIGINT)
+    second.communicate(timeout=30)
+    third, address = served()
+    assert ledger("get", "txn-2026-0002", LEDGER_ENDPOINT_URL=address).returncode == 0
+    third.send_signal(signal.SIGINT)
+    third.communicate(timeout=30)
