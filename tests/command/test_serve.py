@@ -212,9 +212,8 @@ def test_a_state_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     (tmp_path / "ledger.json").write_text("{")
     done = ledger("serve", "--port", "0", "--state", str(tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        f"ledger: {tmp_path}/ledger.json: holds no state of this version: move it away, or choose another with --state\n"
-    )
+    why = "holds no state of this version: move it away, or choose another with --state"
+    assert done.stderr == f"ledger: {tmp_path}/ledger.json: {why}\n"
 
 
 def test_a_served_state_survives_a_kill(tmp_path: Path) -> None:
