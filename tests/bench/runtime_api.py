@@ -1,0 +1,168 @@
+"""What a function talks to: the Lambda Runtime API, and AWS over TLS. Both listen on loopback and answer at once."""
+
+import base64
+import datetime
+import ipaddress
+import json
+import ssl
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+REPLIES: dict[str, Any] = {
+    "Encrypt": {"CiphertextBlob": base64.b64encode(b"c" * 200).decode(), "KeyId": "k"},
+    "PutItem": {},
+    "UpdateItem": {},
+    "PutEvents": {"FailedEntryCount": 0, "Entries": [{"EventId": "e"}]},
+}
+
+
+@dataclass
+class Invocations:
+    """What one function is asked, and what it replied."""
+
+    event: bytes
+    count: int
+    replies: list[bytes] = field(default_factory=list)
+    done: threading.Event = field(default_factory=threading.Event)
+    asked: int = 0
+
+
+class _Quiet(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def reply(self, body: bytes, headers: dict[str, str] | None = None, status: int = 200) -> None:
+        self.send_response_only(status)
+        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+class _RuntimeApi(_Quiet):
+    """Source: Lambda Developer Guide, custom runtimes, runtime API."""
+
+    server: "RuntimeApi"
+
+    def do_GET(self) -> None:
+        """The next invocation; after the last one, none ever comes."""
+        work = self.server.work
+        if work.asked == work.count:
+            threading.Event().wait(60)
+            return
+        work.asked += 1
+        self.reply(
+            work.event,
+            {
+                "Lambda-Runtime-Aws-Request-Id": f"00000000-0000-4000-8000-{work.asked:012}",
+                "Lambda-Runtime-Deadline-Ms": "9999999999999",
+                "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:us-east-1:123456789012:function:f",
+                "Content-Type": "application/json",
+            },
+        )
+
+    def do_POST(self) -> None:
+        """A response, or an error."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        work = self.server.work
+        work.replies.append(body)
+        self.reply(b'{"status":"OK"}', status=202)
+        if not self.path.endswith("/response") or len(work.replies) == work.count:
+            work.done.set()
+
+
+class _Aws(_Quiet):
+    calls: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        """What the service would answer where all is well."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        operation = self.headers["X-Amz-Target"].rpartition(".")[2]
+        self.calls.append(operation)
+        self.reply(json.dumps(REPLIES[operation]).encode(), {"Content-Type": "application/x-amz-json-1.1"})
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.shutdown()
+        self.server_close()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A process that is ended while it waits is what this does."""
+
+
+class RuntimeApi(_Server):
+    """The runtime API of one process: the one before may still ask while it is ended."""
+
+    def __init__(self, work: Invocations) -> None:
+        super().__init__(("127.0.0.1", 0), _RuntimeApi)
+        self.work = work
+
+    @property
+    def address(self) -> str:
+        """For `AWS_LAMBDA_RUNTIME_API`."""
+        return f"127.0.0.1:{self.server_port}"
+
+
+class Aws(_Server):
+    """AWS, under a certificate of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), _Aws)
+        self.certificate = folder / "certificate.pem"
+        key_file = folder / "key.pem"
+        _make_certificate(self.certificate, key_file)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, key_file)
+        self.socket = context.wrap_socket(self.socket, server_side=True)
+
+    @property
+    def url(self) -> str:
+        """For `AWS_ENDPOINT_URL_…`."""
+        return f"https://127.0.0.1:{self.server_port}"
+
+    @property
+    def calls(self) -> list[str]:
+        """The operations that were called."""
+        return _Aws.calls
+
+
+def _make_certificate(certificate_file: Path, key_file: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    key_file.write_bytes(key.private_bytes(pem, form, serialization.NoEncryption()))

@@ -1,0 +1,26 @@
+"""Publishes an outcome as it is typically written: Powertools' Logger, Metrics and Tracer, and a pydantic model."""
+
+import json
+import os
+
+import boto3
+from model import Payment, logger, metrics, tracer
+
+events = boto3.client("events")
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+def handler(event, context):  # noqa: ANN001, ANN201, ARG001, D103
+    Payment(**event["Payment"])
+    logger.info("called")
+    metrics.add_metric(name="Called", unit="Count", value=1)
+    entry = {
+        "EventBusName": os.environ["EVENT_BUS_NAME"],
+        "Source": "payment.ledger",
+        "DetailType": "PaymentRecorded",
+        "Detail": json.dumps(event["Payment"]),
+    }
+    events.put_events(Entries=[entry])
+    return {"Outcome": "RECORDED"}
