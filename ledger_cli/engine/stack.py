@@ -32,6 +32,7 @@ from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.table import Table
 from moto.ec2.models.vpcs import VPCEndPoint
 from moto.events.models import Rule, events_backends
 from moto.kms.responses import KmsResponse
@@ -42,7 +43,7 @@ from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from ledger_cli import REGION, ROOT
-from ledger_cli.engine import endpoints, http_api, kms, lambda_runtime, redrive, rules, sam_local, template
+from ledger_cli.engine import dynamodb, endpoints, http_api, kms, lambda_runtime, redrive, rules, sam_local, template
 from ledger_cli.engine.environment import without_the_shells_variables
 from ledger_cli.engine.state import State
 from ledger_cli.execution import Execution
@@ -250,6 +251,8 @@ class Engine:
         stack.enter_context(patch.object(LambdaSimpleBackend, "invoke", self._invoke))
         # moto's ReEncrypt takes any key for the source key.
         stack.enter_context(patch.object(KmsResponse, "re_encrypt", kms.re_encrypt))
+        # moto's Query starts anywhere.
+        stack.enter_context(patch.object(Table, "query", dynamodb.query))
         # moto redrives no executions.
         redriving = patch.object(StepFunctionResponse, "redrive_execution", redrive.redrive_execution, create=True)
         stack.enter_context(redriving)

@@ -144,6 +144,30 @@ def _redrives_nothing() -> bool:
     return False
 
 
+def _queries_start_anywhere() -> bool:
+    dynamodb = _client("dynamodb")
+    keys = [{"AttributeName": name, "KeyType": kind} for name, kind in (("p", "HASH"), ("s", "RANGE"))]
+    dynamodb.create_table(
+        TableName="table",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("id", "p", "s")],
+        BillingMode="PAY_PER_REQUEST",
+        GlobalSecondaryIndexes=[{"IndexName": "index", "KeySchema": keys, "Projection": {"ProjectionType": "ALL"}}],
+    )
+    values = {":p": {"S": "p"}, ":a": {"S": "a"}, ":b": {"S": "b"}}
+    try:
+        dynamodb.query(
+            TableName="table",
+            IndexName="index",
+            KeyConditionExpression="p = :p AND s BETWEEN :a AND :b",
+            ExpressionAttributeValues=values,
+            ExclusiveStartKey={"id": {"S": "1"}, "p": {"S": "p"}, "s": {"S": "c"}},
+        )
+    except dynamodb.exceptions.ClientError:
+        return False
+    return True
+
+
 def _parameters_are_not_checked() -> bool:
     template = {
         "Parameters": {"P": {"Type": "String", "AllowedPattern": "a"}},
@@ -181,6 +205,7 @@ with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execut
         "parameters_are_not_checked": _parameters_are_not_checked(),
         "rules_start_no_workflow": _rules_start_no_workflow(),
         "redrives_nothing": _redrives_nothing(),
+        "queries_start_anywhere": _queries_start_anywhere(),
         "retries_sleep": retrier_decl.time is time,
     }
 print(json.dumps(facts))  # noqa: T201

@@ -34,6 +34,7 @@ FACTS = [
     "parameters_are_not_checked",
     "rules_start_no_workflow",
     "redrives_nothing",
+    "queries_start_anywhere",
 ]
 
 

@@ -1,0 +1,29 @@
+"""What moto's DynamoDB lacks and the ledger must keep to: a query starts within its own range."""
+
+from collections.abc import Callable
+from typing import Any
+
+from moto.dynamodb.exceptions import MockValidationException
+from moto.dynamodb.models.table import Table
+
+_moto_query: Callable[..., Any] = Table.query
+
+
+def query(table: Table, *arguments: Any, **named: Any) -> Any:
+    """`dynamodb:Query`, whose `ExclusiveStartKey` in moto may lie anywhere.
+
+    Source: DynamoDB's own refusal, "The provided starting key does not match the range key predicate".
+    """
+    names = (
+        "hash_key", "range_comparison", "range_objs", "limit", "exclusive_start_key", "scan_index_forward",
+        "projection_expressions", "index_name",
+    )  # fmt: skip
+    given = {**dict(zip(names, arguments, strict=False)), **named}
+    start, index_name = given.get("exclusive_start_key"), given.get("index_name")
+    if start and index_name and given.get("range_comparison") == "BETWEEN":
+        (index,) = [one for one in table.all_indexes() if one.name == index_name]
+        (sort_key,) = [key["AttributeName"] for key in index.schema if key["KeyType"] == "RANGE"]
+        first, last = (bound.value for bound in given["range_objs"])
+        if not first <= next(iter(start[sort_key].values())) <= last:
+            raise MockValidationException("The provided starting key does not match the range key predicate")
+    return _moto_query(table, *arguments, **named)
