@@ -1,8 +1,10 @@
 """Reveal Secure Token: the plaintext token of one payment, for a stated reason that is logged.
 
-The one function that decrypts. Who may invoke it may read tokens; who did is in CloudTrail, under the request's id.
+The one function that decrypts. Who may invoke it may read tokens. A function is not told who did: CloudTrail is, under
+the request's id, where it keeps data events of this function.
 """
 
+import base64
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +47,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         says that it is, for whoever reads the log.
 
     Returns:
-        `{"TransactionID", "SecureToken"}`.
+        `{"TransactionID", "SecureToken"}`; where the token is no UTF-8, `SecureTokenBase64` instead.
 
     Raises:
         InvalidRevealError: a field is missing, or is not as above. Nothing was decrypted.
@@ -62,10 +64,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     metrics.add_metric(name="TokenRevealed", unit=MetricUnit.Count, value=1)
     metrics.flush_metrics()
     logger.warning("token revealed", transaction_id=transaction_id)
-    return {"TransactionID": transaction_id, "SecureToken": token}
+    try:
+        return {"TransactionID": transaction_id, "SecureToken": token.decode()}
+    except UnicodeDecodeError:  # a sender that seals may seal any bytes
+        return {"TransactionID": transaction_id, "SecureTokenBase64": base64.b64encode(token).decode()}
 
 
-def reveal(transaction_id: str) -> str:
+def reveal(transaction_id: str) -> bytes:
     """The plaintext of the payment's token, which KMS gives for this transaction alone."""
     reply = dynamodb.get_item(
         TableName=TABLE_NAME,
@@ -80,7 +85,7 @@ def reveal(transaction_id: str) -> str:
         CiphertextBlob=reply["Item"]["SecureToken"]["B"],
         EncryptionContext=encryption_context(transaction_id),
     )
-    return decrypted["Plaintext"].decode()
+    return decrypted["Plaintext"]
 
 
 def _text(event: dict[str, Any], field: str, shortest: int) -> str:

@@ -16,7 +16,7 @@ from botocore.exceptions import (
     NoRegionError,
 )
 
-from ledger.intake import Intake
+from ledger.intake import Intake, execution_prefix
 from ledger_cli import REGION
 
 POLL_S = 0.2
@@ -64,7 +64,9 @@ class Stack:
             described = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
         except (BotoCoreError, ClientError) as error:
             raise StackError(why(error, f"stack {name}")) from None
-        self.outputs: dict[str, str] = {o["OutputKey"]: o["OutputValue"] for o in described["Outputs"]}
+        self.outputs: dict[str, str] = {o["OutputKey"]: o["OutputValue"] for o in described.get("Outputs", [])}
+        if not {"WorkflowArn", "TableName"} <= self.outputs.keys():
+            raise StackError(f"stack {name} is no payment ledger, or is not deployed yet: name another with --stack")
         self.parameters = {p["ParameterKey"]: p["ParameterValue"] for p in described.get("Parameters", [])}
 
     def client(self, service: str) -> Any:
@@ -105,6 +107,11 @@ class Stack:
             default_currency=self.parameters["DefaultCurrency"],
         )
 
+    @property
+    def executions_prefix(self) -> str:
+        """What the ARNs of the workflow's executions begin with."""
+        return f"{execution_prefix(self.outputs['WorkflowArn'])}:"
+
     def ended(self, execution: str, wait_s: float) -> dict[str, Any]:
         """`DescribeExecution` of an execution once it has ended, or as it is after *wait_s*."""
         states, deadline = self.client("stepfunctions"), time.monotonic() + wait_s
@@ -119,7 +126,7 @@ def why(error: BotoCoreError | ClientError, what: str) -> str:
     """One line that says what is wrong and what to do."""
     if isinstance(error, ClientError):
         code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
-        if "does not exist" in message:
+        if code == "ValidationError" and "does not exist" in message:
             return f"{what} is not in this account and region: name another with --stack, --profile or --region"
         advice = next((text for beginning, text in ADVICE_BY_CODE.items() if code.startswith(beginning)), code)
         return f"{what}: {advice}: {message}"

@@ -56,6 +56,8 @@ class Execution:
     states: tuple[StateRun, ...]
     events: tuple[Event, ...]
     published: tuple[str, str] | None
+    not_redrivable: str | None = None
+    """Why Step Functions would refuse to redrive it, where it says so."""
 
     @classmethod
     def from_history(cls, described: Mapping[str, Any], history: Iterable[Mapping[str, Any]]) -> "Execution":
@@ -77,6 +79,9 @@ class Execution:
             states=tuple(reading.states),
             events=tuple(reading.events),
             published=reading.published,
+            not_redrivable=described.get("redriveStatusReason")
+            if described.get("redriveStatus") == "NOT_REDRIVABLE"
+            else None,
         )
 
     @property
@@ -90,8 +95,12 @@ class Execution:
         if self.error is None:
             return None
         cause = self.cause or ""
-        if cause.startswith("{"):  # a function's error, as the runtime reports it
-            cause = str(json.loads(cause).get("errorMessage", ""))
+        try:  # a function's error, as the runtime reports it; a person's, who stopped it, may be anything
+            reported = json.loads(cause)
+        except ValueError:
+            reported = None
+        if isinstance(reported, dict) and "errorMessage" in reported:
+            cause = str(reported["errorMessage"])
         return f"{self.error}: {cause}".rstrip(": ")
 
 

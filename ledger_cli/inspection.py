@@ -8,13 +8,19 @@ from typing import Any
 
 from ledger.outcome import outcome_of
 from ledger.payment import IDENTIFIER
-from ledger_cli.deployed import Stack
+from ledger_cli.deployed import FunctionError, Stack, StackError
 from ledger_cli.execution import Execution
 
 MAX_SEARCHED = 10_000
-"""Executions whose names are looked at for one payment; the newest come first."""
+"""Executions of one status whose names are looked at for one payment; the newest come first."""
 
-TECHNICAL_ENDS = ("FAILED", "TIMED_OUT", "ABORTED")
+SEARCHED = ("RUNNING", "FAILED", "TIMED_OUT", "ABORTED")
+"""Statuses in which a payment may have no item that names its execution."""
+
+PAGE_SIZE = 1000
+"""Source: Step Functions API, ListExecutions, maxResults."""
+
+MAX_OTHERS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,27 +34,50 @@ class Listed:
     outcome: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """A payment: what the ledger has, the execution that says most, and the others."""
+    """A payment: what the ledger has, the execution that says most, and the others.
+
+    `searched_back_to` is set where not all executions were looked at; `unread` says why the ledger could not be read.
+    """
 
     asked: str
-    payment: dict[str, Any] | None
-    execution: Execution | None
-    others: tuple[Listed, ...]
+    payment: dict[str, Any] | None = None
+    execution: Execution | None = None
+    others: tuple[Listed, ...] = ()
+    searched_back_to: datetime | None = None
+    unread: str | None = None
+    republish_after_minutes: str = "5"
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it is recorded, and was told of: whatever an execution came to, nothing is owed."""
+        return self.payment is not None and self.payment["PublishedAt"] is not None
 
     @property
     def outcome(self) -> str:
         """In a word: an outcome, `RUNNING`, `FAILED` technically, or `UNKNOWN`."""
         if self.execution is None:
             return "RECORDED" if self.payment else "UNKNOWN"
-        return self.execution.outcome or ("FAILED" if self.execution.failed_technically else self.execution.status)
+        if self.execution.failed_technically:
+            return "RECORDED" if self.is_told else "FAILED"
+        return self.execution.outcome or "RUNNING"
 
     @property
     def next_step(self) -> str:
         """What to do, for whoever is on duty."""
-        if self.payment and self.payment["PublishedAt"] is None and self.outcome != "FAILED":
-            return "It is recorded and not told of yet: the sweep does within ten minutes, `ledger republish` at once."
+        if self.outcome == "FAILED" and self.execution and self.execution.not_redrivable:
+            return f"It cannot be redriven ({self.execution.not_redrivable}): ask the sender to deliver it again."
+        if self.outcome == "RECORDED" and not self.is_told and self.payment:
+            return (
+                f"It is recorded and not told of yet: the sweep does once it is {self.republish_after_minutes} minutes "
+                "old, and `ledger republish` is a sweep."
+            )
+        if self.outcome in {"RECORDED", "DUPLICATE"} and any(one.outcome == "CONFLICT" for one in self.others):
+            return (
+                "It is recorded, and another payment came under its id, which was refused: ask the processor which is "
+                "right (docs/runbook.md#conflicts)."
+            )
         return {
             "RECORDED": "Nothing: it is recorded, and was told of.",
             "DUPLICATE": "Nothing: it was recorded before, and this delivery changed nothing.",
@@ -57,8 +86,22 @@ class Inspection:
             "(docs/runbook.md#conflicts).",
             "RUNNING": "Wait: it is under way.",
             "FAILED": f"Mend the cause (docs/runbook.md#technical-failures), then: ledger redrive {self.asked}",
-            "UNKNOWN": "Nothing came under this id, as far as executions are kept: ask the sender when it was sent.",
+            "UNKNOWN": self._unknown,
         }[self.outcome]
+
+    @property
+    def _unknown(self) -> str:
+        if self.unread:
+            return "Mend what keeps the ledger from being read, and ask again."
+        if self.searched_back_to:
+            return (
+                f"Nothing came under this id since {self.searched_back_to:%Y-%m-%d %H:%M}, as far back as executions "
+                "were looked at: give the execution's name or ARN, or ask the sender when it was sent."
+            )
+        return (
+            "Nothing came under this id, as far as executions are kept; one that an event bus started and that "
+            "recorded nothing is found by its name alone. Ask the sender when it was sent."
+        )
 
 
 def executions(stack: Stack, *, status: str | None = None, most: int) -> Iterator[Listed]:
@@ -66,8 +109,8 @@ def executions(stack: Stack, *, status: str | None = None, most: int) -> Iterato
     machine = stack.outputs["WorkflowArn"].removesuffix(":live")
     paginator = stack.client("stepfunctions").get_paginator("list_executions")
     narrowed = {"statusFilter": status} if status else {}
-    pages = paginator.paginate(stateMachineArn=machine, PaginationConfig={"MaxItems": most}, **narrowed)
-    for page in pages:
+    sizes = {"MaxItems": most, "PageSize": min(most, PAGE_SIZE)}
+    for page in paginator.paginate(stateMachineArn=machine, PaginationConfig=sizes, **narrowed):
         for one in page["executions"]:
             yield Listed(one["name"], one["executionArn"], one["status"], one["startDate"])
 
@@ -86,17 +129,52 @@ def inspect(stack: Stack, asked: str) -> Inspection:
     An execution's name begins with its payment's id where the sender follows docs/sending.md; one that an event bus
     has named is found by what the ledger says of its payment.
     """
-    if asked.startswith("arn:"):
-        return Inspection(asked, None, read(stack, asked), ())
-    payment = (
-        stack.invoke("QueryFunction", {"TransactionID": asked})["Payment"] if IDENTIFIER.fullmatch(asked) else None
-    )
-    named = re.compile(rf"{re.escape(asked)}(-[0-9a-f]{{12}}(-[0-9])?)?")  # see `ledger.intake.execution_name`
-    found = [one for one in executions(stack, most=MAX_SEARCHED) if named.fullmatch(one.name)]
+    if asked.startswith("arn:") and not asked.startswith(stack.executions_prefix):
+        raise StackError(f"{asked}: is no execution of this stack's workflow")
+    arn = asked if asked.startswith("arn:") else f"{stack.executions_prefix}{asked}"
+    named = _read_if_kept(stack, arn)
+    if named or asked.startswith("arn:"):
+        if named is None:
+            raise StackError(f"{asked}: there is no such execution, or it is no longer kept")
+        return Inspection(asked=asked, execution=named)
+    payment, unread = _payment(stack, asked)
+    found, searched_back_to = _named_after(stack, asked)
     recorder = payment["Execution"] if payment else None
-    arn = recorder or (found[0].arn if found else None)
-    others = tuple(_with_outcome(stack, one) for one in found if one.arn != arn)
-    return Inspection(asked, payment, _read_if_kept(stack, arn, recorder), others)
+    arn = recorder or (found[0].arn if found else "")
+    others = [_with_outcome(stack, one) for one in found if one.arn != arn]
+    return Inspection(
+        asked=asked,
+        payment=payment,
+        execution=_read_if_kept(stack, arn) if arn else None,
+        others=tuple(others[:MAX_OTHERS]),
+        searched_back_to=searched_back_to,
+        unread=unread,
+        republish_after_minutes=stack.parameters["RepublishAfterMinutes"],
+    )
+
+
+def _payment(stack: Stack, asked: str) -> tuple[dict[str, Any] | None, str | None]:
+    """The payment, and why it could not be read: the executions can be looked at all the same."""
+    if not IDENTIFIER.fullmatch(asked):
+        return None, None
+    try:
+        payment: dict[str, Any] | None = stack.invoke("QueryFunction", {"TransactionID": asked})["Payment"]
+    except (StackError, FunctionError) as error:
+        return None, str(error)
+    return payment, None
+
+
+def _named_after(stack: Stack, asked: str) -> tuple[list[Listed], datetime | None]:
+    """Executions that are named after the payment, newest first; how far back was looked where that is not all."""
+    name = re.compile(rf"{re.escape(asked)}-[0-9a-f]{{12}}(-[0-9])?")  # see `ledger.intake.execution_name`
+    found: list[Listed] = []
+    reached: list[datetime] = []
+    for status in SEARCHED:
+        looked_at = list(executions(stack, status=status, most=MAX_SEARCHED))
+        found += [one for one in looked_at if name.fullmatch(one.name)]
+        if len(looked_at) == MAX_SEARCHED:
+            reached.append(looked_at[-1].started_at)
+    return sorted(found, key=lambda one: one.started_at, reverse=True), max(reached, default=None)
 
 
 def _with_outcome(stack: Stack, one: Listed) -> Listed:
@@ -104,15 +182,11 @@ def _with_outcome(stack: Stack, one: Listed) -> Listed:
     return replace(one, outcome=outcome_of(described) or one.status)
 
 
-def _read_if_kept(stack: Stack, arn: str | None, recorder: str | None) -> Execution | None:
+def _read_if_kept(stack: Stack, arn: str) -> Execution | None:
     """The execution; None where there is none, or where it is too old for Step Functions to have kept it."""
-    if arn is None:
-        return None
     states = stack.client("stepfunctions")
     try:
         states.describe_execution(executionArn=arn, includedData="METADATA_ONLY")
-    except states.exceptions.ExecutionDoesNotExist:
-        if arn == recorder:
-            return None
-        raise
+    except (states.exceptions.ExecutionDoesNotExist, states.exceptions.InvalidArn):
+        return None
     return read(stack, arn)

@@ -3,20 +3,21 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console, Group
-from rich.progress import Progress
 from rich.text import Text
 
+from ledger.outcome import outcome_of
 from ledger_cli import graph, page
 from ledger_cli.deployed import Stack, StackError
 from ledger_cli.execution import Execution, StateRun
-from ledger_cli.inspection import MAX_SEARCHED, TECHNICAL_ENDS, Inspection, executions, inspect, read
+from ledger_cli.inspection import MAX_SEARCHED, Inspection, executions, inspect, read
 from ledger_cli.payments import details
+from ledger_cli.terminal import progress, visible
 
 STYLES = {
     "RECORDED": "green", "DUPLICATE": "cyan", "REJECTED": "yellow", "CONFLICT": "magenta", "FAILED": "bold red",
@@ -27,20 +28,26 @@ STYLES = {
 
 def show_executions(stack: Stack, *, status: str | None, most: int, as_json: bool) -> int:
     """Print the newest executions and what became of each; returns the exit status."""
-    errors, console = Console(stderr=True), Console()
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
-        for one in progress.track(list(executions(stack, status=status, most=most)), description="Reading executions"):
+    with progress("Reading executions") as track:
+        listed = list(executions(stack, status=status, most=most))
+        for one in track.over(listed, total=len(listed)):
             execution = read(stack, one.arn)
             if as_json:
                 click.echo(json.dumps(as_line(execution)))
-            else:
-                outcome = execution.outcome or execution.status
-                when = f"{execution.started_at:%Y-%m-%d %H:%M:%S}  {took(execution)}"
-                line = Text.assemble((f"{outcome:<10}", STYLES.get(outcome, "")), f" {one.name}  ", (when, "dim"))
-                console.print(line, soft_wrap=True)
-                if execution.refusal:
-                    console.print(Text(f"{'':<10} {execution.refusal}", style=STYLES.get(outcome, "")), soft_wrap=True)
+                continue
+            outcome = execution.outcome or execution.status
+            when = f"{moment(execution.started_at)}  {took(execution)}"
+            line = Text.assemble((f"{outcome:<10}", STYLES.get(outcome, "")), f" {one.name}  ", (when, "dim"))
+            track.console.print(line, soft_wrap=True)
+            if execution.refusal:
+                why = Text(f"{'':<10} {visible(execution.refusal)}", style=STYLES.get(outcome, ""))
+                track.console.print(why, soft_wrap=True)
     return 0
+
+
+def moment(at: datetime) -> str:
+    """A time for people, in UTC to the second."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"
 
 
 def took(execution: Execution) -> str:
@@ -95,6 +102,8 @@ def inspection_as_json(found: Inspection) -> dict[str, Any]:
         "Asked": found.asked,
         "Outcome": found.outcome,
         "NextStep": found.next_step,
+        "Unread": found.unread,
+        "SearchedBackTo": None if found.searched_back_to is None else _time(found.searched_back_to),
         "Payment": found.payment,
         "Execution": None if found.execution is None else as_line(found.execution),
         "OtherExecutions": [
@@ -105,26 +114,28 @@ def inspection_as_json(found: Inspection) -> dict[str, Any]:
 
 
 def _for_people(found: Inspection) -> Iterable[Any]:
-    yield Text.assemble((found.asked, "bold"), "  ", (found.outcome, STYLES.get(found.outcome, "")))
+    yield Text.assemble((visible(found.asked), "bold"), "  ", (found.outcome, STYLES.get(found.outcome, "")))
     execution = found.execution
     if execution:
-        when = f"{execution.started_at:%Y-%m-%d %H:%M:%S}, {took(execution)}"
+        when = f"{moment(execution.started_at)}, {took(execution)}"
         yield Text.assemble(("Execution  ", "dim"), f"{execution.name}  {execution.status}  {when}")
         yield Text()
         yield Group(*states_of(execution))
         if execution.refusal:
-            yield Text(f"\nWhy        {execution.refusal}", style=STYLES.get(found.outcome, ""))
+            yield Text(f"\nWhy        {visible(execution.refusal)}", style=STYLES.get(found.outcome, ""))
         if execution.published:
             yield Text(f"Published  {execution.published[0]}, OutcomeID {execution.published[1]}")
     if found.payment:
         yield Text("\nIn the ledger", style="bold")
         yield details(found.payment)
+    if found.unread:
+        yield Text(f"\nThe ledger could not be read: {visible(found.unread)}", style="red")
     if found.others:
         yield Text("\nOther executions", style="bold")
         for one in found.others:
-            when = f"  {one.started_at:%Y-%m-%d %H:%M:%S}"
+            when = f"  {moment(one.started_at)}"
             yield Text.assemble((f"{one.outcome:<10}", STYLES.get(one.outcome, "")), f" {one.name}", (when, "dim"))
-    yield Text.assemble(("\nNext       ", "dim"), (found.next_step, "bold"))
+    yield Text.assemble(("\nNext       ", "dim"), (visible(found.next_step), "bold"))
 
 
 def states_of(execution: Execution) -> Iterable[Text]:
@@ -156,36 +167,48 @@ def _state(name: str, run: StateRun | None, width: int) -> Text:
 
 def redrive(stack: Stack, asked: str | None, *, dry_run: bool, as_json: bool) -> int:
     """Redrive the executions of a payment (or all) that failed technically; returns the exit status."""
-    errors = Console(stderr=True)
-    redriven = 0
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
-        for one in progress.track(list(_candidates(stack, asked)), description="Looking at executions"):
-            execution = read(stack, one)
+    states = stack.client("stepfunctions")
+    redriven = refused = 0
+    with progress("Looking at executions") as track:
+        for arn in track.over(_candidates(stack, asked)):
+            if outcome_of(states.describe_execution(executionArn=arn)):
+                continue
+            execution = read(stack, arn)
             if not execution.failed_technically:
                 continue
-            redriven += 1
-            if not dry_run:
-                stack.client("stepfunctions").redrive_execution(executionArn=execution.arn)
-            state = execution.states[-1].name if execution.states else "-"
-            told = {"Execution": execution.name, "State": state, "Error": execution.error, "Redriven": not dry_run}
-            verb = "would be redriven" if dry_run else "is redriven"
-            line = f"{execution.name} {verb} from {state} ({execution.refusal or execution.status})"
-            click.echo(json.dumps(told) if as_json else line)
-    if redriven == 0:
-        click.echo(
-            f"ledger: no execution{f' of {asked}' if asked else ''} failed technically: nothing to redrive",
-            err=True,
-        )
-    return 0 if redriven or asked is None else 1
+            reason = execution.not_redrivable
+            if not dry_run and reason is None:
+                try:
+                    states.redrive_execution(executionArn=arn)
+                except states.exceptions.ExecutionNotRedrivable as error:
+                    reason = error.response["Error"]["Message"]
+            redriven, refused = redriven + (reason is None), refused + (reason is not None)
+            click.echo(_told_of_redrive(execution, reason, dry_run=dry_run, as_json=as_json))
+    if redriven + refused == 0:
+        whose = f" of {asked}" if asked else ""
+        click.echo(f"ledger: no execution{whose} failed technically: nothing to redrive", err=True)
+    return 1 if refused or (asked and not redriven) else 0
+
+
+def _told_of_redrive(execution: Execution, reason: str | None, *, dry_run: bool, as_json: bool) -> str:
+    state = execution.states[-1].name if execution.states else "-"
+    if as_json:
+        redriven = reason is None and not dry_run
+        told = {"Execution": execution.name, "State": state, "Error": execution.error, "Redriven": redriven}
+        return json.dumps({**told, "NotRedrivable": reason})
+    if reason is not None:
+        return f"{execution.name} cannot be redriven: {visible(reason)}: ask the sender to deliver it again"
+    verb = "would be redriven" if dry_run else "is redriven"
+    return f"{execution.name} {verb} from {state} ({visible(execution.refusal or execution.status)})"
 
 
 def _candidates(stack: Stack, asked: str | None) -> Iterable[str]:
     """ARNs of the executions that may have failed technically."""
     if asked is None:
-        for status in TECHNICAL_ENDS[:2]:  # one that was aborted, somebody has aborted
+        for status in ("FAILED", "TIMED_OUT"):  # one that was aborted, somebody has aborted
             yield from (one.arn for one in executions(stack, status=status, most=MAX_SEARCHED))
         return
     found = inspect(stack, asked)
     if found.execution:
         yield found.execution.arn
-    yield from (one.arn for one in found.others if one.status in TECHNICAL_ENDS)
+    yield from (one.arn for one in found.others)

@@ -10,11 +10,12 @@ from typing import Any
 import click
 from rich import box
 from rich.console import Console
-from rich.progress import Progress
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from ledger_cli.deployed import FunctionError, Stack, StackError
+from ledger_cli.terminal import progress, visible
 
 PAGE = 100
 COLUMNS = ("TransactionID", "Amount", "Currency", "ProcessorID", "Status", "Timestamp", "RecordedAt", "PublishedAt")
@@ -73,7 +74,7 @@ def details(payment: dict[str, Any]) -> Table:
         if name == "Metadata":
             value = ", ".join(f"{key}={text}" for key, text in value.items())  # noqa: PLW2901
         shown = "not yet" if name == "PublishedAt" and value is None else value or "-"
-        table.add_row(name, Text(str(shown)))
+        table.add_row(name, Text(visible(shown)))
     return table
 
 
@@ -94,13 +95,12 @@ def listed(stack: Stack, query: dict[str, Any], *, most: int | None, cursor: str
 
 def show(stack: Stack, query: dict[str, Any], *, most: int | None, cursor: str | None, form: str) -> int:
     """Print payments as a table, as lines of JSON, or as CSV; returns the exit status."""
-    errors, payments, rest = Console(stderr=True), [], None
+    payments, rest = [], None
     writer = csv.DictWriter(sys.stdout, COLUMNS, extrasaction="ignore")
     if form == "csv":
         writer.writeheader()
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
-        task = progress.add_task("Reading payments", total=most)
-        for found in listed(stack, query, most=most, cursor=cursor):
+    with progress("Reading payments") as track:
+        for found in track.over(listed(stack, query, most=most, cursor=cursor), total=most):
             if isinstance(found, str):
                 rest = found
             elif form == "json":
@@ -109,13 +109,15 @@ def show(stack: Stack, query: dict[str, Any], *, most: int | None, cursor: str |
                 writer.writerow(found)
             else:
                 payments.append(found)
-            progress.advance(task)
     if form == "json" and rest:
         click.echo(json.dumps({"Cursor": rest}))
     if form == "table":
-        Console().print(table_of(payments, of_one_processor="ProcessorID" in query))
+        console, table = Console(), table_of(payments, of_one_processor="ProcessorID" in query)
+        # What does not fit is broken by the terminal: a column that is left out would be worse.
+        console.width = max(console.width, Measurement.get(console, console.options.update(width=1000), table).maximum)
+        console.print(table, soft_wrap=True)
     if rest and form != "json":
-        errors.print("There are more: --limit with a larger number, or --all.", style="dim")
+        click.echo("There are more: --limit with a larger number, or --all.", err=True)
     return 0
 
 
@@ -156,7 +158,13 @@ def reveal(stack: Stack, transaction_id: str, reason: str, *, as_json: bool) -> 
             raise StackError(f"reveal_secure_token failed: {error}") from None
         click.echo(f"ledger: {error.message}", err=True)
         return 1 if error.name == "PaymentNotFoundError" else 2
-    click.echo(json.dumps(revealed) if as_json else revealed["SecureToken"])
+    if as_json:
+        click.echo(json.dumps(revealed))
+    elif "SecureToken" in revealed:
+        click.echo(visible(revealed["SecureToken"]) if sys.stdout.isatty() else revealed["SecureToken"])
+    else:
+        click.echo("ledger: the token is no text; this is base64 of it", err=True)
+        click.echo(revealed["SecureTokenBase64"])
     return 0
 
 
@@ -175,9 +183,10 @@ def republish(stack: Stack, *, dry_run: bool, as_json: bool) -> int:
         except FunctionError as error:
             raise StackError(f"republish_outcomes failed: {error}; see docs/runbook.md#unpublished") from None
         done = "" if told["Done"] else "; its time was not enough for all: call it again"
+        done += "" if told["Published"] == told["Found"] else "; the log says why: see docs/runbook.md#unpublished"
         line = f"{told['Published']} of {told['Found']} overdue payments published{done}"
     click.echo(json.dumps(told) if as_json else line)
-    return 0
+    return 0 if dry_run or (told["Done"] and told["Published"] == told["Found"]) else 1
 
 
 def _read(timestamp: str) -> datetime:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 import click
 
 from ledger_cli.reading import UnreadableInputError, read
+from ledger_cli.terminal import visible
 
 if TYPE_CHECKING:
     from ledger_cli.deployed import Stack
@@ -32,15 +33,17 @@ def on_a_stack(epilog: str) -> Callable[[Callable[..., int]], click.Command]:
         ) -> None:
             from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-            from ledger_cli.deployed import Stack, StackError, why  # noqa: PLC0415
+            from ledger_cli.deployed import FunctionError, Stack, StackError, why  # noqa: PLC0415
 
             try:
                 stack = Stack(stack_name, profile=profile, region=region, endpoint_url=endpoint_url)
                 sys.exit(command(stack, **given))
             except (StackError, UnreadableInputError) as error:
-                click.echo(f"ledger: {error}", err=True)
+                click.echo(f"ledger: {visible(error)}", err=True)
+            except FunctionError as error:
+                click.echo(f"ledger: a function of the stack failed: {visible(error)}", err=True)
             except (BotoCoreError, ClientError) as error:
-                click.echo(f"ledger: {why(error, f'stack {stack_name}')}", err=True)
+                click.echo(f"ledger: {visible(why(error, f'stack {stack_name}'))}", err=True)
             sys.exit(2)
 
         decorated: Callable[..., None] = with_stack
@@ -244,7 +247,7 @@ def unpublished(stack: "Stack", *, limit: int, everything: bool, as_json: bool) 
     return payments.show(stack, {"Unpublished": True}, most=most, cursor=None, form=form)
 
 
-@on_a_stack("Exit status: 0 done, 2 the sweep failed.")
+@on_a_stack("Exit status: 0 all was published, 1 some was not, 2 the sweep failed.")
 @click.option("--dry-run", is_flag=True, help="Say what would be published.")
 @AS_JSON
 def republish(stack: "Stack", *, dry_run: bool, as_json: bool) -> int:
@@ -304,7 +307,7 @@ def inspect(stack: "Stack", *, asked: str, html_file: Path | None, as_json: bool
     return operate.show_inspection(stack, asked, as_json=as_json, html_file=html_file)
 
 
-@on_a_stack("Exit status: 0 redriven, 1 nothing of this id failed technically, 2 it cannot be redriven.")
+@on_a_stack("Exit status: 0 redriven, 1 nothing to redrive, or one cannot be, 2 it cannot be looked up.")
 @click.argument("asked", metavar="ID", required=False)
 @click.option("--all", "everything", is_flag=True, help="All that failed technically, instead of one payment's.")
 @click.option("--dry-run", is_flag=True, help="Say what would be redriven.")

@@ -4,8 +4,6 @@ import json
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
-from rich.progress import Progress
 from rich.text import Text
 
 from ledger.intake import TooManyAttemptsError
@@ -15,6 +13,7 @@ from ledger.strict_json import loads
 from ledger_cli.deployed import Stack, StackError, why
 from ledger_cli.reading import StartInput
 from ledger_cli.run import STYLES
+from ledger_cli.terminal import progress
 
 WAIT_S = 300
 """For one execution to end: all retries of one state take less."""
@@ -26,16 +25,15 @@ def start_payments(stack: Stack, inputs: list[StartInput], *, wait: bool, as_jso
     Raises:
         StackError: AWS refuses what every payment needs; those before are started.
     """
-    errors, console = Console(stderr=True), Console()
     refused = 0
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
-        for start_input in progress.track(inputs, description="Starting payments"):
+    with progress("Starting payments") as track:
+        for start_input in track.over(inputs, total=len(inputs)):
             told = _told(stack, start_input, wait=wait)
             refused += told["outcome"] in {None, "REJECTED", "CONFLICT"} and told["status"] != "RUNNING"
             if as_json:
                 print(json.dumps(told), flush=True)  # noqa: T201
             else:
-                console.print(*_line(told), soft_wrap=True)
+                track.console.print(*_line(told), soft_wrap=True)
     return 1 if refused else 0
 
 

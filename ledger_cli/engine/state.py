@@ -5,6 +5,7 @@ executions with their histories. Logs and metrics are not.
 """
 
 import base64
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -49,7 +50,11 @@ class State:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise StateError(f"{folder}: may not be written: choose another folder with --state")
+            lock = os.open(folder / ".lock", os.O_WRONLY | os.O_CREAT, 0o600)  # held until the process ends
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.kept: dict[str, Any] = json.loads(self.file.read_bytes(), object_hook=_of_json)
+        except BlockingIOError:
+            raise StateError(f"{folder}: another `ledger serve` has it: choose another with --state") from None
         except FileNotFoundError:
             self.kept = {}
         except OSError as error:

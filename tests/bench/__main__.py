@@ -1,7 +1,7 @@
 """`make bench`: cold starts and warm calls of the built artefact, beside others; ratios of medians of interleaved runs.
 
-CPU seconds are counted, not the wall clock: what else runs on the machine changes them little, and a Lambda's share of a
-processor makes its start as much longer as it is smaller.
+CPU seconds are counted, not the wall clock: what else runs on the machine changes them little, and a Lambda's share of
+a processor makes its start as much longer as it is smaller.
 """
 
 import argparse

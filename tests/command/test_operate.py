@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.stepfunctions.responses import StepFunctionResponse
 
 from ledger_cli.engine import Engine
+from ledger_cli.engine.redrive import ExecutionNotRedrivable
 from ledger_cli.engine.server import EngineServer
+from ledger_cli.terminal import visible
 from tests.conftest import Faults, ledger
 
 
@@ -50,6 +53,23 @@ def test_a_payment_that_is_not_there_has_a_next_step(at: Any) -> None:
     done = at("get", "nobody")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "ledger: no payment under nobody; see what came of it: ledger inspect nobody\n"
+
+
+def test_text_of_others_does_not_write_over_the_screen(at: Any, engine: Engine, payment: dict[str, Any]) -> None:
+    """A sender's metadata may have anything that is no control character of ASCII."""
+    engine.run(json.dumps({**payment, "Metadata": {"order": "a\u202eb\u2028c"}}))
+    assert r"order=a\u202eb\u2028c" in at("get", payment["TransactionID"]).stdout
+    assert visible("\x1b[2J\x9b\n") == r"\x1b[2J\x9b\n"
+    assert visible("Zoë 日本 €") == "Zoë 日本 €"
+
+
+def test_long_ids_push_no_column_out(at: Any, engine: Engine, payment: dict[str, Any]) -> None:
+    """The terminal breaks what does not fit into its eighty columns."""
+    transaction_id = "3f1c2b9e-9d55-4a0e-8a53-0d5b6c1f2a77"
+    engine.run(json.dumps({**payment, "TransactionID": transaction_id}))
+    shown = at("list", "--processor", "acme-pay", COLUMNS="80").stdout
+    row = rf"{transaction_id} +129\.90 EUR +Success +2026-11-23 08:30:00Z +yes"
+    assert re.search(row, shown), shown
 
 
 @pytest.fixture
@@ -111,7 +131,10 @@ def test_a_time_range_is_given_as_it_is_said(at: Any, many: list[str]) -> None:
         (("list", "--processor", "a", "--cursor", "x"), "--cursor that is no cursor of this command's"),
         (("get", "a b"), "a TransactionID is 1 to 64 of A-Z a-z 0-9 _ -"),
         (("get", "a", "--stack", "none"), "stack none is not in this account and region"),
-        (("inspect", "arn:aws:states:us-east-1:123456789012:execution:PaymentLedger:none"), "Execution Does Not Exist"),
+        (
+            ("inspect", "arn:aws:states:us-east-1:123456789012:execution:PaymentLedger:none"),
+            "none: there is no such execution, or it is no longer kept",
+        ),
         (("reveal", "t", "--reason", "short"), "Reason is text of 8 to 256 characters"),
     ],
 )
@@ -215,6 +238,20 @@ def test_nothing_is_known_of_an_unknown_id(at: Any) -> None:
     assert "Next       Nothing came under this id" in done.stdout
 
 
+def test_a_ledger_that_cannot_be_read_hides_no_execution(at: Any, recorded: str, faults: Faults) -> None:
+    """Whoever is on duty looks at it when something is broken."""
+    faults.refuse("GetItem", "AccessDeniedException")
+    told = json.loads(at("inspect", recorded, "--json").stdout)
+    assert "AccessDeniedException" in told["Unread"]
+    assert (told["Outcome"], told["NextStep"]) == (
+        "UNKNOWN",
+        "Mend what keeps the ledger from being read, and ask again.",
+    )
+    faults.refuse("GetItem", "AccessDeniedException")
+    shown = at("inspect", recorded).stdout
+    assert re.search(r"^The ledger could not be read: .*AccessDeniedException", shown, re.MULTILINE), shown
+
+
 def test_a_page_is_written(at: Any, recorded: str, tmp_path: Path) -> None:
     """Where it was asked for; an unwritable place is one line."""
     file = tmp_path / "payment.html"
@@ -269,6 +306,7 @@ def test_a_failed_payment_is_redriven(at: Any, engine: Engine, payment: dict[str
         "State": "Persist Payment",
         "Error": "ResourceNotFoundException",
         "Redriven": True,
+        "NotRedrivable": None,
     }
     (arn,) = engine.executions()
     execution = engine.ended(arn)
@@ -300,6 +338,28 @@ def test_all_that_failed_is_redriven_and_refusals_are_not(
     assert {engine.ended(arn).outcome for arn in engine.executions()} == {"RECORDED", "REJECTED"}
     assert at("redrive", "--all").returncode == 0
     assert recorded
+
+
+def test_one_that_cannot_be_redriven_does_not_keep_the_others(
+    at: Any, engine: Engine, payment: dict[str, Any], faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step Functions may refuse one, as too old; it is named, with what to do."""
+    for number in range(3):
+        fail(engine, {**payment, "TransactionID": f"t-{number}"}, faults, "PutItem", f"failed-{number}")
+    redrive = StepFunctionResponse.redrive_execution
+
+    def choosy(request: StepFunctionResponse) -> Any:
+        if "failed-1" in request.body:
+            raise ExecutionNotRedrivable("its redrivable period is over")
+        return redrive(request)
+
+    monkeypatch.setattr(StepFunctionResponse, "redrive_execution", choosy)
+    done = at("redrive", "--all")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[1] == (
+        "failed-1 cannot be redriven: its redrivable period is over: ask the sender to deliver it again"
+    )
+    assert sorted(engine.ended(arn).outcome or "" for arn in engine.executions()) == ["", "RECORDED", "RECORDED"]
 
 
 def test_a_redrive_names_what_it_means(at: Any) -> None:

@@ -97,7 +97,15 @@ def test_nobody_else_may_read_it(tmp_path: Path) -> None:
     run(BEFORE, tmp_path / "state")
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "state" / FILE).stat().st_mode) == 0o600
-    assert [file.name for file in (tmp_path / "state").iterdir()] == [FILE]
+    assert {file.name for file in (tmp_path / "state").iterdir()} == {FILE, ".lock"}
+
+
+def test_two_engines_do_not_share_a_folder(tmp_path: Path) -> None:
+    """Each would write all of its own over the other's."""
+    first = State(tmp_path)
+    with pytest.raises(StateError, match="another `ledger serve` has it"):
+        State(tmp_path)
+    assert first.kept == {}
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "7", '{"Version": 0}', "null and void", "\xff"])

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ledger.payment import encryption_context
 from ledger_cli.engine import Engine
 from tests.conftest import Faults
 from tests.functions.test_handlers import decrypted, invoke, log_lines, sample
@@ -139,6 +140,23 @@ def test_a_token_is_revealed_as_it_was(engine: Engine) -> None:
     ciphertext = engine.items()[0]["SecureToken"]["B"]
     revealed = invoke(engine, "RevealSecureToken", REQUEST)["SecureToken"]
     assert revealed == decrypted(engine, ciphertext, "txn-2026-0001")
+
+
+def test_a_token_that_is_no_text_is_revealed_all_the_same(engine: Engine, payment: dict[str, Any]) -> None:
+    """A sender that seals may seal any bytes."""
+    engine.run(json.dumps(payment))
+    (item,) = engine.items()
+    sealed = engine.client("kms").encrypt(
+        KeyId=str(engine.physical_ids["TokenKey"]),
+        Plaintext=b"\xff\x00",
+        EncryptionContext=encryption_context(payment["TransactionID"]),
+    )["CiphertextBlob"]
+    changed = {**item, "SecureToken": {"B": sealed}}
+    engine.client("dynamodb").put_item(TableName=engine.outputs["TableName"], Item=changed)
+    assert invoke(engine, "RevealSecureToken", REQUEST) == {
+        "TransactionID": payment["TransactionID"],
+        "SecureTokenBase64": "/wA=",
+    }
 
 
 @pytest.mark.parametrize(

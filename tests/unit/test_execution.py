@@ -106,6 +106,31 @@ def test_a_running_execution_has_a_running_state() -> None:
 
 
 @pytest.mark.parametrize(
+    ("cause", "shown"),
+    [
+        ('{"errorMessage": "told", "errorType": "X"}', "X: told"),
+        ("{'ticket'", "X: {'ticket'"),
+        ('{"ticket": 7}', 'X: {"ticket": 7}'),
+        ("[]", "X: []"),
+        ("stopped by hand", "X: stopped by hand"),
+        (None, "X"),
+    ],
+)
+def test_a_cause_may_be_anything(cause: str | None, shown: str) -> None:
+    """A function's error has its message in it; a person who stops an execution writes what they like."""
+    events = history(("ExecutionStarted", {}), entered("A"), *ATTEMPT, ("ExecutionAborted", {}))
+    assert execution(events, "ABORTED", error="X", cause=cause).refusal == shown
+
+
+def test_what_step_functions_would_not_redrive_says_why() -> None:
+    """Which only `DescribeExecution` knows."""
+    events = history(("ExecutionStarted", {}), entered("A"), *ATTEMPT, ("ExecutionTimedOut", {}))
+    redrive = {"redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": "too old"}
+    assert execution(events, "TIMED_OUT", **redrive).not_redrivable == "too old"
+    assert execution(events, "TIMED_OUT", redriveStatus="REDRIVABLE").not_redrivable is None
+
+
+@pytest.mark.parametrize(
     ("output", "published"),
     [
         ('{"Payload": {"Outcome": "RECORDED", "OutcomeID": "x"}}', ("PaymentRecorded", "x")),

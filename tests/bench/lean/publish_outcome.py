@@ -8,7 +8,7 @@ import boto3
 events = boto3.client("events")
 
 
-def handler(event, _context):  # noqa: ANN001, ANN201, D103
+def handler(event, _context):  # noqa: D103
     entry = {
         "EventBusName": os.environ["EVENT_BUS_NAME"],
         "Source": "payment.ledger",
