@@ -144,7 +144,7 @@ def page(figures: dict[str, float]) -> str:
 def main() -> int:
     """Measure and print; with --write, write the page and the data too."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and docs/benchmarks.json")
     arguments = parser.parse_args()
 

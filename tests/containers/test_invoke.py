@@ -72,7 +72,11 @@ def put_what_is_needed(engine: Engine, function: str) -> None:
     """Some functions read or mark an item, which must be there; the webhook knows the samples' processors."""
     if function == "ReceivePayment":
         let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
-    if function in {"PublishOutcome", "RepublishOutcomes", "QueryPaymentLedger", "RevealSecureToken"}:
+    if function == "RevealSecureToken":
+        payment = json.loads((ROOT / "events/start/01-success.json").read_text())
+        asked = json.loads((ROOT / "events/functions/reveal_secure_token.json").read_text())
+        engine.run(json.dumps(payment | {"TransactionID": asked["TransactionID"]}))
+    if function in {"PublishOutcome", "RepublishOutcomes", "QueryPaymentLedger"}:
         samples = ROOT / "events/functions"
         encrypted = engine.functions["EncryptToken"].invoke((samples / "encrypt_token.json").read_bytes())[0]
         payment = json.loads((samples / "persist_payment_ledger.json").read_text()) | json.loads(encrypted)

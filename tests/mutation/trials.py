@@ -19,6 +19,9 @@ TESTS = {
     "ledger/payment.py": ["tests/unit/test_payment.py"],
     "ledger/item.py": ["tests/unit/test_item.py"],
     "ledger/outcome.py": ["tests/unit/test_outcome.py"],
+    "ledger/signature.py": ["tests/unit/test_signature.py"],
+    "ledger/strict_json.py": ["tests/unit/test_strict_json.py"],
+    "ledger/formats.py": ["tests/unit/test_formats.py"],
     "ledger/aws.py": [
         "tests/functions/test_handlers.py",
         "tests/contract/test_asl.py::test_timeouts_nest",

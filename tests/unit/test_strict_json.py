@@ -51,6 +51,13 @@ def test_what_cannot_be_relied_on_is_refused(text: bytes, rule: str) -> None:
         loads(text)
     assert (caught.value.rule, str(caught.value)) == (rule, rule)
     assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_an_integer_is_one_as_far_as_it_can_be_an_amount() -> None:
+    """Longer ones would take long to make, and stay text."""
+    assert loads("9" * 64) == int("9" * 64)
+    assert loads("9" * 65) == "9" * 65
 
 
 @pytest.mark.parametrize("digits", ["9" * 65, "9" * 100_000, "1e999", f"0.{'1' * 100_000}"])
