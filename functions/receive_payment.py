@@ -95,7 +95,7 @@ def receive(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: i
         verify(processor.format.scheme, processor.secrets, headers, body, now_s)
         return start(processor_id, processor.format.start_input(loads(body), processor_id))
     except RefusedSignatureError as refused:
-        return unauthorized(processor_id, refused.reason)
+        return unauthorized(processor_id, str(refused))
     except StrictJSONError as unreadable:
         return refusal(processor_id, [Violation("Payment", unreadable.rule)])
     except InvalidPaymentError as refused:

@@ -17,11 +17,7 @@ TIME = re.compile(r"[0-9]{1,12}")
 
 
 class RefusedSignatureError(Exception):
-    """The request is not, or no longer, the processor's. `reason` is for our log: the sender is not told it."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
+    """The request is not, or no longer, the processor's. Its text is for our log: the sender is not told it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def reason(scheme: Scheme, secrets: list[str], headers: dict[str, str], body: by
     try:
         verify(scheme, secrets, headers, body, now_s)
     except RefusedSignatureError as refused:
-        return refused.reason
+        return str(refused)
     return None
 
 
