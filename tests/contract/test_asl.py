@@ -201,6 +201,11 @@ def test_timeouts_nest(name: str) -> None:
     assert calls_s < function_s < TASKS[name]["TimeoutSeconds"]
 
 
+def test_a_call_lasts_its_attempts_and_the_waits_between_them() -> None:
+    """3 s an attempt; between them 1, 2 and 4 s, at most."""
+    assert [aws.call_total_s(attempts) for attempts in (1, 2, 3, 4)] == [3, 6 + 1, 9 + 1 + 2, 12 + 1 + 2 + 4]
+
+
 def test_the_webhook_answers_in_time() -> None:
     """Longer than 30 s, and an HTTP API answers for it; the four calls of a second delivery may all be slow."""
     second_delivery_s = 4 * aws.call_total_s(2)

@@ -98,6 +98,26 @@ def test_every_function_takes_its_samples(engine: Engine, payment: dict[str, Any
     assert reply.get("statusCode", 202) == 202
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "logged"),
+    [
+        ("EncryptToken", "encrypt_token", "token encrypted"),
+        ("PersistPaymentLedger", "persist_payment_ledger", "payment persisted"),
+    ],
+)
+def test_no_setting_makes_a_function_log_its_event(
+    engine: Engine, name: str, file: str, logged: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Powertools has one that would, and the event has a token."""
+    function = engine.functions[name]
+    monkeypatch.setitem(function.environment, "POWERTOOLS_LOGGER_LOG_EVENT", "true")
+    function.restart()
+    invoke(engine, name, sample(file))
+    assert log_lines(engine, logged)
+    assert "Token" not in engine.logs()
+    function.restart()
+
+
 @pytest.mark.parametrize("processor_id", PROCESSORS)
 def test_a_sample_request_is_what_the_webhook_gets(processor_id: str) -> None:
     """From the body in `events/webhooks`, by the template's route, signed with the sample's secret."""
