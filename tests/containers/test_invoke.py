@@ -72,14 +72,16 @@ def put_what_is_needed(engine: Engine, function: str) -> None:
     """Some functions read or mark an item, which must be there; the webhook knows the samples' processors."""
     if function == "ReceivePayment":
         let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
-    if function == "RevealSecureToken":
-        payment = json.loads((ROOT / "events/start/01-success.json").read_text())
-        asked = json.loads((ROOT / "events/functions/reveal_secure_token.json").read_text())
-        engine.run(json.dumps(payment | {"TransactionID": asked["TransactionID"]}))
-    if function in {"PublishOutcome", "RepublishOutcomes", "QueryPaymentLedger"}:
-        samples = ROOT / "events/functions"
-        encrypted = engine.functions["EncryptToken"].invoke((samples / "encrypt_token.json").read_bytes())[0]
-        payment = json.loads((samples / "persist_payment_ledger.json").read_text()) | json.loads(encrypted)
+    if function in {"PublishOutcome", "RepublishOutcomes", "QueryPaymentLedger", "RevealSecureToken"}:
+        names = ("encrypt_token", "persist_payment_ledger", "reveal_secure_token")
+        to_encrypt, to_persist, to_reveal = (
+            json.loads((ROOT / f"events/functions/{name}.json").read_text()) for name in names
+        )
+        if function == "RevealSecureToken":
+            for event in (to_encrypt, to_persist):
+                event["Payment"]["TransactionID"] = to_reveal["TransactionID"]
+        encrypted = engine.functions["EncryptToken"].invoke(json.dumps(to_encrypt).encode())[0]
+        payment = to_persist | json.loads(encrypted)
         engine.functions["PersistPaymentLedger"].invoke(json.dumps(payment).encode())
 
 
