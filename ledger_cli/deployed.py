@@ -1,5 +1,6 @@
 """A deployed stack, with the caller's own credentials: on AWS, or wherever `--endpoint-url` leads."""
 
+import functools
 import json
 import time
 from collections.abc import Mapping
@@ -61,6 +62,7 @@ class Stack:
             else:
                 self.session = boto3.Session(profile_name=profile, region_name=region)
             self.endpoint_url = endpoint_url
+            self._clients: dict[str, Any] = {}
             described = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
         except (BotoCoreError, ClientError) as error:
             raise StackError(why(error, f"stack {name}")) from None
@@ -70,8 +72,16 @@ class Stack:
         self.parameters = {p["ParameterKey"]: p["ParameterValue"] for p in described.get("Parameters", [])}
 
     def client(self, service: str) -> Any:
-        """A client with the caller's credentials."""
-        return self.session.client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
+        """A client with the caller's credentials; one for each service, since to make one takes long."""
+        if service not in self._clients:
+            self._clients[service] = self.session.client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
+        return self._clients[service]
+
+    @functools.cached_property
+    def _lambda(self) -> Any:
+        """A client that waits for as long as a function may take; asked again, a function would answer twice."""
+        patient = Config(read_timeout=PATIENCE_S, retries={"total_max_attempts": 1})
+        return self.session.client("lambda", endpoint_url=self.endpoint_url, config=patient)
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
         """What one of the stack's functions replies, named by the stack's output of its alias.
@@ -82,11 +92,8 @@ class Stack:
         """
         if function not in self.outputs:
             raise StackError(MISSING[function])
-        # An answer may take as long as the function; asked again, it would be answered twice.
-        patient = Config(read_timeout=PATIENCE_S, retries={"total_max_attempts": 1})
-        client = self.session.client("lambda", endpoint_url=self.endpoint_url, config=patient)
         try:
-            reply = client.invoke(FunctionName=self.outputs[function], Payload=json.dumps(event).encode())
+            reply = self._lambda.invoke(FunctionName=self.outputs[function], Payload=json.dumps(event).encode())
         except (BotoCoreError, ClientError) as error:
             raise StackError(why(error, f"the function {self.outputs[function].split(':')[6]}")) from None
         payload = json.loads(reply["Payload"].read())

@@ -186,7 +186,6 @@ def _read_if_kept(stack: Stack, arn: str) -> Execution | None:
     """The execution; None where there is none, or where it is too old for Step Functions to have kept it."""
     states = stack.client("stepfunctions")
     try:
-        states.describe_execution(executionArn=arn, includedData="METADATA_ONLY")
+        return read(stack, arn)
     except (states.exceptions.ExecutionDoesNotExist, states.exceptions.InvalidArn):
         return None
-    return read(stack, arn)

@@ -44,7 +44,7 @@ def let_in(stack: Stack, processor_id: str, *, format_name: str | None, secret: 
     """
     if not IDENTIFIER.fullmatch(processor_id):
         raise WebhookError("a processor's id is 1 to 64 of A-Z a-z 0-9 _ -")
-    name = f"{_output(stack, 'ProcessorSecrets')}{processor_id}"
+    name = _secret_name(stack, processor_id)
     before = _secrets_of(stack, processor_id)
     format_name = _agreed(processor_id, before, format_name)
     given = secret
@@ -139,8 +139,12 @@ def _output(stack: Stack, name: str) -> str:
     return stack.outputs[name]
 
 
+def _secret_name(stack: Stack, processor_id: str) -> str:
+    return f"{_output(stack, 'ProcessorSecrets')}{processor_id}"
+
+
 def _secrets_of(stack: Stack, processor_id: str) -> dict[str, Any] | None:
-    name = f"{_output(stack, 'ProcessorSecrets')}{processor_id}"
+    name = _secret_name(stack, processor_id)
     client = stack.client("secretsmanager")
     try:
         loaded: dict[str, Any] = json.loads(client.get_secret_value(SecretId=name)["SecretString"])

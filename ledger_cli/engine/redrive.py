@@ -23,10 +23,11 @@ class RedrivenExecution(Execution):
     """The same execution, by name, ARN and start, from the state that failed, with what that state was given."""
 
     def __init__(self, failed: Any, machine: Any) -> None:
-        entered = [event for event in history_of(failed) if "stateEnteredEventDetails" in event][-1]
+        history = history_of(failed)
+        entered = [event for event in history if "stateEnteredEventDetails" in event][-1]
         details = entered["stateEnteredEventDetails"]
         self.starts_at = details["name"]
-        self.before = [*history_of(failed), _redriven(history_of(failed))]
+        self.before = [*history, _redriven(history)]
         _, _, _, region, account, *_ = failed.execution_arn.split(":")
         super().__init__(
             name=failed.name,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ledger_cli import ROOT
-from ledger_cli.benchmark import warm_execution_ms
+from tests.bench.engine import warm_execution_ms
 from tests.bench.measure import Bench, BenchError, Function
 from tests.bench.runtime_api import Aws
 
