@@ -10,6 +10,8 @@ CHECKOV_READY := .venv/checkov/.ready
 CONTAINERS := tests/containers
 BENCH := tests/bench
 BENCH_READY := .venv/bench/.ready
+# Lambda's Python where it can be found, for what is compared with others is what Lambda runs.
+BENCH_PYTHON = $(or $(shell $(MAKE) --no-print-directory --silent -C functions runtime-python),$(PYTHON))
 SAM := .venv/sam/bin/sam
 SAM_READY := .venv/sam/.ready
 LOCK := .venv/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
@@ -17,7 +19,7 @@ LOCK := .venv/lock/bin/uv pip compile --quiet --upgrade --universal --generate-h
 ASL := statemachine/payment_ledger.asl.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-containers simulate mutate prove check bench format currencies requests graph browser permissions review smoke lock clean
+.PHONY: help run build test test-containers simulate mutate prove check bench format currencies sdk-data requests graph browser permissions review smoke lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -60,6 +62,9 @@ format: $(READY) ## let ruff write the code's form
 
 currencies: $(READY) ## make the ISO 4217 table anew
 	$(BIN)/python -m ledger_cli.currencies
+
+sdk-data: $(READY) ## make the functions' part of the SDK's data anew
+	$(BIN)/python -m ledger_cli.sdk_data
 
 requests: $(READY) ## make the sample requests of the webhook anew
 	@$(BIN)/python -m ledger_cli.sample_requests
@@ -133,7 +138,7 @@ $(SAM_READY): $(CONTAINERS)/sam/requirements.txt
 # Lambda's runtime client and boto3, as its runtime has them, and what a typical function brings along.
 $(BENCH_READY): $(BENCH)/requirements.txt
 	@echo "Setting up .venv/bench ..."
-	@$(PYTHON) -m venv --clear .venv/bench
+	@$(BENCH_PYTHON) -m venv --clear .venv/bench
 	@.venv/bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 	    --requirement $(BENCH)/requirements.txt
 	@touch $@

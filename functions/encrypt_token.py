@@ -7,11 +7,11 @@ import base64
 import os
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
 from ledger.aws import private_client
 from ledger.payment import InvalidPaymentError, Violation, encryption_context
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient

@@ -5,12 +5,12 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
 from ledger.aws import private_client
 from ledger.item import EncryptedPayment, PaymentConflictError, differing_fields, recorded_facts
 from ledger.payment import Payment, utc_timestamp
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -3,13 +3,13 @@
 import os
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
 from ledger.aws import private_client
 from ledger.outcome import conflict, duplicate, reason, recorded, refusal_of, rejected
 from ledger.payment import utc_timestamp
 from ledger.publication import count, mark_published, publish
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

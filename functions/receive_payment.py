@@ -10,17 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import BotoCoreError, ClientError
-
 from ledger.aws import private_client
 from ledger.intake import Intake, TooManyAttemptsError
 from ledger.payment import IDENTIFIER, InvalidPaymentError, Violation
 from ledger.processors import Processors, ProcessorSecretError
 from ledger.signature import RefusedSignatureError, verify
 from ledger.strict_json import StrictJSONError, loads
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -8,12 +8,12 @@ import base64
 import os
 from typing import TYPE_CHECKING, Any
 
+from ledger.aws import private_client
+from ledger.payment import IDENTIFIER, encryption_context
+
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
-
-from ledger.aws import private_client
-from ledger.payment import IDENTIFIER, encryption_context
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

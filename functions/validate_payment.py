@@ -3,11 +3,11 @@
 import os
 from typing import Any
 
-from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
 from ledger.currencies import MINOR_UNITS
 from ledger.payment import InvalidPaymentError, parse_payment
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = Logger()
 DEFAULT_CURRENCY = os.environ["DEFAULT_CURRENCY"]

@@ -1,11 +1,23 @@
-"""How every AWS client here is configured."""
+"""How every AWS client here is configured, and why it is there so soon.
 
+A start is mostly the SDK's. Three things shorten it; retries, signing and credentials stay the SDK's own:
+
+- botocore without boto3, which adds nothing to a client but its import;
+- the SDK's data of the few services in use, instead of a search through all of AWS (`_OwnDataFirst`);
+- one client per environment, made when it starts, whose connection is kept for the calls that follow.
+
+`make bench` measures each start; `docs/benchmarks.md` says what each of these is worth.
+"""
+
+import functools
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config
+from botocore.loaders import Loader
+from botocore.session import Session
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
@@ -33,8 +45,33 @@ class PrivateEndpointError(Exception):
     """A client would not go through the stack's own endpoint. Raised at init: no payment is taken."""
 
 
+class _OwnDataFirst(Loader):
+    """The SDK's data as `make sdk-data` made it: the operations in use, of the services in use, and no other.
+
+    botocore looks into more than 400 folders for the one it needs, and reads the endpoints of them all. It still
+    reads its own copy of any other file that it asks for. A service or an operation that is missing here is an error
+    when a client is made or called: `UnknownServiceError`, `AttributeError`.
+    """
+
+    FOLDER = Path(__file__).parent / "sdk_data"
+
+    def __init__(self) -> None:
+        super().__init__(extra_search_paths=[str(self.FOLDER)])
+
+    def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002  # botocore's signature
+        return [folder.name for folder in self.FOLDER.iterdir() if folder.is_dir()]
+
+
+@functools.cache
+def _session() -> Session:
+    """One for all clients of an environment: to make one takes as long as a client."""
+    session = Session()
+    session.register_component("data_loader", _OwnDataFirst())  # without this line, the SDK reads all of its own data
+    return session
+
+
 def private_client(service: str, *, attempts: int = CALL_ATTEMPTS) -> Any:
-    """A boto3 client of *service* that calls the stack's interface endpoint, and nothing else.
+    """A client of *service* that calls the stack's interface endpoint, and nothing else.
 
     The endpoints have no private DNS, so a public name would lead out of the VPC, where there is no way:
     every payment would wait for a timeout. `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` and a variable that was
@@ -51,7 +88,7 @@ def private_client(service: str, *, attempts: int = CALL_ATTEMPTS) -> Any:
         read_timeout=READ_TIMEOUT_S,
         retries={"mode": "standard", "total_max_attempts": attempts},
     )
-    client: BaseClient = boto3.client(service, config=config)  # type: ignore[call-overload]
+    client: BaseClient = _session().create_client(service, config=config)
     variable = f"AWS_ENDPOINT_URL_{client.meta.service_model.service_id.upper().replace(' ', '_')}"
     endpoint_url = os.environ.get(variable)
     if not endpoint_url:

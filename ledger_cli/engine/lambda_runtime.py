@@ -1,6 +1,5 @@
 """Runs a Lambda function's real handler in this process, as the Lambda runtime would call it."""
 
-import functools
 import importlib.util
 import io
 import json
@@ -16,8 +15,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
 from unittest.mock import patch
-
-import botocore.loaders
 
 from ledger_cli.engine.environment import without_the_shells_variables
 
@@ -111,12 +108,6 @@ TIMED_OUT = "Sandbox.Timedout"
 def timed_out(timeout_s: float) -> str:
     """The message of an invocation whose time was up."""
     return f"Error: Task timed out after {timeout_s:.2f} seconds"
-
-
-@functools.cache
-def _data_loader() -> botocore.loaders.Loader:
-    """The SDK's data is read once for all functions: each environment would spend 0.1 s on it."""
-    return botocore.loaders.create_loader()
 
 
 @dataclass
@@ -216,8 +207,6 @@ class LocalFunction:
             with (
                 without_the_shells_variables(),
                 patch.dict(os.environ, self.environment),
-                patch("boto3.DEFAULT_SESSION", None),
-                patch("botocore.session.create_loader", lambda *_: _data_loader()),
             ):
                 spec.loader.exec_module(module)
             self._module = module

@@ -44,6 +44,9 @@ def _environment(engine: ContainerEngine, folder: str) -> dict[str, str]:
     return {
         **os.environ,
         **engine.environment,
+        # The runtime's own Python compiles the byte code: none is needed on this machine.
+        "RUNTIME_PYTHON": "docker run --rm --network none --volume $(ARTIFACTS_DIR):$(ARTIFACTS_DIR) "
+        f"--entrypoint {container_engine.RUNTIME} {container_engine.base_image_tag()}",
         "PATH": os.pathsep.join(commands),
         "TMPDIR": folder,
         "SAM_CLI_TELEMETRY": "0",

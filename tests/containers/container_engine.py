@@ -171,12 +171,17 @@ def _started() -> Iterator[ContainerEngine]:
 # ── The base image ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _base_image(engine: ContainerEngine) -> str:
-    """Have the image that SAM CLI asks for; returns what it is."""
-    tag = _ask_sam(
+def base_image_tag() -> str:
+    """The name under which SAM CLI looks for the image."""
+    return _ask_sam(
         "from samcli.local.docker.lambda_image import LambdaImage as I, Runtime as R;"
         f"print(I._INVOKE_REPO_PREFIX + '/' + R.get_image_name_tag('{RUNTIME}', '{ARCHITECTURE}'))"
     )
+
+
+def _base_image(engine: ContainerEngine) -> str:
+    """Have the image that SAM CLI asks for; returns what it is."""
+    tag = base_image_tag()
     recipe = _recipe()
     found = engine.docker("image", "inspect", tag, "--format", "{{json .Config.Labels}}", check=False)
     made_by = (json.loads(found) or {}).get(LABEL) if found else None

@@ -19,6 +19,7 @@ from ledger.item import PaymentConflictError
 from ledger.payment import InvalidPaymentError
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine, template
+from ledger_cli.sdk_data import calls_of
 
 ASL = json.loads((ROOT / "statemachine/payment_ledger.asl.json").read_text())
 STATES: dict[str, dict[str, Any]] = ASL["States"]
@@ -28,19 +29,11 @@ TEMPLATE = template.load(ROOT / "template.yaml")["Resources"]
 BUSINESS_ERRORS = {InvalidPaymentError.__name__, PaymentConflictError.__name__}
 
 
-def calls_of(function: str) -> list[tuple[str, str]]:
-    """The calls that a function makes: its role's actions, but for those that Lambda uses in its name."""
-    role = TEMPLATE[TEMPLATE[function]["Properties"]["Role"]["Fn::GetAtt"][0]]["Properties"]
-    statements = [one for policy in role["Policies"] for one in policy["PolicyDocument"]["Statement"]]
-    named = [one["Action"] if isinstance(one["Action"], list) else [one["Action"]] for one in statements]
-    actions = [action.split(":") for names in named for action in names]
-    # kms:ReEncryptFrom and kms:ReEncryptTo are two sides of one call.
-    return sorted(
-        {(service, re.sub("(?<=ReEncrypt)(From|To)$", "", name)) for service, name in actions if service != "logs"}
-    )
-
-
-CALLS = {name: calls_of(name) for name, resource in TEMPLATE.items() if resource["Type"] == "AWS::Serverless::Function"}
+CALLS = {
+    name: calls_of(TEMPLATE, name)
+    for name, resource in TEMPLATE.items()
+    if resource["Type"] == "AWS::Serverless::Function"
+}
 
 
 def test_the_calls_are_found() -> None:

@@ -125,7 +125,7 @@ def test_deliveries_at_once_start_one_execution(webhook: Webhook, engine: Engine
 
 def test_a_delivery_during_it_is_under_way(webhook: Webhook, engine: Engine, faults: Faults) -> None:
     """It is not known yet what becomes of it."""
-    faults.delay("ReEncrypt", 1.0)
+    faults.delay("ReEncrypt", 3.0)
     first = webhook.post()
     assert webhook.post() == first
     assert webhook.outcome(first) == "RECORDED"

@@ -1,0 +1,110 @@
+"""Makes `functions/ledger/sdk_data` from the pinned botocore: `python -m ledger_cli.sdk_data`.
+
+Left out are services and operations that no function may call, and documentation; all else is as botocore has it.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from botocore.loaders import Loader
+
+from ledger_cli import ROOT
+from ledger_cli.engine import template
+
+TARGET = ROOT / "functions/ledger/sdk_data"
+SDK_NAMES = {"states": "stepfunctions"}
+"""botocore's name of a service, where IAM has another."""
+
+
+def calls_of(resources: Mapping[str, Any], function: str) -> list[tuple[str, str]]:
+    """The calls that a function makes, as IAM names them: its role's actions, but for those that Lambda uses in its
+    name.
+    """
+    role = resources[resources[function]["Properties"]["Role"]["Fn::GetAtt"][0]]["Properties"]
+    statements = [one for policy in role["Policies"] for one in policy["PolicyDocument"]["Statement"]]
+    named = [one["Action"] if isinstance(one["Action"], list) else [one["Action"]] for one in statements]
+    actions = [action.split(":") for names in named for action in names]
+    # kms:ReEncryptFrom and kms:ReEncryptTo are two sides of one call.
+    return sorted(
+        {(service, re.sub("(?<=ReEncrypt)(From|To)$", "", name)) for service, name in actions if service != "logs"}
+    )
+
+
+def operations() -> dict[str, set[str]]:
+    """The operations that the functions call, by botocore's name of the service."""
+    resources = template.load(ROOT / "template.yaml")["Resources"]
+    found: dict[str, set[str]] = {}
+    for function in (name for name, resource in resources.items() if resource["Type"] == "AWS::Serverless::Function"):
+        for service, operation in calls_of(resources, function):
+            found.setdefault(SDK_NAMES.get(service, service), set()).add(operation)
+    return found
+
+
+def files() -> Iterator[tuple[str, Any]]:
+    """Each file of the folder, by its path without `.json`, and what is in it."""
+    loader = Loader()
+    used = operations()
+    prefixes = set()
+    for service, names in used.items():
+        version = loader.determine_latest_version(service, "service-2")
+        model = loader.load_data(f"{service}/{version}/service-2")
+        prefixes.add(model["metadata"]["endpointPrefix"])
+        yield f"{service}/{version}/service-2", _with_only(model, names)
+        for rest in ("endpoint-rule-set-1", "service-2.sdk-extras"):
+            path = f"{service}/{version}/{rest}"
+            if any(loader.file_loader.exists(str(Path(folder) / path)) for folder in loader.search_paths):
+                yield path, loader.load_data(path)
+    endpoints = loader.load_data("endpoints")
+    for partition in endpoints["partitions"]:
+        services = partition["services"].items()
+        partition["services"] = {name: endpoint for name, endpoint in services if name in prefixes}
+    yield "endpoints", endpoints
+    for name in ("partitions", "sdk-default-configuration"):
+        yield name, loader.load_data(name)
+
+
+def texts() -> dict[Path, str]:
+    """Each file's path within the folder, and its text."""
+    return {Path(f"{path}.json"): json.dumps(data, separators=(",", ":")) + "\n" for path, data in files()}
+
+
+def _with_only(model: dict[str, Any], operation_names: set[str]) -> dict[str, Any]:
+    kept = {name: operation for name, operation in model["operations"].items() if name in operation_names}
+    if missing := operation_names - kept.keys():
+        raise LookupError(f"no operations of the service: {', '.join(sorted(missing))}")
+    # Any error of a service may answer any call, and its class is the name by which the workflow retries it or not.
+    errors = [{"shape": name} for name, shape in model["shapes"].items() if shape.get("exception")]
+    shapes: dict[str, Any] = {}
+    _collect([*kept.values(), *errors], model["shapes"], shapes)
+    trimmed: dict[str, Any] = _undocumented({**model, "operations": kept, "shapes": shapes})
+    return trimmed
+
+
+def _collect(part: Any, every: Mapping[str, Any], found: dict[str, Any]) -> None:
+    """Add to *found* each shape that *part* of a model refers to, and what those refer to."""
+    if isinstance(part, dict):
+        name = part.get("shape")
+        if isinstance(name, str) and name not in found:
+            found[name] = every[name]
+            _collect(every[name], every, found)
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        _collect(inner, every, found)
+
+
+def _undocumented(part: Any) -> Any:
+    if isinstance(part, dict):
+        kept = {name: value for name, value in part.items() if not (name == "documentation" and isinstance(value, str))}
+        return {name: _undocumented(value) for name, value in kept.items()}
+    return [_undocumented(value) for value in part] if isinstance(part, list) else part
+
+
+if __name__ == "__main__":
+    made = texts()
+    shutil.rmtree(TARGET, ignore_errors=True)
+    for path, text in made.items():
+        (TARGET / path).parent.mkdir(parents=True, exist_ok=True)
+        (TARGET / path).write_text(text)

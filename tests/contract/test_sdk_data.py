@@ -1,0 +1,148 @@
+"""The SDK's data that functions start with, against all of it: less to read, and nothing else."""
+
+import base64
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.config import Config
+from botocore.exceptions import ClientError, UnknownServiceError
+from botocore.model import ListShape, MapShape, Shape, StructureShape
+from botocore.session import Session
+
+from ledger import aws
+from ledger_cli import sdk_data
+
+OPERATIONS = sorted((service, name) for service, names in sdk_data.operations().items() for name in names)
+MAX_DEPTH = 3
+"""Of a shape that holds itself, as an attribute's value does."""
+
+
+@pytest.fixture(autouse=True)
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+
+
+def client(service: str, *, own_data: bool) -> Any:
+    """A client of AWS itself, with the functions' data or with all of botocore's."""
+    session = Session()
+    if own_data:
+        session.register_component("data_loader", aws._OwnDataFirst())
+    once = Config(retries={"total_max_attempts": 1})
+    return session.create_client(service, region_name="eu-central-1", config=once)
+
+
+def method_of(client: Any, operation: str) -> Any:
+    """The client's method for the operation."""
+    (method,) = [method for method, name in client.meta.method_to_api_mapping.items() if name == operation]
+    return getattr(client, method)
+
+
+def every_member(shape: Shape, depth: int = 0) -> Any:
+    """A value of the shape with all that it can hold."""
+    if isinstance(shape, StructureShape):
+        members = {name: member for name, member in shape.members.items() if depth < MAX_DEPTH or name == "S"}
+        members.pop("EndpointId", None)  # a global endpoint of EventBridge needs another signer, and is not used
+        return {name: every_member(member, depth + 1) for name, member in members.items()}
+    if isinstance(shape, ListShape):
+        return [every_member(shape.member, depth + 1)]
+    if isinstance(shape, MapShape):
+        return {"key": every_member(shape.value, depth + 1)}
+    return {"string": "text" * 8, "blob": b"\x00\xff", "boolean": True, "timestamp": 0}.get(shape.type_name, 7)
+
+
+def sent(client: Any, operation: str, parameters: dict[str, Any], status: int, reply: bytes) -> tuple[Any, ...]:
+    """What goes out for a call: method, address, headers and body; and what its caller gets for *reply*."""
+    requests: list[Any] = []
+
+    def answer(request: Any, **_: Any) -> AWSResponse:
+        requests.append(request)
+        raw = io.BytesIO(reply)
+        raw.stream = lambda **_: [raw.read()]  # type: ignore[attr-defined]
+        return AWSResponse(request.url, status, {"Content-Type": "application/x-amz-json-1.1"}, raw)
+
+    client.meta.events.register_first("before-send", answer)  # before an engine's, which may be alive
+    try:
+        got: Any = method_of(client, operation)(**parameters)
+    except ClientError as error:
+        got = (type(error).__name__, error.response)
+    finally:
+        client.meta.events.unregister("before-send", answer)
+    (request,) = requests
+    changing = {"amz-sdk-invocation-id", "authorization", "user-agent", "x-amz-date"}
+    headers = {name: value for name, value in request.headers.items() if name.lower() not in changing}
+    signed = re.findall(rb"Credential=[^/]+/\d+/([^,]+)|SignedHeaders=([^,]+)", request.headers["Authorization"])
+    return request.method, request.url, headers, signed, request.body, got
+
+
+def test_the_folder_is_what_the_pinned_sdk_says() -> None:
+    """After `make lock`, `make sdk-data` brings it along; and what the roles may call is what it knows."""
+    there = {path.relative_to(sdk_data.TARGET): path.read_text() for path in sdk_data.TARGET.rglob("*.json")}
+    assert there == sdk_data.texts(), "run: make sdk-data"
+
+
+@pytest.mark.parametrize(("service", "operation"), OPERATIONS)
+def test_a_call_goes_out_as_with_all_of_the_sdks_data(service: str, operation: str) -> None:
+    """Serialisation, address and signature follow the data: what is left out must not change a request."""
+    full, own = client(service, own_data=False), client(service, own_data=True)
+    shape = full.meta.service_model.operation_model(operation).input_shape
+    required = {name: every_member(shape.members[name]) for name in shape.required_members}
+    for parameters in (required, every_member(shape)):
+        assert sent(own, operation, parameters, 200, b"{}") == sent(full, operation, parameters, 200, b"{}")
+
+
+@pytest.mark.parametrize(("service", "operation"), OPERATIONS)
+def test_an_answer_is_read_as_with_all_of_the_sdks_data(service: str, operation: str) -> None:
+    """An error's class is the name that the workflow retries or catches, whatever operation it is documented for."""
+    full, own = client(service, own_data=False), client(service, own_data=True)
+    model = full.meta.service_model.operation_model(operation)
+    parameters = {name: every_member(model.input_shape.members[name]) for name in model.input_shape.required_members}
+    output = json.dumps(every_member(model.output_shape), default=lambda blob: base64.b64encode(blob).decode())
+    replies = [(200, output.encode())]
+    replies += [(400, json.dumps({"__type": f"a#{code}", "message": "m"}).encode()) for code in error_codes(full)]
+    assert len(replies) > 2
+    for status, reply in replies:
+        assert sent(own, operation, parameters, status, reply) == sent(full, operation, parameters, status, reply)
+
+
+def error_codes(client: Any) -> Iterator[str]:
+    """All that the service's model knows, and one that it does not."""
+    yield "UnheardOfException"
+    for shape in client.meta.service_model.error_shapes:
+        yield shape.name
+        if code := shape.metadata.get("error", {}).get("code"):
+            yield code
+
+
+def test_what_no_function_calls_is_missing_loudly() -> None:
+    """A call that its role does not have fails where it is written, not in production by a denial."""
+    with pytest.raises(AttributeError, match="delete_item"):
+        client("dynamodb", own_data=True).delete_item  # noqa: B018
+    with pytest.raises(UnknownServiceError, match="s3"):
+        client("s3", own_data=True)
+
+
+def test_a_start_reads_no_other_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One file of botocore's own, such as all of AWS's endpoints, would cost more than the rest together."""
+    read: list[str] = []
+    loader = aws._OwnDataFirst()
+    load_file = loader.file_loader.load_file
+
+    def noted(path: str) -> Any:
+        if (data := load_file(path)) is not None:
+            read.append(path)
+        return data
+
+    monkeypatch.setattr(loader.file_loader, "load_file", noted)
+    session = Session()
+    session.register_component("data_loader", loader)
+    for service in sdk_data.operations():
+        session.create_client(service, region_name="eu-central-1")
+    assert len(read) > len(sdk_data.operations())
+    assert [path for path in read if not Path(path).is_relative_to(aws._OwnDataFirst.FOLDER)] == []
