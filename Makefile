@@ -19,7 +19,8 @@ LOCK := .venv/lock/bin/uv pip compile --quiet --upgrade --universal --generate-h
 ASL := statemachine/payment_ledger.asl.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-containers simulate mutate prove check bench format currencies sdk-data requests graph browser permissions review smoke lock clean
+.PHONY: help run build test test-containers simulate mutate prove check bench format currencies sdk-data requests graph scale browser permissions \
+    review smoke lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -71,6 +72,9 @@ requests: $(READY) ## make the sample requests of the webhook anew
 
 graph: $(READY) ## make docs/workflow.svg anew
 	@$(BIN)/ledger graph --svg > docs/workflow.svg
+
+scale: $(READY) ## make the tables of docs/scale.md anew
+	@$(BIN)/python -m ledger_cli.scale
 
 browser: ## install Debian's Chromium, in which the tests open the page of ledger inspect (as root)
 	@command -v chromium chromium-browser google-chrome >/dev/null || { apt-get update -qq && \

@@ -1,0 +1,440 @@
+"""Makes the tables of `docs/scale.md` from `docs/scale.toml` and from the stack itself: `make scale`.
+
+What the project knows is read from it: states, memory, indexes, shards, endpoints, keys, alarms. What only AWS or an
+operator knows is in the TOML file, with its source. Money is decimal; a GB is 10^9 bytes.
+"""
+
+import json
+import re
+import sys
+import textwrap
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from pathlib import Path
+from typing import Any
+
+from ledger.intake import execution_name, execution_prefix
+from ledger.item import SHARDS, EncryptedPayment
+from ledger.payment import parse_payment
+from ledger_cli import REGION, ROOT, graph
+from ledger_cli.engine import template
+
+INPUTS, PAGE = ROOT / "docs/scale.toml", ROOT / "docs/scale.md"
+WHOLE, MILLION, GB = Decimal(1), Decimal(10**6), Decimal(10**9)
+
+CALLS = {
+    "Step Functions": ("StartExecution",),
+    "KMS": ("Encrypt", "ReEncrypt"),
+    "DynamoDB": ("PutItem", "UpdateItem"),
+    "EventBridge": ("PutEvents",),
+}
+"""What is called for one payment; the first of Step Functions and of KMS by its sender, who seals the token."""
+
+SDK_STATES = 5
+"""Of a workflow that calls AWS itself: check, encrypt, put, publish and mark are a state each."""
+
+RATES_PER_S = (1, 10, 100, 300)
+"""For which a month is priced, besides the target."""
+
+
+class ScaleError(Exception):
+    """An input is missing or is not as it must be; the message is one line that names it."""
+
+
+class Numbers(dict[str, Decimal]):
+    """By name, what is calculated with: the inputs, and the facts of the stack."""
+
+    def __missing__(self, name: str) -> Decimal:
+        """One clear line instead of a traceback."""
+        raise ScaleError(f"docs/scale.toml: {name} is missing")
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """One index of the table: what its entries are keyed by, and every attribute that they have."""
+
+    name: str
+    keys: frozenset[str]
+    attributes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What there is a second of a resource, what one payment takes of it, and where more is to be had."""
+
+    resource: str
+    quota: Decimal
+    unit: str
+    used: Decimal
+    raised: str
+
+    @property
+    def carried(self) -> Decimal:
+        """Payments a second."""
+        return (self.quota / self.used).quantize(WHOLE, ROUND_FLOOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to do the same, and what one payment takes of it."""
+
+    name: str
+    transitions: Decimal = Decimal()
+    invocations: Decimal = Decimal()
+    history_events: Decimal = Decimal()
+    durable_operations: Decimal = Decimal()
+    express: bool = False
+    private: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One item of a bill, in dollars, not yet rounded."""
+
+    group: str
+    what: str
+    amount: Decimal
+
+
+def inputs_of(text: str) -> dict[str, dict[str, Any]]:
+    """Every line of the TOML *text*, by its name, with its value as a decimal.
+
+    Raises:
+        ScaleError: it is no TOML, a name is there twice, or a line is not complete. A float is refused: it may have
+            lost what was written.
+    """
+    try:
+        sections = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise ScaleError(f"docs/scale.toml: {error}") from None
+    lines: dict[str, dict[str, Any]] = {}
+    for name, line in (pair for section in sections.values() for pair in section.items()):
+        value = line.get("value")
+        if name in lines:
+            raise ScaleError(f"docs/scale.toml: {name} is there twice")
+        if type(value) not in {int, str} or not re.fullmatch(r"[0-9]+(\.[0-9]+)?", str(value)):
+            raise ScaleError(f"docs/scale.toml: {name}: value must be a whole number, or a decimal in quotes")
+        if type(line.get("read")) is not date or not line.get("unit") or not line.get("source"):
+            raise ScaleError(f"docs/scale.toml: {name}: needs a unit, the date on which it was read, and a source")
+        lines[name] = {**line, "value": Decimal(value)}
+    return lines
+
+
+def facts(declared: Mapping[str, Any]) -> dict[str, Decimal]:
+    """What the template as it is written, and the definition, say of a stack whose parameters are the defaults."""
+    resources = declared["Resources"]
+
+    def always(kind: str) -> list[Any]:
+        return [r["Properties"] for r in resources.values() if r["Type"] == kind and "Condition" not in r]
+
+    alarms = [alarm.get("Metrics", [{"MetricStat": alarm}]) for alarm in always("AWS::CloudWatch::Alarm")]
+    found = {
+        "states": len(graph.read().path),
+        "memory_gb": Decimal(declared["Globals"]["Function"]["MemorySize"]) / 1024,
+        "endpoint_zones": sum(len(endpoint["SubnetIds"]) for endpoint in always("AWS::EC2::VPCEndpoint")),
+        "keys": len(always("AWS::KMS::Key")),
+        "alarm_metrics": sum("MetricStat" in metric for metrics in alarms for metric in metrics),
+        "dashboards": len(always("AWS::CloudWatch::Dashboard")),
+        "webhook_per_s": resources["WebhookApi"]["Properties"]["DefaultRouteSettings"]["ThrottlingRateLimit"],
+        "log_days": declared["Parameters"]["LogRetentionDays"]["Default"],
+        "archive_days": resources["LedgerArchive"]["Properties"]["RetentionDays"],
+    }
+    return {name: Decimal(value) for name, value in found.items()}
+
+
+def indexes(declared: Mapping[str, Any]) -> list[Index]:
+    """The table's, with what each projects."""
+    table = declared["Resources"]["PaymentLedgerTable"]["Properties"]
+    of_table = {key["AttributeName"] for key in table["KeySchema"]}
+    found = []
+    for index in table["GlobalSecondaryIndexes"]:
+        keys = frozenset(key["AttributeName"] for key in index["KeySchema"])
+        found.append(Index(index["IndexName"], keys, keys | of_table | {*index["Projection"]["NonKeyAttributes"]}))
+    return found
+
+
+def sample_item(ciphertext_bytes: int) -> dict[str, Any]:
+    """The first sample payment in the table, before it is published, with a ciphertext of that length."""
+    start_input = json.loads((ROOT / "events/start/01-success.json").read_text())
+    payment, _ = parse_payment(start_input, default_currency="USD")
+    machine = f"arn:aws:states:{REGION}:{'0' * 12}:stateMachine:PaymentLedger:live"
+    return EncryptedPayment(
+        payment=payment,
+        ciphertext=bytes(ciphertext_bytes),
+        token_key=f"arn:aws:kms:{REGION}:{'0' * 12}:key/{'0' * 36}",
+        execution=f"{execution_prefix(machine)}:{execution_name(payment)}",
+        recorded_at=payment.timestamp,
+    ).as_item()
+
+
+def published(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The item once its outcome is told."""
+    return {**{name: item[name] for name in item if name != "Unpublished"}, "PublishedAt": item["RecordedAt"]}
+
+
+def item_bytes(item: Mapping[str, Any]) -> int:
+    """As DynamoDB counts. Source: DynamoDB Developer Guide, item sizes and formats."""
+    return sum(len(name.encode()) + _value_bytes(*value.items()) for name, value in item.items())
+
+
+def _value_bytes(typed: tuple[str, Any]) -> int:
+    kind, content = typed
+    if kind == "N":  # a byte for two digits that count, and one more
+        return (len(content.replace(".", "").strip("0")) + 1) // 2 + 1
+    if kind == "M":  # three bytes, and one for each element
+        return 3 + len(content) + item_bytes(content)
+    return len(content) if kind == "B" else len(content.encode())
+
+
+def write_units(*sizes_bytes: int) -> Decimal:
+    """Of one write, which costs by the larger of what was there and what is there."""
+    return Decimal(-(-max(sizes_bytes) // 1024))
+
+
+def entry_of(item: Mapping[str, Any], index: Index) -> dict[str, Any]:
+    """What of *item* is in the index; nothing where it lacks one of the index's keys."""
+    return {name: item[name] for name in item if name in index.attributes} if index.keys <= item.keys() else {}
+
+
+def units_of_a_payment(item: Mapping[str, Any], declared: Iterable[Index]) -> dict[str, Decimal]:
+    """Write units of the put and of the marker's update together: the table's, and each index's.
+
+    Source: DynamoDB Developer Guide, global secondary indexes, write capacity units: a new entry, a changed projected
+    attribute and a removed entry cost one write each.
+    """
+    after = published(item)
+    units = {"table": write_units(item_bytes(item)) + write_units(item_bytes(item), item_bytes(after))}
+    for index in declared:
+        entry, entry_after = entry_of(item, index), entry_of(after, index)
+        update = write_units(item_bytes(entry), item_bytes(entry_after)) if entry != entry_after else Decimal()
+        units[index.name] = write_units(item_bytes(entry)) + update
+    return units
+
+
+def numbers_of(inputs: Mapping[str, Mapping[str, Any]], declared: Mapping[str, Any]) -> Numbers:
+    """The inputs, the stack's facts, and what follows from both for one payment."""
+    n = Numbers({name: line["value"] for name, line in inputs.items()} | facts(declared))
+    item = sample_item(int(n["token_bytes"] + n["kms_ciphertext_overhead_bytes"]))
+    after, overhead = published(item), n["item_overhead_bytes"]
+    n["stored_bytes"] = item_bytes(after) + overhead
+    kept = [entry for index in indexes(declared) if (entry := entry_of(after, index))]
+    n["indexed_bytes"] = sum((item_bytes(entry) + overhead for entry in kept), Decimal())
+    n |= {f"units {name}": units for name, units in units_of_a_payment(item, indexes(declared)).items()}
+    n["units"] = sum((n[name] for name in n if name.startswith("units ")), Decimal())
+    n["function_s"] = sum((n[f"{step}_ms"] for step in ("validate", "encrypt", "persist", "publish")), Decimal()) / 1000
+    n["transitions"] = n["states"] + n["start_transitions"]
+    n["kms_requests"] = len(CALLS["KMS"]) * n["kms_requests_per_call"]
+    n["days_per_month"] = n["hours_per_month"] / 24
+    return n
+
+
+def limits(n: Numbers, declared: Iterable[Index]) -> list[Limit]:
+    """Every resource that has a limit, the first to stop first."""
+    calls = {service: Decimal(len(names)) for service, names in CALLS.items()}
+    requests = n["lambda_concurrency"] * n["lambda_requests_per_concurrency"]
+    bandwidth, new = n["endpoint_gigabits_per_s"] * GB / 8, n["dynamodb_new_table_units_per_s"]
+    largest = max(units for name, units in n.items() if name.startswith("units "))
+    table, endpoint = n["dynamodb_table_units_per_s"], n["dynamodb_endpoint_requests_per_s"]
+    kms = n["kms_requests"] + n["kms_requests_for_history"]
+    found = [
+        Limit("the webhook, where it is open", n["webhook_per_s"], "requests", WHOLE, "in `template.yaml`"),
+        Limit("StartExecution", n["start_execution_per_s"], "requests", calls["Step Functions"], "ask AWS"),
+        Limit("state transitions", n["state_transitions_per_s"], "transitions", n["transitions"], "ask AWS"),
+        Limit("Lambda: requests", requests, "requests", n["states"], "ask AWS for concurrency"),
+        Limit("Lambda: concurrency", n["lambda_concurrency"], "environments", n["function_s"], "ask AWS"),
+        Limit("a new table, or an index of it", new, "write units", largest, "warm it up"),
+        Limit("the table with its indexes", table, "write units", n["units"], "ask AWS"),
+        Limit("PutEvents", n["put_events_per_s"], "requests", calls["EventBridge"], "ask AWS"),
+        Limit("KMS", n["kms_requests_per_s"], "requests", kms, "ask AWS"),
+        Limit("DynamoDB's endpoint", endpoint, "requests", calls["DynamoDB"], "another endpoint"),
+        Limit("an endpoint in one zone", bandwidth, "bytes", n["network_bytes"], "grows by itself"),
+    ]
+    for index in declared:
+        label = f"index {index.name}" + ("" if "Unpublished" in index.keys else ", one processor")
+        shards = SHARDS * n["dynamodb_partition_units_per_s"]
+        found.append(Limit(label, shards, "write units", n[f"units {index.name}"], "more `SHARDS`"))
+    return sorted(found, key=lambda limit: limit.quota / limit.used)
+
+
+def ways(n: Numbers) -> list[Way]:
+    """The ways that are compared, ours first."""
+    per_state, ends = n["history_events_per_state"], 2  # an execution's start and its end
+    events, sdk_events = n["states"] * per_state + ends, SDK_STATES * per_state + ends
+    sdk = SDK_STATES + n["start_transitions"]
+    return [
+        Way("**Standard workflow, four functions: ours**", n["transitions"], n["states"], events),
+        Way("Express workflow, the same functions", Decimal(), n["states"], events, express=True),
+        Way("Standard workflow that calls AWS itself", sdk, Decimal(), sdk_events, private=False),
+        Way("one durable function", invocations=WHOLE, durable_operations=1 + n["states"]),
+        Way("one plain function", invocations=WHOLE),
+    ]
+
+
+def log_bytes(n: Numbers, way: Way) -> Decimal:
+    """What one payment writes into logs, with what CloudWatch adds to each event of them."""
+    own, flow = bool(way.invocations), bool(way.private)
+    events = way.invocations * n["platform_log_events"] + way.history_events + own * n["own_log_events"] + flow
+    written = way.invocations * n["platform_log_bytes"] + way.history_events * n["history_event_bytes"]
+    written += own * n["own_log_bytes"] + flow * n["flow_log_bytes"]
+    return written + events * n["log_event_overhead_bytes"]
+
+
+def traced_share(n: Numbers, payments_per_s: Decimal) -> Decimal:
+    """Of the payments, those that have a trace: all, where few come."""
+    first = min(payments_per_s, n["traces_per_s"])
+    return (first + (payments_per_s - first) * n["traced_share"]) / payments_per_s
+
+
+def costs(n: Numbers, way: Way, payments: Decimal, payments_per_s: Decimal) -> list[Cost]:
+    """What so many payments cost that come at such a rate."""
+    run_ms, step_ms = n["function_s"] * 1000 + n["states"] * n["state_ms"], n["express_step_ms"]
+    billed_ms = (run_ms / step_ms).quantize(WHOLE, ROUND_CEILING) * step_ms
+    express_gb_s = way.express * billed_ms / 1000 * n["express_memory_mb"] / 1024
+    kms = n["kms_requests"] + bool(way.history_events) * n["kms_requests_for_history"]
+    run_gb_s = bool(way.invocations) * n["function_s"] * n["memory_gb"]
+    logs, durable = log_bytes(n, way), way.durable_operations * n["durable_bytes"]
+    log_months, archive_months, durable_months = (
+        n[f"{kept}_days"] / n["days_per_month"] for kept in ("log", "archive", "durable")
+    )
+    bill: list[tuple[str, str, Decimal, str, Decimal | int]] = [
+        ("workflow", "Step Functions: transitions", way.transitions, "transitions_per_1000", 1000),
+        ("workflow", "Step Functions: Express", Decimal(way.express), "express_requests_per_million", MILLION),
+        ("workflow", "Step Functions: Express, GB-seconds", express_gb_s, "express_gb_s", 1),
+        ("workflow", "durable operations", way.durable_operations, "durable_operations_per_million", MILLION),
+        ("workflow", "durable data, written", durable, "durable_written_gb", GB),
+        ("workflow", "durable data, kept", durable * durable_months, "durable_kept_gb_month", GB),
+        ("functions", "Lambda: requests", way.invocations, "lambda_requests_per_million", MILLION),
+        ("functions", "Lambda: GB-seconds", run_gb_s, "lambda_gb_s", 1),
+        ("services", "KMS: requests", kms, "kms_requests_per_10000", 10000),
+        ("services", "DynamoDB: writes", n["units"], "dynamodb_writes_per_million", MILLION),
+        ("services", "DynamoDB: each month kept", n["stored_bytes"] + n["indexed_bytes"], "dynamodb_gb_month", GB),
+        ("services", "DynamoDB: each month's recovery", n["stored_bytes"], "dynamodb_recovery_gb_month", GB),
+        ("services", "EventBridge: events", WHOLE, "events_per_million", MILLION),
+        ("services", "EventBridge: archive, taken in", n["event_bytes"], "archive_gb", GB),
+        ("services", "EventBridge: archive, kept", n["event_bytes"] * archive_months, "archive_gb_month", GB),
+        ("services", "endpoints: data", way.private * n["network_bytes"], "endpoint_gb", GB),
+        ("observing", "CloudWatch: logs, taken in", logs, "logs_gb", GB),
+        ("observing", "CloudWatch: logs, kept", logs * log_months, "logs_gb_month", GB),
+        ("observing", "X-Ray: traces", traced_share(n, payments_per_s), "traces_per_million", MILLION),
+    ]
+    return [Cost(group, what, payments * used * n[price] / per) for group, what, used, price, per in bill if used]
+
+
+def fixed_costs(n: Numbers, way: Way) -> list[Cost]:
+    """A month of a stack to which nothing comes."""
+    zones = way.private * n["endpoint_zones"]
+    bill = [
+        (f"endpoints, {zones} by zone", zones * n["hours_per_month"], "endpoint_hour"),
+        (f"{n['keys']} keys, before their first rotation", n["keys"], "kms_key_month"),
+        (f"{n['recorded_metrics']} metrics of our own", n["recorded_metrics"], "metric_month"),
+        (f"alarms, of {n['alarm_metrics']} metrics", n["alarm_metrics"], "alarm_metric_month"),
+        ("dashboard", n["dashboards"], "dashboard_month"),
+    ]
+    return [Cost("fixed", what, used * n[price]) for what, used, price in bill]
+
+
+def total(bill: Iterable[Cost], group: str = "") -> Decimal:
+    """Of all, or of one group."""
+    return sum((cost.amount for cost in bill if group in {"", cost.group}), Decimal())
+
+
+def money(amount: Decimal) -> str:
+    """Dollars and cents."""
+    return f"{amount.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
+
+
+def blocks(inputs: Mapping[str, Mapping[str, Any]], declared: Mapping[str, Any]) -> dict[str, str]:
+    """Each generated part of the page, by the name in its marker."""
+    n = numbers_of(inputs, declared)
+    found, month_s, target = limits(n, indexes(declared)), n["hours_per_month"] * 3600, n["target_per_s"]
+    bills = [(way, costs(n, way, MILLION, MILLION / month_s), fixed_costs(n, way)) for way in ways(n)]
+    (ours, million, fixed), *_ = bills
+
+    def month(rate: Decimal) -> list[str]:
+        bill = [*costs(n, ours, rate * month_s, rate), *fixed]
+        return [f"{rate:,}", f"{rate * month_s / MILLION:,.1f}", money(total(bill))]
+
+    def compared(way: Way, bill: list[Cost], idle: list[Cost]) -> list[str]:
+        groups = [money(total(bill, group)) for group in ("workflow", "functions", "services", "observing")]
+        return [way.name, *groups, f"**{money(total(bill))}**", money(total(idle))]
+
+    months = [month(rate) for rate in sorted({*map(Decimal, RATES_PER_S), target})]
+    quotas = ["what", "a second there are", "a payment takes", "payments/s", f"for {target:,}/s"]
+    head = ["way", "workflow", "functions", "KMS, table, bus", "logs, traces", "a million, USD", "and a month, USD"]
+    return {
+        "first": _first(n, found),
+        "limits": _table(quotas, [_limit_row(limit, target) for limit in found]),
+        "million": _bill("a million payments in a month", million),
+        "fixed": _bill("a month without a payment", fixed),
+        "months": _table(["payments/s, all month", "million payments", "USD a month"], months),
+        "ways": _table(head, [compared(*bill) for bill in bills]),
+        "sources": _sources(inputs),
+    }
+
+
+def _table(head: list[str], rows: Iterable[list[str]]) -> str:
+    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _first(n: Numbers, found: list[Limit]) -> str:
+    first, second = (limit for limit in found[:3] if "webhook" not in limit.resource)
+    text = (
+        f"**{first.resource} stops first, at {first.carried:,} payments a second; then {second.resource}, at "
+        f"{second.carried:,}.** A burst of {n['start_execution_burst']:,} starts is taken at once. From idle, each "
+        f"function gets {n['lambda_scaling_per_10_s']:,} environments in ten seconds. Who sends a payment again while "
+        f"its execution runs costs a `DescribeExecution`, of which there are {n['describe_execution_per_s']} a second. "
+        f"An Express workflow would start {n['express_start_per_s']:,} a second."
+    )
+    return textwrap.fill(text, 120)
+
+
+def _limit_row(limit: Limit, target: Decimal) -> list[str]:
+    needed = (limit.used * target).quantize(WHOLE, ROUND_CEILING)
+    more = "enough" if needed <= limit.quota else f"{needed:,}: {limit.raised}"
+    return [limit.resource, f"{limit.quota:,.0f} {limit.unit}", f"{limit.used:,f}", f"{limit.carried:,}", more]
+
+
+def _bill(title: str, bill: list[Cost]) -> str:
+    rows = [[cost.what, money(cost.amount)] for cost in sorted(bill, key=lambda cost: -cost.amount)]
+    return _table([title, "USD"], [*rows, ["**together**", f"**{money(total(bill))}**"]])
+
+
+def _sources(inputs: Mapping[str, Mapping[str, Any]]) -> str:
+    lines = []
+    for kind in ("from memory, to be checked", "second hand", "assumed", "measured"):
+        names = [f"`{name}`" for name, line in inputs.items() if line["source"].startswith(f"{kind}:")]
+        line = f"- {kind}, {len(names)} of {len(inputs)}: {', '.join(names)}"
+        lines.append(textwrap.fill(line, 120, subsequent_indent="  ", break_on_hyphens=False))
+    return "\n".join(lines)
+
+
+def page_of(inputs_text: str, page: str) -> str:
+    """The page as it should be: each part between its markers made anew, the rest as it is.
+
+    Raises:
+        ScaleError: an input is wrong, or a part's markers are missing.
+    """
+    for name, text in blocks(inputs_of(inputs_text), template.load(ROOT / "template.yaml")).items():
+        before, begin, rest = page.partition(f"<!-- {name}: made by make scale -->\n")
+        _, end, after = rest.partition("<!-- end -->")
+        if not (begin and end):
+            raise ScaleError(f"docs/scale.md: the markers of {name} are missing")
+        page = f"{before}{begin}{text}\n{end}{after}"
+    return page
+
+
+def main(inputs: Path = INPUTS, page: Path = PAGE) -> None:
+    """Write the page, or say in one line why not."""
+    try:
+        text = page_of(inputs.read_text(), page.read_text())
+    except ScaleError as error:
+        sys.exit(str(error))
+    page.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
