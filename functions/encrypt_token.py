@@ -11,9 +11,9 @@ from ledger.aws import private_client
 from ledger.payment import InvalidPaymentError, Violation, encryption_context
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_kms import KMSClient
 
 logger = Logger()
@@ -23,7 +23,7 @@ INTAKE_KEY = os.environ["INTAKE_KEY"]
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """The payment with its token encrypted; what came in as the token is not in it any more."""
     payment = event["Payment"]
     if "SealedToken" in event:

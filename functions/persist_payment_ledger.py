@@ -10,9 +10,9 @@ from ledger.item import EncryptedPayment, PaymentConflictError, differing_fields
 from ledger.payment import Payment, utc_timestamp
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_dynamodb import DynamoDBClient
 
 logger = Logger()
@@ -21,7 +21,7 @@ TABLE_NAME = os.environ["TABLE_NAME"]
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Write the encrypted payment once; `put_once` says what a repeat does."""
     encrypted = EncryptedPayment(
         payment=Payment.from_state(event["Payment"]),

@@ -9,9 +9,9 @@ from ledger.payment import utc_timestamp
 from ledger.publication import count, mark_published, publish
 
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
 
@@ -24,7 +24,7 @@ TABLE_NAME = os.environ["TABLE_NAME"]
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Publish the outcome of one payment; a refused one's reason is what the execution ends with."""
     name, execution = event["Outcome"], event["Execution"]
     ended: dict[str, Any] = {"Outcome": name}

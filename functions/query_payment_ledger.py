@@ -18,9 +18,9 @@ from ledger.item import SHARDS, recorded_facts
 from ledger.payment import IDENTIFIER, STATUSES, BrokenRuleError, Violation, utc_timestamp
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_dynamodb import DynamoDBClient
 
 logger = Logger()
@@ -84,7 +84,7 @@ Position = list[str] | Literal["start"]
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Answer a query.
 
     Event:

@@ -18,9 +18,9 @@ from ledger.publication import MAX_ENTRIES, count, mark_published, put_outcomes
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
 
@@ -38,7 +38,7 @@ LAST_CALL_MS = (CALL_TOTAL_S + 1) * 1000
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Tell of every payment that was recorded some minutes before `ScheduledTime` and is still unpublished.
 
     Safe to run twice at once, and beside an execution: each may tell of a payment, all under one OutcomeID.
@@ -64,7 +64,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 class Sweep:
     """One pass over the shards of the index, the oldest payments of each first."""
 
-    def __init__(self, now: datetime, context: LambdaContext) -> None:
+    def __init__(self, now: datetime, context: "LambdaContext") -> None:
         self.now = now
         self.due = now - REPUBLISH_AFTER
         self.context = context

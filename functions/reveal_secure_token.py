@@ -13,9 +13,9 @@ from ledger.payment import IDENTIFIER, encryption_context
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_kms import KMSClient
 
@@ -39,7 +39,7 @@ class PaymentNotFoundError(Exception):
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Reveal a token.
 
     Event:

@@ -1,13 +1,15 @@
 """Validate Payment: the start input against the processor's contract."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ledger.currencies import MINOR_UNITS
 from ledger.payment import InvalidPaymentError, parse_payment
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.typing import LambdaContext
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = Logger()
 DEFAULT_CURRENCY = os.environ["DEFAULT_CURRENCY"]
@@ -18,7 +20,7 @@ PLAINTEXT_TOKENS = os.environ["PLAINTEXT_TOKENS"] == "accepted"
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
-def handler(event: object, context: LambdaContext) -> dict[str, Any]:
+def handler(event: object, context: "LambdaContext") -> dict[str, Any]:
     """The canonical payment, its fingerprint, and the token as it came.
 
     Raises:

@@ -64,7 +64,7 @@ class _OwnDataFirst(Loader):
 
 @functools.cache
 def _session() -> Session:
-    """One for all clients of an environment: to make one takes as long as a client."""
+    """One for all clients of an environment: it takes as long to make as a client."""
     session = Session()
     session.register_component("data_loader", _OwnDataFirst())  # without this line, the SDK reads all of its own data
     return session

@@ -7,9 +7,8 @@ removed in the same update that sets `PublishedAt`.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from ledger.currencies import MINOR_UNITS
 from ledger.payment import FINGERPRINTED, STATE_NAMES, Payment
@@ -36,8 +35,7 @@ class PaymentConflictError(Exception):
         super().__init__(json.dumps(refusal))
 
 
-@dataclass(frozen=True, slots=True)
-class EncryptedPayment:
+class EncryptedPayment(NamedTuple):
     """A payment about to be written down, with the delivery that brought it.
 
     `execution` (an ARN) and `recorded_at` (that execution's start, UTC) identify the delivery: neither

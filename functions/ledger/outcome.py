@@ -6,8 +6,7 @@ Each detail is described by a schema in `events/schemas/`. No token and no ciphe
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 SOURCE = "payment.ledger"
 VERSION = "1"
@@ -23,8 +22,7 @@ REFUSED_BY = {"InvalidPaymentError": "REJECTED", "PaymentConflictError": "CONFLI
 """The outcome of an execution that ended in one of the workflow's Fail states, by its error name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """One event: its detail, and what it is about (the execution that told of it)."""
 
     name: str

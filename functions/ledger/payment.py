@@ -11,10 +11,9 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from ledger.currencies import MINOR_UNITS, NO_MINOR_UNIT
 
@@ -61,8 +60,7 @@ DATE_TIME = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Violation:
+class Violation(NamedTuple):
     """One broken rule: a contract field (or `Payment` for the whole) and a stable rule code."""
 
     field: str
@@ -100,8 +98,7 @@ class BrokenRuleError(Exception):
         super().__init__(rule)
 
 
-@dataclass(frozen=True, slots=True)
-class Payment:
+class Payment(NamedTuple):
     """A payment in canonical form: equal payments have equal fields.
 
     `amount` is decimal text with exactly the currency's decimals; `timestamp` is UTC with
@@ -124,12 +121,12 @@ class Payment:
 
     def as_state(self) -> dict[str, Any]:
         """The payment as the workflow carries it, in the contract's names."""
-        return {STATE_NAMES[f.name]: getattr(self, f.name) for f in fields(self)}
+        return {STATE_NAMES[name]: value for name, value in self._asdict().items()}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Payment":
         """The payment that `as_state` wrote."""
-        return cls(**{f.name: state[STATE_NAMES[f.name]] for f in fields(cls)})
+        return cls(**{name: state[STATE_NAMES[name]] for name in cls._fields})
 
 
 STATE_NAMES = {
@@ -145,8 +142,7 @@ STATE_NAMES = {
 FINGERPRINTED = ("transaction_id", "amount", "currency", "processor_id", "status", "timestamp")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """What the sender put in for the token: `SecureToken` (plaintext) or `SealedToken` (base64)."""
 
     field: str

@@ -1,25 +1,116 @@
-"""How long the embedded engine takes for one warm execution."""
+"""The embedded engine under a thousand payments, and what a payment takes of the ledger as its table grows.
 
+A process of its own, so that its memory is the engine's: `python -m tests.bench.engine` prints JSON.
+"""
+
+import base64
 import json
+import re
 import statistics
+import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
-from ledger_cli.engine import Engine
+from moto.core.botocore_stubber import BotocoreStubber
+from moto.dynamodb.models import dynamodb_backends
+
+from ledger_cli import REGION, ROOT, scale
+from ledger_cli.engine import Engine, lambda_runtime, template
 from ledger_cli.reading import read
 from ledger_cli.samples import START_INPUTS
 
 WARM_UP = 5
-EXECUTIONS = 100
+PAYMENTS = 1000
+TABLE_SIZES = (100, 1_000, 10_000, 100_000)
+PAYMENTS_PER_SIZE = 20
 
 
-def warm_execution_ms() -> float:
-    """The median of the success sample under new ids, one after the other."""
+def main() -> int:
+    """Measure both; what was measured, as one line of JSON."""
     payment = json.loads(read(START_INPUTS[0])[0].text)
-    milliseconds = []
     with Engine() as engine:
-        for number in range(WARM_UP + EXECUTIONS):
-            text = json.dumps({**payment, "TransactionID": f"bench-{number}"})
-            started = time.perf_counter()
-            engine.run(text)
-            milliseconds.append((time.perf_counter() - started) * 1000)
-    return statistics.median(milliseconds[WARM_UP:])
+        print(json.dumps({**thousand(engine, payment), "growth": growth(engine, payment)}))  # noqa: T201
+    return 0
+
+
+def thousand(engine: Engine, payment: dict[str, Any]) -> dict[str, float]:
+    """New payments, one after the other."""
+    for number in range(WARM_UP):
+        _run(engine, payment, f"warm-up-{number}")
+    before_mib, seconds = _memory_mib(), []
+    for number in range(PAYMENTS):
+        started = time.perf_counter()
+        _run(engine, payment, f"thousand-{number}")
+        seconds.append(time.perf_counter() - started)
+    after_mib = _memory_mib()
+    return {
+        "execution_ms": statistics.median(seconds) * 1000,
+        "executions_per_s": PAYMENTS / sum(seconds),
+        "memory_mib": after_mib,
+        "memory_kib_per_payment": (after_mib - before_mib) * 1024 / PAYMENTS,
+    }
+
+
+def growth(engine: Engine, payment: dict[str, Any]) -> list[dict[str, float]]:
+    """What the functions send for a payment, and what it takes of the table's capacity, at each size of the table."""
+    table = dynamodb_backends[engine.account_id][REGION].tables[engine.outputs["TableName"]]
+    indexes = scale.indexes(template.load(ROOT / "template.yaml"))
+    (some, *_) = engine.items()
+    found = []
+    for size in TABLE_SIZES:
+        for number in range(len(table.items), size):
+            table.put_item({**some, "TransactionID": {"S": f"there-{number}"}})
+        engine.forget_history()
+        with _sent() as requests:
+            for number in range(PAYMENTS_PER_SIZE):
+                _run(engine, payment, f"at-{size:06}-{number:02}")
+        items = [_item(body) for operation, body in requests if operation == "PutItem"]
+        units = sum(sum(scale.units_of_a_payment(item, indexes).values(), Decimal()) for item in items)
+        found.append(
+            {
+                "items": size,
+                "requests": len(requests) / PAYMENTS_PER_SIZE,
+                "bytes": sum(len(body) for _, body in requests) / PAYMENTS_PER_SIZE,
+                "write_units": float(units) / PAYMENTS_PER_SIZE,
+            }
+        )
+    return found
+
+
+@contextmanager
+def _sent() -> Iterator[list[tuple[str, bytes]]]:
+    """Collects each request of the functions: its operation and its body."""
+    requests: list[tuple[str, bytes]] = []
+    process_request: Callable[..., Any] = BotocoreStubber.process_request
+
+    def noted(stubber: BotocoreStubber, request: Any) -> Any:
+        if lambda_runtime.running_function():
+            requests.append((request.headers["X-Amz-Target"].decode().rpartition(".")[2], request.body))
+        return process_request(stubber, request)
+
+    with patch.object(BotocoreStubber, "process_request", noted):
+        yield requests
+
+
+def _item(body: bytes) -> dict[str, Any]:
+    item: dict[str, Any] = json.loads(body)["Item"]
+    return {**item, "SecureToken": {"B": base64.b64decode(item["SecureToken"]["B"])}}
+
+
+def _run(engine: Engine, payment: dict[str, Any], transaction_id: str) -> None:
+    execution = engine.run(json.dumps({**payment, "TransactionID": transaction_id}))
+    assert execution.outcome == "RECORDED", execution
+
+
+def _memory_mib() -> float:
+    resident = re.search(r"VmRSS:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return int(resident[1]) / 1024 if resident else 0.0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,13 +5,15 @@ import ipaddress
 import json
 import ssl
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
+from botocore.httpsession import get_cert_path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -23,14 +25,27 @@ REPLIES: dict[str, Any] = {
     "UpdateItem": {},
     "PutEvents": {"FailedEntryCount": 0, "Entries": [{"EventId": "e"}]},
 }
+SERVICES = {"TrentService": "kms", "DynamoDB_20120810": "dynamodb", "AWSEvents": "events"}
+"""By the first half of `X-Amz-Target`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request of AWS: the service, the operation, its parameters as they were sent, and HTTP bytes both ways."""
+
+    service: str
+    operation: str
+    body: Any
+    size_bytes: int
 
 
 @dataclass
 class Invocations:
-    """What one function is asked, and what it replied."""
+    """What one function is asked, and what it replied; `watch` is called before each invocation and after the last."""
 
     event: bytes
     count: int
+    watch: Callable[[], None] = lambda: None
     replies: list[bytes] = field(default_factory=list)
     done: threading.Event = field(default_factory=threading.Event)
     asked: int = 0
@@ -59,7 +74,9 @@ class _RuntimeApi(_Quiet):
     def do_GET(self) -> None:
         """The next invocation; after the last one, none ever comes."""
         work = self.server.work
+        work.watch()
         if work.asked == work.count:
+            work.done.set()
             threading.Event().wait(60)
             return
         work.asked += 1
@@ -79,19 +96,21 @@ class _RuntimeApi(_Quiet):
         work = self.server.work
         work.replies.append(body)
         self.reply(b'{"status":"OK"}', status=202)
-        if not self.path.endswith("/response") or len(work.replies) == work.count:
+        if not self.path.endswith("/response"):
             work.done.set()
 
 
 class _Aws(_Quiet):
-    calls: ClassVar[list[str]] = []
+    server: "Aws"
 
     def do_POST(self) -> None:
         """What the service would answer where all is well."""
-        self.rfile.read(int(self.headers["Content-Length"]))
-        operation = self.headers["X-Amz-Target"].rpartition(".")[2]
-        self.calls.append(operation)
-        self.reply(json.dumps(REPLIES[operation]).encode(), {"Content-Type": "application/x-amz-json-1.1"})
+        sent = self.rfile.read(int(self.headers["Content-Length"]))
+        target, _, operation = self.headers["X-Amz-Target"].rpartition(".")
+        answer = json.dumps(REPLIES[operation]).encode()
+        size_bytes = len(self.raw_requestline) + len(self.headers.as_bytes()) + len(sent) + len(answer)
+        self.server.calls.append(Call(SERVICES[target], operation, json.loads(sent), size_bytes))
+        self.reply(answer, {"Content-Type": "application/x-amz-json-1.1"})
 
 
 class _Server(ThreadingHTTPServer):
@@ -125,26 +144,30 @@ class RuntimeApi(_Server):
 
 
 class Aws(_Server):
-    """AWS, under a certificate of its own."""
+    """AWS, under a certificate of its own; counts what reaches it."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), _Aws)
-        self.certificate = folder / "certificate.pem"
-        key_file = folder / "key.pem"
-        _make_certificate(self.certificate, key_file)
+        self.calls: list[Call] = []
+        self.connections = 0
+        self.authorities = folder / "authorities.pem"
+        certificate, key_file = folder / "certificate.pem", folder / "key.pem"
+        _make_certificate(certificate, key_file)
+        # Behind all those that the SDK trusts by itself: reading them is a part of every first call.
+        self.authorities.write_bytes(Path(get_cert_path(verify=True)).read_bytes() + certificate.read_bytes())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.certificate, key_file)
+        context.load_cert_chain(certificate, key_file)
         self.socket = context.wrap_socket(self.socket, server_side=True)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """A connection was made."""
+        self.connections += 1
+        super().process_request(request, client_address)
 
     @property
     def url(self) -> str:
         """For `AWS_ENDPOINT_URL_…`."""
         return f"https://127.0.0.1:{self.server_port}"
-
-    @property
-    def calls(self) -> list[str]:
-        """The operations that were called."""
-        return _Aws.calls
 
 
 def _make_certificate(certificate_file: Path, key_file: Path) -> None:

@@ -4,7 +4,6 @@ import base64
 import json
 import math
 import time
-from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -130,7 +129,7 @@ def test_a_parsed_payment_cannot_be_changed() -> None:
     """What is written down must be what the fingerprint was made of, and what KMS was given what was checked."""
     payment, token = parse_payment(VALID, default_currency="USD")
     for parsed_thing, field in ((payment, "amount"), (token, "text")):
-        with pytest.raises(FrozenInstanceError):
+        with pytest.raises(AttributeError):
             setattr(parsed_thing, field, "1")
 
 

@@ -1,0 +1,33 @@
+"""The bare SDK calls that a function of ours made, again: plain boto3, and nothing around them."""
+
+import base64
+import json
+import os
+from pathlib import Path
+
+import boto3
+
+BLOBS = {"B", "CiphertextBlob", "Plaintext"}
+
+
+def as_parameters(sent):
+    """What was sent, as the SDK takes it: base64 stands for bytes."""
+    if isinstance(sent, dict):
+        return {name: base64.b64decode(part) if name in BLOBS else as_parameters(part) for name, part in sent.items()}
+    return [as_parameters(part) for part in sent] if isinstance(sent, list) else sent
+
+
+def calls():  # noqa: D103
+    for service, operation, body in json.loads(Path(os.environ["BENCH_CALLS"]).read_text()):
+        client = boto3.client(service)
+        (method,) = [method for method, name in client.meta.method_to_api_mapping.items() if name == operation]
+        yield getattr(client, method), as_parameters(body)
+
+
+CALLS = list(calls())
+
+
+def handler(event, _context):  # noqa: D103
+    for call, parameters in CALLS:
+        call(**parameters)
+    return event

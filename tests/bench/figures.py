@@ -1,0 +1,175 @@
+"""From what was measured to figures: ratios, goals, and the two ways to show them."""
+
+import json
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ledger_cli import graph
+from tests.bench.measure import Run
+from tests.bench.runtime_api import Call
+from tests.bench.variants import STEPS, SWITCHED_OFF
+
+PAGE = Path(__file__).parent / "page.md"
+CHAIN = "cold start of the four functions"
+GOALS: Mapping[str, tuple[float, float | None]] = {
+    f"{CHAIN}, against lean": (0.85, 0.75),
+    f"{CHAIN}, against typical": (0.50, 0.40),
+    "cold start of validate_payment, against the runtime client with Logger and Metrics": (1.10, None),
+    **{f"warm call of {step}, against its bare SDK calls": (1.15, None) for step in STEPS[1:]},
+    "size of a function's artefact, MB": (1.5, None),
+    "AWS calls a payment": (4, None),
+    "states a payment": (4, None),
+    "requests a payment, with 100,000 payments there against 100": (1, None),
+    "bytes sent a payment, with 100,000 payments there against 100": (1, None),
+    "write units a payment, with 100,000 payments there against 100": (1, None),
+    "warm execution on the embedded engine, ms": (100, None),
+}
+"""By the figure's name: at most this; and what was hoped for beyond it."""
+
+
+class Figure(NamedTuple):
+    """One measured number. *spread* is the least and the greatest that one round gave, where there were rounds."""
+
+    group: str
+    name: str
+    value: float
+    spread: Sequence[float] = ()
+
+    @property
+    def met(self) -> bool | None:
+        """Whether its goal is met; None where it has none. Judged as it is shown, to three digits."""
+        goal = GOALS.get(self.name)
+        return None if goal is None else float(f"{self.value:.3g}") <= goal[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """All that `make bench` measures: runs by the function's name, one each round; what one payment sends; the rest."""
+
+    cold: Mapping[str, Sequence[Run]]
+    warm_ms: Mapping[str, Sequence[float]]
+    calls: Sequence[Call]
+    connections: int
+    artefact_bytes: int
+    artefact_files: int
+    zipped_bytes: int
+    engine: Mapping[str, Any]
+
+    def chain_s(self, variant: str) -> list[float]:
+        """CPU seconds of a variant's starts together, each round."""
+        runs = [runs for name, runs in self.cold.items() if name.rpartition(" ")[0] == variant]
+        return [sum(run.cold_s for run in together) for together in zip(*runs, strict=True)]
+
+    def step_s(self, name: str) -> list[float]:
+        """CPU seconds of one function's start, each round."""
+        return [run.cold_s for run in self.cold[name]]
+
+
+def figures_of(measured: Measured) -> list[Figure]:
+    """Every figure, in the order in which it is shown."""
+    return [*_cold(measured), *_savings(measured), *_warm(measured), *_payment(measured), *_engine(measured)]
+
+
+def _ratio(group: str, name: str, ours: Sequence[float], theirs: Sequence[float]) -> Figure:
+    """The median of pairs: each round's own ratio, so that what slows a round slows both sides of it."""
+    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+    return Figure(group, name, statistics.median(ratios), (min(ratios), max(ratios)))
+
+
+def _cold(measured: Measured) -> Iterator[Figure]:
+    ours = measured.chain_s("ours")
+    for variant, name in (("lean", "lean"), ("typical", "typical"), ("single", "one function that does it all")):
+        yield _ratio("Cold start", f"{CHAIN}, against {name}", ours, measured.chain_s(variant))
+    validate, runtime = measured.step_s("ours validate_payment"), measured.step_s("runtime nothing")
+    name = "cold start of validate_payment, against the runtime client with Logger and Metrics"
+    yield _ratio("Cold start", name, validate, runtime)
+    for step in STEPS:
+        ours, lean = measured.step_s(f"ours {step}"), measured.step_s(f"lean {step}")
+        yield _ratio("Cold start", f"cold start of {step}, against lean", ours, lean)
+
+
+def _savings(measured: Measured) -> Iterator[Figure]:
+    ours = measured.chain_s("ours")
+    for how in SWITCHED_OFF:
+        yield _ratio("What each saving is worth", f"{how}, against as it is", measured.chain_s(how), ours)
+
+
+def _warm(measured: Measured) -> Iterator[Figure]:
+    loop = measured.warm_ms["runtime nothing"]
+    for step in STEPS[1:]:
+        ours = [one - client for one, client in zip(measured.warm_ms[f"ours {step}"], loop, strict=True)]
+        bare = [one - client for one, client in zip(measured.warm_ms[f"bare {step}"], loop, strict=True)]
+        yield _ratio("Warm call", f"warm call of {step}, against its bare SDK calls", ours, bare)
+
+
+def _payment(measured: Measured) -> Iterator[Figure]:
+    group = "A payment"
+    yield Figure(group, "AWS calls a payment", len(measured.calls))
+    yield Figure(group, "states a payment", len(graph.read().path))
+    yield Figure(group, "connections, of four environments until they end", measured.connections)
+    yield Figure(group, "bytes to and from AWS a payment, without TLS", sum(call.size_bytes for call in measured.calls))
+    group = "Artefact and memory"
+    yield Figure(group, "size of a function's artefact, MB", measured.artefact_bytes / 1e6)
+    yield Figure(group, "the same as it is uploaded, zipped, MB", measured.zipped_bytes / 1e6)
+    yield Figure(group, "files of a function's artefact", measured.artefact_files)
+    for variant in ("ours", "lean", "typical", "single"):
+        peaks = [run.memory_mib for name, runs in measured.cold.items() if name.split()[0] == variant for run in runs]
+        yield Figure(group, f"memory of a function at most, {variant}, MiB", max(peaks))
+
+
+def _engine(measured: Measured) -> Iterator[Figure]:
+    group, engine = "Embedded engine, a thousand payments", measured.engine
+    yield Figure(group, "warm execution on the embedded engine, ms", engine["execution_ms"])
+    yield Figure(group, "executions a second", engine["executions_per_s"])
+    yield Figure(group, "memory after a thousand payments, MiB", engine["memory_mib"])
+    yield Figure(group, "memory that each payment keeps, KiB", engine["memory_kib_per_payment"])
+    group, few, many = "As the table grows", engine["growth"][0], engine["growth"][-1]
+    for key, name in (("requests", "requests"), ("bytes", "bytes sent"), ("write_units", "write units")):
+        against = f"with {many['items']:,} payments there against {few['items']:,}"
+        yield Figure(group, f"{name} a payment", many[key])
+        yield Figure(group, f"{name} a payment, {against}", many[key] / few[key])
+
+
+def goal_rows(figures: Sequence[Figure]) -> Iterator[tuple[str, ...]]:
+    """Each goal: what, at most, hoped for, measured, met or not."""
+    for figure in figures:
+        if figure.name in GOALS:
+            at_most, hoped_for = GOALS[figure.name]
+            hoped = "" if hoped_for is None else f"{hoped_for:g}"
+            yield figure.name, f"{at_most:g}", hoped, shown(figure.value), "met" if figure.met else "not met"
+
+
+def shown(value: float) -> str:
+    """Three digits, or all of a whole number."""
+    return f"{value:,.0f}" if value == int(value) or value >= 1000 else f"{value:.3g}"
+
+
+def as_json(figures: Sequence[Figure], python: str) -> str:
+    """The figures for machines, to four digits: `docs/benchmarks.json`."""
+    data = []
+    for figure in figures:
+        value, *spread = (float(f"{number:.4g}") for number in (figure.value, *figure.spread))
+        data.append({"group": figure.group, "name": figure.name, "value": value, "spread": spread, "met": figure.met})
+    return json.dumps({"python": python, "figures": data}, indent=1) + "\n"
+
+
+def page(data: str) -> str:
+    """`docs/benchmarks.md`, from `docs/benchmarks.json`."""
+    read = json.loads(data)
+    figures = [Figure(one["group"], one["name"], one["value"], one["spread"]) for one in read["figures"]]
+    return PAGE.read_text().replace("{tables}", tables(figures)).replace("{python}", read["python"])
+
+
+def tables(figures: Sequence[Figure]) -> str:
+    """All figures in Markdown, by group; the goals first."""
+    lines = ["| goal | at most | hoped for | measured | |", "|---|--:|--:|--:|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in goal_rows(figures)]
+    for group in dict.fromkeys(figure.group for figure in figures):
+        lines += ["", f"### {group}", "", "| | measured | least and greatest of the rounds |", "|---|--:|--:|"]
+        for figure in figures:
+            if figure.group == group:
+                lines.append(f"| {figure.name} | {shown(figure.value)} | {' – '.join(map(shown, figure.spread))} |")
+    return "\n".join(lines)

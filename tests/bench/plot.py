@@ -1,0 +1,68 @@
+"""`docs/benchmarks.svg`: the starts of each variant's functions, one after the other, as bars beside lean's."""
+
+import html
+import statistics
+from collections.abc import Iterator
+
+from tests.bench.figures import CHAIN, GOALS, Measured
+from tests.bench.variants import STEPS, SWITCHED_OFF
+
+WIDTH, LABELS, RIGHT = 908, 240, 60
+ROW, BAR, TOP = 34, 20, 64
+STYLE = """<style>
+  text { fill: #1f2328; font: 14px system-ui, sans-serif } .label { text-anchor: end } .ours { font-weight: 600 }
+  .note { fill: #57606a; font-size: 12px } .goal { stroke: #57606a; stroke-dasharray: 4 3 }
+  .s0 { fill: #8c959f } .s1 { fill: #0969da } .s2 { fill: #1a7f37 } .s3 { fill: #bc4c00 }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #e6edf3 } .note { fill: #8b949e } .goal { stroke: #8b949e }
+    .s0 { fill: #6e7681 } .s1 { fill: #4493f8 } .s2 { fill: #3fb950 } .s3 { fill: #f0883e }
+  }
+</style>"""
+NAMES = {"single": "one function that does it all", "ours": "this ledger", "lean": "lean", "typical": "typical"}
+
+
+def svg(measured: Measured) -> str:
+    """The picture. A bar's length is CPU time as a share of lean's, its parts are the functions."""
+    lean = statistics.median(measured.chain_s("lean"))
+    rows = [*NAMES.items(), *((how, how) for how in SWITCHED_OFF)]
+    longest = max(statistics.median(measured.chain_s(variant)) for variant, _ in rows) / lean
+    scale = (WIDTH - LABELS - RIGHT) / longest
+    height = TOP + ROW * len(rows) + 36
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
+        'role="img" aria-label="CPU time of cold starts, as a share of lean\'s">'
+    )
+    lines = [
+        head,
+        STYLE,
+        '<text class="ours" x="24" y="26">CPU time of four cold starts, lean = 1 (shorter is better)</text>',
+    ]
+    for number, step in enumerate(STEPS):
+        x = LABELS + number * 160
+        lines.append(f'<rect class="s{number}" x="{x}" y="38" width="10" height="10"/>')
+        lines.append(f'<text class="note" x="{x + 15}" y="47">{step}</text>')
+    for number, (variant, label) in enumerate(rows):
+        gap = 26 if number >= len(NAMES) else 0
+        lines += _bar(measured, variant, label, TOP + number * ROW + gap, scale / lean)
+    heading = TOP + ROW * len(NAMES) + 14
+    lines.append(f'<text class="label ours" x="{LABELS - 10}" y="{heading}">this ledger …</text>')
+    x = LABELS + GOALS[f"{CHAIN}, against lean"][0] * scale
+    lines.append(f'<line class="goal" x1="{x:.1f}" y1="{TOP - 6}" x2="{x:.1f}" y2="{heading - 10}"/>')
+    lines.append(f'<text class="note" x="{x + 6:.1f}" y="{heading}">the goal</text>')
+    return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def _bar(measured: Measured, variant: str, label: str, y: int, scale: float) -> Iterator[str]:
+    css = "label ours" if variant == "ours" else "label"
+    yield f'<text class="{css}" x="{LABELS - 10}" y="{y + 15}">{html.escape(label)}</text>'
+    x = float(LABELS)
+    for name in (name for name in measured.cold if name.rpartition(" ")[0] == variant):
+        step = name.rpartition(" ")[2]
+        width = statistics.median(measured.step_s(name)) * scale
+        css = f"s{STEPS.index(step)}" if step in STEPS else "s0"
+        yield f'<rect class="{css}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BAR}"><title>{step}</title></rect>'
+        x += width
+    share = statistics.median(
+        one / lean for one, lean in zip(measured.chain_s(variant), measured.chain_s("lean"), strict=True)
+    )
+    yield f'<text x="{x + 8:.1f}" y="{y + 15}">{share:.2f}</text>'
