@@ -53,7 +53,7 @@ class _OwnDataFirst(Loader):
     when a client is made or called: `UnknownServiceError`, `AttributeError`.
     """
 
-    FOLDER = Path(__file__).parent / "sdk_data"
+    FOLDER = Path(__file__).with_name("sdk_data")
 
     def __init__(self) -> None:
         super().__init__(extra_search_paths=[str(self.FOLDER)])

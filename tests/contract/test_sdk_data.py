@@ -12,6 +12,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ClientError, UnknownServiceError
+from botocore.loaders import JSONFileLoader
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 from botocore.session import Session
 
@@ -128,21 +129,28 @@ def test_what_no_function_calls_is_missing_loudly() -> None:
         client("s3", own_data=True)
 
 
-def test_a_start_reads_no_other_data(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_reads_no_other_data_and_each_file_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """One file of botocore's own, such as all of AWS's endpoints, would cost more than the rest together."""
-    read: list[str] = []
-    loader = aws._OwnDataFirst()
-    load_file = loader.file_loader.load_file
+    read: list[Path] = []
+    load_file = JSONFileLoader.load_file
 
-    def noted(path: str) -> Any:
-        if (data := load_file(path)) is not None:
-            read.append(path)
+    def noted(loader: JSONFileLoader, path: str) -> Any:
+        if (data := load_file(loader, path)) is not None:
+            read.append(Path(path))
         return data
 
-    monkeypatch.setattr(loader.file_loader, "load_file", noted)
-    session = Session()
-    session.register_component("data_loader", loader)
+    monkeypatch.setattr(JSONFileLoader, "load_file", noted)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    for name in ("DYNAMODB", "EVENTBRIDGE", "KMS", "SECRETS_MANAGER", "SFN"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{name}", "https://vpce.example")
+    aws._session.cache_clear()  # as a new environment has none
     for service in sdk_data.operations():
-        session.create_client(service, region_name="eu-central-1")
+        aws.private_client(service)
     assert len(read) > len(sdk_data.operations())
-    assert [path for path in read if not Path(path).is_relative_to(aws._OwnDataFirst.FOLDER)] == []
+    assert [path for path in read if not path.is_relative_to(aws._OwnDataFirst.FOLDER)] == []
+    assert len(read) == len(set(read))
+
+
+def test_the_services_are_those_in_use() -> None:
+    """By this list botocore knows a service, or says which there are."""
+    assert sorted(aws._OwnDataFirst().list_available_services("service-2")) == sorted(sdk_data.operations())

@@ -23,6 +23,7 @@ TESTS = {
     "ledger/strict_json.py": ["tests/unit/test_strict_json.py"],
     "ledger/formats.py": ["tests/unit/test_formats.py"],
     "ledger/aws.py": [
+        "tests/contract/test_sdk_data.py",
         "tests/functions/test_handlers.py",
         "tests/contract/test_asl.py::test_timeouts_nest",
         "tests/contract/test_asl.py::test_a_call_lasts_its_attempts_and_the_waits_between_them",
