@@ -4,6 +4,7 @@ What the project knows is read from it: states, memory, indexes, shards, endpoin
 operator knows is in the TOML file, with its source. Money is decimal; a GB is 10^9 bytes.
 """
 
+import decimal
 import json
 import re
 import sys
@@ -111,8 +112,10 @@ def inputs_of(text: str) -> dict[str, dict[str, Any]]:
     except tomllib.TOMLDecodeError as error:
         raise ScaleError(f"docs/scale.toml: {error}") from None
     lines: dict[str, dict[str, Any]] = {}
+    if loose := [name for name, section in sections.items() if not isinstance(section, dict)]:
+        raise ScaleError(f"docs/scale.toml: {loose[0]} stands in no section")
     for name, line in (pair for section in sections.values() for pair in section.items()):
-        value = line.get("value")
+        value = line.get("value", "") if isinstance(line, dict) else ""
         if name in lines:
             raise ScaleError(f"docs/scale.toml: {name} is there twice")
         if type(value) not in {int, str} or not re.fullmatch(r"[0-9]+(\.[0-9]+)?", str(value)):
@@ -381,13 +384,15 @@ def _table(head: list[str], rows: Iterable[list[str]]) -> str:
 
 
 def _first(n: Numbers, found: list[Limit]) -> str:
-    first, second = (limit for limit in found[:3] if "webhook" not in limit.resource)
+    first, second = [limit for limit in found if "webhook" not in limit.resource][:2]
     text = (
         f"**{first.resource} stops first, at {first.carried:,} payments a second; then {second.resource}, at "
         f"{second.carried:,}.** A burst of {n['start_execution_burst']:,} starts is taken at once. From idle, each "
-        f"function gets {n['lambda_scaling_per_10_s']:,} environments in ten seconds. Who sends a payment again while "
-        f"its execution runs costs a `DescribeExecution`, of which there are {n['describe_execution_per_s']} a second. "
-        f"An Express workflow would start {n['express_start_per_s']:,} a second."
+        f"function gets {n['lambda_scaling_per_10_s']:,} environments in ten seconds, and the account "
+        f"{n['lambda_concurrency']:,} in all: what is above is throttled, and the workflow retries it. Who sends a "
+        "payment again while its execution runs costs a `DescribeExecution`, of which there are "
+        f"{n['describe_execution_per_s']} a second. An Express workflow would start "
+        f"{n['express_start_per_s']:,} a second."
     )
     return textwrap.fill(text, 120)
 
@@ -433,6 +438,10 @@ def main(inputs: Path = INPUTS, page: Path = PAGE) -> None:
         text = page_of(inputs.read_text(), page.read_text())
     except ScaleError as error:
         sys.exit(str(error))
+    except decimal.DivisionByZero:
+        sys.exit(
+            "docs/scale.toml: a value is 0 that others are divided by: durations, bytes, hours and quotas are more"
+        )
     page.write_text(text)
 
 

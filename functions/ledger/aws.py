@@ -63,7 +63,7 @@ class _OwnDataFirst(Loader):
 
 
 @functools.cache
-def _session() -> Session:
+def sdk_session() -> Session:
     """One for all clients of an environment: it takes as long to make as a client."""
     session = Session()
     session.register_component("data_loader", _OwnDataFirst())  # without this line, the SDK reads all of its own data
@@ -88,7 +88,7 @@ def private_client(service: str, *, attempts: int = CALL_ATTEMPTS) -> Any:
         read_timeout=READ_TIMEOUT_S,
         retries={"mode": "standard", "total_max_attempts": attempts},
     )
-    client: BaseClient = _session().create_client(service, config=config)
+    client: BaseClient = sdk_session().create_client(service, config=config)
     variable = f"AWS_ENDPOINT_URL_{client.meta.service_model.service_id.upper().replace(' ', '_')}"
     endpoint_url = os.environ.get(variable)
     if not endpoint_url:

@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any, TextIO
 from unittest.mock import patch
 
+from ledger import aws
 from ledger_cli.engine.environment import without_the_shells_variables
 
 _thread = threading.local()
@@ -208,6 +209,7 @@ class LocalFunction:
                 without_the_shells_variables(),
                 patch.dict(os.environ, self.environment),
             ):
+                aws.sdk_session.cache_clear()  # the functions of one process share the module, and each has a session
                 spec.loader.exec_module(module)
             self._module = module
         return self._module

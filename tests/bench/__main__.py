@@ -17,12 +17,14 @@ from rich.console import Console
 from rich.table import Table
 
 from ledger_cli import ROOT
+from ledger_cli.engine import template
 from ledger_cli.terminal import progress
 from tests.bench import plot, variants
-from tests.bench.figures import Figure, Measured, as_json, figures_of, goal_rows, page
+from tests.bench.figures import Figure, Measured, as_json, far_off, figures_of, goal_rows, page
 from tests.bench.measure import WARM_UP, Bench, BenchError, Run
 from tests.bench.runtime_api import Aws
 
+RUNTIME = template.load(ROOT / "template.yaml")["Globals"]["Function"]["Runtime"].removeprefix("python")
 ROUNDS = 11
 WARM_ROUNDS = 7
 WARM_CALLS = 200
@@ -87,28 +89,37 @@ def show(figures: list[Figure]) -> None:
         table.add_column(name, justify="right")
     table.add_column("")
     for row in goal_rows(figures):
-        table.add_row(*row, style="" if row[-1] == "met" else "yellow")
+        table.add_row(*row, style="yellow" if row[-1].startswith("not") else "")
     Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
-def write(measured: Measured, figures: list[Figure]) -> None:
+def versions() -> str:
+    """Of what the runtime brings, as it is measured."""
+    script = "import platform, awslambdaric, botocore; print(platform.python_version(), botocore.__version__)"
+    done = subprocess.run([str(variants.PYTHON), "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
+    python, sdk = done.stdout.split()
+    return f"Python {python}, botocore {sdk}"
+
+
+def write(measured: Measured, figures: list[Figure], rounds: int) -> None:
     """The data, the page and the plot."""
-    version = [str(variants.PYTHON), "--version"]
-    python = subprocess.run(version, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
-    data = as_json(figures, python)
+    data = as_json(figures, versions(), rounds)
     DATA.write_text(data)
     PAGE.write_text(page(data))
     PLOT.write_text(plot.svg(measured))
 
 
 def main() -> int:
-    """Measure and print; with --write, keep it; 1 where a function fails."""
+    """Measure and print; with --write, keep it; 1 where a function fails, or a goal with --check."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of cold starts; {ROUNDS} where it is not given")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md, .json and .svg")
+    parser.add_argument("--check", action="store_true", help="fail where a goal is missed by more than a tenth")
     arguments = parser.parse_args()
     if arguments.rounds < 1:
         parser.error("--rounds must be 1 or more")
+    if arguments.write and f"Python {RUNTIME}." not in versions():
+        parser.error(f"--write keeps figures of Lambda's Python {RUNTIME} only, and .venv/bench has {versions()}")
     with tempfile.TemporaryDirectory(prefix="payment-ledger-bench-") as folder:
         try:
             measured = measure(Path(folder), arguments.rounds)
@@ -117,8 +128,11 @@ def main() -> int:
             return 1
     figures = figures_of(measured)
     if arguments.write:
-        write(measured, figures)
+        write(measured, figures, arguments.rounds)
     show(figures)
+    if arguments.check and (missed := far_off(figures)):
+        print(f"bench: missed by more than a tenth: {'; '.join(missed)}", file=sys.stderr)  # noqa: T201
+        return 1
     return 0
 
 

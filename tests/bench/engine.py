@@ -69,8 +69,7 @@ def growth(engine: Engine, payment: dict[str, Any]) -> list[dict[str, float]]:
         with _sent() as requests:
             for number in range(PAYMENTS_PER_SIZE):
                 _run(engine, payment, f"at-{size:06}-{number:02}")
-        items = [_item(body) for operation, body in requests if operation == "PutItem"]
-        units = sum(sum(scale.units_of_a_payment(item, indexes).values(), Decimal()) for item in items)
+        units = sum(_write_units(engine, operation, json.loads(body), indexes) for operation, body in requests)
         found.append(
             {
                 "items": size,
@@ -97,9 +96,19 @@ def _sent() -> Iterator[list[tuple[str, bytes]]]:
         yield requests
 
 
-def _item(body: bytes) -> dict[str, Any]:
-    item: dict[str, Any] = json.loads(body)["Item"]
-    return {**item, "SecureToken": {"B": base64.b64decode(item["SecureToken"]["B"])}}
+def _write_units(engine: Engine, operation: str, sent: dict[str, Any], indexes: list[scale.Index]) -> Decimal:
+    """What one request takes of the table and of its indexes: a put of a new item, or the marker's update."""
+    if operation == "PutItem":
+        item = {**sent["Item"], "SecureToken": {"B": base64.b64decode(sent["Item"]["SecureToken"]["B"])}}
+        written = [item, *(scale.entry_of(item, index) for index in indexes)]
+    elif operation == "UpdateItem":
+        item = engine.client("dynamodb").get_item(TableName=sent["TableName"], Key=sent["Key"])["Item"]
+        before = {**{name: item[name] for name in item if name != "PublishedAt"}, "Unpublished": {"S": "0"}}
+        entries = [(scale.entry_of(before, index), scale.entry_of(item, index)) for index in indexes]
+        written = [item, *(entry or was for was, entry in entries if was != entry)]
+    else:
+        return Decimal()
+    return sum((scale.write_units(scale.item_bytes(one)) for one in written), Decimal())
 
 
 def _run(engine: Engine, payment: dict[str, Any], transaction_id: str) -> None:

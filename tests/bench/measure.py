@@ -27,6 +27,7 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "bench",
     "AWS_SECRET_ACCESS_KEY": "bench",
+    "AWS_SESSION_TOKEN": "0" * 900,  # about as long as a role's; it is sent with each request
     "AWS_XRAY_SDK_ENABLED": "true",
     "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
     "_X_AMZN_TRACE_ID": "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0",

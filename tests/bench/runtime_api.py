@@ -55,12 +55,11 @@ class _Quiet(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def reply(self, body: bytes, headers: dict[str, str] | None = None, status: int = 200) -> None:
-        self.send_response_only(status)
-        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
+    def reply(self, body: bytes, headers: dict[str, str] | None = None, status: int = 200) -> int:
+        """Send it; returns how many bytes that were."""
+        lines = {"Content-Length": str(len(body)), **(headers or {})}.items()
+        head = "".join([f"HTTP/1.1 {status} \r\n", *(f"{name}: {value}\r\n" for name, value in lines), "\r\n"])
+        return self.wfile.write(head.encode() + body)
 
     def log_message(self, *_: Any) -> None:
         """Nothing."""
@@ -107,10 +106,10 @@ class _Aws(_Quiet):
         """What the service would answer where all is well."""
         sent = self.rfile.read(int(self.headers["Content-Length"]))
         target, _, operation = self.headers["X-Amz-Target"].rpartition(".")
-        answer = json.dumps(REPLIES[operation]).encode()
-        size_bytes = len(self.raw_requestline) + len(self.headers.as_bytes()) + len(sent) + len(answer)
+        size_bytes = len(self.raw_requestline) + len(self.headers.as_bytes()) + len(sent)
+        headers = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-RequestId": "0" * 52}
+        size_bytes += self.reply(json.dumps(REPLIES[operation]).encode(), headers)
         self.server.calls.append(Call(SERVICES[target], operation, json.loads(sent), size_bytes))
-        self.reply(answer, {"Content-Type": "application/x-amz-json-1.1"})
 
 
 class _Server(ThreadingHTTPServer):

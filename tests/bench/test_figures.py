@@ -8,7 +8,7 @@ from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.graph import read
 from tests.bench import plot
-from tests.bench.figures import GOALS, Figure, Measured, as_json, figures_of, goal_rows, page
+from tests.bench.figures import GOALS, Figure, Measured, as_json, far_off, figures_of, goal_rows, page
 from tests.bench.measure import WARM_UP, Run
 from tests.bench.runtime_api import Call
 from tests.bench.variants import STEPS, SWITCHED_OFF
@@ -81,10 +81,22 @@ def test_every_goal_has_a_figure(measured: Measured) -> None:
     """A goal whose figure was renamed would drop out of the table without a word."""
     rows = {row[0]: row for row in goal_rows(figures_of(measured))}
     assert rows.keys() == GOALS.keys()
-    assert rows["cold start of the four functions, against lean"][1:] == ("0.85", "0.75", "1", "not met")
+    assert rows["cold start of the four functions, against lean"][1:] == (
+        "0.85",
+        "0.75",
+        "1",
+        "not met, within the noise",
+    )
     assert rows["cold start of the four functions, against typical"][1:] == ("0.5", "0.4", "0.5", "met")
     assert rows["size of a function's artefact, MB"][1:] == ("1.5", "", "1.5", "met")
     assert rows["bytes sent a payment, with 100,000 payments there against 100"][3:] == ("1.1", "not met")
+
+
+def test_what_is_far_off_is_told() -> None:
+    """CI fails by it: a start that became twice as slow must not land, and a busy machine must not fail a good one."""
+    name = "cold start of the four functions, against lean"
+    assert far_off([Figure("", name, 0.93), Figure("", "without a goal", 9.0)]) == []
+    assert far_off([Figure("", name, 0.94)]) == [name]
 
 
 def test_a_call_is_one_of_those_after_the_first_ones() -> None:
@@ -106,9 +118,9 @@ def test_the_page_is_made_from_the_data() -> None:
 
 def test_data_and_page_agree(measured: Measured) -> None:
     """The page is what a person reads, the data what a program reads."""
-    text = page(as_json(figures_of(measured), "Python 3.13"))
+    text = page(as_json(figures_of(measured), "Python 3.13", 3))
     assert "(Python 3.13)" in text
-    assert "| cold start of the four functions, against lean | 0.85 | 0.75 | 1 | not met |" in text
+    assert "| cold start of the four functions, against lean | 0.85 | 0.75 | 1 | not met, within the noise |" in text
     assert "| cold start of the four functions, against lean | 1 | 0.8 – 1 |" in text
     assert "{" not in text
 

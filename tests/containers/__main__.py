@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
         ):
             environment = _environment(engine, folder)
             say("sam build")
-            subprocess.run([SAM, "build"], cwd=ROOT, env=environment, capture_output=True, check=True)  # noqa: S603
+            subprocess.run([SAM, "build", "--no-cached"], cwd=ROOT, env=environment, capture_output=True, check=True)  # noqa: S603
             tests = [*PYTEST, *(arguments or ["tests/containers"])]
             return subprocess.run(tests, cwd=ROOT, env=environment, check=False).returncode  # noqa: S603
     except NoContainersError as error:

@@ -143,7 +143,7 @@ def test_a_start_reads_no_other_data_and_each_file_once(monkeypatch: pytest.Monk
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     for name in ("DYNAMODB", "EVENTBRIDGE", "KMS", "SECRETS_MANAGER", "SFN"):
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{name}", "https://vpce.example")
-    aws._session.cache_clear()  # as a new environment has none
+    aws.sdk_session.cache_clear()  # as a new environment has none
     for service in sdk_data.operations():
         aws.private_client(service)
     assert len(read) > len(sdk_data.operations())

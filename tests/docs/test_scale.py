@@ -134,6 +134,7 @@ WRONG = {
     "no date": LINE.replace("read = 2026-11-24, ", ""),
     "a date as text": LINE.replace("2026-11-24", '"2026-11-24"'),
     "no source": LINE.replace(', source = "some document"', ""),
+    "a bare number": "a = 3",
     "an empty source": LINE.replace("some document", ""),
 }
 
@@ -150,6 +151,29 @@ def test_a_complete_line_is_taken_exactly() -> None:
     assert scale.inputs_of(f"[prices]\n{LINE}")["a"]["value"] == Decimal("1.5")
     whole = LINE.replace('"1.5"', "3")
     assert scale.inputs_of(f"[prices]\n{whole}")["a"]["value"] == Decimal(3)
+
+
+def test_a_line_stands_in_a_section() -> None:
+    """Above the first section's head, TOML takes a line for a section of its own."""
+    with pytest.raises(ScaleError, match=r"\Adocs/scale\.toml: a stands in no section\Z"):
+        scale.inputs_of("a = 3")
+
+
+def test_a_zero_that_is_divided_by_is_one_line_of_complaint(tmp_path: Path) -> None:
+    """A traceback would not say which file to mend."""
+    inputs, page = tmp_path / "scale.toml", tmp_path / "scale.md"
+    inputs.write_text(re.sub(r"(hours_per_month = { value = )\d+", r"\g<1>0", TEXT))
+    page.write_text(scale.PAGE.read_text())
+    with pytest.raises(SystemExit, match=r"\Adocs/scale\.toml: a value is 0 .+\Z"):
+        scale.main(inputs, page)
+
+
+def test_the_webhook_may_stop_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its limit is the template's own: raised, it is no longer among the first."""
+    declared = copy.deepcopy(DECLARED)
+    declared["Resources"]["WebhookApi"]["Properties"]["DefaultRouteSettings"]["ThrottlingRateLimit"] = 2500
+    first = scale.blocks(INPUTS, declared)["first"]
+    assert "StartExecution stops first" in first
 
 
 def test_a_name_is_there_once() -> None:
