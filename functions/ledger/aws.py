@@ -37,8 +37,9 @@ def call_total_s(attempts: int) -> int:
 
 CALL_TOTAL_S = call_total_s(CALL_ATTEMPTS)
 
-# At DEBUG, which a function's settings can ask for, the SDK logs the body of each request: KMS's holds the token.
-logging.getLogger("botocore").setLevel(logging.INFO)
+# At DEBUG, which a function's settings can ask for, the SDK logs the body of each request: KMS's holds the token. At
+# INFO each start says where its credentials were found, in lines that are no JSON.
+logging.getLogger("botocore").setLevel(logging.WARNING)
 
 
 class PrivateEndpointError(Exception):

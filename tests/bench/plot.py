@@ -38,7 +38,7 @@ def svg(measured: Measured) -> str:
         '<text class="ours" x="24" y="26">CPU time of four cold starts, lean = 1 (shorter is better)</text>',
     ]
     for number, step in enumerate(STEPS):
-        x = LABELS + number * 160
+        x = LABELS + number * 168
         lines.append(f'<rect class="s{number}" x="{x}" y="38" width="10" height="10"/>')
         lines.append(f'<text class="note" x="{x + 15}" y="47">{step}</text>')
     for number, (variant, label) in enumerate(rows):
