@@ -18,6 +18,7 @@ from botocore.exceptions import ReadTimeoutError
 from hypothesis import settings
 from moto.core.botocore_stubber import BotocoreStubber, MockRawResponse
 
+from ledger.intake import Intake
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 
@@ -164,3 +165,16 @@ def corpora() -> Path:
     if not folder.is_dir():
         pytest.skip("NOT TESTED: the corpora of hostile inputs are not beside this clone")
     return folder
+
+
+def intake_of(engine: Engine) -> Intake:
+    """The way in of the engine's stack, as a sender has it."""
+    return Intake(
+        states=engine.client("stepfunctions"),
+        kms=engine.client("kms"),
+        dynamodb=engine.client("dynamodb"),
+        workflow=engine.outputs["WorkflowArn"],
+        intake_key=engine.outputs["IntakeKeyArn"],
+        table_name=engine.outputs["TableName"],
+        default_currency="USD",
+    )

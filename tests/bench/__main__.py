@@ -1,7 +1,6 @@
 """`make bench`: cold starts and warm calls of the built artefact, beside others; ratios, medians of interleaved pairs.
 
-CPU seconds are counted, not the wall clock: what else runs on the machine changes them little, and a Lambda's share of
-a processor makes its start as much longer as it is smaller.
+CPU seconds are counted, not the wall clock: what else runs on the machine changes them little.
 """
 
 import argparse
@@ -93,7 +92,7 @@ def show(figures: list[Figure]) -> None:
     Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
-def versions() -> str:
+def measured_versions() -> str:
     """Of what the runtime brings, as it is measured."""
     script = "import platform, awslambdaric, botocore; print(platform.python_version(), botocore.__version__)"
     done = subprocess.run([str(variants.PYTHON), "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
@@ -101,9 +100,9 @@ def versions() -> str:
     return f"Python {python}, botocore {sdk}"
 
 
-def write(measured: Measured, figures: list[Figure], rounds: int) -> None:
+def write(measured: Measured, figures: list[Figure], versions: str, rounds: int) -> None:
     """The data, the page and the plot."""
-    data = as_json(figures, versions(), rounds)
+    data = as_json(figures, versions, rounds)
     DATA.write_text(data)
     PAGE.write_text(page(data))
     PLOT.write_text(plot.svg(measured))
@@ -118,8 +117,9 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.rounds < 1:
         parser.error("--rounds must be 1 or more")
-    if arguments.write and f"Python {RUNTIME}." not in versions():
-        parser.error(f"--write keeps figures of Lambda's Python {RUNTIME} only, and .venv/bench has {versions()}")
+    versions = measured_versions()
+    if arguments.write and f"Python {RUNTIME}." not in versions:
+        parser.error(f"--write keeps figures of Lambda's Python {RUNTIME} only, and .venv/bench has {versions}")
     with tempfile.TemporaryDirectory(prefix="payment-ledger-bench-") as folder:
         try:
             measured = measure(Path(folder), arguments.rounds)
@@ -128,7 +128,7 @@ def main() -> int:
             return 1
     figures = figures_of(measured)
     if arguments.write:
-        write(measured, figures, arguments.rounds)
+        write(measured, figures, versions, arguments.rounds)
     show(figures)
     if arguments.check and (missed := far_off(figures)):
         print(f"bench: missed by more than a tenth: {'; '.join(missed)}", file=sys.stderr)  # noqa: T201

@@ -5,14 +5,12 @@ A process of its own, so that its memory is the engine's: `python -m tests.bench
 
 import base64
 import json
-import re
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -21,8 +19,10 @@ from moto.dynamodb.models import dynamodb_backends
 
 from ledger_cli import REGION, ROOT, scale
 from ledger_cli.engine import Engine, lambda_runtime, template
+from ledger_cli.engine.stack import Call
 from ledger_cli.reading import read
 from ledger_cli.samples import START_INPUTS
+from tests.bench.measure import memory_mib
 
 WARM_UP = 5
 PAYMENTS = 1000
@@ -42,12 +42,12 @@ def thousand(engine: Engine, payment: dict[str, Any]) -> dict[str, float]:
     """New payments, one after the other."""
     for number in range(WARM_UP):
         _run(engine, payment, f"warm-up-{number}")
-    before_mib, seconds = _memory_mib(), []
+    before_mib, seconds = memory_mib("self", "VmRSS"), []
     for number in range(PAYMENTS):
         started = time.perf_counter()
         _run(engine, payment, f"thousand-{number}")
         seconds.append(time.perf_counter() - started)
-    after_mib = _memory_mib()
+    after_mib = memory_mib("self", "VmRSS")
     return {
         "execution_ms": statistics.median(seconds) * 1000,
         "executions_per_s": PAYMENTS / sum(seconds),
@@ -88,8 +88,8 @@ def _sent() -> Iterator[list[tuple[str, bytes]]]:
     process_request: Callable[..., Any] = BotocoreStubber.process_request
 
     def noted(stubber: BotocoreStubber, request: Any) -> Any:
-        if lambda_runtime.running_function():
-            requests.append((request.headers["X-Amz-Target"].decode().rpartition(".")[2], request.body))
+        if function := lambda_runtime.running_function():
+            requests.append((Call.of(function, request).operation, request.body))
         return process_request(stubber, request)
 
     with patch.object(BotocoreStubber, "process_request", noted):
@@ -114,11 +114,6 @@ def _write_units(engine: Engine, operation: str, sent: dict[str, Any], indexes: 
 def _run(engine: Engine, payment: dict[str, Any], transaction_id: str) -> None:
     execution = engine.run(json.dumps({**payment, "TransactionID": transaction_id}))
     assert execution.outcome == "RECORDED", execution
-
-
-def _memory_mib() -> float:
-    resident = re.search(r"VmRSS:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(resident[1]) / 1024 if resident else 0.0
 
 
 if __name__ == "__main__":

@@ -64,10 +64,13 @@ class Measured:
     zipped_bytes: int
     engine: Mapping[str, Any]
 
+    def functions_of(self, variant: str) -> list[str]:
+        """The names of a variant's functions: `<variant> <step>`."""
+        return [name for name in self.cold if name.rpartition(" ")[0] == variant]
+
     def chain_s(self, variant: str) -> list[float]:
         """CPU seconds of a variant's starts together, each round."""
-        runs = [runs for name, runs in self.cold.items() if name.rpartition(" ")[0] == variant]
-        return [sum(run.cold_s for run in together) for together in zip(*runs, strict=True)]
+        return [sum(together) for together in zip(*map(self.step_s, self.functions_of(variant)), strict=True)]
 
     def step_s(self, name: str) -> list[float]:
         """CPU seconds of one function's start, each round."""
@@ -79,9 +82,13 @@ def figures_of(measured: Measured) -> list[Figure]:
     return [*_cold(measured), *_savings(measured), *_warm(measured), *_payment(measured), *_engine(measured)]
 
 
+def pairs(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """Each round's own ratio, since what slows a round slows both sides of it."""
+    return [one / other for one, other in zip(ours, theirs, strict=True)]
+
+
 def _ratio(group: str, name: str, ours: Sequence[float], theirs: Sequence[float]) -> Figure:
-    """The median of pairs: each round's own ratio, so that what slows a round slows both sides of it."""
-    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+    ratios = pairs(ours, theirs)
     return Figure(group, name, statistics.median(ratios), (min(ratios), max(ratios)))
 
 
@@ -93,8 +100,8 @@ def _cold(measured: Measured) -> Iterator[Figure]:
     name = "cold start of validate_payment, against the runtime client with Logger and Metrics"
     yield _ratio("Cold start", name, validate, runtime)
     for step in STEPS:
-        ours, lean = measured.step_s(f"ours {step}"), measured.step_s(f"lean {step}")
-        yield _ratio("Cold start", f"cold start of {step}, against lean", ours, lean)
+        own, lean = measured.step_s(f"ours {step}"), measured.step_s(f"lean {step}")
+        yield _ratio("Cold start", f"cold start of {step}, against lean", own, lean)
 
 
 def _savings(measured: Measured) -> Iterator[Figure]:
@@ -122,7 +129,7 @@ def _payment(measured: Measured) -> Iterator[Figure]:
     yield Figure(group, "the same as it is uploaded, zipped, MB", measured.zipped_bytes / 1e6)
     yield Figure(group, "files of a function's artefact", measured.artefact_files)
     for variant in ("ours", "lean", "typical", "single"):
-        peaks = [run.memory_mib for name, runs in measured.cold.items() if name.split()[0] == variant for run in runs]
+        peaks = [run.memory_mib for name in measured.functions_of(variant) for run in measured.cold[name]]
         yield Figure(group, f"memory of a function at most, {variant}, MiB", max(peaks))
 
 

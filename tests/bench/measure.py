@@ -100,12 +100,12 @@ class Bench:
                 stderr=subprocess.PIPE,
             )
             answered = work.done.wait(ANSWER_S)
-            peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
+            peak_mib = memory_mib(process.pid, "VmHWM")
             process.kill()
             _, said = process.communicate()
         if not answered or len(work.replies) != invocations or b'"errorType"' in work.replies[-1]:
             raise BenchError(f"{function.name}: {work.replies[-1:]}\n{said.decode()}")
-        return Run(cpu_s, int(peak[1]) / 1024 if peak else 0.0)
+        return Run(cpu_s, peak_mib)
 
     def _environment(self, function: Function) -> dict[str, str]:
         return {
@@ -118,6 +118,12 @@ class Bench:
             "PATH": os.environ["PATH"],
             **function.environment,
         }
+
+
+def memory_mib(pid: int | str, what: str) -> float:
+    """A process's `VmHWM` (at most until now) or `VmRSS` (now), in MiB; 0 once it has ended. Source: proc(5)."""
+    found = re.search(rf"{what}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) / 1024 if found else 0.0
 
 
 def _cpu_s(pid: int) -> float:

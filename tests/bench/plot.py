@@ -4,7 +4,7 @@ import html
 import statistics
 from collections.abc import Iterator
 
-from tests.bench.figures import CHAIN, GOALS, Measured
+from tests.bench.figures import CHAIN, GOALS, Measured, pairs
 from tests.bench.variants import STEPS, SWITCHED_OFF
 
 WIDTH, LABELS, RIGHT = 908, 240, 60
@@ -56,13 +56,11 @@ def _bar(measured: Measured, variant: str, label: str, y: int, scale: float) -> 
     css = "label ours" if variant == "ours" else "label"
     yield f'<text class="{css}" x="{LABELS - 10}" y="{y + 15}">{html.escape(label)}</text>'
     x = float(LABELS)
-    for name in (name for name in measured.cold if name.rpartition(" ")[0] == variant):
+    for name in measured.functions_of(variant):
         step = name.rpartition(" ")[2]
         width = statistics.median(measured.step_s(name)) * scale
         css = f"s{STEPS.index(step)}" if step in STEPS else "s0"
         yield f'<rect class="{css}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BAR}"><title>{step}</title></rect>'
         x += width
-    share = statistics.median(
-        one / lean for one, lean in zip(measured.chain_s(variant), measured.chain_s("lean"), strict=True)
-    )
+    share = statistics.median(pairs(measured.chain_s(variant), measured.chain_s("lean")))
     yield f'<text x="{x + 8:.1f}" y="{y + 15}">{share:.2f}</text>'

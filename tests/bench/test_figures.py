@@ -1,7 +1,5 @@
 """The benchmark's own arithmetic, and that its page says what was measured."""
 
-from pathlib import Path
-
 import pytest
 
 from ledger_cli import ROOT
@@ -149,7 +147,7 @@ def test_a_saving_is_switched_off_by_one_line(how: str) -> None:
 
 def test_a_payment_takes_four_calls_and_four_states(engine: Engine) -> None:
     """Each call is time, money and something that can fail; a Standard workflow is paid by the state."""
-    payment = Path(ROOT / "events/start/01-success.json").read_text()
+    payment = (ROOT / "events/start/01-success.json").read_text()
     execution = engine.run(payment)
     assert execution.outcome == "RECORDED"
     assert [call.operation for call in engine.calls] == ["Encrypt", "PutItem", "PutEvents", "UpdateItem"]

@@ -81,8 +81,7 @@ def others(folder: Path, artefact: Path) -> Iterator[Function]:
     runtime.mkdir()
     (runtime / "nothing.py").write_text(RUNTIME)
     for name in ("aws_lambda_powertools", "jmespath", "typing_extensions.py", "__pycache__"):
-        if (artefact / name).exists():
-            (runtime / name).symlink_to(artefact / name)
+        (runtime / name).symlink_to(artefact / name)
     yield Function("runtime nothing", runtime, "nothing.handler", b"{}")
 
 

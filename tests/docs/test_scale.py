@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from ledger.intake import Intake
 from ledger_cli import ROOT, scale
 from ledger_cli.engine import Engine, template
 from ledger_cli.scale import Cost, Index, Numbers, ScaleError, Way
-from tests.conftest import Faults
+from tests.conftest import Faults, intake_of
 
 TEXT = scale.INPUTS.read_text()
 INPUTS = scale.inputs_of(TEXT)
@@ -197,16 +196,7 @@ def test_a_source_says_how_sure_it_is() -> None:
 
 def test_a_payment_makes_the_calls_that_are_priced(engine: Engine, faults: Faults, payment: dict[str, Any]) -> None:
     """One more call in a function is one more on every bill, and less under a quota."""
-    intake = Intake(
-        states=engine.client("stepfunctions"),
-        kms=engine.client("kms"),
-        dynamodb=engine.client("dynamodb"),
-        workflow=engine.outputs["WorkflowArn"],
-        intake_key=engine.outputs["IntakeKeyArn"],
-        table_name=engine.outputs["TableName"],
-        default_currency="USD",
-    )
-    execution = engine.ended(intake.deliver(payment).execution)
+    execution = engine.ended(intake_of(engine).deliver(payment).execution)
     assert execution.outcome == "RECORDED"
     looks = {"Invoke", "DescribeExecution", "GetExecutionHistory"}  # the engine's own
     made = Counter(call for call in faults.calls if call not in looks)

@@ -11,24 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger import intake
-from ledger.intake import Delivery, Intake, TooManyAttemptsError, execution_name, seal
+from ledger.intake import Delivery, TooManyAttemptsError, execution_name, seal
 from ledger.payment import InvalidPaymentError, Payment, encryption_context
 from ledger_cli.engine import Engine
-from tests.conftest import Faults
+from tests.conftest import Faults, intake_of
 
 
 def send(engine: Engine, payment: dict[str, Any]) -> Delivery:
     """Deliver as a sender does."""
-    intake = Intake(
-        states=engine.client("stepfunctions"),
-        kms=engine.client("kms"),
-        dynamodb=engine.client("dynamodb"),
-        workflow=engine.outputs["WorkflowArn"],
-        intake_key=engine.outputs["IntakeKeyArn"],
-        table_name=engine.outputs["TableName"],
-        default_currency="USD",
-    )
-    return intake.deliver(payment)
+    return intake_of(engine).deliver(payment)
 
 
 @settings(max_examples=60)
