@@ -73,7 +73,9 @@ SKIPPED_TYPES = frozenset(
         "AWS::CodeDeploy::Application",
         "AWS::CodeDeploy::DeploymentGroup",
         "AWS::Lambda::Alias",
+        "AWS::Lambda::EventInvokeConfig",
         "AWS::Lambda::Permission",  # moto has it, but not the API that it names
+        "AWS::Logs::MetricFilter",  # moto has it, but not for CloudFormation
         "AWS::SQS::QueuePolicy",
         "AWS::Scheduler::Schedule",
         "AWS::StepFunctions::StateMachineAlias",
