@@ -127,6 +127,9 @@ def adapted_to_moto(expanded: Mapping[str, Any]) -> dict[str, Any]:
     for resource in adapted["Resources"].values():
         if resource["Type"] == "AWS::Events::Archive":  # its pattern is JSON text to moto
             resource["Properties"]["EventPattern"] = json.dumps(resource["Properties"]["EventPattern"])
+        if resource["Type"] == "AWS::KMS::Key":  # its tags are named as in the API of KMS to moto
+            tags = resource["Properties"]["Tags"]
+            resource["Properties"]["Tags"] = [{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in tags]
     return adapted
 
 

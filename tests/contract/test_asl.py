@@ -72,6 +72,7 @@ LAMBDA_ERRORS = {
     "Lambda.Unknown",
     "Sandbox.Timedout",
     "Runtime.ExitError",
+    "Runtime.OutOfMemory",
     "States.Timeout",
 }
 

@@ -84,6 +84,13 @@ def _archive_pattern_fails() -> bool:
     return False
 
 
+def _key_tags_fail() -> bool:
+    tagged = {"KeyPolicy": {}, "Tags": [{"Key": "Name", "Value": "key"}]}
+    _deployed("key", {"Key": {"Type": "AWS::KMS::Key", "Properties": tagged}})
+    resources = _client("cloudformation").describe_stack_resources(StackName="key")["StackResources"]
+    return not any(resource.get("PhysicalResourceId") for resource in resources)
+
+
 def _reencrypts_from_any_key() -> bool:
     kms = _client("kms")
     key, other = (kms.create_key()["KeyMetadata"]["KeyId"] for _ in range(2))
@@ -198,6 +205,7 @@ with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execut
     facts = {
         **_state_machines(),
         "archive_pattern_fails": _archive_pattern_fails(),
+        "key_tags_fail": _key_tags_fail(),
         "reencrypts_from_any_key": _reencrypts_from_any_key(),
         "functions_echo": _functions_echo(),
         "parses_for_each_execution": _parses_for_each_execution(),

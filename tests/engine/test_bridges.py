@@ -25,6 +25,7 @@ FACTS = [
     "definition_substitutions_ignored",
     "sub_halves_dollars",
     "archive_pattern_fails",
+    "key_tags_fail",
     "reencrypts_from_any_key",
     "functions_echo",
     "parses_for_each_execution",

@@ -100,7 +100,10 @@ def one_way_in(resources: Resources) -> Iterator[str]:
         if not 0 < settings.get("ThrottlingRateLimit", 0) <= settings.get("ThrottlingBurstLimit", 0) <= 300:
             yield f"{name}: not throttled below what the workflow can start"
         logs = stage.get("AccessLogSettings", {})
-        if logs.get("DestinationArn") != "arn:aws:logs:us-east-1:123456789012:log-group:/payment-ledger/prod/webhook:*":
+        if (
+            logs.get("DestinationArn")
+            != "arn:aws:logs:us-east-1:123456789012:log-group:/aws/vendedlogs/apis/payment-ledger/prod:*"
+        ):
             yield f"{name}: requests are not logged"
         logged = set(re.findall(r"\$context\.([\w.]+)", logs.get("Format", "")))
         if not {"requestId", "identity.sourceIp", "status"} <= logged or any("authorizer" in key for key in logged):
@@ -228,12 +231,12 @@ def functions_are_inside(resources: Resources) -> Iterator[str]:
     for name, group in groups:
         alarms = [alarm["Name"] for alarm in group.get("AlarmConfiguration", {}).get("Alarms", [])]
         own = ["payment-ledger-prod-webhook-failures"] if name == "ReceivePaymentDeploymentGroup" else []
-        expected = ["payment-ledger-prod-technical-failures", *own]
+        expected = ["payment-ledger-prod-technical-failures", "payment-ledger-prod-function-errors", *own]
         if alarms != expected or not group["AlarmConfiguration"].get("Enabled"):
             yield f"{name}: rolls back on no alarm"
         if "DEPLOYMENT_STOP_ON_ALARM" not in group.get("AutoRollbackConfiguration", {}).get("Events", []):
             yield f"{name}: does not roll back on its alarm"
-        if "Canary" not in json.dumps(group.get("DeploymentConfigName")):
+        if group.get("DeploymentConfigName") != "CodeDeployDefault.LambdaCanary10Percent10Minutes":
             yield f"{name}: not gradual"
 
 
@@ -248,7 +251,7 @@ def kept_for_good(resources: Resources) -> Iterator[str]:
             "AWS::StepFunctions::StateMachineVersion",
         }:
             # Those that hold nothing before the stack works go with a creation that failed, or the next one meets them.
-            empty_at_first = resource["Type"] in {"AWS::Logs::LogGroup", "AWS::SQS::Queue"}
+            empty_at_first = resource["Type"] in {"AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::SQS::Queue"}
             expected = {
                 "DeletionPolicy": "RetainExceptOnCreate" if empty_at_first else "Retain",
                 "UpdateReplacePolicy": "Retain",
@@ -356,6 +359,7 @@ def events_and_alarms(resources: Resources) -> Iterator[str]:
     alarms = dict(of_type(resources, "AWS::CloudWatch::Alarm"))
     shown = json.dumps([d["DashboardBody"] for _, d in of_type(resources, "AWS::CloudWatch::Dashboard")])
     expected = {
+        "FunctionErrorsAlarm",
         "TechnicalFailuresAlarm",
         "ThrottledExecutionsAlarm",
         "ConflictsAlarm",
@@ -393,6 +397,84 @@ def events_and_alarms(resources: Resources) -> Iterator[str]:
             yield f"{name}: does not run every five minutes"
     if len(list(of_type(resources, "AWS::Scheduler::Schedule"))) != 1:
         yield "schedules: not exactly one"
+
+
+REFUSALS = {
+    "ValidatePayment": "-InvalidPaymentError",
+    "EncryptToken": "-InvalidPaymentError",
+    "PersistPaymentLedger": "-PaymentConflictError",
+    "QueryPaymentLedger": "-InvalidQueryError",
+    "RevealSecureToken": "-InvalidRevealError -PaymentNotFoundError",
+}
+"""The functions that refuse by raising, and what takes their refusals out of a count of their errors."""
+
+TECHNICAL_FAILURES = {
+    "technical": "IF(difference - DIFF(difference) < 0, 2 * difference - DIFF(difference), difference)",
+    "difference": "FILL(failed, 0) - FILL(refused, 0)",
+    "failed": "PaymentLedger ExecutionsFailed",
+    "refused": "PaymentLedger ExecutionsRefused",
+}
+"""`tests/proof/test_alarms.py` evaluates these expressions."""
+
+
+def what_alarms_count(resources: Resources) -> Iterator[str]:
+    """Technical failures without refusals, what the workflow retries, and throttles of the table and of each index."""
+    workflow = "/aws/vendedlogs/states/payment-ledger/prod"
+    expected = {
+        (workflow, '{ $.type = "ExecutionFailed" || $.type = "ExecutionTimedOut" }', "ExecutionsFailed"),
+        (workflow, '{ $.type = "FailStateEntered" }', "ExecutionsRefused"),
+    }
+    for function, refused in REFUSALS.items():
+        group = resources[function]["Properties"]["LoggingConfig"]["LogGroup"]
+        expected.add((group, f'"[ERROR]" {refused}', "UnexpectedErrors"))
+        expected.add((group, '?"Task timed out" ?"Runtime exited"', "UnexpectedErrors"))
+    found = set()
+    for _, each in of_type(resources, "AWS::Logs::MetricFilter"):
+        (counted,) = each["MetricTransformations"]
+        if (counted["MetricNamespace"], counted["MetricValue"]) == ("PaymentLedger", "1"):
+            found.add((each["LogGroupName"], each["FilterPattern"], counted["MetricName"]))
+    if found != expected:
+        yield f"metric filters: {sorted(found ^ expected)}"
+    alarms = dict(of_type(resources, "AWS::CloudWatch::Alarm"))
+    counted_by = {name: _metrics(alarm) for name, alarm in alarms.items()}
+    if counted_by["TechnicalFailuresAlarm"] != TECHNICAL_FAILURES:
+        yield f"TechnicalFailuresAlarm: counts {counted_by['TechnicalFailuresAlarm']}"
+    errors = {
+        "errors": "FILL(raised, 0) + FILL(publish, 0) + FILL(republish, 0)",
+        "raised": "PaymentLedger UnexpectedErrors",
+        "publish": "AWS/Lambda Errors publish_outcome publish_outcome:live",
+        "republish": "AWS/Lambda Errors republish_outcomes republish_outcomes:live",
+    }
+    if counted_by["FunctionErrorsAlarm"] != errors:
+        yield f"FunctionErrorsAlarm: counts {counted_by['FunctionErrorsAlarm']}"
+    (table,) = [table for _, table in of_type(resources, "AWS::DynamoDB::Table")]
+    indexes = ["", *(f" {index['IndexName']}" for index in table["GlobalSecondaryIndexes"])]
+    throttles = [f"AWS/DynamoDB WriteThrottleEvents {table['TableName']}{index}" for index in indexes]
+    summed = counted_by["TableThrottlesAlarm"].pop("throttles", "")
+    names = [f"FILL({name}, 0)" for name in counted_by["TableThrottlesAlarm"]]
+    if sorted(counted_by["TableThrottlesAlarm"].values()) != sorted(throttles) or summed != " + ".join(names):
+        yield "TableThrottlesAlarm: does not count the table and each index"
+    watched = [(alarm["EvaluationPeriods"], alarm.get("DatapointsToAlarm")) for alarm in alarms.values()]
+    if not all(points is None or 1 < points <= periods for periods, points in watched):
+        yield "alarms: one datapoint of several is enough"
+    if resources["UnpublishedAlarm"].get("DependsOn") != "RepublishSchedule":
+        yield "UnpublishedAlarm: may be created before the sweep has run"
+    repeated = [each for _, each in of_type(resources, "AWS::Lambda::EventInvokeConfig")]
+    if [(each["FunctionName"], each["Qualifier"], each["MaximumRetryAttempts"]) for each in repeated] != [
+        ("republish_outcomes", "live", 0)
+    ]:
+        yield "sweep: Lambda repeats it, or another function is not repeated"
+
+
+def _metrics(alarm: Mapping[str, Any]) -> dict[str, str]:
+    """Return an alarm's metrics and expressions by their IDs, as text."""
+    found = {}
+    for metric in alarm.get("Metrics", []):
+        stated = metric.get("MetricStat", {}).get("Metric", {})
+        dimensions = [dimension["Value"] for dimension in stated.get("Dimensions", [])]
+        words = [stated.get("Namespace"), stated.get("MetricName"), *dimensions]
+        found[metric["Id"]] = metric.get("Expression") or " ".join(map(str, words))
+    return found
 
 
 def _dashboard(resources: Resources) -> Iterator[str]:
@@ -441,6 +523,7 @@ CHECKS: tuple[Callable[[Resources], Iterator[str]], ...] = (
     kept_for_good,
     keys_and_logs,
     events_and_alarms,
+    what_alarms_count,
     workflow_runs_this_code,
     actions_are_explicit,
 )

@@ -54,8 +54,11 @@ COUNTS = pytest.StashKey[dict[str, Any]]()
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Print the figures of the proof, after all else."""
     counts = config.stash.get(COUNTS, {})
-    if {"roles", "mutants"} <= counts.keys():
+    if {"roles", "mutants", "deployment mutants", "handlers", "changes"} <= counts.keys():
         print(  # noqa: T201
             f"proved: {counts['roles']} roles, {counts['actions']:,} simulated actions, "
-            f"{counts['cases']:,} matrix cases, {counts['killed']} mutants killed of {counts['mutants']} made"
+            f"{counts['cases']:,} matrix cases, {counts['handlers']} handlers judged, {counts['changes']} changes and "
+            f"{counts['failures']} failures simulated, "
+            f"{counts['killed'] + counts['deployment mutants killed']} mutants killed of "
+            f"{counts['mutants'] + counts['deployment mutants']} made"
         )

@@ -57,6 +57,13 @@ CHANGED: list[tuple[str, list[str | int], Any]] = [
     ("AWS::Events::Rule", ["Targets", 0, "Arn"], {"Ref": "PaymentLedgerWorkflow"}),
     ("AWS::Events::Rule", ["Targets", 0, "InputPath"], "$"),
     ("AWS::Events::Rule", ["Targets", 0, "RoleArn"], {"Fn::GetAtt": ["PaymentLedgerWorkflowRole", "Arn"]}),
+    ("AWS::CloudWatch::Alarm", ["Metrics", 0, "Expression"], "failed"),
+    ("AWS::CloudWatch::Alarm", ["Metrics", 1, "MetricStat", "Metric", "Namespace"], "AWS/States"),
+    ("AWS::CloudWatch::Alarm", ["DatapointsToAlarm"], 1),
+    ("AWS::Lambda::EventInvokeConfig", ["MaximumRetryAttempts"], 2),
+    ("AWS::Logs::MetricFilter", ["FilterPattern"], '"[ERROR]"'),
+    ("AWS::Logs::MetricFilter", ["LogGroupName"], {"Ref": "WebhookLogs"}),
+    ("AWS::Logs::MetricFilter", ["MetricTransformations", 0, "MetricName"], "Errors"),
     ("AWS::Lambda::Permission", ["Principal"], "*"),
     ("AWS::Lambda::Permission", ["FunctionName"], {"Ref": "PersistPaymentLedger"}),
     ("AWS::DynamoDB::Table", ["TimeToLiveSpecification"], {"AttributeName": "Timestamp", "Enabled": True}),
@@ -127,7 +134,7 @@ def mutants(template: Template) -> Iterator[Mutant]:
         if not made_by_sam and not _is_referred_to(template, name):
             yield f"{name}: taken out", _without(template, name)
     for what, resource in ADDED.items():
-        yield f"added: {what}", _changed(template, ["Resources", "Added"], resource)
+        yield f"added: {what}", changed(template, ["Resources", "Added"], resource)
 
 
 def _of_properties(template: Template, name: str, resource: Mapping[str, Any]) -> Iterator[Mutant]:
@@ -135,19 +142,19 @@ def _of_properties(template: Template, name: str, resource: Mapping[str, Any]) -
     kind = resource["Type"]
     for lost in LOST.get(kind, []):
         if lost in resource["Properties"]:
-            yield f"{name}: without {lost}", _changed(template, [*at, lost], None)
+            yield f"{name}: without {lost}", changed(template, [*at, lost], None)
     for changed_kind, path, value in CHANGED:
         if changed_kind == kind and _differs(resource["Properties"], path, value):
-            yield f"{name}: {'.'.join(map(str, path))} changed", _changed(template, [*at, *path], value)
+            yield f"{name}: {'.'.join(map(str, path))} changed", changed(template, [*at, *path], value)
     for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
         if policy in resource and kind != "AWS::Lambda::Version":
-            yield f"{name}: {policy} Delete", _changed(template, ["Resources", name, policy], "Delete")
+            yield f"{name}: {policy} Delete", changed(template, ["Resources", name, policy], "Delete")
     for variable in resource.get("Properties", {}).get("Environment", {}).get("Variables", {}):
         if variable.startswith("AWS_ENDPOINT_URL_"):
-            yield f"{name}: without {variable}", _changed(template, [*at, "Environment", "Variables", variable], None)
+            yield f"{name}: without {variable}", changed(template, [*at, "Environment", "Variables", variable], None)
     if "TOKEN_KEY" in resource.get("Properties", {}).get("Environment", {}).get("Variables", {}):
         key = {"Fn::GetAtt": ["IntakeKey", "Arn"]}
-        yield f"{name}: the wrong key", _changed(template, [*at, "Environment", "Variables", "TOKEN_KEY"], key)
+        yield f"{name}: the wrong key", changed(template, [*at, "Environment", "Variables", "TOKEN_KEY"], key)
 
 
 def _of_policies(template: Template, name: str, resource: Mapping[str, Any]) -> Iterator[Mutant]:
@@ -160,10 +167,10 @@ def _of_policies(template: Template, name: str, resource: Mapping[str, Any]) -> 
         for index in range(len(properties["Policies"])):
             yield from _of_document(template, name, [*at, "Policies", index, "PolicyDocument"])
         administrator = "arn:aws:iam::aws:policy/AdministratorAccess"
-        yield f"{name}: administrator", _changed(template, [*at, "ManagedPolicyArns"], [administrator])
+        yield f"{name}: administrator", changed(template, [*at, "ManagedPolicyArns"], [administrator])
         wider = {"PolicyName": "more", "PolicyDocument": {"Version": "2012-10-17", "Statement": [
             {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}]}}  # fmt: skip
-        yield f"{name}: one more policy", _changed(template, [*at, "Policies"], [*properties["Policies"], wider])
+        yield f"{name}: one more policy", changed(template, [*at, "Policies"], [*properties["Policies"], wider])
 
 
 def _of_document(template: Template, name: str, at: list[str | int]) -> Iterator[Mutant]:
@@ -173,9 +180,9 @@ def _of_document(template: Template, name: str, at: list[str | int]) -> Iterator
         if "Fn::If" in statement:
             where, statement = [*where, "Fn::If", 1], statement["Fn::If"][1]  # noqa: PLW2901
         label = f"{name}: {statement.get('Sid', as_list(statement['Action'])[0])}"
-        yield f"{label}: dropped", _changed(template, [*at, "Statement"], _dropped(document["Statement"], index))
+        yield f"{label}: dropped", changed(template, [*at, "Statement"], dropped(document["Statement"], index))
         effect = "Deny" if statement["Effect"] == "Allow" else "Allow"
-        yield f"{label}: effect {effect}", _changed(template, [*where, "Effect"], effect)
+        yield f"{label}: effect {effect}", changed(template, [*where, "Effect"], effect)
         yield from _narrower_and_wider(template, label, where, statement)
         for operator, keys in statement.get("Condition", {}).items():
             for key in keys:
@@ -185,7 +192,7 @@ def _of_document(template: Template, name: str, at: list[str | int]) -> Iterator
                     del conditions[operator]
                 yield (
                     f"{label}: without {operator} {key}",
-                    _changed(template, [*where, "Condition"], conditions or None),
+                    changed(template, [*where, "Condition"], conditions or None),
                 )
 
 
@@ -195,25 +202,25 @@ def _narrower_and_wider(
     actions = as_list(statement["Action"])
     services = sorted({action.partition(":")[0] for action in actions})
     if statement["Effect"] == "Allow" and services[0] in SERVICES and services != ["sts"]:
-        yield f"{label}: all of {services[0]}", _changed(template, [*where, "Action"], [*actions, f"{services[0]}:*"])
+        yield f"{label}: all of {services[0]}", changed(template, [*where, "Action"], [*actions, f"{services[0]}:*"])
     for index, action in enumerate(actions):
         if len(actions) > 1:
-            yield f"{label}: without {action}", _changed(template, [*where, "Action"], _dropped(actions, index))
+            yield f"{label}: without {action}", changed(template, [*where, "Action"], dropped(actions, index))
     resources = as_list(statement.get("Resource", "*"))
     if resources != ["*"] and statement["Effect"] == "Allow" and "Principal" not in statement:
-        yield f"{label}: on every resource", _changed(template, [*where, "Resource"], "*")
+        yield f"{label}: on every resource", changed(template, [*where, "Resource"], "*")
         if len(resources) > 1:
             for index in range(len(resources)):
                 yield (
                     f"{label}: without resource {index}",
-                    _changed(template, [*where, "Resource"], _dropped(resources, index)),
+                    changed(template, [*where, "Resource"], dropped(resources, index)),
                 )
     if (
         "Principal" in statement
         and statement["Effect"] == "Allow"
         and statement["Principal"] not in ("*", {"AWS": "*"})
     ):
-        yield f"{label}: for everyone", _changed(template, [*where, "Principal"], {"AWS": "*"})
+        yield f"{label}: for everyone", changed(template, [*where, "Principal"], {"AWS": "*"})
 
 
 def _is_referred_to(template: Template, name: str) -> bool:
@@ -225,7 +232,8 @@ def _without(template: Template, name: str) -> Template:
     return {**template, "Resources": {key: value for key, value in template["Resources"].items() if key != name}}
 
 
-def _dropped(items: list[Any], index: int) -> list[Any]:
+def dropped(items: list[Any], index: int) -> list[Any]:
+    """Return *items* without the one at *index*."""
     return [item for at, item in enumerate(items) if at != index]
 
 
@@ -244,12 +252,14 @@ def _differs(properties: Any, path: list[str | int], value: Any) -> bool:
     return bool((holder.get(path[-1]) if isinstance(holder, dict) else holder[path[-1]]) != value)
 
 
-def _changed(template: Template, path: list[str | int], value: Any) -> Template:
-    """A copy of *template* with *value* at *path*; None takes it away."""
-    mutant = copy.deepcopy(dict(template))
-    holder = _get(mutant, path[:-1])
-    if value is None:
-        del holder[path[-1]]
+def changed(template: Template, path: list[str | int], value: Any) -> Template:
+    """Return *template* with *value* at *path*, or without what is there if it is None; the rest is not copied."""
+    first, *rest = path
+    copied = copy.copy(dict(template) if isinstance(template, Mapping) else template)
+    if rest:
+        copied[first] = changed(copied[first], rest, value)
+    elif value is None:
+        del copied[first]
     else:
-        holder[path[-1]] = value
-    return mutant
+        copied[first] = value
+    return copied

@@ -72,6 +72,10 @@ def contexts(layer: str, services: list[str], name: str = "") -> list[dict[str, 
         found += [
             _of_log_group("workflow-logs", "/aws/vendedlogs/states/payment-ledger/prod"),
             _of_log_group("other-logs", "/payment-ledger/dev/x"),
+            {"name": "deploys", "keys": {history: THIS_WORKFLOW, "kms:ViaService": f"states.{REGION}.amazonaws.com"}},
+            {"name": "via-states", "keys": {"kms:ViaService": f"states.{REGION}.amazonaws.com"}},
+            {"name": "via-logs", "keys": VIA_LOGS},
+            {"name": "via-logs-elsewhere", "keys": {**VIA_LOGS, "kms:CallerAccount": OTHER_ACCOUNT}},
         ]
     if "dynamodb" in services:
         marker = ["TransactionID", "PublishedAt", "Unpublished"]
@@ -120,6 +124,7 @@ FACTS = [
 ]  # fmt: skip
 LOOKED_UP = ["TransactionID", "Fingerprint", "Execution"]
 PAYMENTS_RULE = arn("events", "rule/payment-processors/start-payments")
+VIA_LOGS = {"kms:ViaService": f"logs.{REGION}.amazonaws.com", "kms:CallerAccount": ACCOUNT}
 VIA_DYNAMODB = {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com", "kms:CallerAccount": ACCOUNT}
 
 

@@ -26,9 +26,19 @@ def arn(service: str, resource: str, *, region: str = REGION) -> str:
 
 
 class Resolver:
-    """Resolves one expanded template under one set of parameters."""
+    """Resolves one expanded template under one set of parameters.
 
-    def __init__(self, template: Mapping[str, Any], parameters: Mapping[str, str] | None = None) -> None:
+    AWS chooses the ID of a resource without a name of its own; here it is the resource's logical name. A resource in
+    *replaced* has another ID than it had before the change that is looked at.
+    """
+
+    def __init__(
+        self,
+        template: Mapping[str, Any],
+        parameters: Mapping[str, str] | None = None,
+        replaced: frozenset[str] = frozenset(),
+    ) -> None:
+        self.replaced = replaced
         declared = template.get("Parameters", {})
         self.template = template
         self.parameters = {name: str(spec.get("Default", "")) for name, spec in declared.items()} | dict(
@@ -111,7 +121,11 @@ class Resolver:
             "AWS::Logs::LogGroup": "LogGroupName",
             "AWS::SQS::Queue": "QueueName",
         }.get(resource["Type"])
-        return self.value(properties[named]) if named else name
+        return self.value(properties[named]) if named else self.id_of(name)
+
+    def id_of(self, name: str) -> str:
+        """Return the ID that AWS has chosen for a resource."""
+        return f"{name}-2" if name in self.replaced else name
 
     def attribute(self, name: str, attribute: str) -> Any:
         """What `Fn::GetAtt` returns."""
@@ -119,17 +133,17 @@ class Resolver:
         properties = self.template["Resources"][name].get("Properties", {})
         if attribute == "DnsEntries":
             service = self.value(properties["ServiceName"]).rpartition(".")[2]
-            return [f"ZONE:vpce-{name}.{service}.{REGION}.vpce.amazonaws.com"]
+            return [f"ZONE:vpce-{self.id_of(name)}.{service}.{REGION}.vpce.amazonaws.com"]
         if attribute == "QueueName":
             return self.ref(name)
         if attribute != "Arn":
-            return self.value(properties["Name"]) if attribute == "Name" else f"{name}.{attribute}"
+            return self.value(properties["Name"]) if attribute == "Name" else f"{self.id_of(name)}.{attribute}"
         return {
             "AWS::CloudWatch::Alarm": lambda: arn("cloudwatch", f"alarm:{self.ref(name)}"),
             "AWS::DynamoDB::Table": lambda: arn("dynamodb", f"table/{self.ref(name)}"),
             "AWS::Events::EventBus": lambda: arn("events", f"event-bus/{self.value(properties['Name'])}"),
             "AWS::IAM::Role": lambda: arn("iam", f"role/{self.ref(name)}", region=""),
-            "AWS::KMS::Key": lambda: arn("kms", f"key/{name}"),
+            "AWS::KMS::Key": lambda: arn("kms", f"key/{self.id_of(name)}"),
             "AWS::Lambda::Function": lambda: arn("lambda", f"function:{self.ref(name)}"),
             "AWS::Logs::LogGroup": lambda: arn("logs", f"log-group:{self.ref(name)}:*"),
             "AWS::SQS::Queue": lambda: arn("sqs", self.ref(name)),

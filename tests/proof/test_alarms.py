@@ -1,0 +1,62 @@
+"""The expression that counts technical failures, evaluated minute by minute as CloudWatch evaluates it."""
+
+import itertools
+import random
+from collections import Counter
+
+import pytest
+
+from tests.proof.checks import TECHNICAL_FAILURES
+
+MINUTE_MS = 60_000
+MINUTES = 30
+
+
+def technical_failures(failed_ms: list[int], refused_ms: list[int]) -> list[int]:
+    """Return each minute's value of the alarm's expression.
+
+    Source: CloudWatch User Guide, using metric math: IF, FILL, and DIFF, which is a value less the one before it.
+    """
+    failed = Counter(moment // MINUTE_MS for moment in failed_ms)
+    refused = Counter(moment // MINUTE_MS for moment in refused_ms)
+    difference = [failed[minute] - refused[minute] for minute in range(MINUTES)]
+    # The alarm's expression is Python but for IF, FILL and DIFF, and for the time series that its names stand for.
+    expression = compile(TECHNICAL_FAILURES["technical"], "alarm", "eval")
+    values = []
+    for before, now in itertools.pairwise(difference):
+        functions = {
+            "IF": lambda condition, then, other: then if condition else other,
+            "DIFF": lambda _, d=now - before: d,
+        }
+        values.append(eval(expression, functions, {"difference": now}))  # noqa: S307  # a constant of ours
+    return values
+
+
+def rings(values: list[int]) -> bool:
+    """Return whether two of five minutes in a row are above zero."""
+    return any(sum(value > 0 for value in values[start : start + 5]) >= 2 for start in range(len(values) - 4))
+
+
+def test_technical_failures_ring() -> None:
+    """One each minute, with many refusals beside them."""
+    failures = [minute * MINUTE_MS + 30_000 for minute in range(5, 10)]
+    refusals = [minute * MINUTE_MS + second * 1000 for minute in range(MINUTES) for second in range(0, 55, 5)]
+    assert rings(technical_failures([*failures, *(moment + 1 for moment in refusals)], refusals))
+
+
+@pytest.mark.parametrize("gap_ms", [1, 5, 50])
+def test_a_refusal_that_crosses_a_minute_does_not_ring(gap_ms: int) -> None:
+    """A refusal is counted as refused before the minute's end, and as failed after it."""
+    refusals = [minute * MINUTE_MS - 1 for minute in (3, 5, 7, 9)]
+    values = technical_failures([moment + gap_ms for moment in refusals], refusals)
+    assert max(values) == 0
+    assert not rings(values)
+
+
+def test_many_refusals_do_not_ring() -> None:
+    """A broken integration sends ten a second; none of its refusals is a technical failure."""
+    rng = random.Random(14)  # noqa: S311
+    for _ in range(50):
+        refusals = [rng.randrange(MINUTE_MS, (MINUTES - 1) * MINUTE_MS) for _ in range(10 * 60 * MINUTES)]
+        failed = [moment + rng.randrange(1, 3) for moment in refusals]
+        assert not rings(technical_failures(failed, refusals))

@@ -1,0 +1,115 @@
+"""The stack deploys, changes and can be removed, judged by what AWS itself publishes about its resource types."""
+
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+import pytest
+
+from ledger_cli import ROOT
+from ledger_cli.engine import template
+from ledger_cli.engine.parameters import ParameterError
+from tests.proof import deployment
+from tests.proof.deployment_mutants import mutants_of_a_stack, mutants_of_changes
+from tests.proof.evaluator import Evaluator
+from tests.proof.policies import of_type
+from tests.proof.resolved import Resolver
+
+EVERYTHING = "everything optional"
+
+
+@pytest.fixture(scope="module")
+def source() -> dict[str, Any]:
+    """The template as it is written."""
+    return template.load(ROOT / "template.yaml")
+
+
+def test_aws_takes_the_stack(source: dict[str, Any], evaluators: list[Evaluator], counts: dict[str, Any]) -> None:
+    """No handler is denied, a failed creation blocks no second one, and a page says what stays."""
+    stacks = deployment.configurations()
+    assert {"dev", "prod"} < stacks.keys()
+    for parameters in stacks.values():
+        expanded = template.transformed(source, parameters)
+        assert list(deployment.faults_of_a_stack(expanded, parameters, evaluators[0], counts)) == []
+    assert counts["handlers"] > 200
+    assert counts["failures"] > 300
+
+
+def test_every_change_reaches_live(source: dict[str, Any], counts: dict[str, Any]) -> None:
+    """An update that is reported as done and changes nothing would be found when it is too late."""
+    assert list(deployment.faults_of_changes(source, deployment.configurations(), counts)) == []
+    assert counts["changes"] > 100
+
+
+def test_every_parameter_is_changed(source: dict[str, Any]) -> None:
+    """A parameter without another value to try would pass unseen."""
+    together = {name for values in deployment.TOGETHER.values() for name in values}
+    changed = {name for name, _ in deployment.other_values(source["Parameters"], {})}
+    assert changed | together == source["Parameters"].keys() | deployment.TOGETHER.keys()
+
+
+def test_the_page_has_every_parameter(source: dict[str, Any]) -> None:
+    """A parameter that nobody explains is set by guessing."""
+    table = deployment.PAGE.read_text().partition("## Parameters")[2].partition("\n## ")[0]
+    for name, declared in source["Parameters"].items():
+        row = next((line for line in table.splitlines() if line.startswith(f"| `{name}` |")), "")
+        default = str(declared["Default"])
+        assert f"`{default}`" in row if default else "empty" in row, name
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"ZoneA": "us-east-1a"}, "ZoneB is missing"),
+        ({"ZoneA": "us-east-1a", "ZoneB": "us-east-1a"}, "are one zone"),
+        ({"ZoneA": "eu", "ZoneB": "us-east-1a"}, "ZoneA: the name of an availability zone"),
+        ({"OwnVpcId": "vpc-12345678"}, "OwnSubnetA is missing"),
+        ({"Release": "now"}, "Release: one of watched, at-once"),
+    ],
+)
+def test_a_half_given_parameter_is_refused(source: dict[str, Any], given: dict[str, str], says: str) -> None:
+    """CloudFormation says so before it creates anything."""
+    with pytest.raises(ParameterError, match=says):
+        template.transformed(source, given)
+
+
+def test_a_release_at_once_watches_no_alarm(source: dict[str, Any]) -> None:
+    """An alarm that rings stops a deployment at its start, and so would the release that ends the incident."""
+    everything = {**deployment.configurations()[EVERYTHING], "Release": "at-once"}
+    resources = Resolver(template.transformed(source, everything), everything).resources()
+    groups = [group for _, group in of_type(resources, "AWS::CodeDeploy::DeploymentGroup")]
+    assert len(groups) == len(list(of_type(resources, "AWS::Lambda::Function")))
+    for group in groups:
+        assert group["AlarmConfiguration"] == {}
+        assert group["DeploymentConfigName"] == "CodeDeployDefault.LambdaAllAtOnce"
+    (alias,) = [alias for _, alias in of_type(resources, "AWS::StepFunctions::StateMachineAlias")]
+    assert alias["DeploymentPreference"].keys() == {"StateMachineVersionArn", "Type"}
+    assert alias["DeploymentPreference"]["Type"] == "ALL_AT_ONCE"
+
+
+def test_every_template_that_aws_would_refuse_is_caught(
+    source: dict[str, Any], evaluators: list[Evaluator], counts: dict[str, Any]
+) -> None:
+    """The proof's own proof, as in `test_every_mutant_is_caught`."""
+    everything = deployment.configurations()[EVERYTHING]
+    of_a_stack = list(mutants_of_a_stack(template.transformed(source, everything)))
+    of_changes = list(mutants_of_changes(source))
+    assert len(of_a_stack) > 70
+    assert len(of_changes) > 70
+    survivors = [
+        name
+        for name, mutant in of_a_stack
+        if not next(deployment.faults_of_a_stack(mutant, everything, evaluators[0], {}), None)
+    ]
+    with ProcessPoolExecutor(2) as pool:
+        caught = pool.map(is_caught, [mutant for _, mutant in of_changes], chunksize=4)
+    survivors += [name for (name, _), found in zip(of_changes, caught, strict=True) if not found]
+    counts["deployment mutants"] = len(of_a_stack) + len(of_changes)
+    counts["deployment mutants killed"] = counts["deployment mutants"] - len(survivors)
+    assert survivors == []
+
+
+def is_caught(mutant: Mapping[str, Any]) -> bool:
+    """Return whether the simulated changes find a fault in the template."""
+    stack = {EVERYTHING: deployment.configurations()[EVERYTHING]}
+    return next(deployment.faults_of_changes(mutant, stack, {}), None) is not None
