@@ -56,6 +56,7 @@ class Stack:
         Raises:
             StackError: it is not there, or may not be seen.
         """
+        self.name = name
         try:
             if endpoint_url:  # the engine's own: any credentials do
                 self.session = boto3.Session("any", "any", region_name=region or REGION)

@@ -1,11 +1,12 @@
-"""`make smoke STACK=…`: what only a deployment can show, asked of a real stack with the caller's own credentials.
+"""Ask a real stack what only a deployment can show, with the caller's own credentials: `make smoke STACK=…`.
 
-It leaves payments behind, under TransactionIDs that begin with `smoke-`: nothing in the ledger can be deleted.
+Each run leaves payments behind, under TransactionIDs that begin with `smoke-`: nothing in the ledger can be deleted.
 """
 
 import argparse
 import base64
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -22,13 +23,30 @@ from ledger_cli.webhook import WebhookError
 
 WAIT_S = 60
 
+RESTORED = (
+    "A restored table has no policy, no deletion protection and no point-in-time recovery: "
+    "see docs/deploying.md#restore-the-table"
+)
+
+RELEASED = (
+    "Architectures",
+    "CodeSha256",
+    "Description",
+    "Environment",
+    "MemorySize",
+    "Role",
+    "Timeout",
+    "VpcConfig",
+)
+"""Properties of a function that a new version takes over from `$LATEST`, as GetFunctionConfiguration names them."""
+
 
 class SmokeError(Exception):
     """The stack does not do what it should; the message says what was seen."""
 
 
 def outcome(stack: Stack, payment: dict[str, Any], name: str) -> str:
-    """What becomes of a payment; the error's name where it failed technically."""
+    """Return the outcome of a payment, or its execution's status and error if it had a technical failure."""
     states = stack.client("stepfunctions")
     started = states.start_execution(stateMachineArn=stack.outputs["WorkflowArn"], name=name, input=json.dumps(payment))
     described = stack.ended(started["executionArn"], WAIT_S)
@@ -38,7 +56,7 @@ def outcome(stack: Stack, payment: dict[str, Any], name: str) -> str:
 
 
 def checks(stack: Stack) -> Iterator[tuple[str, Callable[[], None]]]:
-    """What is asked, in order, each with the question it answers."""
+    """Yield each question with the check that answers it, in order."""
     transaction_id = f"smoke-{datetime.now(UTC):%Y%m%dT%H%M%S}"
     token = f"smoke-token-of-{transaction_id[6:]}"
     sealed = seal(stack.client("kms"), stack.outputs["IntakeKeyArn"], transaction_id, token)
@@ -62,13 +80,7 @@ def checks(stack: Stack) -> Iterator[tuple[str, Callable[[], None]]]:
         reply = stack.client("dynamodb").get_item(TableName=stack.outputs["TableName"], Key=key, ConsistentRead=True)
         item = reply.get("Item")
         if item is None or "PublishedAt" not in item or token.encode() in item["SecureToken"]["B"]:
-            raise SmokeError("the item is not there, not marked as published, or holds the token in clear")
-
-    def the_history_is_encrypted() -> None:
-        machine = stack.outputs["WorkflowArn"].removesuffix(":live")
-        described = stack.client("stepfunctions").describe_state_machine(stateMachineArn=machine)
-        if (described.get("encryptionConfiguration") or {}).get("type") != "CUSTOMER_MANAGED_KMS_KEY":
-            raise SmokeError("the workflow's history is not encrypted with the stack's key")
+            raise SmokeError("the item is not there, not marked as published, or holds the token in plaintext")
 
     def refused(call: Callable[[], Any], what: str) -> None:
         try:
@@ -89,22 +101,195 @@ def checks(stack: Stack) -> Iterator[tuple[str, Callable[[], None]]]:
         kms = stack.client("kms")
         refused(lambda: kms.decrypt(CiphertextBlob=ciphertext, EncryptionContext=context), "decrypting a sealed token")
 
+    yield "live is what was deployed, in every function", lambda: live_is_what_was_deployed(stack)
     yield "a sealed payment is recorded, through every endpoint", lambda: expect("RECORDED", "1")
     yield "the same payment again is a duplicate", lambda: expect("DUPLICATE", "2")
     yield "another payment under its id is a conflict", lambda: expect("CONFLICT", "3", Amount="2.00")
     yield "an invalid payment is rejected", lambda: expect("REJECTED", "4", Amount="1.001")
     yield "the item is there, encrypted and published", the_item_is_encrypted
-    yield "the executions' history is encrypted with the stack's key", the_history_is_encrypted
+    yield "the executions' history is encrypted with the stack's key", lambda: the_history_is_encrypted(stack)
+    yield "the table's policy is the one in the template", lambda: the_policy_is_the_templates(stack)
+    yield "the table's deletion protection is on", lambda: the_table_is_protected(stack)
+    yield "the table's point-in-time recovery is on", lambda: the_table_is_backed_up(stack)
     yield "an administrator cannot delete the item", nothing_is_deleted
     yield "an administrator cannot decrypt a sealed token", nobody_decrypts_what_was_sealed
     if "WebhookUrl" in stack.outputs:
-        posted = {**payment, "TransactionID": f"{transaction_id}-posted", "SecureToken": token}
+        # A processor of its own for each run: a warm webhook still remembers the secret that an earlier run deleted.
+        posted = {
+            **payment,
+            "TransactionID": f"{transaction_id}-posted",
+            "ProcessorID": transaction_id,
+            "SecureToken": token,
+        }
         del posted["SealedToken"]
         yield "the webhook takes a signed payment, and no other", lambda: takes_what_is_signed(stack, posted)
 
 
+def the_history_is_encrypted(stack: Stack) -> None:
+    """Look at the encryption of the executions' history.
+
+    Raises:
+        SmokeError: it does not use the stack's key.
+    """
+    machine = stack.outputs["WorkflowArn"].removesuffix(":live")
+    described = stack.client("stepfunctions").describe_state_machine(stateMachineArn=machine)
+    if (described.get("encryptionConfiguration") or {}).get("type") != "CUSTOMER_MANAGED_KMS_KEY":
+        raise SmokeError("the workflow's history is not encrypted with the stack's key")
+
+
+def live_is_what_was_deployed(stack: Stack) -> None:
+    """Compare what callers of each function get with what the last deployment wrote.
+
+    Raises:
+        SmokeError: names each function whose alias `live` is missing, still shifting or behind, and the properties.
+    """
+    functions = physical_ids(stack, "AWS::Lambda::Function").values()
+    problems = [problem for function in functions for problem in lag(stack, function)]
+    if problems:
+        raise SmokeError("; ".join(problems))
+
+
+def lag(stack: Stack, function: str) -> Iterator[str]:
+    """Yield what keeps a function's alias `live` from being what was deployed. No value is part of it."""
+    client = stack.client("lambda")
+    try:
+        alias = client.get_alias(FunctionName=function, Name="live")
+    except client.exceptions.ResourceNotFoundException:
+        yield f"{function} has no alias live"
+        return
+    if (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights"):
+        yield f"{function}: a release is still shifting to a new version"
+        return
+    live = client.get_function_configuration(FunctionName=function, Qualifier="live")
+    deployed = client.get_function_configuration(FunctionName=function)
+    differing = [name for name in RELEASED if normalised(live.get(name)) != normalised(deployed.get(name))]
+    if differing:
+        yield f"{function}: live is not what was deployed, in {', '.join(differing)}"
+
+
+def the_policy_is_the_templates(stack: Stack) -> None:
+    """Compare the table's resource policy with the one in the stack's template, statement by statement.
+
+    Raises:
+        SmokeError: names the statements that are missing, changed or added.
+    """
+    arn = table(stack)["TableArn"]
+    expected = expected_statements(stack, arn)
+    client = stack.client("dynamodb")
+    try:
+        policy = json.loads(client.get_resource_policy(ResourceArn=arn)["Policy"])
+    except client.exceptions.PolicyNotFoundException:
+        raise SmokeError(f"the table has no resource policy. {RESTORED}") from None
+    found = [normalised(statement) for statement in listed(policy["Statement"])]
+    missing = [statement for statement in expected if statement not in found]
+    added = [statement for statement in found if statement not in expected]
+    if missing or added:
+        differences = f"only in the template: {sids(missing)}; only in the table's: {sids(added)}"
+        raise SmokeError(f"the table's policy is not the one in the template ({differences}). {RESTORED}")
+
+
+def expected_statements(stack: Stack, table_arn: str) -> list[Any]:
+    """Return the statements of the table's policy in the template that CloudFormation has, normalised.
+
+    Their references lead to the table and to roles. Any other reference stays as it is written, so that its statement
+    differs from the deployed one.
+
+    Raises:
+        SmokeError: the template has no policy for the table.
+    """
+    reply = stack.client("cloudformation").get_template(StackName=stack.name, TemplateStage="Processed")
+    properties = reply["TemplateBody"]["Resources"]["PaymentLedgerTable"]["Properties"]
+    if "ResourcePolicy" not in properties:
+        raise SmokeError("the stack's template has no policy for the table: deploy this version of it")
+    roles = physical_ids(stack, "AWS::IAM::Role")
+    _, partition, _, region, account, _ = table_arn.split(":")
+    variables = {
+        "AWS::Partition": partition,
+        "AWS::Region": region,
+        "AWS::AccountId": account,
+        "Name": stack.outputs["TableName"],
+    }
+
+    def resolved(value: Any) -> Any:
+        match value:
+            case {"Fn::GetAtt": [role, "Arn"]} if role in roles:
+                return f"arn:{partition}:iam::{account}:role/{roles[role]}"
+            case {"Fn::Sub": [str(text), {"Name": _}]}:
+                return re.sub(r"\$\{([^}]+)\}", lambda found: variables.get(found[1], found[0]), text)
+            case dict():
+                return {name: resolved(part) for name, part in value.items()}
+            case list():
+                return [resolved(part) for part in value]
+        return value
+
+    statements = properties["ResourcePolicy"]["PolicyDocument"]["Statement"]
+    return [normalised(resolved(statement)) for statement in listed(statements)]
+
+
+def the_table_is_protected(stack: Stack) -> None:
+    """Look at the table's deletion protection.
+
+    Raises:
+        SmokeError: it is off.
+    """
+    if not table(stack).get("DeletionProtectionEnabled"):
+        raise SmokeError(f"the table's deletion protection is off. {RESTORED}")
+
+
+def the_table_is_backed_up(stack: Stack) -> None:
+    """Look at the table's point-in-time recovery.
+
+    Raises:
+        SmokeError: it is off.
+    """
+    reply = stack.client("dynamodb").describe_continuous_backups(TableName=stack.outputs["TableName"])
+    recovery = reply["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
+    if recovery.get("PointInTimeRecoveryStatus") != "ENABLED":
+        raise SmokeError(f"the table's point-in-time recovery is off. {RESTORED}")
+
+
+def table(stack: Stack) -> dict[str, Any]:
+    """Return the ledger's table as DescribeTable has it."""
+    described: dict[str, Any] = stack.client("dynamodb").describe_table(TableName=stack.outputs["TableName"])["Table"]
+    return described
+
+
+def physical_ids(stack: Stack, kind: str) -> dict[str, str]:
+    """Return the names of the stack's resources of one type, by the names that the template gives them."""
+    pages = stack.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack.name)
+    return {
+        resource["LogicalResourceId"]: resource["PhysicalResourceId"]
+        for page in pages
+        for resource in page["StackResourceSummaries"]
+        if resource["ResourceType"] == kind and resource["ResourceStatus"] != "DELETE_COMPLETE"
+    }
+
+
+def normalised(value: Any) -> Any:
+    """Return *value* in a form in which equal means the same: a list has no order, and one value is a list of one."""
+    if value == {"AWS": "*"}:  # as a principal, everybody
+        value = "*"
+    if isinstance(value, dict):
+        return {name: normalised(part) for name, part in value.items()}
+    return sorted(str(part) for part in listed(value))
+
+
+def listed(value: Any) -> list[Any]:
+    """Return *value* as a list: a policy writes a list of one as its only element."""
+    return value if isinstance(value, list) else [value]
+
+
+def sids(statements: list[Any]) -> str:
+    """Name normalised statements; a changed one has its name on both sides."""
+    return ", ".join(statement.get("Sid", ["a statement without a Sid"])[0] for statement in statements) or "none"
+
+
 def takes_what_is_signed(stack: Stack, payment: dict[str, str]) -> None:
-    """Post a payment unsigned and signed, as a processor that is let in for this question alone."""
+    """Post a payment unsigned and signed, as a processor that is registered for this check alone.
+
+    Raises:
+        SmokeError: the webhook accepted the unsigned payment, or did not accept the signed one.
+    """
     body = json.dumps(payment).encode()
     processor = webhook.let_in(stack, payment["ProcessorID"], format_name=None, secret=None)
     try:
@@ -118,7 +303,7 @@ def takes_what_is_signed(stack: Stack, payment: dict[str, str]) -> None:
 
 
 def run(stack: Stack) -> int:
-    """Ask everything and print each answer; returns how many were wrong."""
+    """Ask everything, print each answer and return how many were wrong."""
     failed = 0
     for question, check in checks(stack):
         try:

@@ -164,8 +164,8 @@ def _denied(
         arns=[guard.arn],
         contexts=[NONE, {"name": "as-deployer", "keys": dict(guard.context)}],
     )
-    # An action that does not know the context's keys is tried without them, which is `any`. One that is not on this kind
-    # of resource is not tried.
+    # An action that does not know the keys of the context is tried without them, which is `any`. One that is not on this
+    # kind of resource is not tried.
     denied = {line.split()[1] for line in lines if line.split()[3] in {"any", "as-deployer"}}
     for action in sorted(denied):
         yield f"{name}: {handler} needs {action}, and {_who_denies(guard, action)}"
