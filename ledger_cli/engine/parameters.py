@@ -35,9 +35,9 @@ def checked(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, 
         if not re.fullmatch(constraints.get("AllowedPattern", r"(?s:.*)"), values[name]):
             raise ParameterError(f"{name}: {constraints['ConstraintDescription']}")
     for rule in template.get("Rules", {}).values():
-        if _holds(rule.get("RuleCondition", True), values):
+        if holds(rule.get("RuleCondition", True), values):
             for assertion in rule["Assertions"]:
-                if not _holds(assertion["Assert"], values):
+                if not holds(assertion["Assert"], values):
                     raise ParameterError(assertion["AssertDescription"])
     return values
 
@@ -46,16 +46,32 @@ def _within(value: str, lowest: int, highest: int) -> bool:
     return value.isascii() and value.isdecimal() and lowest <= int(value) <= highest
 
 
-def _holds(condition: Any, values: Mapping[str, str]) -> bool:
-    """A rule's condition function, of those that the template uses."""
+def holds(condition: Any, values: Mapping[str, str], conditions: Mapping[str, Any] | None = None) -> bool:
+    """Return whether a condition holds for a stack whose parameters have these *values*.
+
+    Args:
+        condition: a rule's condition function, or one of the template's conditions, by its name or written out.
+        values: every parameter's value, as `checked` returns them.
+        conditions: the template's section of that name; rules do without it.
+
+    Raises:
+        ParameterError: the condition uses a function that the template does not use today.
+
+    Source: CloudFormation User Guide, condition functions.
+    """
     if isinstance(condition, bool):
         return condition
+    if isinstance(condition, str):
+        return holds((conditions or {})[condition], values, conditions)
     ((function, arguments),) = condition.items()
+    if function == "Condition":
+        return holds(arguments, values, conditions)
     if function == "Fn::Equals":
         left, right = (values[side["Ref"]] if isinstance(side, dict) else side for side in arguments)
         return bool(left == right)
     if function == "Fn::Not":
-        return not _holds(arguments[0], values)
-    if function == "Fn::And":
-        return all(_holds(argument, values) for argument in arguments)
-    raise ParameterError(f"a rule uses {function}, which the engine does not know")
+        return not holds(arguments[0], values, conditions)
+    if function in {"Fn::And", "Fn::Or"}:
+        combine = all if function == "Fn::And" else any
+        return combine(holds(argument, values, conditions) for argument in arguments)
+    raise ParameterError(f"a condition uses {function}, which the engine does not know")

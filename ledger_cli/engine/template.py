@@ -15,7 +15,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from ledger_cli import REGION
 from ledger_cli.engine import http_api
-from ledger_cli.engine.parameters import checked
+from ledger_cli.engine.parameters import checked, holds
 
 logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it warns of feature toggles that only AWS has
 
@@ -36,17 +36,36 @@ def expand(path: Path, parameters: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         ParameterError: a parameter is outside its range, or a rule of the template does not hold.
     """
-    template = load(path)
-    # The transform wants an uploaded artefact; the engine runs the code where it lies.
-    template["Globals"]["Function"]["CodeUri"] = "s3://embedded-engine/functions"
-    values = checked(template, parameters)
-    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=REGION))
-    expanded: dict[str, Any] = translator.translate(template, values)
-    translator.metrics.publish()  # to nowhere; unpublished, they are complained of on standard error
+    expanded = transformed(load(path), parameters)
     for resource in expanded["Resources"].values():
         if resource["Type"] == "AWS::StepFunctions::StateMachine":
             _inline_definition(resource["Properties"], path.parent)
     return expanded
+
+
+def transformed(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Return the loaded *template* after the SAM transform; it is left as it was.
+
+    Raises:
+        ParameterError: a parameter is outside its range, or a rule of the template does not hold.
+    """
+    copied = copy.deepcopy(dict(template))
+    # The transform wants an uploaded artefact; the engine runs the code where it lies.
+    copied["Globals"]["Function"]["CodeUri"] = "s3://embedded-engine/functions"
+    values = checked(copied, parameters)
+    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=REGION))
+    expanded: dict[str, Any] = translator.translate(copied, values)
+    translator.metrics.publish()  # to nowhere; unpublished, they are complained of on standard error
+    return expanded
+
+
+def created_resources(template: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Return the resources that CloudFormation creates if the parameters have these *values*, by their names."""
+    return {
+        name: resource
+        for name, resource in template["Resources"].items()
+        if holds(resource.get("Condition", True), values, template.get("Conditions"))
+    }
 
 
 def _inline_definition(properties: dict[str, Any], folder: Path) -> None:

@@ -4,6 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ledger_cli.engine.parameters import holds
+from ledger_cli.engine.template import created_resources
+
 REGION, ACCOUNT, PARTITION = "us-east-1", "123456789012", "aws"
 NO_VALUE = object()
 
@@ -36,24 +39,8 @@ class Resolver:
         """Every resource whose condition holds, resolved."""
         return {
             name: self.value({key: part for key, part in resource.items() if key != "Condition"})
-            for name, resource in self.template["Resources"].items()
-            if "Condition" not in resource or self.holds(resource["Condition"])
+            for name, resource in created_resources(self.template, self.parameters).items()
         }
-
-    def holds(self, condition: Any) -> bool:
-        """A condition of the template, by name or written out."""
-        if isinstance(condition, str):
-            return self.holds(self.template["Conditions"][condition])
-        ((function, arguments),) = condition.items()
-        if function == "Condition":
-            return self.holds(arguments)
-        if function == "Fn::Equals":
-            left, right = (self.value(side) for side in arguments)
-            return bool(left == right)
-        if function == "Fn::Not":
-            return not self.holds(arguments[0])
-        combine = {"Fn::And": all, "Fn::Or": any}[function]
-        return combine(self.holds(argument) for argument in arguments)
 
     def value(self, part: Any) -> Any:
         """*part* with every intrinsic function in it evaluated."""
@@ -74,7 +61,7 @@ class Resolver:
         """One `Fn::…` of those that the template uses."""
         if name == "Fn::If":
             condition, then, otherwise = arguments
-            return self.value(then if self.holds(condition) else otherwise)
+            return self.value(then if holds(condition, self.parameters, self.template["Conditions"]) else otherwise)
         if name == "Fn::Sub":
             text, own = arguments if isinstance(arguments, list) else (arguments, {})
             return re.sub(r"\$\{([\w.:]+)\}", lambda match: str(self.variable(match[1], own)), text)

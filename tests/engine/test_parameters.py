@@ -1,0 +1,46 @@
+"""Which of the template's conditions hold, and so which resources a stack has."""
+
+from typing import Any
+
+import pytest
+
+from ledger_cli.engine.parameters import ParameterError, holds
+from ledger_cli.engine.template import created_resources
+
+CONDITIONS = {
+    "IsOpen": {"Fn::Equals": [{"Ref": "Webhook"}, "open"]},
+    "IsClosed": {"Fn::Not": [{"Condition": "IsOpen"}]},
+    "IsDev": {"Fn::Equals": ["dev", {"Ref": "Stage"}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("condition", "held"),
+    [
+        ("IsOpen", True),
+        ("IsClosed", False),
+        ("IsDev", False),
+        (True, True),
+        ({"Fn::And": [{"Condition": "IsOpen"}, {"Condition": "IsDev"}]}, False),
+        ({"Fn::And": [{"Condition": "IsOpen"}, {"Fn::Not": [{"Condition": "IsDev"}]}]}, True),
+        ({"Fn::Or": [{"Condition": "IsOpen"}, {"Condition": "IsDev"}]}, True),
+        ({"Fn::Or": [{"Condition": "IsClosed"}, {"Condition": "IsDev"}]}, False),
+    ],
+)
+def test_a_condition_is_evaluated_as_cloudformation_does(condition: Any, held: Any) -> None:
+    """A condition may name another one, and stand on either side of an equation."""
+    assert holds(condition, {"Webhook": "open", "Stage": "prod"}, CONDITIONS) is held
+
+
+def test_an_unknown_function_is_named() -> None:
+    """A condition that is silently false would take a resource out of every proof."""
+    with pytest.raises(ParameterError, match="Fn::Contains"):
+        holds({"Fn::Contains": [["open"], "open"]}, {}, CONDITIONS)
+
+
+@pytest.mark.parametrize(("webhook", "names"), [("open", {"Always", "Api"}), ("closed", {"Always", "Notice"})])
+def test_a_resource_exists_if_its_condition_holds(webhook: str, names: set[str]) -> None:
+    """A resource without a condition always exists."""
+    resources = {"Always": {}, "Api": {"Condition": "IsOpen"}, "Notice": {"Condition": "IsClosed"}}
+    template = {"Conditions": CONDITIONS, "Resources": resources}
+    assert created_resources(template, {"Webhook": webhook, "Stage": "dev"}).keys() == names
