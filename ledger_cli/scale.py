@@ -583,19 +583,19 @@ def page_of(name: str, page: str, made: Mapping[str, str]) -> str:
     Raises:
         ScaleError: a marker lacks its other, or a marker's part does not exist.
     """
-    text, part, begun, done = "", None, 0, 0
+    text, part, done = "", None, 0
     for marker in MARKER.finditer(page):
         if (part is None) == (marker[1] is None):
             raise ScaleError(f"{name}, line {_line(page, marker.start())}: a marker lacks its other")
         if part is None:
-            text, begun = text + page[done : marker.end()], marker.start()
+            text += page[done : marker.end()]
             if marker[1] not in made:
-                raise ScaleError(f"{name}, line {_line(page, begun)}: there is no part {marker[1]}")
+                raise ScaleError(f"{name}, line {_line(page, marker.start())}: there is no part {marker[1]}")
         else:
             text += f"\n{made[part]}\n{marker[0]}"
         part, done = marker[1], marker.end()
     if part is not None:
-        raise ScaleError(f"{name}, line {_line(page, begun)}: a marker lacks its other")
+        raise ScaleError(f"{name}, line {_line(page, done)}: a marker lacks its other")
     return text + page[done:]
 
 

@@ -353,8 +353,18 @@ def test_a_month_without_a_payment_by_hand() -> None:
     ]
 
 
+def test_the_item_that_is_dearest_anywhere_comes_first() -> None:
+    """An item may be the largest of one bill and absent from the other; what neither has is left out."""
+    items = [("everywhere", 3, 3), ("in one", 5, 0), ("nowhere", 0, 0)]
+    bills = {
+        name: [Cost("fixed", item[0], Decimal(item[column]), Decimal(item[column])) for item in items]
+        for column, name in ((1, "a"), (2, "b"))
+    }
+    assert scale._bill_rows(bills) == [["in one: 5 in a, 0 in b", "5.00", "0.00"], ["everywhere: 3", "3.00", "3.00"]]
+
+
 def test_a_changed_section_changes_the_tables() -> None:
-    """Close the webhook of dev: its endpoints, its four metrics and its secret are no longer paid."""
+    """If dev closes its webhook, its four endpoints by zone, its four metrics and its secret are no longer paid."""
     closed = scale.deployments(SAMCONFIG.replace("Webhook=open", "Webhook=closed"), DECLARED)
     made = scale.blocks(GIVEN_INPUTS, DECLARED, closed)
     assert "| endpoints, one for each zone: 6 | 43.20 | 43.20 |" in made["fixed"]
