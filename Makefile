@@ -73,7 +73,7 @@ requests: $(READY) ## make the sample requests of the webhook anew
 graph: $(READY) ## make docs/workflow.svg anew
 	@$(BIN)/ledger graph --svg > docs/workflow.svg
 
-scale: $(READY) ## make the tables of docs/scale.md anew
+scale: $(READY) ## make the tables of scale and price in docs/ again
 	@$(BIN)/python -m ledger_cli.scale
 
 browser: ## install Debian's Chromium, in which the tests open the page of ledger inspect (as root)

@@ -1,7 +1,8 @@
-"""Makes the tables of `docs/scale.md` from `docs/scale.toml` and from the stack itself: `make scale`.
+"""Make the tables of scale and price in `docs/` from `docs/scale.toml` and from the stack itself: `make scale`.
 
-What the project knows is read from it: states, memory, indexes, shards, endpoints, keys, alarms. What only AWS or an
-operator knows is in the TOML file, with its source. Money is decimal; a GB is 10^9 bytes.
+What the project knows is read from it: states, memory, indexes, shards, endpoints, keys, alarms, and the deployments
+that samconfig.toml declares. What only AWS or an operator knows is in the TOML file, with its source. Each page gets
+the tables that it has markers for. Money is decimal; a GB is 10^9 bytes.
 """
 
 import decimal
@@ -10,7 +11,8 @@ import re
 import sys
 import textwrap
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
@@ -22,8 +24,11 @@ from ledger.item import SHARDS, EncryptedPayment
 from ledger.payment import parse_payment
 from ledger_cli import REGION, ROOT, graph
 from ledger_cli.engine import template
+from ledger_cli.engine.parameters import ParameterError, checked, holds
 
-INPUTS, PAGE = ROOT / "docs/scale.toml", ROOT / "docs/scale.md"
+DOCS, SAMCONFIG, TEMPLATE = ROOT / "docs", ROOT / "samconfig.toml", ROOT / "template.yaml"
+INPUTS = DOCS / "scale.toml"
+MARKER = re.compile(r"^<!-- (?:(\w+): made by make scale|end) -->$", re.MULTILINE)
 WHOLE, MILLION, GB = Decimal(1), Decimal(10**6), Decimal(10**9)
 
 CALLS = {
@@ -39,6 +44,13 @@ SDK_STATES = 5
 
 RATES_PER_S = (1, 10, 100, 300)
 """For which a month is priced, besides the target."""
+
+RETAINING = frozenset({"Retain", "RetainExceptOnCreate"})
+"""Deletion policies under which a resource outlives its stack. Source: CloudFormation, DeletionPolicy attribute."""
+
+VERSIONS = frozenset({"AWS::Lambda::Version", "AWS::StepFunctions::StateMachineVersion"})
+"""Types that do not outlive the stack although they are retained: a function or a workflow is deleted with all of its
+versions. Source: Lambda API Reference, DeleteFunction; Step Functions API Reference, DeleteStateMachine."""
 
 
 class ScaleError(Exception):
@@ -93,11 +105,21 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One item of a bill, in dollars, not yet rounded."""
+    """One item of a bill, in dollars, not yet rounded; and how many there are of it, if that is counted."""
 
     group: str
     what: str
     amount: Decimal
+    count: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A stack that samconfig.toml declares: the section's name, the parameters given there, and what is created."""
+
+    name: str
+    given: Mapping[str, str]
+    resources: Mapping[str, Mapping[str, Any]]
 
 
 def inputs_of(text: str) -> dict[str, dict[str, Any]]:
@@ -126,23 +148,62 @@ def inputs_of(text: str) -> dict[str, dict[str, Any]]:
     return lines
 
 
-def facts(declared: Mapping[str, Any]) -> dict[str, Decimal]:
-    """What the template as it is written, and the definition, say of a stack whose parameters are the defaults."""
-    resources = declared["Resources"]
+def deployments(samconfig: str, declared: Mapping[str, Any]) -> list[Deployment]:
+    """Return every deployment that the text of a samconfig.toml declares: each section that says how to deploy.
 
-    def always(kind: str) -> list[Any]:
-        return [r["Properties"] for r in resources.values() if r["Type"] == kind and "Condition" not in r]
+    Raises:
+        ScaleError: the text is invalid TOML, no section deploys, or a section's parameters are not the template's.
+    """
+    try:
+        sections = tomllib.loads(samconfig)
+    except tomllib.TOMLDecodeError as error:
+        raise ScaleError(f"samconfig.toml: {error}") from None
+    found = []
+    for name, commands in sections.items():
+        if not isinstance(commands, dict) or "deploy" not in commands:
+            continue
+        options = {**commands.get("global", {}).get("parameters", {}), **commands["deploy"].get("parameters", {})}
+        overrides = options.get("parameter_overrides", [])
+        if not isinstance(overrides, list) or not all("=" in override for override in overrides):
+            raise ScaleError(f"samconfig.toml: {name}: parameter_overrides must be a list of Name=value")
+        given = dict(override.split("=", 1) for override in overrides)
+        try:
+            values = checked(declared, given)
+        except ParameterError as error:
+            raise ScaleError(f"samconfig.toml: {name}: {error}") from None
+        expanded = template.transformed(declared, given)
+        found.append(Deployment(name, given, template.created_resources(expanded, values)))
+    if not found:
+        raise ScaleError("samconfig.toml: no section says how to deploy")
+    return found
 
-    alarms = [alarm.get("Metrics", [{"MetricStat": alarm}]) for alarm in always("AWS::CloudWatch::Alarm")]
+
+def facts(declared: Mapping[str, Any], given: Mapping[str, str] | None = None) -> dict[str, Decimal]:
+    """Return what the template as it is written, and the definition, say of a stack.
+
+    Args:
+        declared: the template.
+        given: the stack's parameters; those that are not given have the template's defaults.
+    """
+    values = checked(declared, given or {})
+    resources = template.created_resources(declared, values)
+    webhook = declared["Resources"]["WebhookApi"]["Properties"]
+    secrets = declared["Outputs"]["ProcessorSecrets"]  # without it, `ledger processor` makes no secret
+
+    def created(kind: str) -> list[Any]:
+        return [resource["Properties"] for resource in resources.values() if resource["Type"] == kind]
+
+    alarms = [alarm.get("Metrics", [{"MetricStat": alarm}]) for alarm in created("AWS::CloudWatch::Alarm")]
     found = {
         "states": len(graph.read().path),
         "memory_gb": Decimal(declared["Globals"]["Function"]["MemorySize"]) / 1024,
-        "endpoint_zones": sum(len(endpoint["SubnetIds"]) for endpoint in always("AWS::EC2::VPCEndpoint")),
-        "keys": len(always("AWS::KMS::Key")),
+        "endpoint_zones": sum(len(endpoint["SubnetIds"]) for endpoint in created("AWS::EC2::VPCEndpoint")),
+        "keys": len(created("AWS::KMS::Key")),
         "alarm_metrics": sum("MetricStat" in metric for metrics in alarms for metric in metrics),
-        "dashboards": len(always("AWS::CloudWatch::Dashboard")),
-        "webhook_per_s": resources["WebhookApi"]["Properties"]["DefaultRouteSettings"]["ThrottlingRateLimit"],
-        "log_days": declared["Parameters"]["LogRetentionDays"]["Default"],
+        "dashboards": len(created("AWS::CloudWatch::Dashboard")),
+        "processor_secrets": holds(secrets.get("Condition", True), values, declared["Conditions"]),
+        "webhook_per_s": webhook["DefaultRouteSettings"]["ThrottlingRateLimit"],
+        "log_days": values["LogRetentionDays"],
         "archive_days": resources["LedgerArchive"]["Properties"]["RetentionDays"],
     }
     return {name: Decimal(value) for name, value in found.items()}
@@ -217,9 +278,11 @@ def units_of_a_payment(item: Mapping[str, Any], declared: Iterable[Index]) -> di
     return units
 
 
-def numbers_of(inputs: Mapping[str, Mapping[str, Any]], declared: Mapping[str, Any]) -> Numbers:
-    """The inputs, the stack's facts, and what follows from both for one payment."""
-    n = Numbers({name: line["value"] for name, line in inputs.items()} | facts(declared))
+def numbers_of(
+    inputs: Mapping[str, Mapping[str, Any]], declared: Mapping[str, Any], given: Mapping[str, str] | None = None
+) -> Numbers:
+    """The inputs, the stack's facts, and what follows from both for one payment; *given* as in `facts`."""
+    n = Numbers({name: line["value"] for name, line in inputs.items()} | facts(declared, given))
     item = sample_item(int(n["token_bytes"] + n["kms_ciphertext_overhead_bytes"]))
     after, overhead = published(item), n["item_overhead_bytes"]
     n["stored_bytes"] = item_bytes(after) + overhead
@@ -327,16 +390,52 @@ def costs(n: Numbers, way: Way, payments: Decimal, payments_per_s: Decimal) -> l
 
 
 def fixed_costs(n: Numbers, way: Way) -> list[Cost]:
-    """A month of a stack to which nothing comes."""
+    """Return what a month without a payment costs: the same items in the same order for each stack."""
     zones = way.private * n["endpoint_zones"]
     bill = [
-        (f"endpoints, {zones} by zone", zones * n["hours_per_month"], "endpoint_hour"),
-        (f"{n['keys']} keys, before their first rotation", n["keys"], "kms_key_month"),
-        (f"{n['recorded_metrics']} metrics of our own", n["recorded_metrics"], "metric_month"),
-        (f"alarms, of {n['alarm_metrics']} metrics", n["alarm_metrics"], "alarm_metric_month"),
-        ("dashboard", n["dashboards"], "dashboard_month"),
+        ("endpoints, one for each zone", zones, n["hours_per_month"] * n["endpoint_hour"]),
+        ("keys, before their first rotation", n["keys"], n["kms_key_month"]),
+        ("metrics of our own", n["recorded_metrics"], n["metric_month"]),
+        ("metrics in alarms", n["alarm_metrics"], n["alarm_metric_month"]),
+        ("dashboards", n["dashboards"], n["dashboard_month"]),
+        ("processors' secrets", n["processor_secrets"], n["secret_month"]),
     ]
-    return [Cost("fixed", what, used * n[price]) for what, used, price in bill]
+    return [Cost("fixed", what, count * price, count) for what, count, price in bill]
+
+
+def removed_costs(n: Numbers, resources: Mapping[str, Mapping[str, Any]]) -> list[Cost]:
+    """Return what a month costs after a stack with these *resources* was deleted.
+
+    The costs of group `kept` are for as many as there are, those of group `stored` for each GB. The items and their
+    order are the same for each stack.
+
+    Raises:
+        ScaleError: the template retains a resource of a type that has no price here.
+    """
+    retained = [resource for resource in resources.values() if resource.get("DeletionPolicy") in RETAINING]
+    number = Counter(resource["Type"] for resource in retained if resource["Type"] not in VERSIONS)
+    tables = [resource["Properties"] for resource in retained if resource["Type"] == "AWS::DynamoDB::Table"]
+    recovered = [
+        table
+        for table in tables
+        if table.get("PointInTimeRecoverySpecification", {}).get("PointInTimeRecoveryEnabled") is True
+    ]
+    keys, queues = number.pop("AWS::KMS::Key", 0), number.pop("AWS::SQS::Queue", 0)
+    kept = [
+        ("keys, before their first rotation", Decimal(keys), n["kms_key_month"]),
+        ("processors' secrets, which the command made", n["processor_secrets"], n["secret_month"]),
+        ("queues", Decimal(queues), n["queue_month"]),
+    ]
+    stored = [
+        ("each GB in tables and their indexes", number.pop("AWS::DynamoDB::Table", 0), n["dynamodb_gb_month"]),
+        ("each GB in tables, for point-in-time recovery", len(recovered), n["dynamodb_recovery_gb_month"]),
+        ("each GB in log groups, until it expires", number.pop("AWS::Logs::LogGroup", 0), n["logs_gb_month"]),
+    ]
+    if number:
+        raise ScaleError(f"template.yaml: {min(number)} is retained, and ledger_cli/scale.py has no price for it")
+    return [Cost("kept", what, count * price, count) for what, count, price in kept] + [
+        Cost("stored", what, bool(count) * price, Decimal(count)) for what, count, price in stored
+    ]
 
 
 def total(bill: Iterable[Cost], group: str = "") -> Decimal:
@@ -349,20 +448,44 @@ def money(amount: Decimal) -> str:
     return f"{amount.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
 
 
-def blocks(inputs: Mapping[str, Mapping[str, Any]], declared: Mapping[str, Any]) -> dict[str, str]:
-    """Each generated part of the page, by the name in its marker."""
+def idle_totals() -> dict[str, Decimal]:
+    """Return what a month without a payment costs in each section of samconfig.toml, in dollars that are not rounded.
+
+    Raises:
+        ScaleError: an input or a parameter is invalid.
+    """
+    inputs, declared, totals = inputs_of(INPUTS.read_text()), template.load(TEMPLATE), {}
+    for deployment in deployments(SAMCONFIG.read_text(), declared):
+        n = numbers_of(inputs, declared, deployment.given)
+        totals[deployment.name] = total(fixed_costs(n, ways(n)[0]))
+    return totals
+
+
+def blocks(
+    inputs: Mapping[str, Mapping[str, Any]], declared: Mapping[str, Any], deployed: Sequence[Deployment]
+) -> dict[str, str]:
+    """Return each generated part, by the name in its marker.
+
+    What a month costs without a payment, and after the stack is removed, is shown for each deployment. Every other part
+    is of a stack whose parameters are the template's defaults.
+    """
     n = numbers_of(inputs, declared)
     found, month_s, target = limits(n, indexes(declared)), n["hours_per_month"] * 3600, n["target_per_s"]
     bills = [(way, costs(n, way, MILLION, MILLION / month_s), fixed_costs(n, way)) for way in ways(n)]
     (ours, million, fixed), *_ = bills
+    idle, removed = {}, {}
+    for deployment in deployed:
+        its = numbers_of(inputs, declared, deployment.given)
+        idle[deployment.name] = fixed_costs(its, ours)
+        removed[deployment.name] = removed_costs(its, deployment.resources)
 
     def month(rate: Decimal) -> list[str]:
         bill = [*costs(n, ours, rate * month_s, rate), *fixed]
         return [f"{rate:,}", f"{rate * month_s / MILLION:,.1f}", money(total(bill))]
 
-    def compared(way: Way, bill: list[Cost], idle: list[Cost]) -> list[str]:
+    def compared(way: Way, bill: list[Cost], unused: list[Cost]) -> list[str]:
         groups = [money(total(bill, group)) for group in ("workflow", "functions", "services", "observing")]
-        return [way.name, *groups, f"**{money(total(bill))}**", money(total(idle))]
+        return [way.name, *groups, f"**{money(total(bill))}**", money(total(unused))]
 
     months = [month(rate) for rate in sorted({*map(Decimal, RATES_PER_S), target})]
     quotas = ["what", "a second there are", "a payment takes", "payments/s", f"for {target:,}/s"]
@@ -370,8 +493,9 @@ def blocks(inputs: Mapping[str, Mapping[str, Any]], declared: Mapping[str, Any])
     return {
         "first": _first(n, found),
         "limits": _table(quotas, [_limit_row(limit, target) for limit in found]),
-        "million": _bill("a million payments in a month", million),
-        "fixed": _bill("a month without a payment", fixed),
+        "million": _bill("a million payments in a month", {"USD": million}),
+        "fixed": _bill("a month without a payment, USD", idle),
+        "removed": _removed(removed),
         "months": _table(["payments/s, all month", "million payments", "USD a month"], months),
         "ways": _table(head, [compared(*bill) for bill in bills]),
         "sources": _sources(inputs),
@@ -403,9 +527,40 @@ def _limit_row(limit: Limit, target: Decimal) -> list[str]:
     return [limit.resource, f"{limit.quota:,.0f} {limit.unit}", f"{limit.used:,f}", f"{limit.carried:,}", more]
 
 
-def _bill(title: str, bill: list[Cost]) -> str:
-    rows = [[cost.what, money(cost.amount)] for cost in sorted(bill, key=lambda cost: -cost.amount)]
-    return _table([title, "USD"], [*rows, ["**together**", f"**{money(total(bill))}**"]])
+def _bill(title: str, bills: Mapping[str, Sequence[Cost]]) -> str:
+    return _table([title, *bills], [*_bill_rows(bills), _total_row("together", bills)])
+
+
+def _removed(bills: Mapping[str, Sequence[Cost]]) -> str:
+    """Show what is paid by number, its total, and below it what cannot be known here: what is stored, and where."""
+    kept, stored = (
+        {name: [cost for cost in bill if cost.group == group] for name, bill in bills.items()}
+        for group in ("kept", "stored")
+    )
+    bucket = ["SAM's bucket, with the artefacts", *["unknown"] * len(bills)]
+    together = _total_row("together, with nothing stored", kept)
+    return _table(
+        ["a month after `sam delete`, USD", *bills], [*_bill_rows(kept), together, *_bill_rows(stored), bucket]
+    )
+
+
+def _bill_rows(bills: Mapping[str, Sequence[Cost]]) -> list[list[str]]:
+    """Return a row for each item that a bill has any of, the most expensive first, with an amount for each bill."""
+    items = [costs for costs in zip(*bills.values(), strict=True) if any(cost.count != 0 for cost in costs)]
+    items.sort(key=lambda costs: -max(cost.amount for cost in costs))
+    return [[_label(dict(zip(bills, costs, strict=True))), *(money(cost.amount) for cost in costs)] for costs in items]
+
+
+def _label(costs: Mapping[str, Cost]) -> str:
+    """Return an item's name with its count, or with each bill's if they differ."""
+    ((what, count), *others) = {(cost.what, cost.count): None for cost in costs.values()}
+    if others:
+        return f"{what}: {', '.join(f'{cost.count} in {name}' for name, cost in costs.items())}"
+    return what if count is None else f"{what}: {count}"
+
+
+def _total_row(title: str, bills: Mapping[str, Sequence[Cost]]) -> list[str]:
+    return [f"**{title}**", *(f"**{money(total(bill))}**" for bill in bills.values())]
 
 
 def _sources(inputs: Mapping[str, Mapping[str, Any]]) -> str:
@@ -417,32 +572,70 @@ def _sources(inputs: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def page_of(inputs_text: str, page: str) -> str:
-    """The page as it should be: each part between its markers made anew, the rest as it is.
+def page_of(name: str, page: str, made: Mapping[str, str]) -> str:
+    """Return the page as it should be: each part between its markers made again, the rest as it is.
+
+    Args:
+        name: the page's, for messages.
+        page: its text.
+        made: the generated parts, as `blocks` returns them.
 
     Raises:
-        ScaleError: an input is wrong, or a part's markers are missing.
+        ScaleError: a marker lacks its other, or a marker's part does not exist.
     """
-    for name, text in blocks(inputs_of(inputs_text), template.load(ROOT / "template.yaml")).items():
-        before, begin, rest = page.partition(f"<!-- {name}: made by make scale -->\n")
-        _, end, after = rest.partition("<!-- end -->")
-        if not (begin and end):
-            raise ScaleError(f"docs/scale.md: the markers of {name} are missing")
-        page = f"{before}{begin}{text}\n{end}{after}"
-    return page
+    text, part, done = "", None, 0
+    for marker in MARKER.finditer(page):
+        if (part is None) == (marker[1] is None):
+            raise ScaleError(f"{name}, line {_line(page, marker.start())}: a marker lacks its other")
+        if part is None:
+            text += page[done : marker.end()]
+            if marker[1] not in made:
+                raise ScaleError(f"{name}, line {_line(page, marker.start())}: there is no part {marker[1]}")
+        else:
+            text += f"\n{made[part]}\n{marker[0]}"
+        part, done = marker[1], marker.end()
+    if part is not None:
+        raise ScaleError(f"{name}, line {_line(page, done)}: a marker lacks its other")
+    return text + page[done:]
 
 
-def main(inputs: Path = INPUTS, page: Path = PAGE) -> None:
-    """Write the page, or say in one line why not."""
+def _line(page: str, position: int) -> int:
+    return page.count("\n", 0, position) + 1
+
+
+def pages_of(inputs_text: str, pages: Mapping[str, str]) -> dict[str, str]:
+    """Return the *pages*, which are texts by their names, each with its parts made again.
+
+    Raises:
+        ScaleError: an input, a parameter or a marker is wrong, or a part is in no page.
+    """
+    declared = template.load(TEMPLATE)
+    made = blocks(inputs_of(inputs_text), declared, deployments(SAMCONFIG.read_text(), declared))
+    shown = {marker[1] for page in pages.values() for marker in MARKER.finditer(page)}
+    if lost := sorted(made.keys() - shown):
+        raise ScaleError(f"docs: no page has the markers of {lost[0]}")
+    return {name: page_of(name, page, made) for name, page in pages.items()}
+
+
+def read_pages(docs: Path) -> dict[str, str]:
+    """Return the text of every page below the folder *docs*, by its path relative to the folder's parent."""
+    return {path.relative_to(docs.parent).as_posix(): path.read_text() for path in sorted(docs.rglob("*.md"))}
+
+
+def main(inputs: Path = INPUTS, docs: Path = DOCS) -> None:
+    """Write every page below *docs* that has markers, or say in one line why not."""
+    pages = read_pages(docs)
     try:
-        text = page_of(inputs.read_text(), page.read_text())
+        made = pages_of(inputs.read_text(), pages)
     except ScaleError as error:
         sys.exit(str(error))
     except decimal.DivisionByZero:
         sys.exit(
             "docs/scale.toml: a value is 0 that others are divided by: durations, bytes, hours and quotas are more"
         )
-    page.write_text(text)
+    for name, page in made.items():
+        if page != pages[name]:
+            (docs.parent / name).write_text(page)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""docs/scale.md: its tables are what comes of docs/scale.toml and of the stack, and the arithmetic is right."""
+"""The tables of scale and price are what comes of docs/scale.toml and of the stack, and the arithmetic is right."""
 
 import copy
 import itertools
@@ -13,12 +13,15 @@ import pytest
 
 from ledger_cli import ROOT, scale
 from ledger_cli.engine import Engine, template
-from ledger_cli.scale import Cost, Index, Numbers, ScaleError, Way
+from ledger_cli.scale import Cost, Deployment, Index, Numbers, ScaleError, Way
 from tests.conftest import Faults, intake_of
 
 TEXT = scale.INPUTS.read_text()
 INPUTS = scale.inputs_of(TEXT)
 DECLARED = template.load(ROOT / "template.yaml")
+SAMCONFIG = scale.SAMCONFIG.read_text()
+DEPLOYED = scale.deployments(SAMCONFIG, DECLARED)
+PAGES = {name: page for name, page in scale.read_pages(scale.DOCS).items() if scale.MARKER.search(page)}
 GIVEN = {
     "start_transitions": "1", "transitions_per_1000": "0.025", "lambda_requests_per_million": "0.20",
     "lambda_gb_s": "0.0000133334", "validate_ms": "10", "encrypt_ms": "40", "persist_ms": "40", "publish_ms": "80",
@@ -29,18 +32,22 @@ GIVEN = {
     "dynamodb_writes_per_million": "0.625", "token_bytes": "64", "kms_ciphertext_overhead_bytes": "170",
     "endpoint_hour": "0.01", "kms_key_month": "1.00", "traces_per_s": "1", "traced_share": "0.05",
     "events_per_million": "1.00", "start_execution_per_s": "300", "state_transitions_per_s": "5000",
-    "dynamodb_partition_units_per_s": "1000", "lambda_concurrency": "1000",
+    "dynamodb_partition_units_per_s": "1000", "lambda_concurrency": "1000", "recorded_metrics": "20",
+    "metric_month": "0.30", "alarm_metric_month": "0.10", "dashboard_month": "3.00", "secret_month": "0.40",
+    "queue_month": "0", "dynamodb_gb_month": "0.25", "dynamodb_recovery_gb_month": "0.20", "logs_gb_month": "0.03",
 }  # fmt: skip
 """What the sums below are written out for, whatever the file says by then."""
 
 MILLION = Decimal(1_000_000)
 
 
+GIVEN_INPUTS = INPUTS | {name: {**INPUTS[name], "value": Decimal(value)} for name, value in GIVEN.items()}
+
+
 @pytest.fixture
 def numbers() -> Numbers:
     """The file's inputs, with the given ones in their place."""
-    inputs = INPUTS | {name: {**INPUTS[name], "value": Decimal(value)} for name, value in GIVEN.items()}
-    return scale.numbers_of(inputs, DECLARED)
+    return scale.numbers_of(GIVEN_INPUTS, DECLARED)
 
 
 def amount(bill: list[Cost], what: str) -> Decimal:
@@ -62,19 +69,27 @@ def padded(size_bytes: int) -> dict[str, Any]:
     return {**item, "Metadata": {"S": "x" * (size_bytes - scale.item_bytes(item))}}
 
 
-# ── The page ─────────────────────────────────────────────────────────────────────────────────────────
+# ── The pages ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_page_is_what_the_program_makes() -> None:
+def test_the_pages_are_what_the_program_makes() -> None:
     """A price that was changed in one place only would be believed in the other."""
-    assert scale.PAGE.read_text() == scale.page_of(TEXT, scale.PAGE.read_text()), "run: make scale"
+    assert {"docs/deploying.md", "docs/scale.md"} <= PAGES.keys()
+    assert scale.pages_of(TEXT, PAGES) == PAGES, "run: make scale"
+
+
+def test_a_part_is_the_same_in_every_page() -> None:
+    """Both pages show what a month costs: one table, made once."""
+    made = scale.blocks(INPUTS, DECLARED, DEPLOYED)
+    for path, name in itertools.product(("docs/deploying.md", "docs/scale.md"), ("fixed", "removed")):
+        assert f"<!-- {name}: made by make scale -->\n{made[name]}\n<!-- end -->" in PAGES[path]
 
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_every_input_shows_on_the_page(name: str) -> None:
     """One that changes nothing is a number that somebody looks up for no purpose; so would be a page made once."""
     changed = INPUTS | {name: {**INPUTS[name], "value": INPUTS[name]["value"] * 10 + 1}}
-    assert scale.blocks(changed, DECLARED) != scale.blocks(INPUTS, DECLARED)
+    assert scale.blocks(changed, DECLARED, DEPLOYED) != scale.blocks(INPUTS, DECLARED, DEPLOYED)
 
 
 @pytest.mark.parametrize("name", INPUTS)
@@ -82,28 +97,76 @@ def test_a_missing_input_is_named(name: str) -> None:
     """Not a traceback, and not a zero in a bill."""
     without = {other: line for other, line in INPUTS.items() if other != name}
     with pytest.raises(ScaleError, match=rf"\Adocs/scale\.toml: {name} is missing\Z"):
-        scale.blocks(without, DECLARED)
+        scale.blocks(without, DECLARED, DEPLOYED)
 
 
-def test_the_command_writes_the_page_or_one_line(tmp_path: Path) -> None:
-    """`make scale` after a slip of the pen must leave the page as it was."""
-    inputs, page = tmp_path / "scale.toml", tmp_path / "scale.md"
-    inputs.write_text(TEXT.replace('value = "0.025"', 'value = "0.05"'))
-    page.write_text(scale.PAGE.read_text())
-    scale.main(inputs, page)
-    written = page.read_text()
-    assert "| Step Functions: transitions | 250.00 |" in written
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    """A copy of the folder of pages and inputs, with a page that has no markers."""
+    folder = tmp_path / "docs"
+    for path, page in PAGES.items():
+        copied = folder / "of_a_reader" / Path(path).name
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        copied.write_text(page)
+    (folder / "other.md").write_text("No table.\n")
+    (folder / "scale.toml").write_text(TEXT)
+    return folder
+
+
+def test_the_command_writes_the_pages_or_one_line(docs: Path) -> None:
+    """`make scale` after a slip of the pen must leave the pages as they were."""
+    inputs, pages = docs / "scale.toml", [docs / "of_a_reader/scale.md", docs / "of_a_reader/deploying.md"]
+    changed = TEXT.replace('value = "0.025"', 'value = "0.05"').replace('value = "3.00"', 'value = "5.00"')
+    inputs.write_text(changed)
+    scale.main(inputs, docs)
+    written = [page.read_text() for page in pages]
+    assert "| Step Functions: transitions | 250.00 |" in written[0]
+    assert all("| dashboards: 1 | 5.00 | 5.00 |" in page for page in written)
+    assert (docs / "other.md").read_text() == "No table.\n"
     inputs.write_text(TEXT.replace('value = "0.025"', "value = 0.025"))
     with pytest.raises(SystemExit, match=r"\Adocs/scale\.toml: transitions_per_1000: value must .* in quotes\Z"):
-        scale.main(inputs, page)
-    assert page.read_text() == written
+        scale.main(inputs, docs)
+    assert [page.read_text() for page in pages] == written
 
 
-@pytest.mark.parametrize(("marker", "name"), [("<!-- ways: made by make scale -->", "ways"), ("<!-- end -->", "first")])
-def test_lost_markers_are_noticed(marker: str, name: str) -> None:
+def test_a_page_that_needs_no_change_is_not_written(docs: Path) -> None:
+    """Pages of other people have no reason to look edited."""
+    before = {page: page.stat().st_mtime_ns for page in docs.rglob("*.md")}
+    scale.main(docs / "scale.toml", docs)
+    assert {page: page.stat().st_mtime_ns for page in docs.rglob("*.md")} == before
+
+
+BEGIN, END = "<!-- fixed: made by make scale -->", "<!-- end -->"
+BROKEN = {
+    "a beginning is lost": (f"# A\n\nold\n{END}\n", "a.md, line 4: a marker lacks its other"),
+    "an end is lost": (f"# A\n\n{BEGIN}\nold\n", "a.md, line 3: a marker lacks its other"),
+    "an end is lost before another part": (f"{BEGIN}\nold\n{BEGIN}\n{END}\n", "a.md, line 3: a marker lacks its other"),
+    "an end is there twice": (f"{BEGIN}\nold\n{END}\n{END}\n", "a.md, line 4: a marker lacks its other"),
+    "a name is misspelt": (f"\n{BEGIN.replace('fixed', 'fixd')}\nold\n{END}\n", "a.md, line 2: there is no part fixd"),
+}
+
+
+@pytest.mark.parametrize(("page", "message"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_marker_is_named(page: str, message: str) -> None:
     """Else a table that somebody broke while editing would never be made again, or take the rest of the page along."""
-    with pytest.raises(ScaleError, match=f"the markers of {name} are missing"):
-        scale.page_of(TEXT, scale.PAGE.read_text().replace(marker, ""))
+    with pytest.raises(ScaleError, match=rf"\A{re.escape(message)}\Z"):
+        scale.page_of("a.md", page, {"fixed": "new"})
+
+
+def test_a_page_keeps_what_is_outside_its_markers() -> None:
+    """A part may stand in a page twice, empty or not, and beside others."""
+    page = f"# A\n{BEGIN}\n{END}\nbetween\n{BEGIN}\nold\nold\n{END}\nand {END} in a line\n"
+    made = f"# A\n{BEGIN}\nnew\n{END}\nbetween\n{BEGIN}\nnew\n{END}\nand {END} in a line\n"
+    assert scale.page_of("a.md", page, {"fixed": "new", "other": "unused"}) == made
+
+
+@pytest.mark.parametrize("name", ["ways", "first"])
+def test_a_part_that_no_page_shows_is_named(name: str) -> None:
+    """A table that was cut from its page would be calculated for nobody; one page of two may do without."""
+    without = {path: re.sub(rf"<!-- {name}: (?s:.*?)<!-- end -->\n", "", page) for path, page in PAGES.items()}
+    with pytest.raises(ScaleError, match=rf"\Adocs: no page has the markers of {name}\Z"):
+        scale.pages_of(TEXT, without)
+    assert scale.pages_of(TEXT, {"docs/scale.md": PAGES["docs/scale.md"]})
 
 
 def test_tables_have_what_weighs_most_first_and_the_target_too() -> None:
@@ -111,13 +174,15 @@ def test_tables_have_what_weighs_most_first_and_the_target_too() -> None:
     inputs = INPUTS | {
         "target_per_s": {**INPUTS["target_per_s"], "value": INPUTS["start_execution_per_s"]["value"] * 2}
     }
-    made = scale.blocks(inputs, DECLARED)
+    made = scale.blocks(inputs, DECLARED, DEPLOYED)
     amounts = [Decimal(found) for found in re.findall(r"\| ([0-9.]+) \|$", made["million"], re.MULTILINE)]
     assert amounts == sorted(amounts, reverse=True)
     assert re.search(r"^\| StartExecution .* \| 600: ask AWS \|$", made["limits"], re.MULTILINE)
     assert re.search(r"^\| 600 \| ", made["months"], re.MULTILINE)
     inputs["target_per_s"]["value"] = INPUTS["start_execution_per_s"]["value"]
-    assert re.search(r"^\| StartExecution .* \| enough \|$", scale.blocks(inputs, DECLARED)["limits"], re.MULTILINE)
+    assert re.search(
+        r"^\| StartExecution .* \| enough \|$", scale.blocks(inputs, DECLARED, DEPLOYED)["limits"], re.MULTILINE
+    )
 
 
 # ── The inputs ───────────────────────────────────────────────────────────────────────────────────────
@@ -158,20 +223,19 @@ def test_a_line_stands_in_a_section() -> None:
         scale.inputs_of("a = 3")
 
 
-def test_a_zero_that_is_divided_by_is_one_line_of_complaint(tmp_path: Path) -> None:
+def test_a_zero_that_is_divided_by_is_one_line_of_complaint(docs: Path) -> None:
     """A traceback would not say which file to mend."""
-    inputs, page = tmp_path / "scale.toml", tmp_path / "scale.md"
+    inputs = docs / "scale.toml"
     inputs.write_text(re.sub(r"(hours_per_month = { value = )\d+", r"\g<1>0", TEXT))
-    page.write_text(scale.PAGE.read_text())
     with pytest.raises(SystemExit, match=r"\Adocs/scale\.toml: a value is 0 .+\Z"):
-        scale.main(inputs, page)
+        scale.main(inputs, docs)
 
 
 def test_the_webhook_may_stop_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its limit is the template's own: raised, it is no longer among the first."""
     declared = copy.deepcopy(DECLARED)
     declared["Resources"]["WebhookApi"]["Properties"]["DefaultRouteSettings"]["ThrottlingRateLimit"] = 2500
-    first = scale.blocks(INPUTS, declared)["first"]
+    first = scale.blocks(INPUTS, declared, DEPLOYED)["first"]
     assert "StartExecution stops first" in first
 
 
@@ -189,6 +253,212 @@ def test_a_source_says_how_sure_it_is() -> None:
     for name, line in INPUTS.items():
         of_aws = re.match(r"[\w -]+ (Developer Guide|User Guide|PrivateLink Guide|Pricing)\b", line["source"])
         assert line["source"].startswith(kinds) or of_aws, name
+
+
+# ── The deployments ──────────────────────────────────────────────────────────────────────────────────
+
+
+def deployed_with(*overrides: str) -> Deployment:
+    """Return the deployment of a samconfig.toml that gives these parameters."""
+    (deployment,) = scale.deployments(f"[trial.deploy.parameters]\nparameter_overrides = {[*overrides]}", DECLARED)
+    return deployment
+
+
+def test_every_section_that_deploys_is_a_deployment() -> None:
+    """The sections that only validate, build or invoke are none; the parameters are those of the file."""
+    assert [deployment.name for deployment in DEPLOYED] == ["dev", "prod"]
+    assert DEPLOYED[0].given["Webhook"] == "open"
+    assert DEPLOYED[1].given == {"Stage": "prod", "PlaintextTokens": "refused"}
+
+
+def test_a_section_may_give_its_parameters_to_every_command_or_none() -> None:
+    """As SAM reads them: the command's own replace those of the section."""
+    samconfig = """
+[common.global.parameters]
+parameter_overrides = ["Webhook=open", "AlarmTopicArn=arn:aws:sns:us-east-1:123456789012:a=b"]
+[common.deploy.parameters]
+capabilities = "CAPABILITY_NAMED_IAM"
+"""
+    with pytest.raises(ScaleError, match=r"\Asamconfig\.toml: common: AlarmTopicArn: .+\Z"):
+        scale.deployments(samconfig, DECLARED)  # all of a=b is the value
+    (common,) = scale.deployments(samconfig.replace("a=b", "a"), DECLARED)
+    assert common.given["Webhook"] == "open"
+    own = samconfig.replace("a=b", "a") + 'parameter_overrides = ["Stage=own"]\n'
+    assert scale.deployments(own, DECLARED)[0].given == {"Stage": "own"}
+    assert scale.deployments("[plain.deploy.parameters]\n", DECLARED)[0].given == {}
+
+
+@pytest.mark.parametrize(
+    ("samconfig", "message"),
+    [
+        ("[dev", "samconfig.toml: "),
+        ("version = 0.1\n[dev.build.parameters]\ncached = true", "samconfig.toml: no section says how to deploy"),
+        ('[dev.deploy.parameters]\nparameter_overrides = ["Webhook"]', "samconfig.toml: dev: parameter_overrides must"),
+        ('[dev.deploy.parameters]\nparameter_overrides = "Stage=dev"', "samconfig.toml: dev: parameter_overrides must"),
+        ('[dev.deploy.parameters]\nparameter_overrides = ["Webhok=open"]', "samconfig.toml: dev: Webhok: "),
+        ('[dev.deploy.parameters]\nparameter_overrides = ["Webhook=ajar"]', "samconfig.toml: dev: Webhook: "),
+    ],
+)
+def test_a_wrong_samconfig_is_one_line_of_complaint(samconfig: str, message: str) -> None:
+    """A parameter that CloudFormation would not take must not have a price."""
+    with pytest.raises(ScaleError, match=rf"\A{re.escape(message)}.*\Z"):
+        scale.deployments(samconfig, DECLARED)
+
+
+FEATURES = {
+    "Webhook=open": {"endpoint_zones": 2 * 2, "alarm_metrics": 1 + 3, "processor_secrets": 1},
+    "ProcessorsBus=open": {"alarm_metrics": 1},
+    "RevealTokens=allowed": {"alarm_metrics": 1},
+    "PlaintextTokens=accepted": {},
+    "Stage=dev": {},
+}
+
+
+@pytest.mark.parametrize(("parameter", "more"), FEATURES.items(), ids=FEATURES)
+def test_a_feature_adds_what_its_condition_creates(parameter: str, more: dict[str, int]) -> None:
+    """Two endpoints in two zones; an alarm with one metric and one with three; the alarms of the bus and of reveals."""
+    before, after = scale.facts(DECLARED), scale.facts(DECLARED, deployed_with(parameter).given)
+    assert {name: after[name] - before[name] for name in before if after[name] != before[name]} == more
+
+
+def test_a_vpc_of_ones_own_has_its_endpoints_too() -> None:
+    """Whose subnets they stand in changes no price; only the flow log's group is left out."""
+    own = deployed_with("OwnVpcId=vpc-12345678", "OwnSubnetA=subnet-12345678", "OwnSubnetB=subnet-23456789")
+    assert scale.facts(DECLARED, own.given) == scale.facts(DECLARED)
+    assert "FlowLogs" not in own.resources
+    assert "FlowLogs" in DEPLOYED[1].resources
+
+
+def test_logs_are_kept_as_long_as_the_section_says() -> None:
+    """The parameter's value is taken, and not its default."""
+    assert scale.facts(DECLARED, {"LogRetentionDays": "30"})["log_days"] == 30
+
+
+def test_a_month_without_a_payment_by_hand() -> None:
+    """Work out both columns: 720 h x 0.01 are 7.20 an endpoint; dev has 5 x 2 of them and 15 metrics in alarms.
+
+    72.00 + 6.00 + 4.00 + 3.00 + 1.50 + 0.40, and 43.20 + 6.00 + 4.00 + 3.00 + 0.90. A row names both counts if they
+    differ.
+    """
+    assert scale.blocks(GIVEN_INPUTS, DECLARED, DEPLOYED)["fixed"].splitlines() == [
+        "| a month without a payment, USD | dev | prod |",
+        "| --- | --: | --: |",
+        "| endpoints, one for each zone: 10 in dev, 6 in prod | 72.00 | 43.20 |",
+        "| metrics of our own: 20 | 6.00 | 6.00 |",
+        "| keys, before their first rotation: 4 | 4.00 | 4.00 |",
+        "| dashboards: 1 | 3.00 | 3.00 |",
+        "| metrics in alarms: 15 in dev, 9 in prod | 1.50 | 0.90 |",
+        "| processors' secrets: 1 in dev, 0 in prod | 0.40 | 0.00 |",
+        "| **together** | **86.90** | **57.10** |",
+    ]
+
+
+def test_the_item_that_is_dearest_anywhere_comes_first() -> None:
+    """An item may be the largest of one bill and absent from the other; what neither has is left out."""
+    items = [("everywhere", 3, 3), ("in one", 5, 0), ("nowhere", 0, 0)]
+    bills = {
+        name: [Cost("fixed", item[0], Decimal(item[column]), Decimal(item[column])) for item in items]
+        for column, name in ((1, "a"), (2, "b"))
+    }
+    assert scale._bill_rows(bills) == [["in one: 5 in a, 0 in b", "5.00", "0.00"], ["everywhere: 3", "3.00", "3.00"]]
+
+
+def test_a_changed_section_changes_the_tables() -> None:
+    """If dev closes its webhook, its four endpoints by zone, its four metrics and its secret are no longer paid."""
+    closed = scale.deployments(SAMCONFIG.replace("Webhook=open", "Webhook=closed"), DECLARED)
+    made = scale.blocks(GIVEN_INPUTS, DECLARED, closed)
+    assert "| endpoints, one for each zone: 6 | 43.20 | 43.20 |" in made["fixed"]
+    assert "| metrics in alarms: 11 in dev, 9 in prod | 1.10 | 0.90 |" in made["fixed"]
+    assert "| **together** | **57.30** | **57.10** |" in made["fixed"]
+    assert "secrets" not in made["fixed"] + made["removed"]
+    renamed = scale.deployments(SAMCONFIG.replace("[prod.", "[live."), DECLARED)
+    assert scale.blocks(INPUTS, DECLARED, renamed)["fixed"].startswith(
+        "| a month without a payment, USD | dev | live |"
+    )
+
+
+def test_the_totals_are_those_of_the_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A sentence in another page is tested against them; they follow samconfig.toml."""
+    totals = scale.idle_totals()
+    assert [*totals] == ["dev", "prod"]
+    shown = " | ".join(f"**{scale.money(amount)}**" for amount in totals.values())
+    assert f"| **together** | {shown} |" in PAGES["docs/scale.md"]
+    samconfig = tmp_path / "samconfig.toml"
+    samconfig.write_text(SAMCONFIG.replace("Webhook=open", "Webhook=closed"))
+    monkeypatch.setattr(scale, "SAMCONFIG", samconfig)
+    closed = scale.idle_totals()
+    assert closed["prod"] == totals["prod"]
+    assert closed["dev"] < totals["dev"]
+
+
+# ── After the stack is deleted ───────────────────────────────────────────────────────────────────────
+
+
+def retained(kind: str, policy: str = "Retain", **properties: Any) -> dict[str, Any]:
+    """Return a resource of the type *kind* with a deletion policy."""
+    return {"Type": kind, "DeletionPolicy": policy, "Properties": properties}
+
+
+RECOVERABLE = {"PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True}}
+
+
+def test_what_stays_by_hand() -> None:
+    """Work out both columns: 4 keys at 1.00, in dev a secret at 0.40; then what each GB costs."""
+    assert scale.blocks(GIVEN_INPUTS, DECLARED, DEPLOYED)["removed"].splitlines() == [
+        "| a month after `sam delete`, USD | dev | prod |",
+        "| --- | --: | --: |",
+        "| keys, before their first rotation: 4 | 4.00 | 4.00 |",
+        "| processors' secrets, which the command made: 1 in dev, 0 in prod | 0.40 | 0.00 |",
+        "| queues: 1 | 0.00 | 0.00 |",
+        "| **together, with nothing stored** | **4.40** | **4.00** |",
+        "| each GB in tables and their indexes: 1 | 0.25 | 0.25 |",
+        "| each GB in tables, for point-in-time recovery: 1 | 0.20 | 0.20 |",
+        "| each GB in log groups, until it expires: 11 | 0.03 | 0.03 |",
+        "| SAM's bucket, with the artefacts | unknown | unknown |",
+    ]
+
+
+def test_a_resource_stays_if_its_deletion_policy_says_so(numbers: Numbers) -> None:
+    """Both retaining policies count, and no other; a retained version is deleted with its function."""
+    numbers["queue_month"] = Decimal("0.5")
+    resources = {
+        "Kept": retained("AWS::KMS::Key"),
+        "KeptToo": retained("AWS::KMS::Key", "RetainExceptOnCreate"),
+        "Deleted": retained("AWS::KMS::Key", "Delete"),
+        "DeletedToo": {"Type": "AWS::KMS::Key", "Properties": {}},
+        "Queue": retained("AWS::SQS::Queue"),
+        "Version": retained("AWS::Lambda::Version"),
+        "Table": retained("AWS::DynamoDB::Table", **RECOVERABLE),
+        "Another": retained("AWS::DynamoDB::Table"),
+        "Bucket": {"Type": "AWS::S3::Bucket", "Properties": {}},
+    }
+    bill = scale.removed_costs(numbers, resources)
+    assert {cost.what: (cost.count, cost.amount) for cost in bill if cost.count} == {
+        "keys, before their first rotation": (2, Decimal("2.00")),
+        "queues": (1, Decimal("0.5")),
+        "each GB in tables and their indexes": (2, Decimal("0.25")),
+        "each GB in tables, for point-in-time recovery": (1, Decimal("0.20")),
+    }
+    assert scale.total(bill, "kept") == Decimal("2.50")
+    assert scale.total(scale.removed_costs(numbers, {})) == 0
+
+
+def test_what_stays_without_a_price_is_named(numbers: Numbers) -> None:
+    """A retained bucket that the table leaves out would be paid by somebody who read that it costs nothing."""
+    with pytest.raises(ScaleError, match=r"\Atemplate\.yaml: AWS::S3::Bucket is retained, .+\Z"):
+        scale.removed_costs(numbers, {"Bucket": retained("AWS::S3::Bucket")})
+
+
+def test_what_stays_is_read_from_the_template() -> None:
+    """Another key, a condition that does not hold, and a table without recovery change the table by themselves."""
+    changed = copy.deepcopy(DECLARED)
+    resources = changed["Resources"]
+    resources["AnotherKey"] = resources["TokenKey"]
+    resources["NotInProd"] = {**resources["TokenKey"], "Condition": "HasWebhook"}
+    del resources["PaymentLedgerTable"]["Properties"]["PointInTimeRecoverySpecification"]
+    made = scale.blocks(GIVEN_INPUTS, changed, scale.deployments(SAMCONFIG, changed))["removed"]
+    assert "| keys, before their first rotation: 6 in dev, 5 in prod | 6.00 | 5.00 |" in made
+    assert "point-in-time" not in made
 
 
 # ── What a payment takes, as it is and not as it was once written down ───────────────────────────────

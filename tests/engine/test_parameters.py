@@ -1,11 +1,13 @@
 """Which of the template's conditions hold, and so which resources a stack has."""
 
+import copy
 from typing import Any
 
 import pytest
 
+from ledger_cli import ROOT
 from ledger_cli.engine.parameters import ParameterError, holds
-from ledger_cli.engine.template import created_resources
+from ledger_cli.engine.template import created_resources, load, transformed
 
 CONDITIONS = {
     "IsOpen": {"Fn::Equals": [{"Ref": "Webhook"}, "open"]},
@@ -44,3 +46,11 @@ def test_a_resource_exists_if_its_condition_holds(webhook: str, names: set[str])
     resources = {"Always": {}, "Api": {"Condition": "IsOpen"}, "Notice": {"Condition": "IsClosed"}}
     template = {"Conditions": CONDITIONS, "Resources": resources}
     assert created_resources(template, {"Webhook": webhook, "Stage": "dev"}).keys() == names
+
+
+def test_a_transformed_template_is_left_as_it_was() -> None:
+    """One loaded template is transformed under several sections' parameters; SAM's translator writes into its input."""
+    declared = load(ROOT / "template.yaml")
+    before = copy.deepcopy(declared)
+    assert transformed(declared, {})["Resources"].keys() > declared["Resources"].keys()
+    assert declared == before
