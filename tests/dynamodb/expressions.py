@@ -1,0 +1,122 @@
+"""Which expressions the functions' source has, and which of them DynamoDB Local has evaluated."""
+
+import ast
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+FUNCTIONS_FOLDER = "functions"
+PARAMETER = re.compile(r"[A-Z]\w*Expression")
+"""`ConditionExpression`, `UpdateExpression`, `KeyConditionExpression`, `FilterExpression`, `ProjectionExpression`."""
+
+EVALUATED_ERRORS = frozenset({"ConditionalCheckFailedException", "TransactionCanceledException"})
+"""Of errors, those that come after the expression was parsed and evaluated."""
+
+
+class Expression(NamedTuple):
+    """One expression: the module that has it, relative to `functions/`, the request's parameter, and the text."""
+
+    module: str
+    parameter: str
+    text: str
+
+
+class UnreadableExpressionError(Exception):
+    """The text of an expression is not a literal or a module's constant; the message says where."""
+
+
+def in_source(folder: Path) -> set[Expression]:
+    """Return every expression that a module below *folder* has.
+
+    Raises:
+        UnreadableExpressionError: the text of one is computed, so that no reader can say what is run.
+    """
+    return {
+        expression
+        for path in sorted(folder.rglob("*.py"))
+        for expression in in_module(path.read_text(), path.relative_to(folder).as_posix())
+    }
+
+
+def in_module(source: str, module: str) -> Iterator[Expression]:
+    """Yield every expression of one module: keyword arguments, keys of dictionaries, and assignments to a key.
+
+    Raises:
+        UnreadableExpressionError: the text of one is computed, or its parameter is named in another way.
+    """
+    tree = ast.parse(source)
+    constants = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    places = list(_places(tree))
+    read = {id(key) for key, _, _ in places}
+    for node in ast.walk(tree):
+        if _is_parameter(node) and id(node) not in read:
+            raise UnreadableExpressionError(f"{module}:{node.lineno}: name the parameter where its value is")
+    for _, parameter, value in places:
+        text = constants.get(value.id, value) if isinstance(value, ast.Name) else value
+        if not (isinstance(text, ast.Constant) and isinstance(text.value, str)):
+            raise UnreadableExpressionError(f"{module}:{value.lineno}: {parameter} is not a literal or a constant")
+        yield Expression(module, parameter, text.value)
+
+
+def _is_parameter(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and bool(PARAMETER.fullmatch(node.value))
+
+
+def _places(tree: ast.AST) -> Iterator[tuple[ast.AST, str, ast.expr]]:
+    """Yield the node that names a parameter, the parameter, and its value."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg and PARAMETER.fullmatch(node.arg):
+            yield node, node.arg, node.value
+        elif isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and _is_parameter(key):
+                    yield key, key.value, value
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+            key = node.targets[0].slice
+            if isinstance(key, ast.Constant) and _is_parameter(key):
+                yield key, key.value, node.value
+
+
+class Evaluated:
+    """Every expression in the requests that a module of `functions/` sent and DynamoDB Local answered."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.expressions: set[Expression] = set()
+
+    def observe(self, body: bytes, status: int, reply: bytes) -> None:
+        """Record what one request has; called in the thread that sends it, so that the stack says who does."""
+        if status != 200 and json.loads(reply).get("__type", "").rpartition("#")[2] not in EVALUATED_ERRORS:
+            return
+        if found := list(_in_request(json.loads(body))):
+            self.expressions |= {Expression(module, *one) for module in self._modules() for one in found}
+
+    def _modules(self) -> set[str]:
+        """Return the modules of `functions/` that are running in this thread."""
+        modules, frame = set(), sys._getframe()
+        while frame := frame.f_back:  # type: ignore[assignment]
+            path = Path(frame.f_code.co_filename)
+            if path.is_relative_to(self.folder):
+                modules.add(path.relative_to(self.folder).as_posix())
+        return modules
+
+
+def _in_request(part: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(part, Mapping):
+        for name, value in part.items():
+            if PARAMETER.fullmatch(name) and isinstance(value, str):
+                yield name, value
+            else:
+                yield from _in_request(value)
+    elif isinstance(part, list):
+        for one in part:
+            yield from _in_request(one)

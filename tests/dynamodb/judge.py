@@ -1,0 +1,95 @@
+"""The embedded engine with Amazon's own DynamoDB in the place of moto's.
+
+A request of the engine's stack to DynamoDB goes on to DynamoDB Local; all else stays moto's. Tests that were written
+for the engine then run on both, unchanged, faults included: a lost reply is lost after DynamoDB Local has answered.
+"""
+
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+from urllib.parse import urlsplit
+
+from botocore.httpsession import URLLib3Session
+from moto.core.botocore_stubber import BotocoreStubber
+
+from ledger_cli import ROOT
+from ledger_cli.engine import Engine
+from tests.dynamodb import tables
+from tests.dynamodb.expressions import FUNCTIONS_FOLDER, Evaluated
+
+OF_DYNAMODB = re.compile(r"dynamodb\.[\w-]+\.amazonaws\.com")
+REQUEST_TIMEOUT_S = 20
+
+_thread = threading.local()
+
+
+@contextmanager
+def in_place_of_motos(endpoint: str) -> Iterator[Evaluated]:
+    """Answer DynamoDB's requests at *endpoint*, and empty its tables with the engine; yields what was evaluated."""
+    dynamodb, declared, evaluated = tables.client(endpoint), tables.declared(), Evaluated(ROOT / FUNCTIONS_FOLDER)
+    for properties in declared:
+        tables.create(dynamodb, properties)
+    with (
+        patch.object(URLLib3Session, "send", _observed(endpoint, evaluated)),
+        # Before there is an engine: it builds on this one.
+        patch.object(BotocoreStubber, "process_request", _forwarding(endpoint)),
+        patch.object(Engine, "clear", _emptying(lambda: tables.empty(dynamodb, declared))),
+    ):
+        yield evaluated
+
+
+@contextmanager
+def asking_moto() -> Iterator[None]:
+    """Let moto answer this thread's requests, for a comparison of the two."""
+    _thread.asks_moto = True
+    try:
+        yield
+    finally:
+        _thread.asks_moto = False
+
+
+def _observed(endpoint: str, evaluated: Evaluated) -> Callable[..., Any]:
+    send = URLLib3Session.send
+
+    def observed(session: URLLib3Session, request: Any) -> Any:
+        response = send(session, request)
+        if request.url.startswith(endpoint):
+            evaluated.observe(request.body, response.status_code, response.content)
+        return response
+
+    return observed
+
+
+def _forwarding(endpoint: str) -> Callable[..., Any]:
+    process_request = BotocoreStubber.process_request
+    # As the SDK makes its own: without the option, each request waits 40 ms for the acknowledgement of its head.
+    session = URLLib3Session(timeout=REQUEST_TIMEOUT_S, socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)])
+
+    def forwarding(stubber: BotocoreStubber, request: Any) -> Any:
+        if request.url.startswith(endpoint):
+            return None  # the caller's client sends it itself, at the same time as others
+        to_dynamodb = OF_DYNAMODB.fullmatch(urlsplit(request.url).hostname or "")
+        if not to_dynamodb or getattr(_thread, "asks_moto", False):
+            return process_request(stubber, request)
+        request.url = f"{endpoint}/"
+        signed = request.headers["Authorization"]
+        text = signed.decode() if isinstance(signed, bytes) else signed
+        request.headers["Authorization"] = re.sub(r"Credential=[^/]+", f"Credential={tables.ACCESS_KEY_ID}", text)
+        response = session.send(request)
+        return response.status_code, dict(response.headers), response.content
+
+    return forwarding
+
+
+def _emptying(empty: Callable[[], None]) -> Callable[[Engine], None]:
+    clear = Engine.clear
+
+    def emptying(engine: Engine) -> None:
+        clear(engine)
+        empty()
+
+    return emptying

@@ -1,0 +1,103 @@
+"""What is read back is what was written, to the letter: texts, digits and bytes."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from ledger.item import EncryptedPayment, recorded_facts
+from ledger.payment import InvalidPaymentError, parse_payment
+from ledger_cli.engine import Engine
+from tests.functions.test_handlers import invoke
+from tests.unit.test_item import ENCRYPTED, PAYMENT
+
+
+def assert_read_back(engine: Engine, encrypted: EncryptedPayment) -> None:
+    """Write one payment; the item, its part in each index and what a query answers have what was sent."""
+    module, table = engine.functions["PersistPaymentLedger"].module, engine.outputs["TableName"]
+    transaction_id = encrypted.payment.transaction_id
+    outcome, _ = module.put_once(module.dynamodb, table, encrypted)
+    reply = module.dynamodb.get_item(TableName=table, Key={"TransactionID": {"S": transaction_id}}, ConsistentRead=True)
+    assert (outcome, reply["Item"]) == ("RECORDED", encrypted.as_item())
+    sent = encrypted.payment.as_state()
+    assert {name: recorded_facts(reply["Item"])[name] for name in sent} == sent
+    answers = [
+        invoke(engine, "QueryPaymentLedger", {"TransactionID": transaction_id})["Payment"],
+        *invoke(engine, "QueryPaymentLedger", {"ProcessorID": encrypted.payment.processor_id})["Payments"],
+        *invoke(engine, "QueryPaymentLedger", {"Unpublished": True})["Payments"],
+    ]
+    found = [answer for answer in answers if answer["TransactionID"] == transaction_id]
+    assert found == [found[0]] * 3
+    assert {name: found[0][name] for name in sent} == sent
+
+
+def test_every_naughty_string_is_read_back_to_the_letter(
+    engine: Engine, payment: dict[str, Any], corpora: Path
+) -> None:
+    """As a metadata value, as a metadata name and as both IDs, wherever the contract takes it."""
+    strings = list(dict.fromkeys(json.loads((corpora / "naughty-strings.json").read_text())))
+    module, table = engine.functions["PersistPaymentLedger"].module, engine.outputs["TableName"]
+    taken = 0
+    for number, text in enumerate(strings):
+        places = [{"Metadata": {"note": text}}, {"Metadata": {text: "x"}}, {"TransactionID": text, "ProcessorID": text}]
+        for place, changed in enumerate(places):
+            unique = {"TransactionID": f"t-{number}-{place}", "ProcessorID": f"p-{number}-{place}"}
+            try:
+                parsed, _ = parse_payment({**payment, **unique, **changed}, default_currency="USD")
+            except InvalidPaymentError:
+                continue
+            encrypted = ENCRYPTED._replace(payment=parsed, ciphertext=text.encode() or b"\0")
+            assert module.put_once(module.dynamodb, table, encrypted) == ("RECORDED", encrypted.as_item())
+            key = {"TransactionID": {"S": parsed.transaction_id}}
+            item = module.dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]
+            assert item == encrypted.as_item(), text
+            taken += 1
+    assert taken > len(strings)
+    assert len(engine.items()) == taken
+
+
+@pytest.mark.parametrize(
+    "text", ["", " a ", "\0", "\r\n\t", "e\u0301", "\u212b", "\ufeff", "\ufffe", "\u2028", "𝄞" * 256]
+)
+def test_a_text_is_neither_trimmed_nor_normalised(engine: Engine, text: str) -> None:
+    """The empty text is an attribute value as any other is."""
+    assert_read_back(engine, ENCRYPTED._replace(payment=PAYMENT._replace(metadata={"note": text})))
+
+
+@pytest.mark.parametrize(
+    ("currency", "amount"),
+    [
+        ("EUR", "0.00"), ("EUR", "0.01"), ("EUR", "0.10"), ("EUR", "100.00"), ("EUR", "10.50"),
+        ("EUR", "9" * 36 + ".99"), ("EUR", "1" + "0" * 35 + ".01"), ("EUR", "12345678901234567890123456789012345.60"),
+        ("JPY", "0"), ("JPY", "100"), ("JPY", "9" * 38), ("JPY", "1" + "0" * 37), ("KWD", "9" * 35 + ".990"),
+        ("CLF", "9" * 34 + ".0001"),
+    ],
+)  # fmt: skip
+def test_an_amount_keeps_its_38_digits(engine: Engine, currency: str, amount: str) -> None:
+    """DynamoDB's own numbers, which the engine's do not imitate: `Amount` is written as DynamoDB gives it back."""
+    assert_read_back(engine, ENCRYPTED._replace(payment=PAYMENT._replace(currency=currency, amount=amount)))
+
+
+def test_a_number_is_judged_as_dynamodb_judges_it(engine: Engine, dynamodb: Any) -> None:
+    """What the test above is worth: this judge drops zeros and rejects a 39th digit, and the engine does neither."""
+    table, item = engine.outputs["TableName"], ENCRYPTED.as_item()
+    with pytest.raises(ClientError, match="up to 38 digits"):
+        dynamodb.put_item(TableName=table, Item={**item, "Amount": {"N": "9" * 39}})
+    dynamodb.put_item(TableName=table, Item={**item, "Amount": {"N": "0010.50"}})
+    (read,) = engine.items()
+    assert (read["Amount"]["N"], Decimal(read["Amount"]["N"])) == ("10.5", Decimal("10.50"))
+
+
+def test_the_largest_payment_is_read_back(engine: Engine) -> None:
+    """All that the contract takes at once, where DynamoDB counts bytes and the contract counts characters."""
+    metadata = {f"{number}".zfill(64): "𝄞" * 256 for number in range(16)}
+    largest = PAYMENT._replace(transaction_id="T" * 64, processor_id="P" * 64, metadata=metadata)
+    assert_read_back(engine, ENCRYPTED._replace(payment=largest, ciphertext=b"\xff" * 6144))
+
+
+def test_a_ciphertext_keeps_every_byte(engine: Engine) -> None:
+    """Changed by one bit, a token is lost: KMS does not decrypt it."""
+    assert_read_back(engine, ENCRYPTED._replace(ciphertext=bytes(range(256)) * 24))
