@@ -85,6 +85,14 @@ def test_a_part_is_the_same_in_every_page() -> None:
         assert f"<!-- {name}: made by make scale -->\n{made[name]}\n<!-- end -->" in PAGES[path]
 
 
+def test_the_readme_states_the_idle_cost() -> None:
+    """A team decides by it whether to try the stack."""
+    text = (ROOT / "README.md").read_text()
+    totals = scale.idle_totals()
+    assert f"`prod` costs about {scale.money(totals['prod'])} USD a month" in text
+    assert f"`dev` about {scale.money(totals['dev'])} USD" in text
+
+
 @pytest.mark.parametrize("name", INPUTS)
 def test_every_input_shows_on_the_page(name: str) -> None:
     """One that changes nothing is a number that somebody looks up for no purpose; so would be a page made once."""

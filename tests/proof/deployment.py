@@ -8,13 +8,12 @@ CloudFormation replace a resource. `docs/security.md` says what that proves.
 import functools
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
-from ledger_cli import ROOT
+from ledger_cli import ROOT, scale
 from ledger_cli.engine import template
 from tests.proof.evaluator import Evaluator
 from tests.proof.policies import NONE, THIS_WORKFLOW, Resources, as_list, of_type, person
@@ -32,14 +31,11 @@ def schema(kind: str) -> Mapping[str, Any]:
     return found
 
 
+@functools.cache
 def configurations() -> dict[str, dict[str, str]]:
     """Return the parameters of each stack that is judged: samconfig's sections, and every optional part off and on."""
-    samconfig = tomllib.loads((ROOT / "samconfig.toml").read_text())
-    found = {
-        name: dict(one.split("=", 1) for one in section["deploy"]["parameters"]["parameter_overrides"])
-        for name, section in samconfig.items()
-        if isinstance(section, dict) and "deploy" in section
-    }
+    samconfig, declared = scale.SAMCONFIG.read_text(), template.load(ROOT / "template.yaml")
+    found = {deployment.name: dict(deployment.given) for deployment in scale.deployments(samconfig, declared)}
     everything = {"Webhook": "open", "ProcessorsBus": "open", "RevealTokens": "allowed", "Release": "watched"}
     return {**found, "nothing optional": {}, "everything optional": everything}
 
@@ -164,8 +160,8 @@ def _denied(
         arns=[guard.arn],
         contexts=[NONE, {"name": "as-deployer", "keys": dict(guard.context)}],
     )
-    # An action that does not know the keys of the context is tried without them, which is `any`. One that is not on this
-    # kind of resource is not tried.
+    # An action that does not know the keys of the context is tried without them, which is `any`. One that is not on
+    # this kind of resource is not tried.
     denied = {line.split()[1] for line in lines if line.split()[3] in {"any", "as-deployer"}}
     for action in sorted(denied):
         yield f"{name}: {handler} needs {action}, and {_who_denies(guard, action)}"
