@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.dynamodb import tables
 from tests.dynamodb.expressions import Evaluated
@@ -21,7 +22,10 @@ REPLACED = pytest.StashKey[ExitStack]()
 def pytest_configure(config: pytest.Config) -> None:
     """Replace it before there is an engine."""
     config.stash[REPLACED] = ExitStack()
-    config.stash[EVALUATED] = config.stash[REPLACED].enter_context(in_place_of_motos(ENDPOINT))
+    try:
+        config.stash[EVALUATED] = config.stash[REPLACED].enter_context(in_place_of_motos(ENDPOINT))
+    except ClientError as error:
+        pytest.exit(f"DynamoDB Local does not take a table of template.yaml: {error}", 1)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

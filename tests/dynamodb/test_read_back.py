@@ -22,8 +22,8 @@ def assert_read_back(engine: Engine, encrypted: EncryptedPayment) -> None:
     outcome, _ = module.put_once(module.dynamodb, table, encrypted)
     reply = module.dynamodb.get_item(TableName=table, Key={"TransactionID": {"S": transaction_id}}, ConsistentRead=True)
     assert (outcome, reply["Item"]) == ("RECORDED", encrypted.as_item())
+    assert_sent(reply["Item"], encrypted)
     sent = encrypted.payment.as_state()
-    assert {name: recorded_facts(reply["Item"])[name] for name in sent} == sent
     answers = [
         invoke(engine, "QueryPaymentLedger", {"TransactionID": transaction_id})["Payment"],
         *invoke(engine, "QueryPaymentLedger", {"ProcessorID": encrypted.payment.processor_id})["Payments"],
@@ -32,6 +32,13 @@ def assert_read_back(engine: Engine, encrypted: EncryptedPayment) -> None:
     found = [answer for answer in answers if answer["TransactionID"] == transaction_id]
     assert found == [found[0]] * 3
     assert {name: found[0][name] for name in sent} == sent
+
+
+def assert_sent(item: dict[str, Any], encrypted: EncryptedPayment) -> None:
+    """Compare the item with the payment itself: what `as_item` changes, it changes in what is expected too."""
+    sent, facts = encrypted.payment.as_state(), recorded_facts(item)
+    assert {name: facts[name] for name in sent} == sent
+    assert item["SecureToken"] == {"B": encrypted.ciphertext}
 
 
 def test_every_naughty_string_is_read_back_to_the_letter(
@@ -54,6 +61,7 @@ def test_every_naughty_string_is_read_back_to_the_letter(
             key = {"TransactionID": {"S": parsed.transaction_id}}
             item = module.dynamodb.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]
             assert item == encrypted.as_item(), text
+            assert_sent(item, encrypted)
             taken += 1
     assert taken > len(strings)
     assert len(engine.items()) == taken
