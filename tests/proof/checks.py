@@ -430,9 +430,9 @@ def what_alarms_count(resources: Resources) -> Iterator[str]:
         expected.add((group, '?"Task timed out" ?"Runtime exited"', "UnexpectedErrors"))
     found = set()
     for _, each in of_type(resources, "AWS::Logs::MetricFilter"):
-        (counted,) = each["MetricTransformations"]
-        if (counted["MetricNamespace"], counted["MetricValue"]) == ("PaymentLedger", "1"):
-            found.add((each["LogGroupName"], each["FilterPattern"], counted["MetricName"]))
+        for metric in each["MetricTransformations"]:
+            if (metric["MetricNamespace"], metric["MetricValue"]) == ("PaymentLedger", "1"):
+                found.add((each["LogGroupName"], each["FilterPattern"], metric["MetricName"]))
     if found != expected:
         yield f"metric filters: {sorted(found ^ expected)}"
     alarms = dict(of_type(resources, "AWS::CloudWatch::Alarm"))
@@ -447,13 +447,21 @@ def what_alarms_count(resources: Resources) -> Iterator[str]:
     }
     if counted_by["FunctionErrorsAlarm"] != errors:
         yield f"FunctionErrorsAlarm: counts {counted_by['FunctionErrorsAlarm']}"
-    (table,) = [table for _, table in of_type(resources, "AWS::DynamoDB::Table")]
-    indexes = ["", *(f" {index['IndexName']}" for index in table["GlobalSecondaryIndexes"])]
-    throttles = [f"AWS/DynamoDB WriteThrottleEvents {table['TableName']}{index}" for index in indexes]
-    summed = counted_by["TableThrottlesAlarm"].pop("throttles", "")
-    names = [f"FILL({name}, 0)" for name in counted_by["TableThrottlesAlarm"]]
-    if sorted(counted_by["TableThrottlesAlarm"].values()) != sorted(throttles) or summed != " + ".join(names):
-        yield "TableThrottlesAlarm: does not count the table and each index"
+    failures = {
+        "failures": "FILL(later, 0) + FILL(errors, 0) + FILL(throttles, 0)",
+        "later": "PaymentLedger PaymentNotStarted payment-ledger",
+        "errors": "AWS/Lambda Errors receive_payment",
+        "throttles": "AWS/Lambda Throttles receive_payment",
+    }
+    if counted_by["WebhookFailuresAlarm"] != failures:
+        yield f"WebhookFailuresAlarm: counts {counted_by['WebhookFailuresAlarm']}"
+    for _, table in of_type(resources, "AWS::DynamoDB::Table"):
+        indexes = ["", *(f" {index['IndexName']}" for index in table.get("GlobalSecondaryIndexes", []))]
+        throttles = [f"AWS/DynamoDB WriteThrottleEvents {table['TableName']}{index}" for index in indexes]
+        counted = {name: what for name, what in counted_by["TableThrottlesAlarm"].items() if name != "throttles"}
+        summed = " + ".join(f"FILL({name}, 0)" for name in counted)
+        if sorted(counted.values()) != sorted(throttles) or counted_by["TableThrottlesAlarm"]["throttles"] != summed:
+            yield f"TableThrottlesAlarm: does not count {table['TableName']} and each of its indexes"
     watched = [(alarm["EvaluationPeriods"], alarm.get("DatapointsToAlarm")) for alarm in alarms.values()]
     if not all(points is None or 1 < points <= periods for periods, points in watched):
         yield "alarms: one datapoint of several is enough"
