@@ -95,6 +95,9 @@ def test_what_is_far_off_is_told() -> None:
     name = "cold start of the four functions, against lean"
     assert far_off([Figure("", name, 0.93), Figure("", "without a goal", 9.0)]) == []
     assert far_off([Figure("", name, 0.94)]) == [name]
+    time = "warm execution on the embedded engine, ms"
+    assert far_off([Figure("", time, 299.0)]) == []
+    assert far_off([Figure("", time, 301.0)]) == [time]
 
 
 def test_a_call_is_one_of_those_after_the_first_ones() -> None:
