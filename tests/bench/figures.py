@@ -47,8 +47,12 @@ class Figure(NamedTuple):
     def verdict(self) -> str:
         """Met or not; and whether another run may say otherwise, since some rounds of this one did."""
         met = "met" if self.met else "not met"
-        is_close = bool(self.spread) and self.spread[0] <= GOALS[self.name][0] < self.spread[1]
-        return f"{met}, within the noise" if is_close else met
+        return f"{met}, within the noise" if self.within_the_noise else met
+
+    @property
+    def within_the_noise(self) -> bool:
+        """Whether some rounds met the goal and others did not."""
+        return bool(self.spread) and self.spread[0] <= GOALS[self.name][0] < self.spread[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,8 +167,8 @@ def shown(value: float) -> str:
 RATIO_TOLERANCE, TIME_TOLERANCE = 1.1, 3
 """What the machine explains.
 
-Both sides of a ratio slow down together. A time alone differs from machine to machine: one commit took 41 ms an execution
-in one place and about 110 ms in another.
+Both sides of a ratio slow down together. A time alone differs from machine to machine: one commit took 41 ms an
+execution in one place and about 110 ms in another.
 """
 
 
@@ -173,7 +177,8 @@ def far_off(figures: Sequence[Figure]) -> list[str]:
     found = []
     for figure in figures:
         tolerance = TIME_TOLERANCE if figure.name.endswith(", ms") else RATIO_TOLERANCE
-        if figure.name in GOALS and figure.value > tolerance * GOALS[figure.name][0]:
+        # What some rounds met, a busy machine may have slowed; a start that became twice as slow meets it in none.
+        if figure.name in GOALS and figure.value > tolerance * GOALS[figure.name][0] and not figure.within_the_noise:
             found.append(figure.name)
     return found
 

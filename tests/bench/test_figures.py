@@ -95,6 +95,8 @@ def test_what_is_far_off_is_told() -> None:
     name = "cold start of the four functions, against lean"
     assert far_off([Figure("", name, 0.93), Figure("", "without a goal", 9.0)]) == []
     assert far_off([Figure("", name, 0.94)]) == [name]
+    assert far_off([Figure("", name, 0.95, (0.84, 1.2))]) == []
+    assert far_off([Figure("", name, 0.95, (0.86, 1.2))]) == [name]
     time = "warm execution on the embedded engine, ms"
     assert far_off([Figure("", time, 299.0)]) == []
     assert far_off([Figure("", time, 301.0)]) == [time]
