@@ -15,11 +15,13 @@ from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from ledger_cli import ROOT, scale
 from ledger_cli.engine import template
+from tests.proof.conftest import PARAMETERS
 from tests.proof.evaluator import Evaluator
 from tests.proof.policies import NONE, THIS_WORKFLOW, Resources, as_list, of_type, person
 from tests.proof.resolved import ACCOUNT, REGION, Resolver, arn
 
 PAGE = ROOT / "docs/deploying.md"
+EVERYTHING = "everything optional"
 HANDLERS = ("create", "read", "update", "delete")
 Change = Literal["Add", "Modify", "Replace", "Remove"]
 
@@ -36,8 +38,7 @@ def configurations() -> dict[str, dict[str, str]]:
     """Return the parameters of each stack that is judged: samconfig's sections, and every optional part off and on."""
     samconfig, declared = scale.SAMCONFIG.read_text(), template.load(ROOT / "template.yaml")
     found = {deployment.name: dict(deployment.given) for deployment in scale.deployments(samconfig, declared)}
-    everything = {"Webhook": "open", "ProcessorsBus": "open", "RevealTokens": "allowed", "Release": "watched"}
-    return {**found, "nothing optional": {}, "everything optional": everything}
+    return {**found, "nothing optional": {}, EVERYTHING: PARAMETERS}
 
 
 # ── Create and update ───────────────────────────────────────────────────────────────────────────────
@@ -358,10 +359,10 @@ def faults_of_changes(
 ) -> Iterator[str]:
     """Yield what goes wrong when a parameter or an ID changes, or when an operator edits the template."""
     counts["changes"] = 0
-    unchangeable = set()
+    unchangeable, deployed = set(), {}
     for stack, parameters in stacks.items():
         expanded = template.transformed(source, parameters)
-        before = Resolver(expanded, parameters).resources()
+        deployed[stack] = before = Resolver(expanded, parameters).resources()
         for name, changed in other_values(source["Parameters"], parameters):
             counts["changes"] += 1
             done = change_set(before, expanded, changed)
@@ -378,7 +379,7 @@ def faults_of_changes(
             yield from (f"{stack}, another {name}: {fault}" for fault in faults)
     if unchangeable != {"Stage", "Zones"}:  # docs/deploying.md says so
         yield f"parameters that cannot change on a living stack: {sorted(unchangeable)}"
-    yield from _faults_of_edits(source, stacks["everything optional"], counts)
+    yield from _faults_of_edits(source, stacks[EVERYTHING], deployed[EVERYTHING], counts)
 
 
 def _faults_of_other_ids(
@@ -398,8 +399,9 @@ def _faults_of_other_ids(
                 yield from (f"{stack}, another {name}: {fault}" for fault in lost_by_a_change(before, done))
 
 
-def _faults_of_edits(source: Mapping[str, Any], parameters: Mapping[str, str], counts: dict[str, int]) -> Iterator[str]:
-    before = Resolver(template.transformed(source, parameters), parameters).resources()
+def _faults_of_edits(
+    source: Mapping[str, Any], parameters: Mapping[str, str], before: Resources, counts: dict[str, int]
+) -> Iterator[str]:
     for kind, edits in (("AWS::Serverless::Function", EDITS), ("AWS::StepFunctions::StateMachine", WORKFLOW_EDITS)):
         for name, value in edits.items():
             after = edited(source, kind, name, value)
@@ -410,9 +412,6 @@ def _faults_of_edits(source: Mapping[str, Any], parameters: Mapping[str, str], c
 
 
 # ── Fail and try again, remove ──────────────────────────────────────────────────────────────────────
-
-GO_WITH_THEIR_OWNER = ("AWS::Lambda::Version", "AWS::StepFunctions::StateMachineVersion")
-"""Versions are retained by name only: deleting the function or the workflow deletes them."""
 
 
 def references(part: Any) -> set[str]:
@@ -455,16 +454,13 @@ def faults_of_failures(
         counts["failures"] = counts.get("failures", 0) + 1
         for name in created_before(needs, failed) - found:
             resource = resources[name]
-            stays = resource.get("DeletionPolicy") == "Retain" or resource["Properties"].get(
-                "DeletionProtectionEnabled"
-            )
-            if stays and resource["Type"] not in GO_WITH_THEIR_OWNER:
+            protected = resource["Properties"].get("DeletionProtectionEnabled")
+            if (protected or resource.get("DeletionPolicy") == "Retain") and resource["Type"] not in scale.VERSIONS:
                 found.add(name)
+    commands = ("--no-deletion-protection-enabled", "aws dynamodb delete-table")
     for name in sorted(found):
-        if resources[name]["Type"] != "AWS::DynamoDB::Table" or "aws dynamodb delete-table" not in page:
+        if resources[name]["Type"] != "AWS::DynamoDB::Table" or not all(command in page for command in commands):
             yield f"{name}: stays after a creation that failed, and nothing says how to remove it"
-        if name == "PaymentLedgerTable" and "--no-deletion-protection-enabled" not in page:
-            yield f"{name}: is protected after a creation that failed, and nothing says how to remove it"
 
 
 def faults_of_a_removal(resources: Resources) -> Iterator[str]:
@@ -473,7 +469,7 @@ def faults_of_a_removal(resources: Resources) -> Iterator[str]:
     attached = {one for _, role in of_type(resources, "AWS::IAM::Role") for one in role.get("ManagedPolicyArns", [])}
     for name, resource in resources.items():
         kind, properties = resource["Type"], resource.get("Properties", {})
-        if str(resource.get("DeletionPolicy")).startswith("Retain") and kind not in GO_WITH_THEIR_OWNER:
+        if resource.get("DeletionPolicy") in scale.RETAINING and kind not in scale.VERSIONS:
             words = {"AWS::KMS::Key": "keys", "AWS::Logs::LogGroup": "log groups"}
             if words.get(kind, str(unique_name(resource))) not in page:
                 yield f"{name}: survives the stack, and the page does not say so"

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.proof.checks import TECHNICAL_FAILURES
+from tests.proof.checks import COUNTED
 
 MINUTE_MS = 60_000
 MINUTES = 30
@@ -21,7 +21,7 @@ def technical_failures(failed_ms: list[int], refused_ms: list[int]) -> list[int]
     refused = Counter(moment // MINUTE_MS for moment in refused_ms)
     difference = [failed[minute] - refused[minute] for minute in range(MINUTES)]
     # The alarm's expression is Python but for IF, FILL and DIFF, and for the time series that its names stand for.
-    expression = compile(TECHNICAL_FAILURES["technical"], "alarm", "eval")
+    expression = compile(COUNTED["TechnicalFailuresAlarm"]["technical"], "alarm", "eval")
     values = []
     for before, now in itertools.pairwise(difference):
         functions = {

@@ -10,12 +10,11 @@ from ledger_cli import ROOT
 from ledger_cli.engine import template
 from ledger_cli.engine.parameters import ParameterError
 from tests.proof import deployment
+from tests.proof.deployment import EVERYTHING
 from tests.proof.deployment_mutants import mutants_of_a_stack, mutants_of_changes
 from tests.proof.evaluator import Evaluator
 from tests.proof.policies import of_type
 from tests.proof.resolved import Resolver
-
-EVERYTHING = "everything optional"
 
 
 @pytest.fixture(scope="module")
