@@ -33,8 +33,8 @@ run: $(READY) ## run the sample payments through the real workflow
 build: $(SAM_READY) ## sam build, with a SAM CLI of the project's own
 	@SAM_CLI_TELEMETRY=0 $(SAM) build
 
-test: $(READY) $(PROOF_READY) $(CHECKOV_READY) ## prove it: every test
-	@$(BIN)/pytest --numprocesses auto --dist loadfile
+test: $(READY) $(PROOF_READY) ## every test that takes seconds: all but prove, simulate, mutate and the other test-…
+	@$(BIN)/pytest --numprocesses auto --dist loadfile --ignore tests/proof
 
 test-containers: $(READY) $(SAM_READY) ## the same workflow in real containers; WITHOUT_CONTAINERS=1 leaves it out
 	@$(BIN)/python -m tests.containers
@@ -48,7 +48,7 @@ simulate: $(READY) ## every fault at every call, and planted bugs: minutes
 mutate: $(READY) ## whether the tests notice what is wrong with the domain and its one write: minutes
 	@$(BIN)/python -m tests.mutation
 
-prove: $(READY) $(PROOF_READY) $(CHECKOV_READY) ## the deployed stack's claims alone, with the count of what was tried
+prove: $(READY) $(PROOF_READY) $(CHECKOV_READY) ## the claims about the deployed stack, with the count of what was tried: minutes
 	@$(BIN)/pytest -q tests/proof
 
 check: $(READY) $(PROOF_READY) ## linters and types

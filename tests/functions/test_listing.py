@@ -1,7 +1,8 @@
-"""A listing of ten thousand payments is what a full scan holds: each once, in order, whatever the pages."""
+"""A listing of many payments is what a full scan holds: each once, in order, whatever the pages."""
 
 import base64
 import json
+import os
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from ledger.payment import Payment, utc_timestamp
 from ledger_cli.engine import Engine
 from tests.functions.test_handlers import invoke
 
-PAYMENTS = 10_000
+PAYMENTS = 10_000 if "DYNAMODB_LOCAL" in os.environ else 2_000  # moto's time for a page grows with the table
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 CIPHERTEXT = b"a ciphertext, which nobody may read here"
 
@@ -28,7 +29,7 @@ def items() -> Iterator[dict[str, Any]]:
     """Payments of three processors, a third of them at one time, some published and some not."""
     chance = random.Random(7)  # noqa: S311  # the same each time
     for number in range(PAYMENTS):
-        moment = FIRST + timedelta(minutes=chance.choice((0, number // 50, chance.randrange(500))))
+        moment = FIRST + timedelta(minutes=chance.choice((0, 200 * number // PAYMENTS, chance.randrange(500))))
         payment = Payment(
             transaction_id=f"t-{number}",
             amount=f"{number}.00",
@@ -47,7 +48,7 @@ def items() -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def ledger(deployed: Any) -> Iterator[tuple[Engine, list[dict[str, Any]]]]:
-    """The engine with ten thousand payments in its table, and these."""
+    """The engine with the payments in its table, and these."""
     engine = deployed[0]
     engine.clear()
     every, table = list(items()), engine.outputs["TableName"]
@@ -83,10 +84,10 @@ ONE_TIME = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000001Z")
 
 @pytest.mark.parametrize(
     ("limit", "between", "least"),
-    [(100, None, 3000), (100, HOUR, 200), (25, HOUR, 200), (1, MINUTES, 10), (90, ONE_TIME, 1000)],
+    [(100, None, 0.3), (100, HOUR, 0.02), (25, HOUR, 0.02), (1, MINUTES, 0.001), (90, ONE_TIME, 0.1)],
 )
-def test_a_listing_is_what_a_scan_holds(ledger: Any, limit: int, between: Any, least: int) -> None:
-    """The newest first, with a thousand at one time."""
+def test_a_listing_is_what_a_scan_holds(ledger: Any, limit: int, between: Any, least: float) -> None:
+    """The newest first, with a tenth of all at one time."""
     engine, every = ledger
     query = {} if between is None else dict(zip(("From", "To"), between, strict=True))
     first, last = (utc_timestamp(end) for end in between or ("0001-01-01T00:00:00Z", "9999-01-01T00:00:00Z"))
@@ -97,7 +98,7 @@ def test_a_listing_is_what_a_scan_holds(ledger: Any, limit: int, between: Any, l
     }
     found = pages(engine, ProcessorID="acme", Limit=limit, **query)
     listed = [payment["TransactionID"] for payment in flat(found)]
-    assert len(listed) == len(expected) >= least
+    assert len(listed) == len(expected) >= least * PAYMENTS
     assert set(listed) == expected
     times = [payment["Timestamp"] for payment in flat(found)]
     assert times == sorted(times, reverse=True)
@@ -145,7 +146,7 @@ def test_a_page_looks_at_a_bounded_number(ledger: Any, monkeypatch: pytest.Monke
     found = pages(engine, ProcessorID="acme", Status="Failure", Limit=100, From=HOUR[0], To=HOUR[1])
     assert any(page == [] for page in found[:-1])
     assert all(len(page) <= 8 for page in found)
-    assert len(flat(found)) > 10
+    assert len(flat(found)) > PAYMENTS // 1000
 
 
 def test_unpublished_are_listed_the_oldest_first(ledger: Any) -> None:

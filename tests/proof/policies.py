@@ -7,6 +7,7 @@ together, one layer's fault is hidden by another.
 import fnmatch
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -256,10 +257,16 @@ def questions(resources: Resources) -> dict[str, Question]:
     return asked
 
 
-def answers(resources: Resources, evaluator: Evaluator) -> dict[str, Any]:
+def answers(resources: Resources, evaluators: list[Evaluator]) -> dict[str, Any]:
     """What the reviewed file holds: every answer, who may assume each role, and what is attached to it."""
-    found: dict[str, Any] = {label: evaluator.lines(**question) for label, question in questions(resources).items()}
-    return found | _kept_as_written(resources)
+    asked = list(questions(resources).items())
+
+    def share(index: int) -> list[tuple[str, list[str]]]:
+        return [(label, evaluators[index].lines(**question)) for label, question in asked[index :: len(evaluators)]]
+
+    with ThreadPoolExecutor() as pool:
+        answered = dict(pair for pairs in pool.map(share, range(len(evaluators))) for pair in pairs)
+    return {label: answered[label] for label, _ in asked} | _kept_as_written(resources)
 
 
 def _kept_as_written(resources: Resources) -> dict[str, Any]:
@@ -277,9 +284,9 @@ def reviewed() -> dict[str, Any]:
     return loaded
 
 
-def differences(resources: Resources, evaluator: Evaluator, expected: Mapping[str, Any]) -> list[str]:
+def differences(resources: Resources, evaluators: list[Evaluator], expected: Mapping[str, Any]) -> list[str]:
     """How the stack's policies differ from the reviewed file."""
-    found = answers(resources, evaluator)
+    found = answers(resources, evaluators)
     return [problem for label in sorted(expected.keys() | found.keys()) for problem in _differs(label, expected, found)]
 
 
@@ -340,7 +347,7 @@ def write_reviewed() -> None:
 
     evaluator = Evaluator()
     resources = Resolver(template.expand(ROOT / "template.yaml", PARAMETERS), PARAMETERS).resources()
-    REVIEWED.write_text(json.dumps(answers(resources, evaluator), indent=1) + "\n")
+    REVIEWED.write_text(json.dumps(answers(resources, [evaluator]), indent=1) + "\n")
     evaluator.close()
 
 

