@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from ledger.aws import private_client
-from ledger.item import SHARDS, recorded_facts
+from ledger.item import SHARDS, UnreadableItemError, recorded_facts
 from ledger.payment import IDENTIFIER, STATUSES, BrokenRuleError, Violation, utc_timestamp
 
 from aws_lambda_powertools import Logger
@@ -94,11 +94,13 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         `{"Unpublished": true, "Limit"?, "Cursor"?}`: recorded payments of which nobody was told yet, the oldest first.
 
     Returns:
-        `{"Payment": … or null}`, or `{"Payments": […], "Cursor": text or null}`: with a cursor, the same query goes on
-        behind this page.
+        `{"Payment": … or null}`, or `{"Payments": […], "Unreadable": [{"TransactionID", "Attribute"}], "Cursor": text
+        or null}`: Unreadable names each item of the page that is not what the ledger has written, and the attribute
+        that shows it; with a cursor, the same query goes on behind this page.
 
     Raises:
         InvalidQueryError: what was asked breaks a rule.
+        UnreadableItemError: the one payment that was asked for is not what the ledger has written.
         ClientError: of DynamoDB, unchanged.
     """
     if "TransactionID" in event:
@@ -106,6 +108,10 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         logger.info("payment read", transaction_id=event["TransactionID"], found=payment is not None)
         return {"Payment": payment}
     page = page_of_unpublished(event) if "Unpublished" in event else page_of_processor(event)
+    for unreadable in page["Unreadable"]:
+        logger.error(
+            "payment unreadable", transaction_id=unreadable["TransactionID"], attribute=unreadable["Attribute"]
+        )
     logger.info("payments listed", processor_id=event.get("ProcessorID"), payments=len(page["Payments"]))
     return page
 
@@ -170,7 +176,7 @@ def page_of_unpublished(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def told(item: Mapping[str, Any]) -> dict[str, Any]:
     """A payment as it stands in the ledger, and when it was told of (null where it was not yet)."""
-    return {**recorded_facts(item), "PublishedAt": item["PublishedAt"]["S"] if "PublishedAt" in item else None}
+    return {**recorded_facts(item), "PublishedAt": item.get("PublishedAt", {}).get("S")}
 
 
 def _page(query: Query, cursor: Any) -> dict[str, Any]:
@@ -182,15 +188,22 @@ def _page(query: Query, cursor: Any) -> dict[str, Any]:
         rest = replace(query, last=bound) if query.order.newest_first else replace(query, first=bound)
     streams = [_stream(rest, number, position) for number, position in enumerate(positions)]
     payments: list[dict[str, Any]] = []
+    unreadable: list[dict[str, str]] = []
     merged = heapq.merge(*streams, key=lambda found: found[0], reverse=query.order.newest_first)
     for examined, ((sort_key, number), item) in enumerate(merged, 1):
         positions[number] = [sort_key, item["TransactionID"]["S"]]
-        if query.status is None or item["Status"]["S"] == query.status:
-            payments.append(told(item))
+        try:
+            payment = told(item)
+        except UnreadableItemError as error:
+            unreadable.append({"TransactionID": error.transaction_id, "Attribute": error.attribute})
+        else:
+            if query.status is None or payment["Status"] == query.status:
+                payments.append(payment)
         if len(payments) == query.limit or examined == MAX_EXAMINED:
             more = next(merged, None) is not None
-            return {"Payments": payments, "Cursor": _written(query, sort_key, positions) if more else None}
-    return {"Payments": payments, "Cursor": None}
+            cursor = _written(query, sort_key, positions) if more else None
+            return {"Payments": payments, "Unreadable": unreadable, "Cursor": cursor}
+    return {"Payments": payments, "Unreadable": unreadable, "Cursor": None}
 
 
 def _stream(query: Query, number: int, position: Position) -> Iterator[tuple[tuple[str, int], Mapping[str, Any]]]:

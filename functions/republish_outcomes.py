@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ledger.aws import CALL_TOTAL_S, private_client
-from ledger.item import SHARDS, recorded_facts
-from ledger.outcome import recorded
+from ledger.item import SHARDS, UnreadableItemError, recorded_facts
+from ledger.outcome import Outcome, recorded
 from ledger.payment import utc_timestamp
-from ledger.publication import MAX_ENTRIES, count, mark_published, put_outcomes
+from ledger.publication import MAX_ENTRIES, batches, count, mark_published, put_outcomes
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
@@ -41,7 +41,8 @@ LAST_CALL_MS = (CALL_TOTAL_S + 1) * 1000
 def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Tell of every payment that was recorded some minutes before `ScheduledTime` and is still unpublished.
 
-    Safe to run twice at once, and beside an execution: each may tell of a payment, all under one OutcomeID.
+    Safe to run twice at once, and beside an execution: each may tell of a payment, all under one OutcomeID. A payment
+    that cannot be told of is named in the log and counted in the metric `PaymentsHeldBack`; it keeps no other waiting.
 
     Returns:
         How many were found and published, for how long the oldest has been overdue, and whether all were reached.
@@ -56,6 +57,7 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     finally:
         metrics.add_metric(name="UnpublishedPayments", unit=MetricUnit.Count, value=sweep.found)
         metrics.add_metric(name="UnpublishedOverdue", unit=MetricUnit.Seconds, value=sweep.overdue_s)
+        metrics.add_metric(name="PaymentsHeldBack", unit=MetricUnit.Count, value=sweep.held_back)
         metrics.flush_metrics()
     logger.info("sweep ended", found=sweep.found, published=sweep.published, done=sweep.done)
     return {"Found": sweep.found, "Published": sweep.published, "OverdueSeconds": sweep.overdue_s, "Done": sweep.done}
@@ -70,6 +72,7 @@ class Sweep:
         self.context = context
         self.found = 0
         self.published = 0
+        self.held_back = 0
         self.overdue_s = 0.0
         self.done = False
 
@@ -90,25 +93,47 @@ class Sweep:
 
     def tell(self, items: list[Mapping[str, Any]]) -> bool:
         """Publish a page and mark what the bus has taken; False where the time is not enough for all."""
-        facts = [recorded_facts(item) for item in items]
-        self.found += len(facts)
-        oldest = min(datetime.fromisoformat(payment["RecordedAt"]) for payment in facts)
-        self.overdue_s = max(self.overdue_s, (self.due - oldest).total_seconds())
-        outcomes = [recorded(payment, payment["Execution"]) for payment in facts]
-        if not self.has_time():
-            return False
-        for outcome, code in zip(outcomes, put_outcomes(events, EVENT_BUS_NAME, outcomes), strict=True):
-            transaction_id = outcome.detail["TransactionID"]
-            if code:  # one that the bus refuses does not keep the others from being told
-                logger.error("outcome not published", transaction_id=transaction_id, code=code)
-                continue
+        self.found += len(items)
+        for batch in batches([outcome for item in items if (outcome := self.outcome_of(item))]):
             if not self.has_time():
                 return False
-            mark_published(dynamodb, TABLE_NAME, transaction_id, utc_timestamp(self.now.isoformat()))
-            self.published += 1
-            logger.info("outcome republished", transaction_id=transaction_id)
-            count(metrics, outcome)
+            for outcome, code in zip(batch, put_outcomes(events, EVENT_BUS_NAME, batch), strict=True):
+                if code:
+                    self.hold_back(outcome.detail["TransactionID"], "not_published", code)
+                elif not self.has_time():
+                    return False
+                else:
+                    self.mark(outcome)
         return True
+
+    def outcome_of(self, item: Mapping[str, Any]) -> Outcome | None:
+        """What is to be told of an item; None if it cannot be read."""
+        try:
+            payment = recorded_facts(item)
+        except UnreadableItemError as unreadable:
+            self.hold_back(unreadable.transaction_id, "unreadable", unreadable.attribute)
+            return None
+        overdue = self.due - datetime.fromisoformat(payment["RecordedAt"])
+        self.overdue_s = max(self.overdue_s, overdue.total_seconds())
+        return recorded(payment, payment["Execution"])
+
+    def mark(self, outcome: Outcome) -> None:
+        """Mark a payment that the bus was told of."""
+        transaction_id = outcome.detail["TransactionID"]
+        try:
+            mark_published(dynamodb, TABLE_NAME, transaction_id, utc_timestamp(self.now.isoformat()))
+        # This error is about the item. All others are about the table, and end the sweep.
+        except dynamodb.exceptions.ConditionalCheckFailedException as error:
+            self.hold_back(transaction_id, "not_marked", error.response["Error"]["Code"])
+            return
+        self.published += 1
+        logger.info("outcome republished", transaction_id=transaction_id)
+        count(metrics, outcome)
+
+    def hold_back(self, transaction_id: str, reason: str, named: str) -> None:
+        """Count a payment that cannot be told of now, and name the attribute or AWS's error code that says why."""
+        self.held_back += 1
+        logger.error("payment held back", transaction_id=transaction_id, reason=reason, named=named)
 
     def has_time(self) -> bool:
         """Whether one more call will end before the function is ended."""

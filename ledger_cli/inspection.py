@@ -8,8 +8,9 @@ from typing import Any
 
 from ledger.outcome import outcome_of
 from ledger.payment import IDENTIFIER
-from ledger_cli.deployed import FunctionError, Stack, StackError
+from ledger_cli.deployed import Stack, StackError
 from ledger_cli.execution import Execution
+from ledger_cli.payments import ask
 
 MAX_SEARCHED = 10_000
 """Executions of one status whose names are looked at for one payment; the newest come first."""
@@ -73,6 +74,8 @@ class Inspection:
                 f"It is recorded and not told of yet: the sweep does once it is {self.republish_after_minutes} minutes "
                 "old, and `ledger republish` is a sweep."
             )
+        if self.unread and self.outcome in {"RECORDED", "DUPLICATE"}:
+            return self._unknown
         if self.outcome in {"RECORDED", "DUPLICATE"} and any(one.outcome == "CONFLICT" for one in self.others):
             return (
                 "It is recorded, and another payment came under its id, which was refused: ask the processor which is "
@@ -158,8 +161,8 @@ def _payment(stack: Stack, asked: str) -> tuple[dict[str, Any] | None, str | Non
     if not IDENTIFIER.fullmatch(asked):
         return None, None
     try:
-        payment: dict[str, Any] | None = stack.invoke("QueryFunction", {"TransactionID": asked})["Payment"]
-    except (StackError, FunctionError) as error:
+        payment: dict[str, Any] | None = ask(stack, {"TransactionID": asked})["Payment"]
+    except StackError as error:
         return None, str(error)
     return payment, None
 

@@ -39,6 +39,8 @@ def ask(stack: Stack, query: dict[str, Any]) -> Any:
     try:
         return stack.invoke("QueryFunction", query)
     except FunctionError as error:
+        if error.name == "UnreadableItemError":
+            raise StackError(not_readable(json.loads(error.message))) from None
         if error.name != "InvalidQueryError":
             raise StackError(f"query_payment_ledger failed: {error}") from None
         broken = json.loads(error.message)["Violations"]
@@ -79,12 +81,13 @@ def details(payment: dict[str, Any]) -> Table:
 
 
 def listed(stack: Stack, query: dict[str, Any], *, most: int | None, cursor: str | None) -> Iterator[Any]:
-    """Payments page by page, at most so many; last, a cursor where there are more."""
+    """Payments page by page, at most so many, and items that cannot be read; last, a cursor if there are more."""
     told = 0
     while True:
         limit = PAGE if most is None else min(PAGE, most - told)
         page = ask(stack, {**query, "Limit": limit, "Cursor": cursor})
         yield from page["Payments"]
+        yield from page["Unreadable"]
         told, cursor = told + len(page["Payments"]), page["Cursor"]
         if cursor is None:
             return
@@ -95,7 +98,7 @@ def listed(stack: Stack, query: dict[str, Any], *, most: int | None, cursor: str
 
 def show(stack: Stack, query: dict[str, Any], *, most: int | None, cursor: str | None, form: str) -> int:
     """Print payments as a table, as lines of JSON, or as CSV; returns the exit status."""
-    payments, rest = [], None
+    payments, unreadable, rest = [], [], None
     writer = csv.DictWriter(sys.stdout, COLUMNS, extrasaction="ignore")
     if form == "csv":
         writer.writeheader()
@@ -103,14 +106,17 @@ def show(stack: Stack, query: dict[str, Any], *, most: int | None, cursor: str |
         for found in track.over(listed(stack, query, most=most, cursor=cursor), total=most):
             if isinstance(found, str):
                 rest = found
+            elif "Attribute" in found:
+                unreadable.append(found)
             elif form == "json":
                 click.echo(json.dumps(found))
             elif form == "csv":
                 writer.writerow(found)
             else:
                 payments.append(found)
-    if form == "json" and rest:
-        click.echo(json.dumps({"Cursor": rest}))
+    if form == "json":
+        for line in [*({"Unreadable": one} for one in unreadable), *([{"Cursor": rest}] if rest else [])]:
+            click.echo(json.dumps(line))
     if form == "table":
         console, table = Console(), table_of(payments, of_one_processor="ProcessorID" in query)
         # What does not fit is broken by the terminal: a column that is left out would be worse.
@@ -118,7 +124,17 @@ def show(stack: Stack, query: dict[str, Any], *, most: int | None, cursor: str |
         console.print(table, soft_wrap=True)
     if rest and form != "json":
         click.echo("There are more: --limit with a larger number, or --all.", err=True)
-    return 0
+    for one in unreadable:
+        click.echo(f"ledger: {not_readable(one)}", err=True)
+    return 1 if unreadable else 0
+
+
+def not_readable(found: dict[str, str]) -> str:
+    """One line about an item that the query function cannot read."""
+    return (
+        f"{found['TransactionID']}: its attribute {found['Attribute']} is not what the ledger has written; "
+        "see docs/runbook.md#held-back"
+    )
 
 
 def table_of(payments: list[dict[str, Any]], *, of_one_processor: bool) -> Table:
@@ -173,7 +189,8 @@ def republish(stack: Stack, *, dry_run: bool, as_json: bool) -> int:
     if dry_run:
         minutes = int(stack.parameters["RepublishAfterMinutes"])
         now = datetime.now(UTC)
-        waiting = [found for found in listed(stack, {"Unpublished": True}, most=None, cursor=None) if found]
+        found = listed(stack, {"Unpublished": True}, most=None, cursor=None)
+        waiting = [one for one in found if "Attribute" not in one]
         overdue = [one for one in waiting if (now - _read(one["RecordedAt"])).total_seconds() > minutes * 60]
         told: dict[str, Any] = {"Unpublished": len(waiting), "Overdue": len(overdue), "OverdueAfterMinutes": minutes}
         line = f"{len(overdue)} of {len(waiting)} unpublished are overdue ({minutes} minutes) and would be published"

@@ -170,7 +170,7 @@ def get(stack: "Stack", *, transaction_id: str, as_json: bool) -> int:
     return payments.get(stack, transaction_id, as_json=as_json)
 
 
-@on_a_stack("Exit status: 0 they are listed, 2 they cannot be read.")
+@on_a_stack("Exit status: 0 they are listed, 1 one of them cannot be read, 2 none can.")
 @click.option("--processor", "processor_id", required=True, help="Whose payments.")
 @click.option("--from", "first", metavar="TIME", help="Not before this time, such as 2026-11-24T00:00:00Z.")
 @click.option("--to", "last", metavar="TIME", help="Before this time.")
@@ -229,7 +229,7 @@ def reveal(stack: "Stack", *, transaction_id: str, reason: str, as_json: bool) -
     return payments.reveal(stack, transaction_id, reason, as_json=as_json)
 
 
-@on_a_stack("Exit status: 0 they are listed, 2 they cannot be read.")
+@on_a_stack("Exit status: 0 they are listed, 1 one of them cannot be read, 2 none can.")
 @click.option("--limit", default=25, show_default=True, type=click.IntRange(1), help="At most so many.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @AS_JSON

@@ -168,6 +168,23 @@ MINOR_UNITS = {
     "ZWG": 2,
 }
 
+FORMER_MINOR_UNITS: dict[str, tuple[tuple[str, int], ...]] = {
+    "ANG": (("2025-05-12", 2),),
+    "BGN": (("2026-01-01", 2),),
+    "BYR": (("2017-01-01", 0),),
+    "CUC": (("2025-05-12", 2),),
+    "HRK": (("2024-06-25", 2),),
+    "LTL": (("2015-06-19", 2),),
+    "MRO": (("2018-01-01", 2),),
+    "SLL": (("2024-06-25", 2),),
+    "STD": (("2018-01-01", 2),),
+    "VEF": (("2018-08-20", 2),),
+    "ZWL": (("2025-05-12", 2),),
+}
+"""What was true before a list of ISO 4217 said otherwise: until when, and the decimals until then.
+
+The date is that of the first list without the code, or with other decimals. The oldest is of 2014-03-28."""
+
 NO_MINOR_UNIT = frozenset(
     {
         "XAG",

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ledger.item import as_recorded
 from ledger.payment import Payment, encryption_context, parse_payment
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class Intake:
 
 
 def _of_the_item(item: Mapping[str, Any], payment: Payment, execution: str) -> Delivery:
-    if item["Fingerprint"]["S"] == payment.fingerprint:
+    if as_recorded(payment, item["Fingerprint"]["S"]):
         return Delivery(item["Execution"]["S"], started=False, outcome="RECORDED")
     return Delivery(execution, started=False, outcome="CONFLICT")
 

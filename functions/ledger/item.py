@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from ledger.currencies import MINOR_UNITS
-from ledger.payment import FINGERPRINTED, STATE_NAMES, Payment
+from ledger.payment import FINGERPRINTED, MAX_DIGITS, STATE_NAMES, BrokenRuleError, Payment, utc_timestamp
 
 SHARDS = 8
 """Partitions per processor (and for the unpublished): one takes 1,000 writes/s, and a busy index pushes back
@@ -33,6 +32,17 @@ class PaymentConflictError(Exception):
             "Fingerprint": payment.fingerprint,
         }
         super().__init__(json.dumps(refusal))
+
+
+class UnreadableItemError(Exception):
+    """An item is not what this ledger has written: an attribute is missing, or is not what the fingerprint is of.
+
+    The message is JSON and names the item and the attribute, never a value.
+    """
+
+    def __init__(self, transaction_id: str, attribute: str) -> None:
+        self.transaction_id, self.attribute = transaction_id, attribute
+        super().__init__(json.dumps({"TransactionID": transaction_id, "Attribute": attribute}))
 
 
 class EncryptedPayment(NamedTuple):
@@ -77,29 +87,69 @@ class EncryptedPayment(NamedTuple):
 
 def differing_fields(item: Mapping[str, Any], payment: Payment) -> list[str]:
     """The contract's fields in which *item* is another payment; empty where it is the same one."""
-    if item["Fingerprint"]["S"] == payment.fingerprint:
+    if as_recorded(payment, item["Fingerprint"]["S"]):
         return []
     values = payment.as_state()
     names = [STATE_NAMES[name] for name in FINGERPRINTED]
     differs = [name for name in names if name != "Amount" and item[name]["S"] != values[name]]
     if Decimal(item["Amount"]["N"]) != Decimal(payment.amount):
         differs.append("Amount")
-    # Equal fields under another fingerprint cannot be, unless the way it is made was changed: never a DUPLICATE.
+    # Equal fields under another fingerprint cannot be, unless the item was changed: never a DUPLICATE.
     return sorted(differs) or ["Fingerprint"]
 
 
 def recorded_facts(item: Mapping[str, Any]) -> dict[str, Any]:
-    """The payment as it stands in the ledger or in an index of it: what an outcome event tells."""
+    """The payment as it stands in the ledger or in an index of it: what an outcome event tells.
+
+    Raises:
+        UnreadableItemError: the item is not what this ledger has written.
+    """
+    transaction_id = item["TransactionID"]["S"]
+
+    def value(attribute: str, kind: str) -> Any:
+        try:
+            return item[attribute][kind]
+        except KeyError:
+            raise UnreadableItemError(transaction_id, attribute) from None
+
+    try:
+        metadata = {key: text["S"] for key, text in value("Metadata", "M").items()}
+    except KeyError:
+        raise UnreadableItemError(transaction_id, "Metadata") from None
     payment = Payment(
-        transaction_id=item["TransactionID"]["S"],
-        amount=amount_text(item["Amount"]["N"], item["Currency"]["S"]),
-        currency=item["Currency"]["S"],
-        processor_id=item["ProcessorID"]["S"],
-        status=item["Status"]["S"],
-        timestamp=item["Timestamp"]["S"],
-        metadata={key: text["S"] for key, text in item["Metadata"]["M"].items()},
+        transaction_id=transaction_id,
+        amount=value("Amount", "N"),
+        currency=value("Currency", "S"),
+        processor_id=value("ProcessorID", "S"),
+        status=value("Status", "S"),
+        timestamp=value("Timestamp", "S"),
+        metadata=metadata,
     )
-    return {**payment.as_state(), **{name: item[name]["S"] for name in ("Fingerprint", "RecordedAt", "Execution")}}
+    facts = {name: value(name, "S") for name in ("Fingerprint", "RecordedAt", "Execution")}
+    recorded = as_recorded(payment, facts["Fingerprint"])
+    if recorded is None:
+        raise UnreadableItemError(transaction_id, "Fingerprint")
+    try:
+        utc_timestamp(facts["RecordedAt"])
+    except BrokenRuleError:
+        raise UnreadableItemError(transaction_id, "RecordedAt") from None
+    return {**recorded.as_state(), **facts}
+
+
+def as_recorded(payment: Payment, fingerprint: str) -> Payment | None:
+    """Return *payment* with its amount as the text that was recorded; None if the fingerprint is of another payment.
+
+    DynamoDB keeps a number and not how many decimals it was written with. The fingerprint is of the text, so it tells,
+    whatever ISO 4217 says of the currency's decimals today.
+    """
+    whole, _, fraction = format(Decimal(payment.amount), "f").partition(".")
+    fraction = fraction.rstrip("0")
+    for decimals in range(len(fraction), MAX_DIGITS + 1):
+        text = f"{whole}.{fraction:0<{decimals}}" if decimals else whole
+        recorded = payment._replace(amount=text)
+        if recorded.fingerprint == fingerprint:
+            return recorded
+    return None
 
 
 def shard_of(transaction_id: str) -> int:
@@ -110,10 +160,3 @@ def shard_of(transaction_id: str) -> int:
 def number(amount: str) -> str:
     """Decimal text as DynamoDB gives it back: at most 38 digits, no superfluous zeros."""
     return amount.rstrip("0").rstrip(".") if "." in amount else amount
-
-
-def amount_text(stored: str, currency: str) -> str:
-    """The canonical amount that `number` made a DynamoDB number of: with the currency's decimals again."""
-    whole, _, fraction = format(Decimal(stored), "f").partition(".")
-    fraction = fraction.ljust(MINOR_UNITS[currency], "0")
-    return f"{whole}.{fraction}" if fraction else whole

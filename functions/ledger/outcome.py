@@ -39,6 +39,12 @@ class Outcome(NamedTuple):
             "Detail": json.dumps(self.detail),
         }
 
+    @property
+    def size(self) -> int:
+        """In bytes, as PutEvents counts them. Source: EventBridge User Guide, PutEvents event entry size."""
+        entry = self.as_entry("")
+        return sum(len(text) for text in (entry["Source"], entry["DetailType"], entry["Detail"], self.execution))
+
 
 def outcome_of(described: Mapping[str, Any]) -> str | None:
     """What an execution came to, from `DescribeExecution`; None while it runs, or where it failed technically."""

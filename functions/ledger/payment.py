@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from ledger.currencies import MINOR_UNITS, NO_MINOR_UNIT
+from ledger.currencies import FORMER_MINOR_UNITS, MINOR_UNITS, NO_MINOR_UNIT
 
 MAX_DIGITS = 38
 """What a DynamoDB number holds. Source: DynamoDB Developer Guide, data types, Number."""
@@ -161,7 +161,7 @@ def parse_payment(
 
     Args:
         start_input: parsed JSON, as the Lambda runtime hands it over: anything at all.
-        default_currency: an ISO 4217 code with a minor unit, used where `Currency` is absent.
+        default_currency: an ISO 4217 code with a minor unit, taken if `Currency` is absent.
         plaintext_tokens: whether a token may come in clear, and so stand in the execution's history.
 
     Raises:
@@ -171,25 +171,26 @@ def parse_payment(
         raise InvalidPaymentError([Violation("Payment", "not_an_object")])
 
     violations: list[Violation] = [_unknown_field(name) for name in start_input if name not in CONTRACT_FIELDS]
+    given = {"Currency": default_currency, "Metadata": {}, **start_input}
 
     def take(field: str, rule: Callable[..., Any], *arguments: Any) -> Any:
         """The field's canonical value; None, and a violation noted, where a rule is broken."""
-        if field not in start_input:
+        if field not in given:
             violations.append(Violation(field, "required"))
             return None
         try:
-            return rule(start_input[field], *arguments)
+            return rule(given[field], *arguments)
         except BrokenRuleError as broken:
             violations.append(Violation(field, broken.rule))
             return None
 
     transaction_id = take("TransactionID", _identifier)
     processor_id = take("ProcessorID", _identifier)
-    currency = take("Currency", _currency) if "Currency" in start_input else default_currency
-    amount = take("Amount", _amount, currency)
-    status = take("Status", _status)
     timestamp = take("Timestamp", utc_timestamp)
-    metadata = take("Metadata", _metadata) if "Metadata" in start_input else {}
+    currency = take("Currency", _currency, timestamp)
+    amount = take("Amount", _amount, None if currency is None else minor_unit(currency, timestamp))
+    status = take("Status", _status)
+    metadata = take("Metadata", _metadata)
     token: Token | None = None
     if "SecureToken" in start_input and "SealedToken" in start_input:
         violations.append(Violation("SecureToken", "exactly_one_token"))
@@ -249,19 +250,31 @@ def _identifier(value: object) -> str:
     return value
 
 
-def _currency(value: object) -> str:
+def minor_unit(currency: str, timestamp: str | None) -> int | None:
+    """Return how many decimals an amount in *currency* had at *timestamp*; None if it was no currency then.
+
+    Args:
+        currency: any text.
+        timestamp: in canonical form; None stands for the time of the first list that is known.
+    """
+    for until, decimals in FORMER_MINOR_UNITS.get(currency, ()):
+        if (timestamp or "") < until:
+            return decimals
+    return MINOR_UNITS.get(currency)
+
+
+def _currency(value: object, timestamp: str | None) -> str:
     if not isinstance(value, str):
         raise BrokenRuleError("type")
     if value in NO_MINOR_UNIT:
         raise BrokenRuleError("no_minor_unit")
-    if value not in MINOR_UNITS:
-        raise BrokenRuleError("currency")
+    if minor_unit(value, timestamp) is None:
+        raise BrokenRuleError("retired_currency" if value in FORMER_MINOR_UNITS else "currency")
     return value
 
 
-def _amount(value: object, currency: str | None) -> str:
+def _amount(value: object, decimals: int | None) -> str:
     """Decimal text with the currency's decimals. An unusable currency leaves the decimals unchecked."""
-    decimals = None if currency is None else MINOR_UNITS[currency]
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise BrokenRuleError("type")
     if isinstance(value, str):

@@ -1,6 +1,6 @@
 """Telling the ledger's bus what became of a payment, and marking the item as told."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ledger.outcome import DETAIL_TYPES, Outcome
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 MAX_ENTRIES = 10
 """Of one PutEvents call. Source: EventBridge API, PutEvents."""
+
+MAX_BYTES = 256 * 1024
+"""Of all entries of one PutEvents call. Source: EventBridge User Guide, PutEvents event entry size."""
 
 TRANSIENT_ENTRY_ERRORS = frozenset({"InternalException", "InternalFailure", "ThrottlingException"})
 """Source: EventBridge User Guide, handling failures with PutEvents."""
@@ -42,6 +45,20 @@ def put_outcomes(client: "EventBridgeClient", event_bus: str, outcomes: Sequence
     if reply["FailedEntryCount"] == 0:
         return [None] * len(outcomes)
     return [entry.get("ErrorCode") for entry in reply["Entries"]]
+
+
+def batches(outcomes: Sequence[Outcome]) -> Iterator[list[Outcome]]:
+    """Yield *outcomes* in order, in as few parts as one PutEvents call may have entries and bytes."""
+    batch: list[Outcome] = []
+    size = 0
+    for outcome in outcomes:
+        if batch and (len(batch) == MAX_ENTRIES or size + outcome.size > MAX_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(outcome)
+        size += outcome.size
+    if batch:
+        yield batch
 
 
 def publish(client: "EventBridgeClient", event_bus: str, outcomes: Sequence[Outcome]) -> None:

@@ -72,6 +72,37 @@ def test_long_ids_push_no_column_out(at: Any, engine: Engine, payment: dict[str,
     assert re.search(row, shown), shown
 
 
+def test_an_item_that_cannot_be_read_is_named_and_hides_no_other(
+    at: Any, engine: Engine, payment: dict[str, Any]
+) -> None:
+    """Nothing but the ledger's code writes items, and yet a restored or repaired table may have a damaged one."""
+    for name in ("good-1", "bad", "good-2"):
+        engine.run(json.dumps({**payment, "TransactionID": name}), f"{name}-a56e4564f0ce")
+    engine.client("dynamodb").update_item(
+        TableName=engine.outputs["TableName"],
+        Key={"TransactionID": {"S": "bad"}},
+        UpdateExpression="SET Amount = :amount, Unpublished = :shard REMOVE PublishedAt",
+        ExpressionAttributeValues={":amount": {"N": "1"}, ":shard": {"S": "0"}},
+    )
+    line = "ledger: bad: its attribute Fingerprint is not what the ledger has written; see docs/runbook.md#held-back\n"
+    asked = at("get", "bad")
+    assert (asked.returncode, asked.stdout, asked.stderr) == (2, "", line)
+    for form in ((), ("--csv",)):
+        shown = at("list", "--processor", "acme-pay", *form)
+        assert (shown.returncode, shown.stderr) == (1, line)
+        assert all(name in shown.stdout for name in ("good-1", "good-2"))
+    told = [json.loads(one) for one in at("list", "--processor", "acme-pay", "--json").stdout.splitlines()]
+    assert [one.get("TransactionID") for one in told] == ["good-2", "good-1", None]
+    assert told[-1] == {"Unreadable": {"TransactionID": "bad", "Attribute": "Fingerprint"}}
+    unpublished = at("unpublished")
+    assert (unpublished.returncode, unpublished.stderr) == (1, line)
+    inspected = at("inspect", "bad", "--json")
+    assert json.loads(inspected.stdout)["Unread"] == line.removeprefix("ledger: ").rstrip()
+    assert json.loads(inspected.stdout)["NextStep"].startswith("Mend what keeps the ledger from being read")
+    dry = at("republish", "--dry-run", "--json")
+    assert json.loads(dry.stdout)["Unpublished"] == 0
+
+
 @pytest.fixture
 def many(engine: Engine, payment: dict[str, Any]) -> list[str]:
     """Thirty payments of one processor, the newest first."""

@@ -148,6 +148,7 @@ def test_own_errors_and_the_workflow_know_each_other(engine: Engine) -> None:
     not_for_the_workflow = {
         "BrokenRuleError",  # becomes a violation of an InvalidPaymentError
         "OutcomeRefusedError",  # stops the execution where it is, for an operator
+        "UnreadableItemError",  # the same
     }
     assert named - aws_errors == own_errors(engine) - not_for_the_workflow
 

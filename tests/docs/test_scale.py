@@ -349,9 +349,9 @@ def test_logs_are_kept_as_long_as_the_section_says() -> None:
 
 
 def test_a_month_without_a_payment_by_hand() -> None:
-    """Work out both columns: 720 h x 0.01 are 7.20 an endpoint; dev has 5 x 2 of them and 19 metrics in alarms.
+    """Work out both columns: 720 h x 0.01 are 7.20 an endpoint; dev has 5 x 2 of them and 20 metrics in alarms.
 
-    72.00 + 6.00 + 4.00 + 3.00 + 1.90 + 0.40, and 43.20 + 6.00 + 4.00 + 3.00 + 1.30. A row names both counts if they
+    72.00 + 6.00 + 4.00 + 3.00 + 2.00 + 0.40, and 43.20 + 6.00 + 4.00 + 3.00 + 1.40. A row names both counts if they
     differ.
     """
     assert scale.blocks(GIVEN_INPUTS, DECLARED, DEPLOYED)["fixed"].splitlines() == [
@@ -361,9 +361,9 @@ def test_a_month_without_a_payment_by_hand() -> None:
         "| metrics of our own: 20 | 6.00 | 6.00 |",
         "| keys, before their first rotation: 4 | 4.00 | 4.00 |",
         "| dashboards: 1 | 3.00 | 3.00 |",
-        "| metrics in alarms: 19 in dev, 13 in prod | 1.90 | 1.30 |",
+        "| metrics in alarms: 20 in dev, 14 in prod | 2.00 | 1.40 |",
         "| processors' secrets: 1 in dev, 0 in prod | 0.40 | 0.00 |",
-        "| **together** | **87.30** | **57.50** |",
+        "| **together** | **87.40** | **57.60** |",
     ]
 
 

@@ -77,6 +77,7 @@ def flat(found: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     return [payment for page in found for payment in page]
 
 
+ACME = {"ProcessorID": "acme", "Limit": 100}
 HOUR = ("2026-01-01T03:00:00Z", "2026-01-01T05:00:00+01:00")
 MINUTES = ("2026-01-01T03:00:00Z", "2026-01-01T03:04:00Z")
 ONE_TIME = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000001Z")
@@ -158,6 +159,37 @@ def test_unpublished_are_listed_the_oldest_first(ledger: Any) -> None:
     }
     assert len(flat(found)) == PAYMENTS // 4
     assert {payment["PublishedAt"] for payment in flat(found)} == {None}
+
+
+def test_an_item_that_cannot_be_read_is_named_and_the_others_are_listed(ledger: Any) -> None:
+    """One bad item must not take a processor's books away."""
+    engine, every = ledger
+    table, expected = engine.outputs["TableName"], [payment["TransactionID"] for payment in flat(pages(engine, **ACME))]
+    damaged = expected[len(expected) // 2]
+    for query in (ACME, {"ProcessorID": "acme", "Status": of(every, damaged)["Status"]["S"], "Limit": 100}):
+        engine.client("dynamodb").update_item(
+            TableName=table, Key={"TransactionID": {"S": damaged}}, UpdateExpression="REMOVE #s",
+            ExpressionAttributeNames={"#s": "Status"},
+        )  # fmt: skip
+        found = listed_with_unreadable(engine, **query)
+        engine.client("dynamodb").put_item(TableName=table, Item=of(every, damaged))
+        whole = {payment["TransactionID"] for payment in flat(pages(engine, **query))}
+        assert found == (whole - {damaged}, [{"TransactionID": damaged, "Attribute": "Status"}])
+    reply = invoke(engine, "QueryPaymentLedger", {"TransactionID": damaged})
+    assert reply["Payment"]["TransactionID"] == damaged
+
+
+def listed_with_unreadable(engine: Engine, **query: Any) -> tuple[set[str], list[dict[str, str]]]:
+    """The ids of all pages, and what could not be read."""
+    ids: set[str] = set()
+    unreadable, cursor = [], None
+    while True:
+        page = invoke(engine, "QueryPaymentLedger", {**query, "Cursor": cursor})
+        ids |= {payment["TransactionID"] for payment in page["Payments"]}
+        unreadable += page["Unreadable"]
+        cursor = page["Cursor"]
+        if cursor is None:
+            return ids, unreadable
 
 
 def test_a_processors_name_is_no_prefix(ledger: Any) -> None:

@@ -31,7 +31,11 @@ def test_what_is_new_does_not_shift_a_page(engine: Engine, payment: dict[str, An
 def test_an_unknown_id_is_none(engine: Engine) -> None:
     """Which is no error: nobody knows before."""
     assert invoke(engine, "QueryPaymentLedger", {"TransactionID": "nobody"}) == {"Payment": None}
-    assert invoke(engine, "QueryPaymentLedger", {"ProcessorID": "nobody"}) == {"Payments": [], "Cursor": None}
+    assert invoke(engine, "QueryPaymentLedger", {"ProcessorID": "nobody"}) == {
+        "Payments": [],
+        "Unreadable": [],
+        "Cursor": None,
+    }
 
 
 def cursor_of(engine: Engine, payment: dict[str, Any]) -> str:

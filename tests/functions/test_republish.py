@@ -2,16 +2,13 @@
 
 import json
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ledger.currencies import MINOR_UNITS
-from ledger.item import SHARDS, amount_text, number, shard_of
-from ledger.payment import canonical_amount, utc_timestamp
+from ledger.item import SHARDS, shard_of
+from ledger.payment import utc_timestamp
+from ledger.publication import MAX_BYTES, put_outcomes
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from tests.conftest import Faults
@@ -146,15 +143,71 @@ def test_the_backlog_is_counted(engine: Engine) -> None:
                 for metric in directive["Metrics"]:
                     if directive["Dimensions"] == [["service"]]:
                         values.setdefault(metric["Name"], []).extend(emf[metric["Name"]])
-    assert values == {"UnpublishedPayments": [1.0, 0.0], "UnpublishedOverdue": [1498.0, 0.0]}
+    assert values == {
+        "UnpublishedPayments": [1.0, 0.0],
+        "UnpublishedOverdue": [1498.0, 0.0],
+        "PaymentsHeldBack": [0.0, 0.0],
+    }
 
 
-@given(st.sampled_from(sorted(MINOR_UNITS)), st.integers(0, 10**18), st.integers(0, 4))
-def test_an_amount_is_told_as_it_came(currency: str, units: int, shift: int) -> None:
-    """The table drops superfluous zeros; consumers compare with what the execution would have said."""
-    decimals = MINOR_UNITS[currency]
-    amount = canonical_amount(format(Decimal(units).scaleb(-min(shift, decimals)), "f"), decimals)
-    assert amount_text(number(amount), currency) == amount
+DAMAGES = {
+    "amount": ("SET Amount = :new", {":new": {"N": "4711"}}),
+    "no fingerprint": ("REMOVE Fingerprint", None),
+    "metadata": ("SET Metadata = :new", {":new": {"M": {"a": {"N": "1"}}}}),
+    "no currency": ("REMOVE Currency", None),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_item_does_not_keep_the_others(engine: Engine, damage: str) -> None:
+    """It is named, counted and alarmed, and everything behind it, in its shard and in the others, is told of."""
+    ids = [f"txn-{n}" for n in range(40)]
+    for n, transaction_id in enumerate(ids):
+        overlooked(engine, transaction_id, f"2026-11-23T08:00:{n:02}Z")
+    expression, values = DAMAGES[damage]
+    engine.client("dynamodb").update_item(
+        TableName=engine.outputs["TableName"],
+        Key={"TransactionID": {"S": "txn-0"}},
+        UpdateExpression=expression,
+        **({"ExpressionAttributeValues": values} if values else {}),
+    )
+    for found, published in ((40, 39), (1, 0)):
+        ended = sweep(engine)
+        assert (ended["Found"], ended["Published"], ended["Done"]) == (found, published, True)
+    assert sorted(told(engine)) == sorted(ids[1:])
+    held_back = [json.loads(line) for line in engine.logs().splitlines() if '"payment held back"' in line]
+    assert [line["transaction_id"] for line in held_back] == ["txn-0", "txn-0"]
+    assert '"PaymentsHeldBack":[1.0]' in engine.logs().replace(" ", "")
+
+
+def test_an_item_that_cannot_be_marked_does_not_keep_the_others(engine: Engine, faults: Faults) -> None:
+    """The index may still have what somebody took out of the table."""
+    for n in range(3):
+        overlooked(engine, f"txn-{n}", f"2026-11-23T08:00:0{n}Z")
+    faults.refuse("UpdateItem", "ConditionalCheckFailedException")
+    ended = sweep(engine)
+    assert (ended["Found"], ended["Published"], ended["Done"]) == (3, 2, True)
+    assert '"not_marked"' in engine.logs()
+
+
+def test_a_call_is_no_larger_than_the_bus_takes(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten payments with all the metadata that the contract allows are more than a call may have."""
+    metadata = {f"key-{n}": "\U0001f4b3" * 256 for n in range(16)}
+    first = [f"txn-{n}" for n in range(200) if shard_of(f"txn-{n}") == 0][:10]
+    for transaction_id in first:
+        payment = {**PERSIST["Payment"], "TransactionID": transaction_id, "Metadata": metadata}
+        engine.functions["PersistPaymentLedger"].invoke(json.dumps({**PERSIST, "Payment": payment}).encode())
+    module = engine.functions["RepublishOutcomes"].module
+    calls: list[int] = []
+
+    def put(client: Any, bus: str, outcomes: list[Any]) -> Any:
+        calls.append(sum(len(o.as_entry("")["Detail"]) for o in outcomes))
+        return put_outcomes(client, bus, outcomes)
+
+    monkeypatch.setattr(module, "put_outcomes", put)
+    assert sweep(engine)["Published"] == 10
+    assert sum(calls) > MAX_BYTES
+    assert max(calls) < MAX_BYTES
 
 
 def test_a_missing_time_is_an_error(engine: Engine) -> None:

@@ -366,6 +366,7 @@ def events_and_alarms(resources: Resources) -> Iterator[str]:
         "RejectionsAlarm",
         "UnpublishedAlarm",
         "UnpublishedBacklogAlarm",
+        "HeldBackAlarm",
         "TableThrottlesAlarm",
         "RefusedSignaturesAlarm",
         "WebhookFailuresAlarm",

@@ -56,7 +56,7 @@ BUGS = [
     Bug("the amount is not compared", "functions/ledger/item.py", 'differs.append("Amount")', "pass"),
     Bug("the metadata is part of the payment", "functions/ledger/payment.py", '"timestamp")\n\n\nclass Token', '"timestamp", "metadata")\n\n\nclass Token'),
     Bug("a failed entry is ignored", SHARED, 'if reply["FailedEntryCount"] == 0:', "if True:"),
-    Bug("a failed entry passes in the sweep", SWEEP, "                continue\n", ""),
+    Bug("a failed entry passes in the sweep", SWEEP, "elif not self.has_time()", "if not self.has_time()"),
     Bug("a new identity for each publication", "functions/ledger/outcome.py", "[name, identity]", "[name, identity, id(facts)]"),
     Bug("an identity of the execution", "functions/ledger/outcome.py", '_outcome("RECORDED", recorded_payment["Fingerprint"]', '_outcome("RECORDED", execution'),
     Bug(
@@ -70,7 +70,7 @@ BUGS = [
     Bug("a duplicate tells of itself alone", PUBLISH, "[*owed, outcome]", "[outcome]"),
     Bug("the marker stays in the index", SHARED, " REMOVE Unpublished", ""),
     Bug("an update makes an item", SHARED, '        ConditionExpression="attribute_exists(TransactionID)",\n', ""),
-    Bug("the sweep marks and does not publish", SWEEP, "put_outcomes(events, EVENT_BUS_NAME, outcomes)", "[None] * len(outcomes)"),
+    Bug("the sweep marks and does not publish", SWEEP, "put_outcomes(events, EVENT_BUS_NAME, batch)", "[None] * len(batch)"),
     Bug("the sweep looks at one shard", SWEEP, "for shard in range(SHARDS)", "for shard in range(1)"),
     Bug("the sweep does not mark", SWEEP, "            mark_published(", "            (lambda *_: None)("),
     Bug("the sweep tells under its own name", SWEEP, 'recorded(payment, payment["Execution"])', 'recorded({**payment, "Execution": "sweep"}, "sweep")'),

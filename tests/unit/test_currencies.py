@@ -6,3 +6,15 @@ from ledger_cli import currencies
 def test_the_table_is_what_the_library_says_today() -> None:
     """ISO 4217 changes every year: after `make lock`, `make currencies` brings the table along."""
     assert currencies.TARGET.read_text() == currencies.source(), "run: make currencies"
+
+
+def test_what_a_new_list_changes_is_kept() -> None:
+    """A code that is gone, or has other decimals, was right until then; what was kept before stays."""
+    former = {"AAA": (("2020-01-01", 2),)}
+    before = {"AAA": 3, "BBB": 2, "CCC": 0, "DDD": 2}
+    listed = {"AAA": 0, "BBB": 2, "DDD": None, "EEE": 2}
+    assert currencies.with_changes(former, before, listed, "2027-01-01") == {
+        "AAA": (("2020-01-01", 2), ("2027-01-01", 3)),
+        "CCC": (("2027-01-01", 0),),
+        "DDD": (("2027-01-01", 2),),
+    }

@@ -1,7 +1,9 @@
 """The item: what is written once, and how another payment is told from it."""
 
+import base64
 import json
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,13 +13,15 @@ from ledger.item import (
     SHARDS,
     EncryptedPayment,
     PaymentConflictError,
-    amount_text,
+    UnreadableItemError,
+    as_recorded,
     differing_fields,
     number,
     recorded_facts,
     shard_of,
 )
-from ledger.payment import Payment
+from ledger.payment import STATE_NAMES, Payment
+from ledger_cli import ROOT
 
 PAYMENT = Payment(
     transaction_id="txn-1",
@@ -96,18 +100,40 @@ def test_the_facts_of_an_item_are_the_payment_that_was_written() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stored", "currency", "amount"),
-    [
-        ("10.5", "EUR", "10.50"),
-        ("0", "KWD", "0.000"),
-        ("100", "JPY", "100"),
-        ("1E+2", "EUR", "100.00"),
-        ("1E+2", "JPY", "100"),
-    ],
+    ("stored", "amount"),
+    [("10.5", "10.50"), ("0", "0.000"), ("100", "100"), ("1E+2", "100.00"), ("1E+2", "100"), ("10.50", "10.5")],
 )
-def test_a_stored_number_becomes_the_canonical_amount_again(stored: str, currency: str, amount: str) -> None:
-    """However DynamoDB prints it, a consumer reads the currency's decimals and no exponent."""
-    assert amount_text(stored, currency) == amount
+def test_a_stored_number_becomes_the_recorded_amount_again(stored: str, amount: str) -> None:
+    """However DynamoDB prints it, a consumer reads the recorded decimals and no exponent."""
+    recorded = PAYMENT._replace(amount=amount)
+    assert as_recorded(PAYMENT._replace(amount=stored), recorded.fingerprint) == recorded
+
+
+@given(st.integers(0, 10**38 - 1), st.integers(0, 37))
+def test_every_amount_is_read_back_as_it_was_recorded(digits: int, decimals: int) -> None:
+    """Reading an amount asks no table: not of a currency that is retired, nor of one that has other decimals today."""
+    whole, fraction = divmod(digits, 10**decimals)
+    payment = PAYMENT._replace(currency="???", amount=f"{whole}.{fraction:0{decimals}}" if decimals else f"{whole}")
+    item = EncryptedPayment(payment, b"c", "k", ENCRYPTED.execution, ENCRYPTED.recorded_at).as_item()
+    assert recorded_facts(item)["Amount"] == payment.amount
+
+
+@pytest.mark.parametrize("attribute", sorted(recorded_facts(ENCRYPTED.as_item()).keys() - {"TransactionID"}))
+def test_a_damaged_item_names_its_attribute(attribute: str) -> None:
+    """Whoever mends it has to know which item it is, and what of it; its values stand in no message."""
+    item = ENCRYPTED.as_item()
+    another = {"Amount": {"N": "11"}, "Metadata": {"M": {"order": {"N": "1"}}}}.get(attribute, {"S": "another"})
+    fingerprinted = attribute not in {"Metadata", "RecordedAt", "Execution"}
+    damages = [
+        ({name: value for name, value in item.items() if name != attribute}, attribute),
+        ({**item, attribute: {"BOOL": True}}, attribute),
+    ]
+    if attribute != "Execution":  # which may be any text
+        damages.append(({**item, attribute: another}, "Fingerprint" if fingerprinted else attribute))
+    for damaged, named in damages:
+        with pytest.raises(UnreadableItemError) as refused:
+            recorded_facts(damaged)
+        assert json.loads(str(refused.value)) == {"TransactionID": "txn-1", "Attribute": named}
 
 
 def test_what_is_about_to_be_written_cannot_be_changed() -> None:
@@ -122,6 +148,33 @@ def test_index_keys_are_sharded() -> None:
     item = ENCRYPTED.as_item()
     shard = shard_of(PAYMENT.transaction_id)
     assert (item["ProcessorShard"], item["Unpublished"]) == ({"S": f"acme#{shard}"}, {"S": str(shard)})
+
+
+@pytest.mark.parametrize("amount", ["10.5", "10.500", "10.50"])
+def test_a_payment_is_recognised_whatever_decimals_its_currency_has_today(amount: str) -> None:
+    """A delivery that comes after ISO 4217 has changed is the same payment, and no conflict in its fingerprint."""
+    assert differing_fields(ENCRYPTED.as_item(), PAYMENT._replace(amount=amount)) == []
+    assert differing_fields(ENCRYPTED.as_item(), PAYMENT._replace(amount="10.51")) == ["Amount"]
+
+
+ITEMS = ROOT / "tests/items"
+
+
+@pytest.mark.parametrize("file", sorted(ITEMS.glob("*.json")), ids=lambda file: file.stem)
+def test_items_of_every_format_stay_readable(file: Path) -> None:
+    """What was recorded is read as it was recorded, by whatever version: see docs/contract.md#items."""
+    kept = json.loads(file.read_text())
+    item = {**kept["Item"], "SecureToken": {"B": base64.b64decode(kept["Item"]["SecureToken"]["B"])}}
+    assert recorded_facts(item) == kept["Facts"]
+    payment = Payment.from_state({name: kept["Facts"][name] for name in STATE_NAMES.values()})
+    assert differing_fields(item, payment) == []
+
+
+def test_the_newest_format_is_kept() -> None:
+    """A new attribute, or one of another type, is a new format: keep an item of it in tests/items."""
+    kept = [json.loads(file.read_text())["Item"] for file in ITEMS.glob("*.json")]
+    formats = [{(name, kind) for name, value in item.items() for kind in value} for item in kept]
+    assert {(name, kind) for name, value in ENCRYPTED.as_item().items() for kind in value} in formats
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ledger.currencies import MINOR_UNITS, NO_MINOR_UNIT
+from ledger.currencies import FORMER_MINOR_UNITS, MINOR_UNITS, NO_MINOR_UNIT
 from ledger.payment import (
     BrokenRuleError,
     InvalidPaymentError,
@@ -320,7 +320,47 @@ def test_codes_without_a_minor_unit_are_refused(code: str) -> None:
     assert refused(Currency=code) == [("Currency", "no_minor_unit")]
 
 
-@given(st.text(max_size=4).filter(lambda text: text not in MINOR_UNITS and text not in NO_MINOR_UNIT))
+@pytest.mark.parametrize(
+    ("timestamp", "verdict"),
+    [
+        ("2025-12-31T23:59:59.999999Z", []),
+        ("2026-01-01T00:30:00+02:00", []),
+        ("2026-01-01T00:00:00Z", [("Currency", "retired_currency")]),
+        ("yesterday", [("Timestamp", "timestamp")]),
+    ],
+)
+def test_a_currency_is_judged_by_the_payments_own_time(timestamp: str, verdict: list[tuple[str, str]]) -> None:
+    """A payment of December in leva is right in January, when ISO 4217 has retired the code."""
+    fields = {"Currency": "BGN", "Amount": "10.5", "Timestamp": timestamp}
+    if verdict:
+        assert refused(**fields) == verdict
+    else:
+        assert parsed(**fields).amount == "10.50"
+    assert ("Amount", "decimals") in refused(**{**fields, "Amount": "10.505", "Timestamp": "2025-01-01T00:00:00Z"})
+
+
+def test_decimals_are_those_of_the_payments_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ISO 4217 may change them; a payment delivered again after that is still the same."""
+    monkeypatch.setitem(FORMER_MINOR_UNITS, "EUR", (("2020-01-01", 0), ("2021-01-01", 3)))
+    for year, amount in ((2019, "5"), (2020, "5.000"), (2021, "5.00")):
+        assert parsed(Amount="5", Currency="EUR", Timestamp=f"{year}-06-01T00:00:00Z").amount == amount
+
+
+def test_a_default_currency_that_is_retired_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stack's parameter may outlive the currency."""
+    monkeypatch.setitem(FORMER_MINOR_UNITS, "JPY", (("2026-01-01", 0),))
+    monkeypatch.delitem(MINOR_UNITS, "JPY")
+    with pytest.raises(InvalidPaymentError) as error:
+        parse_payment(with_fields(Currency=..., Timestamp="2026-02-01T00:00:00Z"), default_currency="JPY")
+    assert error.value.violations == [("Currency", "retired_currency")]
+
+
+def is_no_code(text: str) -> bool:
+    """Whether ISO 4217 has never listed it."""
+    return text not in MINOR_UNITS and text not in NO_MINOR_UNIT and text not in FORMER_MINOR_UNITS
+
+
+@given(st.text(max_size=4).filter(is_no_code))
 @example("EUR\n")
 @example("eur")
 @example("ＥＵＲ")
