@@ -48,7 +48,7 @@ RATES_PER_S = (1, 10, 100, 300)
 RETAINING = frozenset({"Retain", "RetainExceptOnCreate"})
 """Deletion policies under which a resource outlives its stack. Source: CloudFormation, DeletionPolicy attribute."""
 
-VERSIONS = frozenset({"AWS::Lambda::Version", "AWS::StepFunctions::StateMachineVersion"})
+VERSIONS = frozenset({"AWS::StepFunctions::StateMachineVersion"})
 """Types that do not outlive the stack although they are retained: a function or a workflow is deleted with all of its
 versions. Source: Lambda API Reference, DeleteFunction; Step Functions API Reference, DeleteStateMachine."""
 

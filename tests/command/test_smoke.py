@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from ledger_cli import REGION, smoke
+from ledger_cli import REGION, smoke, webhook
 from ledger_cli.deployed import Stack
 from ledger_cli.engine import Engine
 from ledger_cli.engine.server import EngineServer
@@ -29,6 +29,7 @@ def test_the_smoke_test_asks_all_it_can_ask_here(engine: Engine, capsys: pytest.
     answers = dict(line.split(": ", 1) if ": " in line else (line, "") for line in capsys.readouterr().out.splitlines())
     assert [(question[:6].strip(), question[8:]) for question in answers] == [
         ("FAILED", "live is what was deployed, in every function"),
+        ("FAILED", "live is what was deployed, in the workflow"),
         ("ok", "a sealed payment is recorded, through every endpoint"),
         ("ok", "the same payment again is a duplicate"),
         ("ok", "another payment under its id is a conflict"),
@@ -42,14 +43,14 @@ def test_the_smoke_test_asks_all_it_can_ask_here(engine: Engine, capsys: pytest.
         ("FAILED", "an administrator cannot decrypt a sealed token"),
         ("ok", WEBHOOK),
     ]
-    assert failed == 6
+    assert failed == 7
     reasons = [reason for reason in answers.values() if reason]
     assert reasons[0].count("has no alias live") == len(engine.functions)
-    assert "history is not encrypted" in reasons[1]
-    assert reasons[2].startswith("the table has no resource policy.")
-    assert reasons[3].startswith("the table's point-in-time recovery is off.")
-    assert reasons[4] == "deleting an item was allowed"
-    assert reasons[5] == "decrypting a sealed token was allowed"
+    assert "history is not encrypted" in reasons[2]
+    assert reasons[3].startswith("the table has no resource policy.")
+    assert reasons[4].startswith("the table's point-in-time recovery is off.")
+    assert reasons[5] == "deleting an item was allowed"
+    assert reasons[6] == "decrypting a sealed token was allowed"
 
 
 def test_it_can_run_twice_in_a_row(engine: Engine) -> None:
@@ -77,6 +78,102 @@ def test_a_webhook_that_accepts_every_request_fails(engine: Engine, monkeypatch:
         with pytest.raises(smoke.SmokeError, match=r"unsigned it answered 202, signed 20[02]"):
             dict(smoke.checks(stack))[WEBHOOK]()
     assert engine.client("secretsmanager").list_secrets()["SecretList"] == []
+
+
+def test_a_secret_that_is_not_known_yet_is_asked_for_again(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A right deployment must not fail because Secrets Manager tells of a new secret a moment later."""
+    waited: list[float] = []
+    processors = engine.functions["ReceivePayment"].module.PROCESSORS
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        processors._unknown.clear()
+
+    monkeypatch.setattr(smoke.time, "sleep", wait)
+    post = webhook.post
+
+    def forgotten(address: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
+        if not waited:
+            processors._unknown[address.split("/")[-2]] = 2**40
+        return post(address, body, headers)
+
+    monkeypatch.setattr(webhook, "post", forgotten)
+    with EngineServer(["127.0.0.1"]) as server:
+        server.start(engine)
+        dict(smoke.checks(Stack(STACK_NAME, endpoint_url=f"http://127.0.0.1:{server.port}")))[WEBHOOK]()
+    assert waited == [61]
+
+
+ALIAS = f"arn:aws:states:{REGION}:{Engine.account_id}:stateMachine:PaymentLedger"
+
+
+@pytest.mark.parametrize(
+    ("weights", "revisions", "says"),
+    [
+        ([100], ["a", "a"], None),
+        ([100], [None, None], None),
+        ([100], ["INITIAL", None], None),
+        ([100], ["a", "b"], "live is an earlier version"),
+        ([100], [None, "b"], "live is an earlier version"),
+        ([90, 10], [], "still shifting"),
+    ],
+)
+def test_the_workflow_behind_live_is_the_deployed_one(
+    stack: Stack, weights: list[int], revisions: list[str | None], says: str | None
+) -> None:
+    """A release that was rolled back, or that still shifts, is not what was deployed."""
+    stack.outputs["WorkflowArn"] = f"{ALIAS}:live"  # the engine's output is the workflow: it has no aliases
+    with Stubber(stack.client("stepfunctions")) as states:
+        routed = [{"stateMachineVersionArn": f"{ALIAS}:{n}", "weight": weight} for n, weight in enumerate(weights, 1)]
+        states.add_response(
+            "describe_state_machine_alias", {"routingConfiguration": routed}, {"stateMachineAliasArn": f"{ALIAS}:live"}
+        )
+        for arn, revision in zip((f"{ALIAS}:1", ALIAS), revisions, strict=False):
+            described = {
+                "stateMachineArn": arn, "name": "PaymentLedger", "definition": "{}", "roleArn": "arn:role",
+                "type": "STANDARD", "creationDate": 0, **({"revisionId": revision} if revision else {}),
+            }  # fmt: skip
+            states.add_response("describe_state_machine", described, {"stateMachineArn": arn})
+        if says:
+            with pytest.raises(smoke.SmokeError, match=says):
+                smoke.live_is_the_deployed_workflow(stack)
+        else:
+            smoke.live_is_the_deployed_workflow(stack)
+        states.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "right"),
+    [
+        ("CUSTOMER_MANAGED_KMS_KEY", "HistoryKey", True),
+        ("CUSTOMER_MANAGED_KMS_KEY", "TableKey", False),
+        ("AWS_OWNED_KEY", None, False),
+    ],
+)
+def test_the_history_has_the_stacks_key(engine: Engine, stack: Stack, kind: str, name: str, right: Any) -> None:
+    """Another key of the account would let others read the history."""
+    key = {"kmsKeyId": f"arn:aws:kms:{REGION}:{Engine.account_id}:key/{engine.physical_ids[name]}"} if name else {}
+    described = {
+        "stateMachineArn": ALIAS, "name": "PaymentLedger", "definition": "{}", "roleArn": "arn:role",
+        "type": "STANDARD", "creationDate": 0, "encryptionConfiguration": {"type": kind, **key},
+    }  # fmt: skip
+    with Stubber(stack.client("stepfunctions")) as states:
+        states.add_response("describe_state_machine", described)
+        if right:
+            smoke.the_history_is_encrypted(stack)
+        else:
+            with pytest.raises(smoke.SmokeError, match="not encrypted with the stack's key"):
+                smoke.the_history_is_encrypted(stack)
+
+
+def test_a_release_without_alarms_is_said(stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """`Release` keeps its value: forgotten, it would leave every later release without a canary."""
+    monkeypatch.setattr(smoke, "checks", lambda _: [])
+    assert smoke.run(stack) == 0
+    assert capsys.readouterr().out == ""
+    stack.parameters["Release"] = "at-once"
+    assert smoke.run(stack) == 0
+    assert capsys.readouterr().out.startswith("note    Release is at-once")
 
 
 def test_a_missing_stack_is_reported(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

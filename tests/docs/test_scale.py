@@ -442,7 +442,7 @@ def test_a_resource_stays_if_its_deletion_policy_says_so(numbers: Numbers) -> No
         "Deleted": retained("AWS::KMS::Key", "Delete"),
         "DeletedToo": {"Type": "AWS::KMS::Key", "Properties": {}},
         "Queue": retained("AWS::SQS::Queue"),
-        "Version": retained("AWS::Lambda::Version"),
+        "Version": retained("AWS::StepFunctions::StateMachineVersion"),
         "Table": retained("AWS::DynamoDB::Table", **RECOVERABLE),
         "Another": retained("AWS::DynamoDB::Table"),
         "Bucket": {"Type": "AWS::S3::Bucket", "Properties": {}},

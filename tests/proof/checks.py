@@ -1,14 +1,17 @@
 """What must hold of the stack besides its policies: each check returns one line for each thing that does not."""
 
+import fnmatch
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ledger.item import EncryptedPayment
+from ledger.outcome import DETAIL_TYPES
 from ledger.payment import Payment
 from ledger_cli import ROOT
-from tests.proof.policies import Resources, as_list, of_type
+from tests.proof.policies import THIS_WORKFLOW, Resources, as_list, of_type
+from tests.proof.resolved import arn
 
 FUNCTIONS = {
     "ValidatePayment": "paymentledger-validate-role",
@@ -71,6 +74,10 @@ def no_way_out(resources: Resources) -> Iterator[str]:
             yield f"{name}: not all of its traffic is in a flow log"
 
 
+MAX_INTEGRATION_S = 30
+"""Source: API Gateway Developer Guide, quotas of an HTTP API, maximum integration timeout."""
+
+
 def one_way_in(resources: Resources) -> Iterator[str]:
     """The internet reaches one function, by one method and path, throttled and logged; nothing else may invoke one."""
     permissions = [permission for _, permission in of_type(resources, "AWS::Lambda::Permission")]
@@ -82,6 +89,8 @@ def one_way_in(resources: Resources) -> Iterator[str]:
     }
     if permissions != [expected]:
         yield f"permissions to invoke: {permissions}"
+    if not resources["ReceivePayment"]["Properties"]["Timeout"] < MAX_INTEGRATION_S:
+        yield "ReceivePayment: may answer after the API has"
     for kind in ("AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Stage"):
         if len(list(of_type(resources, kind))) != 1:
             yield f"{kind}: not exactly one"
@@ -123,18 +132,18 @@ def payments_from_the_bus(resources: Resources) -> Iterator[str]:
             yield f"{name}: not for every payment"
         if (rule.get("EventBusName"), rule.get("Name")) != ("payment-processors", "start-payments"):
             yield f"{name}: not the one that its role and queue know"
-        targets = [
-            {key: value for key, value in target.items() if key not in {"Id", "RetryPolicy"}}
-            for target in rule.get("Targets", [])
-        ]
+        targets = [{key: value for key, value in target.items() if key != "Id"} for target in rule.get("Targets", [])]
         expected = {
             "Arn": "arn:aws:states:us-east-1:123456789012:stateMachine:PaymentLedger:live",
             "RoleArn": "arn:aws:iam::123456789012:role/paymentledger-rule-role",
             "InputPath": "$.detail",
+            "RetryPolicy": {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185},
             "DeadLetterConfig": {"Arn": "arn:aws:sqs:us-east-1:123456789012:undelivered-payments"},
         }
         if targets != [expected]:
             yield f"{name}: its target is not the workflow with a dead-letter queue"
+        if resources[name].get("DependsOn") != "UndeliveredPaymentsPolicy":
+            yield f"{name}: may send to its queue before the queue lets it"
     queues = dict(of_type(resources, "AWS::SQS::Queue"))
     policed = [queue for _, policy in of_type(resources, "AWS::SQS::QueuePolicy") for queue in policy["Queues"]]
     if sorted(queue["QueueName"] for queue in queues.values()) != sorted(policed):
@@ -308,9 +317,14 @@ def keys_and_logs(resources: Resources) -> Iterator[str]:
         if key.get("EnableKeyRotation") is not True:
             yield f"{name}: not rotated"
     history_key = "arn:aws:kms:us-east-1:123456789012:key/HistoryKey"
+    statements = {one.get("Sid"): one for one in keys["HistoryKey"]["KeyPolicy"]["Statement"]}
+    encrypting = statements.get("CloudWatchLogsEncryptsTheLogGroups", {}).get("Condition", {}).get("ArnLike", {})
+    covered = as_list(encrypting.get("kms:EncryptionContext:aws:logs:arn", []))
     for name, group in of_type(resources, "AWS::Logs::LogGroup"):
         if group.get("KmsKeyId") != history_key:
             yield f"{name}: not encrypted"
+        if not any(fnmatch.fnmatchcase(arn("logs", f"log-group:{group['LogGroupName']}"), one) for one in covered):
+            yield f"{name}: the key lets CloudWatch Logs not encrypt it"
         if group.get("RetentionInDays") != "90":
             yield f"{name}: its retention is not the parameter's"
     for name, machine in of_type(resources, "AWS::StepFunctions::StateMachine"):
@@ -320,7 +334,7 @@ def keys_and_logs(resources: Resources) -> Iterator[str]:
         if (
             logging.get("IncludeExecutionData") is not False
             or logging.get("Level") != "ALL"
-            or not logging.get("Destinations")
+            or logging.get("Destinations") != [{"CloudWatchLogsLogGroup": {"LogGroupArn": WORKFLOW_LOG}}]
         ):
             yield f"{name}: logs an execution's data, or not every event"
         if machine.get("TracingConfiguration") != {"Enabled": True}:
@@ -329,8 +343,10 @@ def keys_and_logs(resources: Resources) -> Iterator[str]:
             yield f"{name}: not a standard workflow under its fixed name"
     for name, alias in of_type(resources, "AWS::StepFunctions::StateMachineAlias"):
         preference = alias.get("DeploymentPreference", {})
-        if preference.get("Type") != "CANARY" or not preference.get("Alarms"):
-            yield f"{name}: a new version gets every payment at once"
+        alarms = ["payment-ledger-prod-technical-failures", "payment-ledger-prod-function-errors"]
+        canary = {"Type": "CANARY", "Percentage": 10, "Interval": 10, "Alarms": alarms}
+        if {**preference, **canary} != preference:
+            yield f"{name}: a new version gets every payment at once, or rolls back on no alarm"
     if not dict(of_type(resources, "AWS::StepFunctions::StateMachineAlias")):
         yield "workflow: not behind an alias"
     for name, function in of_type(resources, "AWS::Lambda::Function"):
@@ -358,23 +374,8 @@ def events_and_alarms(resources: Resources) -> Iterator[str]:
     }
     alarms = dict(of_type(resources, "AWS::CloudWatch::Alarm"))
     shown = json.dumps([d["DashboardBody"] for _, d in of_type(resources, "AWS::CloudWatch::Dashboard")])
-    expected = {
-        "FunctionErrorsAlarm",
-        "TechnicalFailuresAlarm",
-        "ThrottledExecutionsAlarm",
-        "ConflictsAlarm",
-        "RejectionsAlarm",
-        "UnpublishedAlarm",
-        "UnpublishedBacklogAlarm",
-        "HeldBackAlarm",
-        "TableThrottlesAlarm",
-        "RefusedSignaturesAlarm",
-        "WebhookFailuresAlarm",
-        "UndeliveredPaymentsAlarm",
-        "RevealedTokensAlarm",
-    }
-    if set(alarms) != expected:
-        yield f"alarms: {sorted(set(alarms) ^ expected)}"
+    if set(alarms) != COUNTED.keys():
+        yield f"alarms: {sorted(set(alarms) ^ COUNTED.keys())}"
     for name, alarm in alarms.items():
         link = re.search(r"docs/runbook\.md#([\w-]+)$", alarm.get("AlarmDescription", ""))
         if not link or link[1] not in sections:
@@ -400,6 +401,9 @@ def events_and_alarms(resources: Resources) -> Iterator[str]:
         yield "schedules: not exactly one"
 
 
+WORKFLOW_LOG = arn("logs", "log-group:/aws/vendedlogs/states/payment-ledger/prod:*")
+"""Step Functions refuses it without the last two characters."""
+
 REFUSALS = {
     "ValidatePayment": "-InvalidPaymentError",
     "EncryptToken": "-InvalidPaymentError",
@@ -414,27 +418,77 @@ COUNTED: Mapping[str, Mapping[str, str]] = {
     "TechnicalFailuresAlarm": {
         "technical": "IF(difference - DIFF(difference) < 0, 2 * difference - DIFF(difference), difference)",
         "difference": "FILL(failed, 0) - FILL(refused, 0)",
-        "failed": "PaymentLedger ExecutionsFailed",
-        "refused": "PaymentLedger ExecutionsRefused",
+        "failed": "PaymentLedger ExecutionsFailed, Sum of 60 s",
+        "refused": "PaymentLedger ExecutionsRefused, Sum of 60 s",
+        "rings": "above 0 in 2 of 5",
     },
     "FunctionErrorsAlarm": {
         "errors": "FILL(raised, 0) + FILL(publish, 0) + FILL(republish, 0)",
-        "raised": "PaymentLedger UnexpectedErrors",
-        "publish": "AWS/Lambda Errors publish_outcome publish_outcome:live",
-        "republish": "AWS/Lambda Errors republish_outcomes republish_outcomes:live",
+        "raised": "PaymentLedger UnexpectedErrors, Sum of 60 s",
+        "publish": "AWS/Lambda Errors FunctionName=publish_outcome Resource=publish_outcome:live, Sum of 60 s",
+        "republish": "AWS/Lambda Errors FunctionName=republish_outcomes Resource=republish_outcomes:live, Sum of 60 s",
+        "rings": "above 0 in 3 of 5",
+    },
+    "ThrottledExecutionsAlarm": {
+        "": f"AWS/States ExecutionThrottled StateMachineArn={THIS_WORKFLOW}, Sum of 300 s",
+        "rings": "above 0 in 3 of 3",
+    },
+    "ConflictsAlarm": {
+        "": "PaymentLedger PaymentConflict service=payment-ledger, Sum of 300 s",
+        "rings": "above 0 in 1 of 1",
+    },
+    "RejectionsAlarm": {
+        "": "PaymentLedger PaymentRejected service=payment-ledger, Sum of 900 s",
+        "rings": "above 10 in 1 of 1",
+    },
+    # The sweep runs every 300 s: a shorter period would have minutes without data.
+    "UnpublishedAlarm": {
+        "": "PaymentLedger UnpublishedOverdue service=payment-ledger, Maximum of 300 s",
+        "rings": "above 900 in 3 of 3",
+    },
+    "UnpublishedBacklogAlarm": {
+        "": "PaymentLedger UnpublishedPayments service=payment-ledger, Maximum of 300 s",
+        "rings": "above 100 in 1 of 1",
+    },
+    "HeldBackAlarm": {
+        "": "PaymentLedger PaymentsHeldBack service=payment-ledger, Maximum of 300 s",
+        "rings": "above 0 in 3 of 3",
+    },
+    "TableThrottlesAlarm": {
+        "throttles": "FILL(ledger, 0) + FILL(processors, 0) + FILL(unpublished, 0)",
+        "ledger": "AWS/DynamoDB WriteThrottleEvents TableName=PaymentLedger, Sum of 60 s",
+        **{
+            name: "AWS/DynamoDB WriteThrottleEvents TableName=PaymentLedger "
+            f"GlobalSecondaryIndexName={index}, Sum of 60 s"
+            for name, index in (("processors", "PaymentsByProcessor"), ("unpublished", "UnpublishedPayments"))
+        },
+        "rings": "above 0 in 3 of 3",
+    },
+    "RefusedSignaturesAlarm": {
+        "": "PaymentLedger SignatureRefused service=payment-ledger, Sum of 300 s",
+        "rings": "above 10 in 1 of 1",
     },
     "WebhookFailuresAlarm": {
         "failures": "FILL(later, 0) + FILL(errors, 0) + FILL(throttles, 0)",
-        "later": "PaymentLedger PaymentNotStarted payment-ledger",
-        "errors": "AWS/Lambda Errors receive_payment",
-        "throttles": "AWS/Lambda Throttles receive_payment",
+        "later": "PaymentLedger PaymentNotStarted service=payment-ledger, Sum of 60 s",
+        "errors": "AWS/Lambda Errors FunctionName=receive_payment, Sum of 60 s",
+        "throttles": "AWS/Lambda Throttles FunctionName=receive_payment, Sum of 60 s",
+        "rings": "above 0 in 2 of 3",
+    },
+    "RevealedTokensAlarm": {
+        "": "PaymentLedger TokenRevealed service=payment-ledger, Sum of 60 s",
+        "rings": "above 0 in 1 of 1",
+    },
+    "UndeliveredPaymentsAlarm": {
+        "": "AWS/SQS ApproximateNumberOfMessagesVisible QueueName=undelivered-payments, Maximum of 60 s",
+        "rings": "above 0 in 1 of 1",
     },
 }
-"""What alarms count, by the IDs of their metrics: an expression, or a metric with its dimensions."""
+"""What alarms count, by the IDs of their metrics (empty if there is one alone), and when they ring."""
 
 
 def what_alarms_count(resources: Resources) -> Iterator[str]:
-    """Technical failures without refusals, what the workflow retries, and throttles of the table and of each index."""
+    """Each alarm counts a metric that something writes, over the right time; refusals count as no failures."""
     workflow = "/aws/vendedlogs/states/payment-ledger/prod"
     expected = {
         (workflow, '{ $.type = "ExecutionFailed" || $.type = "ExecutionTimedOut" }', "ExecutionsFailed"),
@@ -447,25 +501,28 @@ def what_alarms_count(resources: Resources) -> Iterator[str]:
     found = set()
     for _, each in of_type(resources, "AWS::Logs::MetricFilter"):
         for metric in each["MetricTransformations"]:
-            if (metric["MetricNamespace"], metric["MetricValue"]) == ("PaymentLedger", "1"):
+            # Their difference counts: without a first refusal, one of the two would have no series at all.
+            default = 0 if metric["MetricName"].startswith("Executions") else None
+            if (metric["MetricNamespace"], metric["MetricValue"], metric.get("DefaultValue")) == (
+                "PaymentLedger",
+                "1",
+                default,
+            ):
                 found.add((each["LogGroupName"], each["FilterPattern"], metric["MetricName"]))
     if found != expected:
         yield f"metric filters: {sorted(found ^ expected)}"
-    alarms = dict(of_type(resources, "AWS::CloudWatch::Alarm"))
-    counted_by = {name: _metrics(alarm) for name, alarm in alarms.items()}
-    for name, counted in COUNTED.items():
-        if counted_by[name] != counted:
-            yield f"{name}: counts {counted_by[name]}"
-    for _, table in of_type(resources, "AWS::DynamoDB::Table"):
-        indexes = ["", *(f" {index['IndexName']}" for index in table.get("GlobalSecondaryIndexes", []))]
-        throttles = [f"AWS/DynamoDB WriteThrottleEvents {table['TableName']}{index}" for index in indexes]
-        counted = {name: what for name, what in counted_by["TableThrottlesAlarm"].items() if name != "throttles"}
-        summed = " + ".join(f"FILL({name}, 0)" for name in counted)
-        if sorted(counted.values()) != sorted(throttles) or counted_by["TableThrottlesAlarm"]["throttles"] != summed:
-            yield f"TableThrottlesAlarm: does not count {table['TableName']} and each of its indexes"
-    watched = [(alarm["EvaluationPeriods"], alarm.get("DatapointsToAlarm")) for alarm in alarms.values()]
-    if not all(points is None or 1 < points <= periods for periods, points in watched):
-        yield "alarms: one datapoint of several is enough"
+    for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm"):
+        counted = _counted(alarm)
+        if counted != COUNTED.get(name):
+            yield f"{name}: counts {counted}"
+    own = {
+        metric["MetricName"]
+        for _, each in of_type(resources, "AWS::Logs::MetricFilter")
+        for metric in each["MetricTransformations"]
+    }
+    for name in re.findall(r'"PaymentLedger (\w+)', json.dumps(COUNTED)):
+        if name not in own | _metrics_of_functions():
+            yield f"{name}: counted by an alarm, and nothing writes it"
     if resources["UnpublishedAlarm"].get("DependsOn") != "RepublishSchedule":
         yield "UnpublishedAlarm: may be created before the sweep has run"
     repeated = [each for _, each in of_type(resources, "AWS::Lambda::EventInvokeConfig")]
@@ -475,15 +532,28 @@ def what_alarms_count(resources: Resources) -> Iterator[str]:
         yield "sweep: Lambda repeats it, or another function is not repeated"
 
 
-def _metrics(alarm: Mapping[str, Any]) -> dict[str, str]:
-    """Return an alarm's metrics and expressions by their IDs, as text."""
+def _counted(alarm: Mapping[str, Any]) -> dict[str, str]:
+    """Return what an alarm counts, and when it rings, in the words of `COUNTED`."""
+    metrics = list(alarm.get("Metrics", []))
+    if alarm.keys() & {"Dimensions", "MetricName", "Namespace", "Period", "Statistic"}:
+        metrics.append({"Id": "", "MetricStat": {**alarm, "Metric": alarm, "Stat": alarm.get("Statistic")}})
     found = {}
-    for metric in alarm.get("Metrics", []):
-        stated = metric.get("MetricStat", {}).get("Metric", {})
-        dimensions = [dimension["Value"] for dimension in stated.get("Dimensions", [])]
-        words = [stated.get("Namespace"), stated.get("MetricName"), *dimensions]
-        found[metric["Id"]] = metric.get("Expression") or " ".join(map(str, words))
-    return found
+    for metric in metrics:
+        statistic = metric.get("MetricStat", {})
+        stated = statistic.get("Metric", {})
+        dimensions = [f"{dimension['Name']}={dimension['Value']}" for dimension in stated.get("Dimensions", [])]
+        words = " ".join(map(str, [stated.get("Namespace"), stated.get("MetricName"), *dimensions]))
+        counted = f"{words}, {statistic.get('Stat')} of {statistic.get('Period')} s"
+        found[metric["Id"]] = metric.get("Expression") or counted
+    periods = alarm["EvaluationPeriods"]
+    return {**found, "rings": f"above {alarm['Threshold']} in {alarm.get('DatapointsToAlarm', periods)} of {periods}"}
+
+
+def _metrics_of_functions() -> set[str]:
+    """Return the names of the metrics that the functions write, as their code has them."""
+    files = [*(ROOT / "functions").glob("*.py"), *(ROOT / "functions/ledger").glob("*.py")]
+    named = {name for file in files for name in re.findall(r'\bname="(\w+)"', file.read_text())}
+    return named | set(DETAIL_TYPES.values())
 
 
 def _dashboard(resources: Resources) -> Iterator[str]:

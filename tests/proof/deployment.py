@@ -295,8 +295,12 @@ def not_live_after_a_change(before: Resources, done: ChangeSet) -> Iterator[str]
             yield f"{name}: changed, and its alias keeps the version from before"
 
 
+NOT_IN_A_VERSION = ("Description", "ReservedConcurrentExecutions", "Tags")
+"""Properties of a function that change nothing of what PublishVersion compares, or are no part of a version."""
+
+
 def _undescribed(properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in properties.items() if name != "Description"}
+    return {name: value for name, value in properties.items() if name not in NOT_IN_A_VERSION}
 
 
 ANOTHER = {
@@ -458,6 +462,11 @@ def faults_of_failures(
             if (protected or resource.get("DeletionPolicy") == "Retain") and resource["Type"] not in scale.VERSIONS:
                 found.add(name)
     commands = ("--no-deletion-protection-enabled", "aws dynamodb delete-table")
+    for name, version in declared.items():
+        if version["Type"] == "AWS::Lambda::Version":
+            counts["failures"] += 1
+            if version.get("DeletionPolicy") != "Delete":
+                yield f"{name}: stays after a release that rolled back, and Lambda publishes no second one of its code"
     for name in sorted(found):
         if resources[name]["Type"] != "AWS::DynamoDB::Table" or not all(command in page for command in commands):
             yield f"{name}: stays after a creation that failed, and nothing says how to remove it"

@@ -47,6 +47,8 @@ def mutants_of_a_stack(expanded: Template) -> Iterator[Mutant]:
             yield f"{name}: denies everybody", changed(expanded, path, "true")
         if resource.get("DeletionPolicy") == "RetainExceptOnCreate":
             yield f"{name}: Retain", changed(expanded, ["Resources", name, "DeletionPolicy"], "Retain")
+        if resource["Type"] == "AWS::Lambda::Version":
+            yield f"{name}: Retain", changed(expanded, ["Resources", name, "DeletionPolicy"], "Retain")
         if resource["Type"] == "AWS::Lambda::Function":
             words = properties["Description"]["Fn::Join"][1]
             path = [*at, "Description", "Fn::Join", 1]

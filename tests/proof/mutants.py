@@ -56,13 +56,24 @@ CHANGED: list[tuple[str, list[str | int], Any]] = [
     ("AWS::Events::Rule", ["State"], "DISABLED"),
     ("AWS::Events::Rule", ["Targets", 0, "Arn"], {"Ref": "PaymentLedgerWorkflow"}),
     ("AWS::Events::Rule", ["Targets", 0, "InputPath"], "$"),
+    ("AWS::Events::Rule", ["Targets", 0, "RetryPolicy", "MaximumEventAgeInSeconds"], 60),
     ("AWS::Events::Rule", ["Targets", 0, "RoleArn"], {"Fn::GetAtt": ["PaymentLedgerWorkflowRole", "Arn"]}),
     ("AWS::CloudWatch::Alarm", ["Metrics", 0, "Expression"], "failed"),
     ("AWS::CloudWatch::Alarm", ["Metrics", 1, "MetricStat", "Metric", "Namespace"], "AWS/States"),
-    ("AWS::CloudWatch::Alarm", ["DatapointsToAlarm"], 1),
+    ("AWS::CloudWatch::Alarm", ["DatapointsToAlarm"], 2),
+    ("AWS::CloudWatch::Alarm", ["Dimensions"], []),
+    ("AWS::CloudWatch::Alarm", ["EvaluationPeriods"], 288),
+    ("AWS::CloudWatch::Alarm", ["MetricName"], "Another"),
+    ("AWS::CloudWatch::Alarm", ["Metrics", 2, "MetricStat", "Period"], 3600),
+    ("AWS::CloudWatch::Alarm", ["Metrics", 2, "MetricStat", "Stat"], "Maximum"),
+    ("AWS::CloudWatch::Alarm", ["Namespace"], "AWS/Another"),
+    ("AWS::CloudWatch::Alarm", ["Period"], 120),
+    ("AWS::CloudWatch::Alarm", ["Statistic"], "Minimum"),
+    ("AWS::CloudWatch::Alarm", ["Threshold"], 1_000_000),
     ("AWS::Lambda::EventInvokeConfig", ["MaximumRetryAttempts"], 2),
     ("AWS::Logs::MetricFilter", ["FilterPattern"], '"[ERROR]"'),
     ("AWS::Logs::MetricFilter", ["LogGroupName"], {"Ref": "WebhookLogs"}),
+    ("AWS::Logs::MetricFilter", ["MetricTransformations", 0, "DefaultValue"], 1),
     ("AWS::Logs::MetricFilter", ["MetricTransformations", 0, "MetricName"], "Errors"),
     ("AWS::Lambda::Permission", ["Principal"], "*"),
     ("AWS::Lambda::Permission", ["FunctionName"], {"Ref": "PersistPaymentLedger"}),
@@ -83,6 +94,14 @@ CHANGED: list[tuple[str, list[str | int], Any]] = [
     ("AWS::EC2::VPCEndpoint", ["SubnetIds"], [{"Ref": "PrivateSubnetA"}]),
     ("AWS::Events::Archive", ["EventPattern"], {"source": ["payment.ledger"], "detail-type": ["PaymentRecorded"]}),
     ("AWS::Lambda::Function", ["Role"], {"Fn::GetAtt": ["PaymentLedgerWorkflowRole", "Arn"]}),
+    (
+        "AWS::StepFunctions::StateMachine",
+        ["LoggingConfiguration", "Destinations", 0, "CloudWatchLogsLogGroup", "LogGroupArn"],
+        {"Fn::Join": [":", ["arn:aws:logs:us-east-1:123456789012:log-group", {"Ref": "PaymentLedgerWorkflowLogs"}]]},
+    ),
+    ("AWS::StepFunctions::StateMachineAlias", ["DeploymentPreference", "Alarms"], [{"Ref": "TechnicalFailuresAlarm"}]),
+    ("AWS::StepFunctions::StateMachineAlias", ["DeploymentPreference", "Interval"], None),
+    ("AWS::StepFunctions::StateMachineAlias", ["DeploymentPreference", "Percentage"], 90),
     ("AWS::Scheduler::Schedule", ["State"], "DISABLED"),
     ("AWS::Scheduler::Schedule", ["ScheduleExpression"], "rate(5 hours)"),
     ("AWS::Scheduler::Schedule", ["Target", "Arn"], {"Fn::GetAtt": ["RepublishOutcomes", "Arn"]}),
@@ -129,6 +148,8 @@ def mutants(template: Template) -> Iterator[Mutant]:
     for name, resource in template["Resources"].items():
         yield from _of_policies(template, name, resource)
         yield from _of_properties(template, name, resource)
+        if "DependsOn" in resource and resource["Type"] == "AWS::Events::Rule":
+            yield f"{name}: waits for nothing", changed(template, ["Resources", name, "DependsOn"], None)
         # A resource that others refer to cannot be taken out alone: CloudFormation itself refuses that.
         made_by_sam = resource["Type"] in {"AWS::Lambda::Version", "AWS::CodeDeploy::Application"}
         if not made_by_sam and not _is_referred_to(template, name):

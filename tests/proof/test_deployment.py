@@ -63,6 +63,9 @@ def test_the_page_has_every_parameter(source: dict[str, Any]) -> None:
         ({"ZoneA": "us-east-1a", "ZoneB": "us-east-1a"}, "are one zone"),
         ({"ZoneA": "eu", "ZoneB": "us-east-1a"}, "ZoneA: the name of an availability zone"),
         ({"OwnVpcId": "vpc-12345678"}, "OwnSubnetA is missing"),
+        ({"OwnVpcId": "vpc-12345678", "OwnSubnetA": "subnet-12345678"}, "OwnSubnetB is missing"),
+        ({"OwnSubnetA": "subnet-12345678", "OwnSubnetB": "subnet-87654321"}, "OwnVpcId is missing"),
+        ({"ZoneB": "us-east-1a"}, "ZoneA is missing"),
         ({"Release": "now"}, "Release: one of watched, at-once"),
     ],
 )
@@ -70,6 +73,25 @@ def test_a_half_given_parameter_is_refused(source: dict[str, Any], given: dict[s
     """CloudFormation says so before it creates anything."""
     with pytest.raises(ParameterError, match=says):
         template.transformed(source, given)
+
+
+def test_chosen_zones_are_used(source: dict[str, Any]) -> None:
+    """An endpoint in two subnets of one zone is refused."""
+    given = {"ZoneA": "us-east-1c", "ZoneB": "us-east-1d"}
+    resources = Resolver(template.transformed(source, given), given).resources()
+    zones = {name: subnet["AvailabilityZone"] for name, subnet in of_type(resources, "AWS::EC2::Subnet")}
+    assert zones == {"PrivateSubnetA": "us-east-1c", "PrivateSubnetB": "us-east-1d"}
+
+
+def test_a_tag_of_a_function_stops_a_release(source: dict[str, Any]) -> None:
+    """SAM asks for a version, and Lambda finds nothing that changed: docs/deploying.md says where tags belong."""
+    everything = deployment.configurations()[EVERYTHING]
+    before = Resolver(template.transformed(source, everything), everything).resources()
+    tagged = deployment.edited(source, "AWS::Serverless::Function", "Tags", {"team": "payments"})
+    done = deployment.change_set(before, template.transformed(tagged, everything), everything)
+    faults = list(deployment.not_live_after_a_change(before, done))
+    assert len(faults) == len(list(of_type(before, "AWS::Lambda::Function")))
+    assert all("publishes no version of an unchanged function" in fault for fault in faults)
 
 
 def test_a_release_at_once_watches_no_alarm(source: dict[str, Any]) -> None:

@@ -86,6 +86,12 @@ def granted(role: str) -> list[str]:
     return [line for label in reviewed if label.startswith(f"role {role}: ") for line in reviewed[label]]
 
 
+def test_senders_are_given_the_alias(expanded: dict[str, Any]) -> None:
+    """A sender who starts the workflow itself is denied, and would meet every release at once."""
+    output = Resolver(expanded, PARAMETERS).value(expanded["Outputs"]["WorkflowArn"]["Value"])
+    assert output == f"{policies.THIS_WORKFLOW}:live"
+
+
 def test_a_vpc_of_ones_own_is_used(expanded: dict[str, Any]) -> None:
     """The stack then makes no network, and puts its functions, endpoints and groups into the given one."""
     own = {"OwnVpcId": "vpc-12345678", "OwnSubnetA": "subnet-aaaaaaaa", "OwnSubnetB": "subnet-bbbbbbbb"}
