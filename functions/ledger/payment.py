@@ -380,13 +380,19 @@ def _utf8(text: str) -> bytes:
 
 def _unknown_field(name: str) -> Violation:
     """Names the contract's field that was probably meant; never the name that was given."""
+    meant = meant_field(name)
+    return Violation(meant, "misspelled_field") if meant else Violation("Payment", "unknown_field")
+
+
+def meant_field(name: str) -> str | None:
+    """Return the contract's field that an unknown field's name probably stands for, if any."""
     from difflib import get_close_matches  # noqa: PLC0415  # only a refused payment pays for this import
 
     by_letters = {field.casefold(): field for field in CONTRACT_FIELDS}
     letters = name[:64].casefold().replace("_", "").replace("-", "")
     for meant in get_close_matches(letters, by_letters, n=1, cutoff=0.8):
-        return Violation(by_letters[meant], "misspelled_field")
-    return Violation("Payment", "unknown_field")
+        return by_letters[meant]
+    return None
 
 
 def _fields_that_hold_the_token(start_input: Mapping[str, object]) -> set[str]:

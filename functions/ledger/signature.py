@@ -43,14 +43,14 @@ def verify(scheme: Scheme, secrets: Sequence[str], headers: Mapping[str, str], b
     Args:
         scheme: how the processor signs.
         secrets: its active ones.
-        headers: the request's, by name in lower case.
+        headers: the request's, by name in any case.
         body: as it came, byte for byte.
         now_s: our time, in Unix seconds.
 
     Raises:
         RefusedSignatureError: headers are missing or malformed, the time is not near, or no signature is right.
     """
-    claim = scheme.claim(headers, body)
+    claim = scheme.claim({name.lower(): value for name, value in headers.items()}, body)
     if abs(now_s - claim.sent_at_s) > TOLERANCE_S:
         raise RefusedSignatureError("not_now")
     expected = [scheme.sign(secret, claim.content).encode() for secret in secrets]
@@ -78,9 +78,13 @@ def _seconds(text: str) -> int:
 
 
 def _standard_claim(headers: Mapping[str, str], body: bytes) -> Claim:
-    message_id, sent_at, signatures = (
-        _header(headers, name) for name in ("webhook-id", "webhook-timestamp", "webhook-signature")
-    )
+    """What the `webhook-` headers claim; if there is none, what Svix's own names for them do.
+
+    The two sets are never mixed. If a standard name is present, the standard ones have to be right.
+    """
+    names = ("id", "timestamp", "signature")
+    prefix = "webhook" if any(f"webhook-{name}" in headers for name in names) else "svix"
+    message_id, sent_at, signatures = (_header(headers, f"{prefix}-{name}") for name in names)
     versions = [one.partition(",") for one in signatures.split(" ")]
     return Claim(
         sent_at_s=_seconds(sent_at),
@@ -112,7 +116,8 @@ def _stripe_sign(secret: str, content: bytes) -> str:
 
 
 STANDARD_WEBHOOKS = Scheme(_standard_claim, _standard_sign)
-"""Source: the Standard Webhooks specification, version 1.0.0, symmetric signatures."""
+"""Source: the Standard Webhooks specification, version 1.0.0, symmetric signatures; Svix's documentation, verifying
+webhooks manually, for its header names."""
 
 STRIPE = Scheme(_stripe_claim, _stripe_sign)
 """Source: Stripe's documentation, "Verify webhook signatures manually"."""

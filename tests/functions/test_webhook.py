@@ -86,6 +86,7 @@ def changed(**fields: Any) -> bytes:
         (ACME, "acme-pay", ("48", "EUR", "Success")),
         (CHARGE, "stripe", ("25.99", "USD", "Success")),
         ((ROOT / "events/webhooks/stripe-charge.failed.json").read_bytes(), "stripe", ("2599", "JPY", "Failure")),
+        ((ROOT / "events/webhooks/acme-pay-event.json").read_bytes(), "acme-pay", ("48", "EUR", "Success")),
     ],
 )
 def test_what_a_processor_sends_is_recorded(
@@ -180,6 +181,52 @@ def test_a_message_about_no_outcome_is_taken_and_ignored(webhook: Webhook, engin
     message = json.dumps({**json.loads(CHARGE), "type": "charge.refunded"}).encode()
     assert webhook.post(message, "stripe") == (200, {"Outcome": "IGNORED"})
     assert started(engine) == 0
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"success": true}', b'{"type": "ping"}', b'{"type": "webhook.test", "data": {"id": 1}}']
+)
+def test_a_test_of_the_endpoint_is_taken(webhook: Webhook, engine: Engine, body: bytes) -> None:
+    """Whoever registers the endpoint tests it first, and many senders do not use one that fails."""
+    assert webhook.post(body) == (200, {"Outcome": "IGNORED"})
+    assert started(engine) == 0
+
+
+def test_svix_names_of_the_headers_are_taken(webhook: Webhook, engine: Engine) -> None:
+    """Senders on Svix sign as the standard has it, under names that are older than the standard."""
+    headers = signed(PROCESSORS["acme-pay"], ACME, round(time.time()))
+    headers = {name.replace("webhook-", "Svix-"): value for name, value in headers.items()}
+    assert webhook.outcome(webhook.post(headers=headers)) == "RECORDED"
+    assert webhook.post(changed(Amount="1.00"), headers=headers) == UNAUTHORIZED
+    assert started(engine) == 1
+
+
+@pytest.mark.parametrize(
+    ("carried", "transaction_id", "amount", "metadata"),
+    [
+        ({"currency": "ugx", "amount_captured": 500000}, "ch_3SampleLedger0000000000001", "5000", {}),
+        ({"id": "ch_" + "x" * 200}, "ch_xxxxxxxxxxxxxxxxxxxxx_sha256_", "25.99", {"original.TransactionID"}),
+        (
+            {"id": "py_1Sample", "payment_method": None, "source_transfer": "tr_1SampleLedger", "payment_intent": None},
+            "py_1Sample",
+            "25.99",
+            {"stripe.token"},
+        ),
+        ({"payment_method": None, "source": {"id": "card_1SampleLedger"}}, "ch_3Sample", "25.99", {"stripe.token"}),
+    ],
+)
+def test_what_stripe_documents_of_a_charge_is_recorded(
+    webhook: Webhook, engine: Engine, carried: dict[str, Any], transaction_id: str, amount: str, metadata: set[str]
+) -> None:
+    """Through the signature, the workflow and the table, so that no rule of these refuses what a format hands on."""
+    event = json.loads(CHARGE)
+    event["account"] = "acct_1SampleLedger"
+    event["data"]["object"] |= carried
+    assert webhook.outcome(webhook.post(json.dumps(event).encode(), "stripe")) == "RECORDED"
+    (item,) = engine.items()
+    assert item["TransactionID"]["S"].startswith(transaction_id)
+    assert item["Amount"]["N"] == amount
+    assert item["Metadata"]["M"].keys() >= {"stripe.account", *metadata}
 
 
 def test_an_amount_keeps_its_exact_text(webhook: Webhook, engine: Engine) -> None:

@@ -1,6 +1,7 @@
 """Who sent a webhook: known vectors, and everything that is not the processor's own request of now."""
 
 import base64
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -73,6 +74,30 @@ def test_the_message_id_is_signed() -> None:
     assert reason(STANDARD_WEBHOOKS, [STANDARD_SECRET], headers, STANDARD_BODY) == "wrong_signature"
 
 
+SVIX = {name.replace("webhook-", "svix-"): value for name, value in STANDARD.items()}
+
+
+@pytest.mark.parametrize("case", [str.lower, str.title, str.upper])
+@pytest.mark.parametrize(
+    ("scheme", "secret", "headers", "body"), [*VECTORS, (STANDARD_WEBHOOKS, STANDARD_SECRET, SVIX, STANDARD_BODY)]
+)
+def test_a_right_signature_counts_under_each_of_its_names(
+    scheme: Scheme, secret: str, headers: dict[str, str], body: bytes, case: Callable[[str], str]
+) -> None:
+    """Svix sends the same headers under its own names, and HTTP does not distinguish the case of a name."""
+    assert reason(scheme, [secret], {case(name): value for name, value in headers.items()}, body) is None
+    assert reason(scheme, [secret], {case(name): value for name, value in headers.items()}, body + b" ")
+
+
+def test_the_standard_names_win() -> None:
+    """Two sets are not two chances, and never mix: what we verified is what a reader of the standard would verify."""
+    assert reason(STANDARD_WEBHOOKS, [STANDARD_SECRET], {**STANDARD, **dict.fromkeys(SVIX, "x")}, STANDARD_BODY) is None
+    for name, value in STANDARD.items():
+        wrong = {**SVIX, **STANDARD, name: value + "1"}
+        assert reason(STANDARD_WEBHOOKS, [STANDARD_SECRET], wrong, STANDARD_BODY) in {"wrong_signature", "not_now"}
+        assert reason(STANDARD_WEBHOOKS, [STANDARD_SECRET], {**SVIX, name: value}, STANDARD_BODY) == "no_signature"
+
+
 @pytest.mark.parametrize(("scheme", "secret", "headers", "body"), VECTORS)
 def test_each_active_secret_counts(scheme: Scheme, secret: str, headers: dict[str, str], body: bytes) -> None:
     """While a processor changes to a new one, it has two."""
@@ -142,5 +167,7 @@ def test_what_is_no_signature_is_refused(scheme: Scheme, headers: dict[str, str]
 def test_nobody_gets_in_by_chance(header: str, body: bytes) -> None:
     """Whatever stands in the headers."""
     headers = {"stripe-signature": header, **dict.fromkeys(STANDARD, header)}
+    svix = dict.fromkeys(SVIX, header)
     assert reason(STRIPE, [STRIPE_SECRET], headers, body)
     assert reason(STANDARD_WEBHOOKS, [STANDARD_SECRET], headers, body)
+    assert reason(STANDARD_WEBHOOKS, [STANDARD_SECRET], svix, body)

@@ -1,0 +1,34 @@
+"""IDs of other systems as identifiers of the contract. docs/contract.md has the rule and its test vectors."""
+
+import hashlib
+import re
+
+from ledger.payment import IDENTIFIER
+
+READABLE_BYTES = 24
+HASH_DIGITS = 32
+"""128 bits: nobody finds a second ID with the same hash, and 24 + 8 + 32 is what an identifier may have."""
+
+MAPPED = re.compile(r"[A-Za-z0-9_-]{1,24}_sha256_[0-9a-f]{32}")
+"""What a mapped ID looks like. An ID that looks so by itself is mapped too, or it could be taken for another's."""
+
+ORIGINAL_TRANSACTION_ID = "original.TransactionID"
+"""The metadata key under which the original of a mapped TransactionID is kept."""
+
+
+def mapped_identifier(original: str) -> str:
+    """Return *original* if it is an identifier already, else its readable beginning and its hash.
+
+    Two different originals have different results, whether they are mapped or not. Empty text, and text with half a
+    surrogate pair, which has no UTF-8 form, come back as they are: the contract refuses them by `identifier`.
+    """
+    if IDENTIFIER.fullmatch(original) and not MAPPED.fullmatch(original):
+        return original
+    try:
+        content = original.encode()
+    except UnicodeEncodeError:
+        return original
+    if not content:
+        return original
+    readable = re.sub(rb"[^A-Za-z0-9_-]", b"_", content[:READABLE_BYTES]).decode()
+    return f"{readable}_sha256_{hashlib.sha256(content).hexdigest()[:HASH_DIGITS]}"

@@ -1,0 +1,78 @@
+"""IDs of other systems as identifiers: the rule of docs/contract.md, computed here in another way."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.identifiers import mapped_identifier
+from ledger.payment import IDENTIFIER
+from ledger_cli import ROOT
+
+RULE = (ROOT / "docs/contract.md").read_text().partition("## IDs of other systems")[2].partition("\n## ")[0]
+VECTORS = [
+    (json.loads(original) * int(times or 1), identifier)
+    for original, times, identifier in re.findall(r"^\| `(\".*\")`(?: × (\d+))? \| `(.*)` \|$", RULE, re.MULTILINE)
+]
+
+
+def test_the_page_has_a_vector_of_each_case() -> None:
+    """A sender in another language has nothing else to check its own code with."""
+    kept = [original for original, identifier in VECTORS if original == identifier]
+    mapped = [original for original, identifier in VECTORS if original != identifier]
+    assert any(len(original) == 64 for original in kept)
+    assert any(len(original) == 65 for original in mapped)
+    assert any("_sha256_" in original for original in mapped)
+    assert any(not original.isascii() for original in mapped)
+    for character in ".:/{ ":
+        assert any(character in original for original in mapped)
+
+
+@pytest.mark.parametrize(("original", "identifier"), VECTORS)
+def test_a_vector_of_the_page_is_right(original: str, identifier: str) -> None:
+    """Senders have computed TransactionIDs with it: another result would be another payment."""
+    assert mapped_identifier(original) == identifier
+
+
+def test_the_page_has_the_rule_as_a_shell_computes_it() -> None:
+    """A line that people copy has to be right, also for bytes that are no letters."""
+    (line,) = re.findall(r"^printf .*$", RULE, re.MULTILINE)
+    for original, identifier in VECTORS:
+        if original != identifier:
+            environment = {**os.environ, "id": original}
+            printed = subprocess.check_output(["/bin/bash", "-c", line], env=environment)  # noqa: S603  # our own page
+            assert printed.decode() == f"{identifier}\n"
+
+
+@given(original=st.text(min_size=1, max_size=200) | st.from_regex(r"[\w.:/{}-]{1,80}", fullmatch=True))
+def test_every_id_becomes_an_identifier(original: str) -> None:
+    """Of a processor's IDs none may be refused, and one that is valid stays what people search for."""
+    identifier = mapped_identifier(original)
+    assert IDENTIFIER.fullmatch(identifier)
+    if IDENTIFIER.fullmatch(original) and "_sha256_" not in original:
+        assert identifier == original
+    else:
+        assert identifier == original or identifier.endswith(hashlib.sha256(original.encode()).hexdigest()[:32])
+
+
+@given(original=st.text(min_size=1, max_size=80))
+def test_no_two_ids_become_one(original: str) -> None:
+    """Two payments under one TransactionID are a conflict, and one of them is not recorded.
+
+    The hardest pair: an ID, and another that is written as the first one is mapped.
+    """
+    looks_mapped = mapped_identifier(original)
+    originals = {original, looks_mapped, mapped_identifier(looks_mapped)}
+    assert len({mapped_identifier(one) for one in originals}) == len(originals)
+
+
+@pytest.mark.parametrize("original", ["", "\ud800", "id-\udfff"])
+def test_what_is_no_text_is_not_mapped(original: str) -> None:
+    """It has no bytes to hash: the contract refuses it by name, where an error of ours would be sent again for days."""
+    assert mapped_identifier(original) == original
+    assert not IDENTIFIER.fullmatch(original)
