@@ -122,7 +122,7 @@ def test_a_time_range_is_given_as_it_is_said(at: Any, many: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("list", "--processor", "a b"), "--processorid is 1 to 64 of A-Z a-z 0-9 _ -"),
+        (("list", "--processor", "a b"), "--processor is 1 to 64 of A-Z a-z 0-9 _ -"),
         (("list", "--processor", "a", "--from", "monday"), "--from is a date and time with an offset, such as"),
         (
             ("list", "--processor", "a", "--from", "2026-01-02T00:00:00Z", "--to", "2026-01-01T00:00:00Z"),
