@@ -136,8 +136,7 @@ def graph(*, as_svg: bool) -> None:
     from ledger_cli import graph as drawing  # noqa: PLC0415
 
     drawn = drawing.read()
-    # A picture says which encoding it is in, whatever the terminal's is.
-    click.echo(drawing.svg(drawn).encode() if as_svg else drawing.text(drawn), nl=not as_svg)
+    click.echo(drawing.svg(drawn) if as_svg else drawing.text(drawn), nl=not as_svg)
 
 
 @cli.command(epilog="Exit status: 0.")

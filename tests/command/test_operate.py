@@ -241,7 +241,9 @@ def test_nothing_is_known_of_an_unknown_id(at: Any) -> None:
 def test_a_ledger_that_cannot_be_read_hides_no_execution(at: Any, recorded: str, faults: Faults) -> None:
     """Whoever is on duty looks at it when something is broken."""
     faults.refuse("GetItem", "AccessDeniedException")
-    told = json.loads(at("inspect", recorded, "--json").stdout)
+    done = at("inspect", recorded, "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == 2  # 1 would say that nothing came
     assert "AccessDeniedException" in told["Unread"]
     assert (told["Outcome"], told["NextStep"]) == (
         "UNKNOWN",
