@@ -2,8 +2,10 @@
 
 import functools
 import json
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import boto3
@@ -16,14 +18,16 @@ from botocore.exceptions import (
     NoCredentialsError,
     NoRegionError,
 )
+from botocore.parsers import ResponseParserError
 
 from ledger.intake import Intake, execution_prefix
 from ledger_cli import REGION
+from ledger_cli.errors import INTERRUPTED, CommandError
 
 POLL_S = 0.2
 
 
-class StackError(Exception):
+class StackError(CommandError):
     """The stack cannot be used; the message says why, and what to do."""
 
 
@@ -33,6 +37,13 @@ class FunctionError(Exception):
     def __init__(self, name: str, message: str) -> None:
         self.name, self.message = name, message
         super().__init__(f"{name}: {message}")
+
+
+class _Deployed(dict[str, str]):
+    """A stack's outputs or parameters: an older version of it has fewer."""
+
+    def __missing__(self, name: str) -> str:
+        raise StackError(f"the stack has no {name}: deploy this version of it")
 
 
 PATIENCE_S = 300
@@ -67,10 +78,14 @@ class Stack:
             described = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
         except (BotoCoreError, ClientError) as error:
             raise StackError(why(error, f"stack {name}")) from None
-        self.outputs: dict[str, str] = {o["OutputKey"]: o["OutputValue"] for o in described.get("Outputs", [])}
+        except (ResponseParserError, LookupError):
+            raise StackError(f"stack {name}: what answers is not AWS: is `ledger serve` running there?") from None
+        except (ValueError, OSError) as error:  # botocore converts settings, and reads files that they name
+            raise StackError(_unusable_settings(error)) from None
+        self.outputs = _Deployed({o["OutputKey"]: o["OutputValue"] for o in described.get("Outputs", [])})
         if not {"WorkflowArn", "TableName"} <= self.outputs.keys():
             raise StackError(f"stack {name} is no payment ledger, or is not deployed yet: name another with --stack")
-        self.parameters = {p["ParameterKey"]: p["ParameterValue"] for p in described.get("Parameters", [])}
+        self.parameters = _Deployed({p["ParameterKey"]: p["ParameterValue"] for p in described.get("Parameters", [])})
 
     def client(self, service: str) -> Any:
         """A client with the caller's credentials; one for each service, since to make one takes long."""
@@ -128,6 +143,30 @@ class Stack:
             if described["status"] != "RUNNING" or time.monotonic() >= deadline:
                 return described
             time.sleep(POLL_S)
+
+
+def _unusable_settings(error: ValueError | OSError) -> str:
+    """Name the variables of which the error repeats the value; the value itself is not shown."""
+    named = [name for name, value in sorted(os.environ.items()) if name.startswith("AWS_") and value in str(error)]
+    what = " or ".join(named) or "a setting of AWS (a variable that begins with AWS_, or a file in ~/.aws)"
+    return f"{what} cannot be used ({type(error).__name__}): correct it"
+
+
+@contextmanager
+def stopping_says(how_far: Callable[[], str]) -> Iterator[None]:
+    """Whatever ends the block early, say what is done already and how to go on, for the status alone does not.
+
+    Raises:
+        CommandError: with the status of what ended it.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise CommandError(f"interrupted; {how_far()}", INTERRUPTED) from None
+    except CommandError as error:
+        raise CommandError("; ".join(filter(None, [str(error), how_far()])), error.status) from None
+    except (BotoCoreError, ClientError) as error:
+        raise CommandError(f"{why(error, 'the stack')}; {how_far()}") from None
 
 
 def why(error: BotoCoreError | ClientError, what: str) -> str:

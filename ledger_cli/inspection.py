@@ -11,6 +11,7 @@ from ledger.payment import IDENTIFIER
 from ledger_cli.deployed import Stack, StackError
 from ledger_cli.execution import Execution
 from ledger_cli.payments import ask
+from ledger_cli.terminal import argument
 
 MAX_SEARCHED = 10_000
 """Executions of one status whose names are looked at for one payment; the newest come first."""
@@ -88,7 +89,8 @@ class Inspection:
             "CONFLICT": "Ask the processor which payment is right; another one needs a TransactionID of its own "
             "(docs/runbook.md#conflicts).",
             "RUNNING": "Wait: it is under way.",
-            "FAILED": f"Mend the cause (docs/runbook.md#technical-failures), then: ledger redrive {self.asked}",
+            "FAILED": "Mend the cause (docs/runbook.md#technical-failures), then: "
+            f"ledger redrive {argument(self.asked)}",
             "UNKNOWN": self._unknown,
         }[self.outcome]
 

@@ -1,16 +1,67 @@
 """The `ledger` command."""
 
 import sys
+import traceback
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ledger_cli import stack_commands
-from ledger_cli.reading import UnreadableInputError, read
+from ledger_cli.errors import FAULT, INTERRUPTED, CommandError
+from ledger_cli.reading import read
 from ledger_cli.samples import START_INPUTS
+from ledger_cli.terminal import checked_streams, visible
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Whatever ends a command, it is one line on standard error, and the exit status is true."""
+
+    def main(self, *arguments: Any, **named: Any) -> Any:
+        """Run a command, and exit."""
+        try:
+            with checked_streams():
+                status = self._status(*arguments, **named)
+        except CommandError as error:  # there is no standard output
+            status = _ended(str(error), error.status)
+        sys.exit(status)
+
+    def _status(self, *arguments: Any, **named: Any) -> int:
+        try:
+            try:
+                status = super().main(*arguments, **{**named, "standalone_mode": False})
+            except SystemExit as ended:  # a command's, or that of the shell's completion
+                status = ended.code
+            sys.stdout.flush()
+        except CommandError as error:
+            return _ended(str(error), error.status)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            return error.exit_code
+        except click.ClickException as error:
+            where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "ledger"
+            return _ended(f"{' '.join(error.format_message().split())} See: {where} --help", error.exit_code)
+        except (click.Abort, KeyboardInterrupt):
+            return _ended("interrupted", INTERRUPTED)
+        except Exception as error:  # noqa: BLE001  # a fault of ours is one line too; its message may hold a value
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            what = f"{type(error).__name__} in {Path(at.filename).name}, line {at.lineno}"
+            return _ended(f"a fault of this command, please report it: {what}", FAULT)
+        return status if isinstance(status, int) else 0
+
+
+def _ended(message: str, status: int) -> int:
+    if message:
+        click.echo(f"ledger: {visible(message)}", err=True)
+    return status
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status of every command, beside its own: 2 wrong usage, 70 a fault of the command, "
+    "74 standard output cannot be written, 130 interrupted, 141 whatever read the output went away.",
+)
 def cli() -> None:
     """Write each payment down once: run the payment ledger, and see what it did."""
 
@@ -31,18 +82,14 @@ def run(files: tuple[str, ...], *, as_json: bool) -> None:
       ledger run events/start/01-success.json events/start/01-success.json
       ledger run --json - < payments.jsonl
     """  # noqa: D301  # \b is click's mark for lines that stay as they are
-    try:
-        inputs = [start_input for file in files or START_INPUTS for start_input in read(str(file))]
-    except UnreadableInputError as error:
-        click.echo(f"ledger: {error}", err=True)
-        sys.exit(2)
+    inputs = [start_input for file in files or START_INPUTS for start_input in read(str(file))]
     # The engine takes a second to import, and a mistyped file name should not.
     from ledger_cli.run import run_payments  # noqa: PLC0415
 
     sys.exit(run_payments(inputs, as_json=as_json, with_sealed_sample=not files))
 
 
-@cli.command(epilog="Exit status: 0 stopped as asked, 2 it could not start.")
+@cli.command(epilog="Exit status: 0 stopped as asked, 1 its state could not be kept, 2 it could not start.")
 @click.option("--port", default=4510, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option(
     "--sam",
@@ -71,14 +118,9 @@ def serve(port: int, sam_file: Path | None, state_folder: Path | None) -> None:
       ledger serve --sam env.json
       aws --endpoint-url http://127.0.0.1:4510 dynamodb scan --table-name PaymentLedger
     """  # noqa: D301
-    from ledger_cli.serve import CannotServeError  # noqa: PLC0415
     from ledger_cli.serve import serve as serve_until_stopped  # noqa: PLC0415
 
-    try:
-        serve_until_stopped(port=port, sam_file=sam_file, state_folder=state_folder)
-    except CannotServeError as error:
-        click.echo(f"ledger: {error}", err=True)
-        sys.exit(2)
+    sys.exit(serve_until_stopped(port=port, sam_file=sam_file, state_folder=state_folder))
 
 
 @cli.command(epilog="Exit status: 0.")

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ledger.outcome import outcome_of
 from ledger_cli import graph, page
-from ledger_cli.deployed import Stack, StackError
+from ledger_cli.deployed import Stack, StackError, stopping_says
 from ledger_cli.execution import Execution, StateRun
 from ledger_cli.inspection import MAX_SEARCHED, Inspection, executions, inspect, read
 from ledger_cli.payments import details
@@ -93,7 +93,9 @@ def show_inspection(stack: Stack, asked: str, *, as_json: bool, html_file: Path 
         click.echo(json.dumps(inspection_as_json(found)))
     else:
         Console().print(*_for_people(found), sep="\n")
-    return 1 if found.outcome == "UNKNOWN" else 0
+    if found.outcome != "UNKNOWN":
+        return 0
+    return 2 if found.unread else 1
 
 
 def inspection_as_json(found: Inspection) -> dict[str, Any]:
@@ -169,7 +171,12 @@ def redrive(stack: Stack, asked: str | None, *, dry_run: bool, as_json: bool) ->
     """Redrive the executions of a payment (or all) that failed technically; returns the exit status."""
     states = stack.client("stepfunctions")
     redriven = refused = 0
-    with progress("Looking at executions") as track:
+
+    def how_far() -> str:
+        done = "would be redriven" if dry_run else "redriven"
+        return f"before it stopped, {redriven} were {done}. Give the same command again: what runs is not redriven"
+
+    with stopping_says(how_far), progress("Looking at executions") as track:
         for arn in track.over(_candidates(stack, asked)):
             if outcome_of(states.describe_execution(executionArn=arn)):
                 continue

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ledger_cli.deployed import FunctionError, Stack, StackError
-from ledger_cli.terminal import progress, visible
+from ledger_cli.terminal import argument, progress, visible
 
 PAGE = 100
 COLUMNS = ("TransactionID", "Amount", "Currency", "ProcessorID", "Status", "Timestamp", "RecordedAt", "PublishedAt")
@@ -28,6 +28,9 @@ RULES = {
     "timestamp": "is a date and time with an offset, such as 2026-11-24T00:00:00Z",
 }
 """What a query's rule means to whoever typed it."""
+
+TYPED = {"ProcessorID": "--processor", "TransactionID": "a TransactionID"}
+"""What a query's field is on the command line, if it is not the option of that name."""
 
 
 def ask(stack: Stack, query: dict[str, Any]) -> Any:
@@ -44,19 +47,18 @@ def ask(stack: Stack, query: dict[str, Any]) -> Any:
         if error.name != "InvalidQueryError":
             raise StackError(f"query_payment_ledger failed: {error}") from None
         broken = json.loads(error.message)["Violations"]
-        lines = [f"--{one['Field'].lower()} {RULES.get(one['Rule'], one['Rule'])}" for one in broken]
+        fields = [TYPED.get(one["Field"], f"--{one['Field'].lower()}") for one in broken]
+        lines = [f"{field} {RULES.get(one['Rule'], one['Rule'])}" for field, one in zip(fields, broken, strict=True)]
         raise StackError("; ".join(lines)) from None
 
 
 def get(stack: Stack, transaction_id: str, *, as_json: bool) -> int:
     """Print one payment; returns the exit status."""
-    try:
-        payment = ask(stack, {"TransactionID": transaction_id})["Payment"]
-    except StackError as error:
-        raise StackError(str(error).replace("--transactionid", "a TransactionID")) from None
+    payment = ask(stack, {"TransactionID": transaction_id})["Payment"]
     if payment is None:
         click.echo(
-            f"ledger: no payment under {transaction_id}; see what came of it: ledger inspect {transaction_id}",
+            f"ledger: no payment under {transaction_id}; see what came of it: "
+            f"ledger inspect {argument(transaction_id)}",
             err=True,
         )
         return 1
@@ -177,7 +179,7 @@ def reveal(stack: Stack, transaction_id: str, reason: str, *, as_json: bool) -> 
     if as_json:
         click.echo(json.dumps(revealed))
     elif "SecureToken" in revealed:
-        click.echo(visible(revealed["SecureToken"]) if sys.stdout.isatty() else revealed["SecureToken"])
+        click.echo(visible(revealed["SecureToken"]) if sys.stdout.isatty() else revealed["SecureToken"].encode())
     else:
         click.echo("ledger: the token is no text; this is base64 of it", err=True)
         click.echo(revealed["SecureTokenBase64"])

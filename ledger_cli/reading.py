@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ledger_cli.errors import CommandError
+
 MAX_START_INPUT_BYTES = 256 * 1024
 """Source: Step Functions Developer Guide, quotas: input size of an execution."""
 
@@ -23,7 +25,7 @@ _TOKENS = re.compile(
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
-class UnreadableInputError(Exception):
+class UnreadableInputError(CommandError):
     """The input cannot be read; the message says where and why, in one line."""
 
 
@@ -41,7 +43,7 @@ def read(file: str) -> list[StartInput]:
     Raises:
         UnreadableInputError: nothing of the file can be used.
     """
-    text = _decoded(file, _contents(file))
+    text = decoded(file, contents(file))
     _check_tokens(file, text)
     inputs = [StartInput(file, text[start:end]) for start, end in _values(file, text)]
     if not inputs:
@@ -49,25 +51,37 @@ def read(file: str) -> list[StartInput]:
     return inputs
 
 
-def _contents(file: str) -> bytes:
+def contents(file: str) -> bytes:
+    """Return what *file* (`-` for standard input) holds.
+
+    Raises:
+        UnreadableInputError: it cannot be read, or is too large.
+    """
     try:
         if file == "-":
-            contents = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+            if sys.stdin is None:
+                raise UnreadableInputError("-: standard input is closed")
+            read_in = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
         else:
             with Path(file).open("rb") as opened:
-                contents = opened.read(MAX_FILE_BYTES + 1)
+                read_in = opened.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise UnreadableInputError(f"{file}: {(error.strerror or 'cannot be read').lower()}") from None
-    if len(contents) > MAX_FILE_BYTES:
+    if len(read_in) > MAX_FILE_BYTES:
         raise UnreadableInputError(f"{file}: larger than {MAX_FILE_BYTES // 1024**2} MiB; split it")
-    return contents
+    return read_in
 
 
-def _decoded(file: str, contents: bytes) -> str:
+def decoded(file: str, encoded: bytes) -> str:
+    """Return the text of a file's contents.
+
+    Raises:
+        UnreadableInputError: they are not UTF-8.
+    """
     try:
-        return contents.decode("utf-8-sig")
+        return encoded.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = contents.count(b"\n", 0, error.start) + 1
+        line = encoded.count(b"\n", 0, error.start) + 1
         raise UnreadableInputError(f"{file}:{line}: not UTF-8") from None
 
 

@@ -13,17 +13,18 @@ from ledger_cli import REGION, artefact, samples
 from ledger_cli.engine import Engine, sam_local
 from ledger_cli.engine.server import EngineServer
 from ledger_cli.engine.state import State, StateError
+from ledger_cli.errors import CommandError
 
 LOOPBACK = "127.0.0.1"
 WRITE_EVERY_S = 5
 
 
-class CannotServeError(Exception):
+class CannotServeError(CommandError):
     """The server cannot start; the message says why, and what to do."""
 
 
-def serve(*, port: int, sam_file: Path | None, state_folder: Path | None) -> None:
-    """Serve until interrupted.
+def serve(*, port: int, sam_file: Path | None, state_folder: Path | None) -> int:
+    """Serve until interrupted; returns the command's exit status.
 
     Args:
         port: 0 takes one that is free.
@@ -31,7 +32,7 @@ def serve(*, port: int, sam_file: Path | None, state_folder: Path | None) -> Non
         sam_file: written for `sam local … --env-vars`; containers are then let in too.
 
     Raises:
-        CannotServeError: before anything has started.
+        CannotServeError: nothing was served.
     """
     errors = Console(stderr=True)
     stopped = threading.Event()
@@ -48,8 +49,11 @@ def serve(*, port: int, sam_file: Path | None, state_folder: Path | None) -> Non
         raise CannotServeError(str(error)) from None
     except OSError as error:
         raise CannotServeError(_why(error, hosts, port)) from None
-    with errors.status("Deploying template.yaml into the embedded engine"):
-        engine = Engine(state=state)
+    try:
+        with errors.status("Deploying template.yaml into the embedded engine"):
+            engine = Engine(state=state)
+    except StateError as error:
+        raise CannotServeError(str(error)) from None
     with engine, server:
         if not (state and state.kept):
             samples.let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
@@ -57,20 +61,25 @@ def serve(*, port: int, sam_file: Path | None, state_folder: Path | None) -> Non
         if sam_file:
             endpoint = f"http://{container_host}:{server.port}"
             written = json.dumps(sam_local.variables(engine.functions.items(), endpoint), indent=2)
-            sam_file.write_text(written + "\n")
+            try:
+                sam_file.write_text(written + "\n")
+            except OSError as error:
+                raise CannotServeError(f"{sam_file}: {(error.strerror or 'cannot be written').lower()}") from None
         _tell(server.port, engine, sam_file, state)
         while not stopped.wait(WRITE_EVERY_S):
             _write(state, engine, errors)
         server.stop()
-        _write(state, engine, errors)
+        return 0 if _write(state, engine, errors) else 1
 
 
-def _write(state: State | None, engine: Engine, errors: Console) -> None:
+def _write(state: State | None, engine: Engine, errors: Console) -> bool:
     if state:
         try:
             state.write(engine)
         except StateError as error:
-            errors.print(f"ledger: {error}", highlight=False, soft_wrap=True)
+            errors.print(f"ledger: {error}", highlight=False, soft_wrap=True, markup=False)
+            return False
+    return True
 
 
 def _tell(port: int, engine: Engine, sam_file: Path | None, state: State | None) -> None:

@@ -2,22 +2,56 @@
 
 import functools
 import json
+import re
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from http import HTTPStatus
+from ipaddress import IPv6Address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
-from ledger_cli.reading import UnreadableInputError, read
-from ledger_cli.terminal import visible
+from ledger_cli.environment import without_the_shells_variables
+from ledger_cli.errors import CommandError
+from ledger_cli.reading import contents, decoded, read
 
 if TYPE_CHECKING:
     from ledger_cli.deployed import Stack
 
 COMMANDS: list[click.Command] = []
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="One line of JSON a thing, for machines.")
+
+
+class _Endpoint(click.ParamType[str]):
+    """The beginning of a URL, as `ledger serve` prints it."""
+
+    name = "url"
+    HOST = re.compile(r"((?!-)[A-Za-z0-9-]{1,63}(?<!-)\.)*(?!-)[A-Za-z0-9-]{1,63}(?<!-)\.?")
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the URL without its last slash."""
+        try:
+            url = urlsplit(value)
+            host, port = url.hostname or "", url.port
+            valid = (self.HOST.fullmatch(host) or IPv6Address(host)) and port != 0 and url.scheme in {"http", "https"}
+        except ValueError:  # a port that is no number or too large, an address that is none
+            valid = False
+        if not valid or value.rstrip("/") != f"{url.scheme}://{url.netloc}" or "@" in url.netloc:
+            self.fail("give http://HOST:PORT, as `ledger serve` prints it", param, ctx)
+        return value.rstrip("/")
+
+
+class _Contents(click.ParamType[tuple[str, bytes]]):
+    """What a file holds, read before anything else is done."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, bytes]:  # noqa: ARG002
+        """Return the file's name and its contents."""
+        return value, contents(value)
 
 
 def on_a_stack(epilog: str) -> Callable[[Callable[..., int]], click.Command]:
@@ -33,24 +67,24 @@ def on_a_stack(epilog: str) -> Callable[[Callable[..., int]], click.Command]:
         ) -> None:
             from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-            from ledger_cli.deployed import FunctionError, Stack, StackError, why  # noqa: PLC0415
+            from ledger_cli.deployed import FunctionError, Stack, why  # noqa: PLC0415
 
-            try:
-                stack = Stack(stack_name, profile=profile, region=region, endpoint_url=endpoint_url)
-                sys.exit(command(stack, **given))
-            except (StackError, UnreadableInputError) as error:
-                click.echo(f"ledger: {visible(error)}", err=True)
-            except FunctionError as error:
-                click.echo(f"ledger: a function of the stack failed: {visible(error)}", err=True)
-            except (BotoCoreError, ClientError) as error:
-                click.echo(f"ledger: {visible(why(error, f'stack {stack_name}'))}", err=True)
-            sys.exit(2)
+            # The endpoint is the engine's own: the shell's profile is AWS's, and a proxy does not know this machine.
+            with without_the_shells_variables() if endpoint_url else nullcontext():
+                try:
+                    stack = Stack(stack_name, profile=profile, region=region, endpoint_url=endpoint_url)
+                    status = command(stack, **given)
+                except FunctionError as error:
+                    raise CommandError(f"a function of the stack failed: {error}") from None
+                except (BotoCoreError, ClientError) as error:
+                    raise CommandError(why(error, f"stack {stack_name}")) from None
+            sys.exit(status)
 
         decorated: Callable[..., None] = with_stack
         for option in (
             click.option(
-                "--endpoint-url", metavar="URL", envvar="LEDGER_ENDPOINT_URL", show_envvar=True,
-                help="Another endpoint than AWS: what `ledger serve` prints.",
+                "--endpoint-url", metavar="URL", type=_Endpoint(), envvar="LEDGER_ENDPOINT_URL", show_envvar=True,
+                help="Another endpoint than AWS: what `ledger serve` prints. The shell's AWS settings are ignored.",
             ),
             click.option("--region", help="The stack's region; else as the AWS CLI finds it."),
             click.option("--profile", help="A profile of the AWS CLI."),
@@ -70,7 +104,10 @@ def on_a_stack(epilog: str) -> Callable[[Callable[..., int]], click.Command]:
 # ── Sending ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-@on_a_stack("Exit status: 0 every payment is recorded, or is under way; 1 one is not, 2 nothing was started.")
+@on_a_stack(
+    "Exit status: 0 every payment is recorded, or is under way; 1 one is not, "
+    "2 it stopped: the line says at which payment."
+)
 @click.argument("files", nargs=-1, required=True, metavar="FILE…|-")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until each execution has ended.")
 @AS_JSON
@@ -92,7 +129,7 @@ def start(stack: "Stack", *, files: tuple[str, ...], wait: bool, as_json: bool) 
     return start_payments(stack, inputs, wait=wait, as_json=as_json)
 
 
-@on_a_stack("Exit status: 0 the secret is active, 2 it is not.")
+@on_a_stack("Exit status: 0 the secret is active, 2 it is not, or AWS gave no answer.")
 @click.argument("processor_id", metavar="PROCESSOR")
 @click.option(
     "--format",
@@ -100,10 +137,10 @@ def start(stack: "Stack", *, files: tuple[str, ...], wait: bool, as_json: bool) 
     type=click.Choice(["standard-webhooks", "stripe", "stripe-test"]),
     help="How it signs and writes; standard-webhooks where it is new.",
 )
-@click.option("--secret", "secret_file", metavar="FILE|-", type=click.File(), help="Holds the secret that it has.")
+@click.option("--secret", "secret_file", metavar="FILE|-", type=_Contents(), help="Holds the secret that it has.")
 @AS_JSON
 def processor(
-    stack: "Stack", *, processor_id: str, format_name: str | None, secret_file: TextIO | None, as_json: bool
+    stack: "Stack", *, processor_id: str, format_name: str | None, secret_file: tuple[str, bytes] | None, as_json: bool
 ) -> int:
     """Let a processor post payments to the stack's webhook, or give it a new secret.
 
@@ -117,7 +154,7 @@ def processor(
     """  # noqa: D301
     from ledger_cli.webhook import let_in  # noqa: PLC0415
 
-    secret = None if secret_file is None else secret_file.read().strip()
+    secret = None if secret_file is None else decoded(*secret_file).strip()
     told = let_in(stack, processor_id, format_name=format_name, secret=secret)
     if as_json:
         click.echo(json.dumps(told))
@@ -130,11 +167,11 @@ def processor(
     return 0
 
 
-@on_a_stack("Exit status: 0 the webhook took it, 1 it refused, 2 nothing was sent.")
-@click.argument("file", metavar="FILE|-", type=click.File("rb"))
+@on_a_stack("Exit status: 0 the webhook accepted it, 1 it did not, 2 nothing was sent, or no answer came.")
+@click.argument("file", metavar="FILE|-", type=_Contents())
 @click.option("--processor", "processor_id", required=True, help="Who sends it.")
 @AS_JSON
-def send(stack: "Stack", *, file: BinaryIO, processor_id: str, as_json: bool) -> int:
+def send(stack: "Stack", *, file: tuple[str, bytes], processor_id: str, as_json: bool) -> int:
     """Post FILE to the stack's webhook as a processor would, signed with its secret.
 
     For trying, and for asking whether a deployed webhook answers.
@@ -146,7 +183,7 @@ def send(stack: "Stack", *, file: BinaryIO, processor_id: str, as_json: bool) ->
     """  # noqa: D301
     from ledger_cli.webhook import send as post  # noqa: PLC0415
 
-    status, body = post(stack, processor_id, file.read())
+    status, body = post(stack, processor_id, file[1])
     click.echo(json.dumps({"status": status, "body": body}) if as_json else f"{status} {json.dumps(body)}")
     return 0 if status < HTTPStatus.BAD_REQUEST else 1
 
@@ -170,7 +207,7 @@ def get(stack: "Stack", *, transaction_id: str, as_json: bool) -> int:
     return payments.get(stack, transaction_id, as_json=as_json)
 
 
-@on_a_stack("Exit status: 0 they are listed, 1 one of them cannot be read, 2 none can.")
+@on_a_stack("Exit status: 0 all are listed, 1 damaged ones are named instead, 2 the list cannot be read to its end.")
 @click.option("--processor", "processor_id", required=True, help="Whose payments.")
 @click.option("--from", "first", metavar="TIME", help="Not before this time, such as 2026-11-24T00:00:00Z.")
 @click.option("--to", "last", metavar="TIME", help="Before this time.")
@@ -229,7 +266,7 @@ def reveal(stack: "Stack", *, transaction_id: str, reason: str, as_json: bool) -
     return payments.reveal(stack, transaction_id, reason, as_json=as_json)
 
 
-@on_a_stack("Exit status: 0 they are listed, 1 one of them cannot be read, 2 none can.")
+@on_a_stack("Exit status: 0 all are listed, 1 damaged ones are named instead, 2 the list cannot be read to its end.")
 @click.option("--limit", default=25, show_default=True, type=click.IntRange(1), help="At most so many.")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @AS_JSON
@@ -247,7 +284,7 @@ def unpublished(stack: "Stack", *, limit: int, everything: bool, as_json: bool) 
     return payments.show(stack, {"Unpublished": True}, most=most, cursor=None, form=form)
 
 
-@on_a_stack("Exit status: 0 all was published, 1 some was not, 2 the sweep failed.")
+@on_a_stack("Exit status: 0 all was published, or --dry-run; 1 some was not, 2 the sweep failed, or gave no answer.")
 @click.option("--dry-run", is_flag=True, help="Say what would be published.")
 @AS_JSON
 def republish(stack: "Stack", *, dry_run: bool, as_json: bool) -> int:
@@ -266,7 +303,7 @@ def republish(stack: "Stack", *, dry_run: bool, as_json: bool) -> int:
 # ── Operating ───────────────────────────────────────────────────────────────────────────────────────
 
 
-@on_a_stack("Exit status: 0 they are listed, 2 they cannot be read.")
+@on_a_stack("Exit status: 0 they are listed, 2 they cannot be read, or not all of them.")
 @click.option(
     "--status", type=click.Choice(["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]), help="Only these."
 )
@@ -285,7 +322,7 @@ def executions(stack: "Stack", *, status: str | None, limit: int, as_json: bool)
     return operate.show_executions(stack, status=status, most=limit, as_json=as_json)
 
 
-@on_a_stack("Exit status: 0 it is shown, 1 nothing came under this id, 2 it cannot be read.")
+@on_a_stack("Exit status: 0 it is shown, 1 nothing was found under this id, 2 it cannot be read.")
 @click.argument("asked", metavar="ID")
 @click.option(
     "--html", "html_file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
@@ -307,7 +344,10 @@ def inspect(stack: "Stack", *, asked: str, html_file: Path | None, as_json: bool
     return operate.show_inspection(stack, asked, as_json=as_json, html_file=html_file)
 
 
-@on_a_stack("Exit status: 0 redriven, 1 nothing to redrive, or one cannot be, 2 it cannot be looked up.")
+@on_a_stack(
+    "Exit status: 0 all are redriven (with --all, also if there is none), 1 ID has nothing to redrive, "
+    "or one cannot be, 2 it stopped: the line says after how many."
+)
 @click.argument("asked", metavar="ID", required=False)
 @click.option("--all", "everything", is_flag=True, help="All that failed technically, instead of one payment's.")
 @click.option("--dry-run", is_flag=True, help="Say what would be redriven.")

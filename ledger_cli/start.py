@@ -10,7 +10,7 @@ from ledger.intake import TooManyAttemptsError
 from ledger.outcome import outcome_of, reason
 from ledger.payment import InvalidPaymentError
 from ledger.strict_json import loads
-from ledger_cli.deployed import Stack, StackError, why
+from ledger_cli.deployed import Stack, StackError, stopping_says, why
 from ledger_cli.reading import StartInput
 from ledger_cli.run import STYLES
 from ledger_cli.terminal import progress
@@ -23,11 +23,15 @@ def start_payments(stack: Stack, inputs: list[StartInput], *, wait: bool, as_jso
     """Deliver each payment, in order, and print; returns the command's exit status.
 
     Raises:
-        StackError: AWS refuses what every payment needs; those before are started.
+        CommandError: it was stopped, by AWS, by Ctrl-C or by what takes the output: the message says at which payment.
     """
-    refused = 0
-    with progress("Starting payments") as track:
+    refused = number = 0
+    with (
+        stopping_says(lambda: _stopped_at(number, inputs)),
+        progress("Starting payments") as track,
+    ):
         for start_input in track.over(inputs, total=len(inputs)):
+            number += 1
             told = _told(stack, start_input, wait=wait)
             refused += told["outcome"] in {None, "REJECTED", "CONFLICT"} and told["status"] != "RUNNING"
             if as_json:
@@ -35,6 +39,15 @@ def start_payments(stack: Stack, inputs: list[StartInput], *, wait: bool, as_jso
             else:
                 track.console.print(*_line(told), soft_wrap=True)
     return 1 if refused else 0
+
+
+def _stopped_at(number: int, inputs: list[StartInput]) -> str:
+    """That payment may have been started: a reply that is lost says nothing."""
+    number = max(number, 1)
+    return (
+        f"stopped at payment {number} of {len(inputs)} ({inputs[number - 1].file}): {number - 1} were handled before "
+        "it, it may be started, and none after it is. Give the same command again: what is started meets its execution"
+    )
 
 
 def _told(stack: Stack, start_input: StartInput, *, wait: bool) -> dict[str, Any]:

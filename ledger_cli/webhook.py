@@ -16,6 +16,7 @@ from ledger.payment import IDENTIFIER
 from ledger.processors import MAX_SECRETS, Processor, ProcessorSecretError, check_secret
 from ledger.signature import STRIPE
 from ledger_cli.deployed import Stack, StackError, why
+from ledger_cli.terminal import argument
 
 GENERATED_BYTES = 32
 ANSWER_S = 35
@@ -42,8 +43,6 @@ def let_in(stack: Stack, processor_id: str, *, format_name: str | None, secret: 
         WebhookError: something that was given is wrong, or the stack has no webhook. Nothing was changed.
         StackError: AWS refuses.
     """
-    if not IDENTIFIER.fullmatch(processor_id):
-        raise WebhookError("a processor's id is 1 to 64 of A-Z a-z 0-9 _ -")
     name = _secret_name(stack, processor_id)
     before = _secrets_of(stack, processor_id)
     format_name = _agreed(processor_id, before, format_name)
@@ -65,8 +64,11 @@ def let_in(stack: Stack, processor_id: str, *, format_name: str | None, secret: 
             client.create_secret(Name=name, SecretString=text)
         elif active != known:
             client.put_secret_value(SecretId=name, SecretString=text)
-    except (BotoCoreError, ClientError) as error:
+    except ClientError as error:
         raise StackError(why(error, f"the secret {name}")) from None
+    except BotoCoreError as error:  # no answer
+        unknown = f"whether {processor_id} has the new secret is not known: look before you call this again"
+        raise StackError(f"{why(error, f'the secret {name}')}; {unknown}") from None
     told = {"processor": processor_id, "format": format_name, "webhook": url_of(stack, processor_id)}
     return {**told, "secret": None if given else secret, "active": len(active)}
 
@@ -83,7 +85,7 @@ def send(stack: Stack, processor_id: str, body: bytes) -> tuple[int, Any]:
     """
     processor = _secrets_of(stack, processor_id)
     if processor is None:
-        raise WebhookError(f"{processor_id} is not known: let it in with `ledger processor {processor_id}`")
+        raise WebhookError(f"{processor_id} is not known: let it in with `ledger processor {argument(processor_id)}`")
     try:
         headers = signed(processor, body, round(time.time()))
     except ProcessorSecretError as error:
@@ -101,11 +103,15 @@ def post(address: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
     connect = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     connection = connect(url.hostname or "", url.port, timeout=ANSWER_S)
     try:
+        connection.connect()
+    except OSError as error:
+        raise WebhookError(f"{url.hostname}: no connection, nothing was sent ({type(error).__name__})") from None
+    try:
         connection.request("POST", url.path, body=body, headers=headers)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise WebhookError(f"{url.hostname}: no answer of a webhook ({type(error).__name__})") from None
+        raise WebhookError(f"{url.hostname}: sent, and no answer of a webhook ({type(error).__name__})") from None
     finally:
         connection.close()
 
@@ -140,6 +146,8 @@ def _output(stack: Stack, name: str) -> str:
 
 
 def _secret_name(stack: Stack, processor_id: str) -> str:
+    if not IDENTIFIER.fullmatch(processor_id):
+        raise WebhookError("a processor's id is 1 to 64 of A-Z a-z 0-9 _ -")
     return f"{_output(stack, 'ProcessorSecrets')}{processor_id}"
 
 

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 from unittest.mock import patch
 
 from ledger import aws
-from ledger_cli.engine.environment import without_the_shells_variables
+from ledger_cli.environment import without_the_shells_variables
 
 _thread = threading.local()
 _handlers_turn = threading.Lock()

@@ -27,10 +27,9 @@ import boto3
 import botocore.endpoint
 import jsonpath_ng.ext.parser
 import moto.stepfunctions.models
-from moto import mock_aws
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.core.botocore_stubber import BotocoreStubber
-from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID, MockAWS
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import Table
 from moto.ec2.models.vpcs import VPCEndPoint
@@ -44,8 +43,8 @@ from moto.stepfunctions.responses import StepFunctionResponse
 
 from ledger_cli import REGION, ROOT
 from ledger_cli.engine import dynamodb, endpoints, http_api, kms, lambda_runtime, redrive, rules, sam_local, template
-from ledger_cli.engine.environment import without_the_shells_variables
 from ledger_cli.engine.state import State
+from ledger_cli.environment import without_the_shells_variables
 from ledger_cli.execution import Execution
 
 ACCOUNT_ID = DEFAULT_ACCOUNT_ID
@@ -235,7 +234,8 @@ class Engine:
     def _replace_aws(self, stack: ExitStack) -> None:
         stack.enter_context(without_the_shells_variables())
         os.environ["VALIDATE_LAMBDA_S3"] = "false"  # the code is not in a bucket: it runs where it lies
-        mocked = mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execute_state_machine": True}})
+        # `mock_aws` would call a moto server if a variable said so when moto was imported; this never does.
+        mocked = MockAWS({"lambda": {"use_docker": False}, "stepfunctions": {"execute_state_machine": True}})
         stack.enter_context(mocked)
         stack.callback(lambda_runtime.release_stdout)
 

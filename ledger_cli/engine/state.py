@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 VERSION = 1
 FILE = "ledger.json"
 KEYS = ("TokenKey", "IntakeKey")
+SECTIONS = {"Version", "Keys", "Items", "Secrets", "Events", "Executions"}
 
 
 class StateError(Exception):
@@ -62,7 +63,8 @@ class State:
         except ValueError:
             raise self._unreadable() from None
         else:
-            if not isinstance(self.kept, dict) or self.kept.get("Version") != VERSION:
+            known = isinstance(self.kept, dict) and self.kept.get("Version") == VERSION
+            if not known or not self.kept.keys() >= SECTIONS:
                 raise self._unreadable()
 
     def _unreadable(self) -> StateError:

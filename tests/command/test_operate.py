@@ -153,7 +153,7 @@ def test_a_time_range_is_given_as_it_is_said(at: Any, many: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("list", "--processor", "a b"), "--processorid is 1 to 64 of A-Z a-z 0-9 _ -"),
+        (("list", "--processor", "a b"), "--processor is 1 to 64 of A-Z a-z 0-9 _ -"),
         (("list", "--processor", "a", "--from", "monday"), "--from is a date and time with an offset, such as"),
         (
             ("list", "--processor", "a", "--from", "2026-01-02T00:00:00Z", "--to", "2026-01-01T00:00:00Z"),
@@ -272,7 +272,9 @@ def test_nothing_is_known_of_an_unknown_id(at: Any) -> None:
 def test_a_ledger_that_cannot_be_read_hides_no_execution(at: Any, recorded: str, faults: Faults) -> None:
     """Whoever is on duty looks at it when something is broken."""
     faults.refuse("GetItem", "AccessDeniedException")
-    told = json.loads(at("inspect", recorded, "--json").stdout)
+    done = at("inspect", recorded, "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == 2  # 1 would say that nothing came
     assert "AccessDeniedException" in told["Unread"]
     assert (told["Outcome"], told["NextStep"]) == (
         "UNKNOWN",

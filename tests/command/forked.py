@@ -1,0 +1,65 @@
+"""Runs the `ledger` command under conditions that only a process of its own can have: `python -m tests.command.forked`.
+
+To start and to import takes seconds. This process does both once, then forks for each run. It reads lines of JSON: a
+folder, and the runs to do at once. It answers each line with one: what every run printed, and how it ended.
+"""
+
+import gc
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+# The commands import these when they run.
+from ledger_cli import operate, payments, run, serve, start, webhook  # noqa: F401
+from ledger_cli.main import cli
+
+PATIENCE_S = 60
+
+
+def become_the_command(job: dict[str, Any], folder: Path) -> None:
+    """Set up the streams and the variables that the job asks for, in the child."""
+    os.environ.update(job["variables"])
+    if job["encoding"]:  # as PYTHONIOENCODING does
+        sys.stdout.reconfigure(encoding=job["encoding"], errors="strict")  # type: ignore[union-attr]
+    os.dup2(os.open(job["stdin"], os.O_RDONLY), 0)
+    os.dup2(os.open(folder / "stderr", os.O_WRONLY | os.O_CREAT), 2)
+    if job["stdout"] == "unread":
+        reading, writing = os.pipe()
+        os.close(reading)
+        os.dup2(writing, 1)
+    else:
+        os.dup2(os.open(job["stdout"] or folder / "stdout", os.O_WRONLY | os.O_CREAT), 1)
+
+
+def ended(job: dict[str, Any], child: int, folder: Path) -> dict[str, Any]:
+    """Wait for a run, and interrupt it once it has printed what the job awaits; nothing means after a second."""
+    deadline = time.monotonic() + PATIENCE_S
+    if job["interrupt"] is not None:
+        time.sleep(1)
+        while job["interrupt"] not in (folder / "stdout").read_text(errors="replace") and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.kill(child, signal.SIGINT)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    printed = {name: (folder / name).read_bytes().decode("latin-1") for name in ("stdout", "stderr")}
+    return {"status": status, **printed}
+
+
+if __name__ == "__main__":
+    gc.freeze()  # else each child, when it ends, looks through all that was imported, which takes it a second
+    for line in sys.stdin:
+        asked = json.loads(line)
+        children = []
+        for number, job in enumerate(asked["jobs"]):
+            folder = Path(asked["folder"]) / f"job-{number}"
+            folder.mkdir()
+            (folder / "stdout").touch()
+            child = os.fork()
+            if not child:
+                become_the_command(job, folder)
+                cli(job["arguments"], prog_name="ledger")
+            children.append((job, child, folder))
+        print(json.dumps([ended(*one) for one in children]), flush=True)  # noqa: T201

@@ -1,0 +1,361 @@
+"""Every command in a hostile shell: it works, or it says in one line why not, and its exit status is true."""
+
+import ast
+import json
+import os
+import re
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from click.testing import CliRunner
+
+from ledger_cli import ROOT
+from ledger_cli.deployed import FunctionError, StackError
+from ledger_cli.engine import Engine
+from ledger_cli.engine.server import EngineServer
+from ledger_cli.main import cli
+from ledger_cli.payments import ask
+from ledger_cli.samples import let_in_processors
+
+ID = "txn-2026-0001"
+SUCCESS = "events/start/01-success.json"
+ARGUMENTS: dict[str, list[str]] = {
+    "completion": ["bash"],
+    "executions": [],
+    "get": [ID],
+    "graph": [],
+    "inspect": [ID],
+    "list": ["--processor", "acme-pay"],
+    "processor": ["new-pay"],
+    "redrive": ["--all"],
+    "republish": [],
+    "reveal": [ID, "--reason", "refund, ticket 4711"],
+    "run": [SUCCESS],
+    "send": ["events/webhooks/acme-pay.json", "--processor", "acme-pay"],
+    "serve": ["--port", "0"],
+    "start": [SUCCESS],
+    "unpublished": [],
+}
+"""With what each command works, if a recorded payment is there."""
+
+OPTIONS = {
+    name: {option for one in command.params for option in [*one.opts, *one.secondary_opts]}
+    for name, command in cli.commands.items()
+}
+ON_A_STACK = sorted(name for name, options in OPTIONS.items() if "--endpoint-url" in options)
+SAYS = {"redrive": "ledger: no execution failed technically: nothing to redrive\n"}
+"""What a command says on standard error though it works; it prints nothing then."""
+
+
+AT_A_TIME = 4
+
+
+def job(
+    name: str, *more: str, stdout: str = "", stdin: str = os.devnull, encoding: str = "", **variables: str
+) -> dict[str, Any]:
+    """One run of a command, by `tests.command.forked`. `serve` is interrupted once it is ready."""
+    return {
+        "arguments": [name, *(more or ARGUMENTS[name])],
+        "stdout": stdout,
+        "stdin": stdin,
+        "encoding": encoding,
+        "variables": variables,
+        "interrupt": "Ready" if name == "serve" and not stdout else None,
+    }
+
+
+Ended = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """A process that forks commands, with no settings of AWS; what they send to AWS meets a proxy that is not there."""
+    shell = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LEDGER_"))}
+    alone = {
+        "HOME": str(tmp_path_factory.mktemp("home")),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_MAX_ATTEMPTS": "1",
+        "HTTPS_PROXY": "http://127.0.0.1:1",
+    }
+    command = [sys.executable, "-m", "tests.command.forked"]
+    with subprocess.Popen(  # noqa: S603
+        command, cwd=ROOT, env={**shell, **alone}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        process.communicate()
+
+
+@pytest.fixture
+def ended(forking: subprocess.Popen[str], tmp_path: Path) -> Ended:
+    """A function that runs commands, a few at a time, and says how each has ended."""
+
+    def of(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        assert forking.stdin is not None
+        assert forking.stdout is not None
+        results: list[dict[str, Any]] = []
+        for first in range(0, len(jobs), AT_A_TIME):
+            folder = tmp_path / f"jobs-{first}"
+            folder.mkdir()
+            asked = {"folder": str(folder), "jobs": jobs[first : first + AT_A_TIME]}
+            forking.stdin.write(f"{json.dumps(asked)}\n")
+            forking.stdin.flush()
+            results += json.loads(forking.stdout.readline())
+        return results
+
+    return of
+
+
+@pytest.fixture
+def endpoint(engine: Engine, payment: dict[str, Any]) -> Iterator[str]:
+    """The address of this process's engine, which has a payment and knows the sample processors."""
+    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    engine.functions["ReceivePayment"].restart()
+    engine.run(json.dumps(payment))
+    with EngineServer(["127.0.0.1"]) as server:
+        server.start(engine)
+        yield f"http://127.0.0.1:{server.port}"
+
+
+def test_every_command_is_tried() -> None:
+    """A new command needs arguments here, and then meets every condition."""
+    assert cli.commands.keys() == ARGUMENTS.keys()
+
+
+# ── Output ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_output_that_cannot_be_written(endpoint: str, ended: Ended) -> None:
+    """A script must not take half a list for the whole; Python itself says it in ten lines, or not at all."""
+    jobs = [job(name, stdout="/dev/full", LEDGER_ENDPOINT_URL=endpoint) for name in ARGUMENTS]
+    for name, one in zip(ARGUMENTS, ended(jobs), strict=True):
+        if name in SAYS:
+            assert (one["status"], one["stderr"]) == (0, SAYS[name]), name
+            continue
+        assert one["status"] == 74, (name, one)
+        assert one["stderr"].startswith("ledger: standard output: no space left on device"), (name, one)
+        assert one["stderr"].count("\n") == 1, (name, one)
+
+
+def test_a_reader_that_goes_away(endpoint: str, ended: Ended) -> None:
+    """`ledger list … | head` ends in silence, and not with the status of something that failed."""
+    jobs = [job(name, stdout="unread", LEDGER_ENDPOINT_URL=endpoint) for name in ARGUMENTS]
+    for name, one in zip(ARGUMENTS, ended(jobs), strict=True):
+        if name == "start":  # what it has started is no secret
+            assert one["stderr"].startswith("ledger: stopped at payment 1 of 1 "), one
+            one["stderr"] = ""
+        assert (one["status"], one["stderr"]) == ((0, SAYS[name]) if name in SAYS else (141, "")), name
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_a_shell_that_is_set_up_for_other_work(endpoint: str, ended: Ended, tmp_path: Path, encoding: str) -> None:
+    """Neither a terminal that is not UTF-8, nor a proxy, nor settings of AWS matter to what is on this machine."""
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws/config").write_text("[broken")
+    variables = {
+        "LEDGER_ENDPOINT_URL": endpoint,
+        "HOME": str(tmp_path),
+        "AWS_MAX_ATTEMPTS": "abc",
+        "AWS_PROFILE": "none",
+        "AWS_ENDPOINT_URL": "nonsense",
+        "HTTP_PROXY": "http://127.0.0.1:1",
+        "http_proxy": "http://127.0.0.1:1",
+        "ALL_PROXY": "nonsense",
+    }
+    # The two that deploy the stack take seconds: one encoding is enough.
+    names = [name for name in ARGUMENTS if encoding == "latin-1" or name not in {"run", "serve"}]
+    jobs = [job(name, encoding=encoding, **variables) for name in names]
+    for name, one in zip(names, ended(jobs), strict=True):
+        assert (one["status"], one["stderr"]) == (0, SAYS.get(name, "")), (name, one)
+        assert one["stdout"] or name in SAYS, name
+
+
+# ── Settings ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("way", ["option", "variable"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:4510", "localhost:4510", "nonsense", "ftp://127.0.0.1:4510", "http://", "http://:4510",
+        "http://127.0.0.1:port", "http://127.0.0.1:99999", "http://127.0.0.1:-1", "http://127.0.0.1:0", "http://[::1",
+        "http://127.0.0.1:4510/path", "http://127.0.0.1:4510?a=b", "http://127.0.0.1:4510#a", "http://a@127.0.0.1:4510",
+        "http://a_b:4510", "http://a b:4510", " http://127.0.0.1:4510", "http://127.0.0.1:4510\n", "http://[v1.x]:1",
+    ],
+)  # fmt: skip
+def test_an_endpoint_that_is_none(url: str, way: str) -> None:
+    """One line, and status 2: `ledger get` ended in 1, which says that the payment is not there."""
+    variables = {"LEDGER_ENDPOINT_URL": url} if way == "variable" else {}
+    for name in ON_A_STACK:
+        given = ["--endpoint-url", url] if way == "option" else []
+        done = CliRunner(env=variables).invoke(cli, [name, *ARGUMENTS[name], *given])
+        assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1), (name, done.output)
+        assert "give http://HOST:PORT, as `ledger serve` prints it" in done.stderr
+
+
+def test_an_empty_endpoint_is_not_aws() -> None:
+    """`--endpoint-url "$UNSET"` would start a trial's payments on AWS."""
+    done = CliRunner().invoke(cli, ["start", SUCCESS, "--endpoint-url", ""])
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert "give http://HOST:PORT" in done.stderr
+
+
+MALFORMED = {
+    "AWS_MAX_ATTEMPTS": "abc",
+    "AWS_METADATA_SERVICE_TIMEOUT": "abc",
+    "AWS_RETRY_MODE": "abc",
+    "AWS_DEFAULT_REGION": "a b",
+    "AWS_ENDPOINT_URL": "nonsense",
+    "AWS_PROFILE": "none",
+    "AWS_CONFIG_FILE": "utf-16.txt",
+    "AWS_WEB_IDENTITY_TOKEN_FILE": "none.txt",
+    "AWS_CA_BUNDLE": "none.txt",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://nonsense",
+}
+
+
+def test_settings_of_aws_that_are_none(ended: Ended, tmp_path: Path) -> None:
+    """Every command with one of them, and one command with each: one line, which names no value."""
+    (tmp_path / "utf-16.txt").write_text("[default]\nregion = eu-west-1\n", encoding="utf-16")
+    files = {name: str(tmp_path / value) if value.endswith(".txt") else value for name, value in MALFORMED.items()}
+    region = {"AWS_DEFAULT_REGION": "eu-west-1", "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/a"}
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    jobs = [job(name, AWS_MAX_ATTEMPTS="abc", **region, **keys) for name in ON_A_STACK]
+    jobs += [job("get", **{**region, name: value}) for name, value in files.items()]
+    for given, one in zip(jobs, ended(jobs), strict=True):
+        assert (one["status"], one["stdout"], one["stderr"].count("\n")) == (2, "", 1), (given, one)
+        assert one["stderr"].startswith("ledger: "), one
+        if "AWS_MAX_ATTEMPTS" in given["variables"]:
+            assert one["stderr"] == "ledger: AWS_MAX_ATTEMPTS cannot be used (ValueError): correct it\n"
+
+
+ANSWERS = [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<x/>",
+    b"HTTP/1.1 404 Not Found\r\nContent-Length: 13\r\n\r\n<html></html>",
+    b"HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n",
+    b"nonsense\r\n\r\n",
+    b"",
+]
+
+
+def test_an_endpoint_that_is_something_else(ended: Ended) -> None:
+    """A port is mistyped, and another program answers there."""
+    servers = []
+    for text in ANSWERS:
+
+        class Handler(socketserver.StreamRequestHandler):
+            answer = text
+
+            def handle(self) -> None:
+                self.request.recv(65536)
+                self.wfile.write(self.answer)
+
+        servers.append(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+    jobs = [job("get", LEDGER_ENDPOINT_URL=f"http://127.0.0.1:{one.server_address[1]}") for one in servers]
+    for text, one in zip(ANSWERS, ended(jobs), strict=True):
+        assert (one["status"], one["stdout"], one["stderr"].count("\n")) == (2, "", 1), (text, one)
+        assert one["stderr"].startswith("ledger: stack payment-ledger: "), one
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+# ── Input, Ctrl-C, and faults of ours ───────────────────────────────────────────────────────────────
+
+
+def test_input_in_another_encoding(endpoint: str, ended: Ended, tmp_path: Path) -> None:
+    """Other systems write UTF-16 by default. The secret is not taken for another one, and is in no message."""
+    secret, sample = tmp_path / "secret.txt", tmp_path / "payment.json"
+    secret.write_text("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz", encoding="utf-16")
+    sample.write_text((ROOT / SUCCESS).read_text(), encoding="utf-16")
+    here = {"LEDGER_ENDPOINT_URL": endpoint}
+    jobs = [
+        job("processor", "new-pay", "--secret", str(secret), **here),
+        job("processor", "new-pay", "--secret", "-", stdin=str(secret), **here),
+        job("start", str(sample), **here),
+        job("run", "-", stdin=str(sample)),
+    ]
+    for given, one in zip(jobs, ended(jobs), strict=True):
+        named = given["arguments"][-1]
+        assert (one["status"], one["stdout"], one["stderr"]) == (2, "", f"ledger: {named}:1: not UTF-8\n"), one
+
+
+def test_a_command_that_waits_is_interrupted(ended: Ended, tmp_path: Path) -> None:
+    """By a person, who has seen enough: 130 is nobody's status for a payment that is not there."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    holder = os.open(pipe, os.O_RDWR)
+    (one,) = ended([{**job("run", "-", stdin=str(pipe)), "interrupt": ""}])
+    os.close(holder)
+    assert (one["status"], one["stdout"], one["stderr"].strip()) == (130, "", "ledger: interrupted")
+
+
+@pytest.mark.parametrize("name", sorted(ARGUMENTS))
+@pytest.mark.parametrize(
+    ("raised", "status", "line"),
+    [
+        (KeyboardInterrupt(), 130, "ledger: interrupted"),
+        (KeyError("tok_4711"), 70, "ledger: a fault of this command, please report it: KeyError in test_conditions"),
+    ],
+)
+def test_whatever_is_raised_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, name: str, raised: BaseException, status: int, line: str
+) -> None:
+    """Of a fault of ours, a report needs the place; the message may hold a payment's value, and is not shown."""
+
+    def fail(**_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(cli.commands[name], "callback", fail)
+    done = CliRunner().invoke(cli, [name, *ARGUMENTS[name]])
+    assert (done.exit_code, done.stdout) == (status, "")
+    assert re.fullmatch(rf"\n?{line}.*\n", done.stderr)  # the terminal shows ^C before
+    assert "4711" not in done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(ARGUMENTS))
+def test_wrong_usage_is_one_line(name: str) -> None:
+    """It leads to the help, and is no page of it."""
+    done = CliRunner().invoke(cli, [name, *ARGUMENTS[name], "--none"])
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.output
+    assert done.stderr.startswith("ledger: No such option '--none'.")
+    assert done.stderr.endswith(f" See: cli {name} --help\n")
+
+
+def options_said(folder: Path) -> set[str]:
+    """Return every option that a message or a help text of the command names."""
+    drawings = {folder / "graph.py", folder / "page.py"}  # CSS has names like options
+    texts = [node.value for file in {*folder.glob("*.py")} - drawings for node in ast.walk(ast.parse(file.read_text()))
+             if isinstance(node, ast.Constant) and isinstance(node.value, str)]  # fmt: skip
+    return {option for text in texts for option in re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", text)}
+
+
+FOREIGN = {"--env-vars", "--table-name"}
+"""Options of other programs that are named: `sam local` and the AWS CLI."""
+
+
+def test_every_option_that_is_named_exists() -> None:
+    """A person types what a message says. `--processorid` was none."""
+    assert options_said(ROOT / "ledger_cli") - FOREIGN <= set().union(*OPTIONS.values(), {"--help"})
+
+
+def test_every_field_of_a_query_is_said_as_it_is_typed(engine: Engine) -> None:
+    """The query function names its fields; nobody typed those."""
+    for field in ("TransactionID", *engine.functions["QueryPaymentLedger"].module.QUERIED):
+        stack = Mock()
+        stack.invoke.side_effect = FunctionError(
+            "InvalidQueryError", json.dumps({"Violations": [{"Field": field, "Rule": "identifier"}]})
+        )
+        with pytest.raises(StackError) as raised:
+            ask(stack, {})
+        said = str(raised.value).partition(" ")[0]
+        assert said in OPTIONS["list"] | {"a"}, field

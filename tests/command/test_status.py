@@ -1,0 +1,192 @@
+"""An exit status and its line are true: also of a command that stopped halfway, and of a reply that was lost."""
+
+import http.client
+import json
+import shlex
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock, patch
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from ledger_cli import operate, serve, start, webhook
+from ledger_cli.deployed import Stack, StackError
+from ledger_cli.engine import Engine
+from ledger_cli.engine.server import EngineServer
+from ledger_cli.engine.state import State, StateError
+from ledger_cli.errors import CommandError
+from ledger_cli.inspection import Inspection
+from ledger_cli.reading import StartInput
+from ledger_cli.samples import let_in_processors
+from tests.conftest import Faults, ledger
+
+DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "StartExecution")
+RECORDED = {"file": "-", "execution": "e", "started": True, "status": "SUCCEEDED", "outcome": "RECORDED"}
+
+
+@pytest.fixture
+def endpoint(engine: Engine) -> Iterator[str]:
+    """The address of this process's engine, which knows the sample processors."""
+    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    engine.functions["ReceivePayment"].restart()
+    with EngineServer(["127.0.0.1"]) as server:
+        server.start(engine)
+        yield f"http://127.0.0.1:{server.port}"
+
+
+# ── Stopped halfway ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "why"),
+    [
+        (StackError("the stack: no"), 2, "the stack: no; stopped"),
+        (KeyboardInterrupt(), 130, "interrupted; stopped"),
+        (CommandError("standard output: no space left on device", 74), 74, "standard output: no space"),
+        (CommandError("", 141), 141, "stopped"),
+    ],
+)
+def test_start_says_at_which_payment_it_stopped(raised: BaseException, status: int, why: str) -> None:
+    """It said that nothing was started, after fifteen payments were: whoever believes it sends them by another way."""
+    inputs = [StartInput("a.jsonl", "{}")] * 3
+    with (
+        patch.object(start, "_told", side_effect=[{**RECORDED, "cause": None, "error": None}, raised]),
+        pytest.raises(CommandError) as stopped,
+    ):
+        start.start_payments(Mock(), inputs, wait=True, as_json=True)
+    line = str(stopped.value)
+    assert (stopped.value.status, line.startswith(why)) == (status, True), line
+    assert "stopped at payment 2 of 3 (a.jsonl): 1 were handled before it, it may be started, and none after" in line
+    assert line.endswith("Give the same command again: what is started meets its execution")
+
+
+def test_start_goes_on_as_its_line_says(
+    endpoint: str, engine: Engine, payment: dict[str, Any], tmp_path: Path, faults: Faults
+) -> None:
+    """The same command again starts what is left, and nothing twice."""
+    file = tmp_path / "payments.jsonl"
+    file.write_text("\n".join(json.dumps({**payment, "TransactionID": f"t-{number}"}) for number in range(3)))
+    faults.refuse("GetItem", "AccessDeniedException")
+    first = json.dumps({**payment, "TransactionID": "t-1"})
+    assert ledger("start", "-", "--endpoint-url", endpoint, stdin=first).returncode == 0
+    stopped = ledger("start", str(file), "--endpoint-url", endpoint)  # t-1 is there, and cannot be looked up
+    assert stopped.returncode == 2
+    assert f"stopped at payment 2 of 3 ({file})" in stopped.stderr
+    assert [item["TransactionID"]["S"] for item in engine.items()] == ["t-0", "t-1"]
+    again = ledger("start", str(file), "--endpoint-url", endpoint)
+    assert (again.returncode, len(engine.items()), len(engine.executions())) == (0, 3, 3)
+
+
+@pytest.mark.parametrize(("raised", "status"), [(DENIED, 2), (KeyboardInterrupt(), 130)])
+def test_redrive_says_after_how_many_it_stopped(raised: BaseException, status: int) -> None:
+    """Of a hundred that failed, some run again already."""
+    failed = Mock(failed_technically=True, not_redrivable=None, states=[], refusal=None, error=None, status="FAILED")
+    with (
+        patch.object(operate, "_candidates", return_value=["a", "b"]),
+        patch.object(operate, "outcome_of", return_value=None),
+        patch.object(operate, "read", side_effect=[failed, raised]),
+        pytest.raises(CommandError) as stopped,
+    ):
+        operate.redrive(Mock(), None, dry_run=False, as_json=False)
+    assert stopped.value.status == status
+    assert "before it stopped, 1 were redriven. Give the same command again" in str(stopped.value)
+
+
+# ── Replies that are lost ───────────────────────────────────────────────────────────────────────────
+
+
+def _hang_up(listener: socket.socket) -> None:
+    """Accept one connection, and end it without an answer."""
+    listener.accept()[0].close()
+
+
+def test_a_post_without_an_answer_was_sent() -> None:
+    """The webhook may have started the payment: "nothing was sent" would be a guess."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_hang_up, args=(listener,), daemon=True).start()
+        with pytest.raises(webhook.WebhookError, match="sent, and no answer of a webhook"):
+            webhook.post(f"http://127.0.0.1:{listener.getsockname()[1]}/", b"{}", {})
+
+
+def test_a_post_without_a_connection_was_not_sent() -> None:
+    """It can be repeated without a thought."""
+    with (
+        patch.object(http.client.HTTPConnection, "connect", side_effect=ConnectionRefusedError),
+        pytest.raises(webhook.WebhookError, match="no connection, nothing was sent"),
+    ):
+        webhook.post("http://127.0.0.1:9/", b"{}", {})
+
+
+def test_a_secret_may_be_active_where_aws_gave_no_answer() -> None:
+    """Called again at once, the command would put the secret out of use that the processor signs with."""
+    stack = Mock(outputs={"ProcessorSecrets": "p/", "WebhookUrl": "https://a/{ProcessorID}"})
+    client = stack.client.return_value
+    client.exceptions.ResourceNotFoundException = KeyError
+    client.get_secret_value.side_effect = KeyError
+    client.create_secret.side_effect = ReadTimeoutError(endpoint_url="https://a")
+    with pytest.raises(StackError, match="whether acme-pay has the new secret is not known: look before"):
+        webhook.let_in(stack, "acme-pay", format_name=None, secret=None)
+
+
+def test_an_older_stack_is_named_as_such() -> None:
+    """It lacks an output or a parameter that this version of the command needs."""
+    client = Mock()
+    outputs = [{"OutputKey": name, "OutputValue": "arn:aws:states:r:1:stateMachine:a"} for name in
+               ("WorkflowArn", "TableName")]  # fmt: skip
+    client.describe_stacks.return_value = {"Stacks": [{"Outputs": outputs}]}
+    with patch.object(Stack, "client", return_value=client):
+        stack = Stack("old", endpoint_url="http://127.0.0.1:1")
+    with pytest.raises(StackError, match="the stack has no IntakeKeyArn: deploy this version of it"):
+        _ = stack.intake
+
+
+# ── Serving ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_state_that_is_not_kept_is_a_failure(engine: Engine, tmp_path: Path) -> None:
+    """The last line before said that its state is kept."""
+    served = Mock(wraps=engine, functions=engine.functions, outputs=engine.outputs)
+    served.__enter__, served.__exit__ = Mock(), Mock(return_value=None)
+    handlers: list[Any] = []
+    with (
+        patch.object(serve, "Engine", return_value=served),
+        patch.object(serve.signal, "signal", side_effect=lambda _number, handler: handlers.append(handler)),
+        patch.object(serve, "_tell", side_effect=lambda *_: handlers[0](signal.SIGINT, None)),
+        patch.object(State, "write", side_effect=StateError("no space")),
+    ):
+        assert serve.serve(port=0, sam_file=None, state_folder=tmp_path) == 1
+
+
+def test_a_state_that_lacks_a_part_is_said(tmp_path: Path) -> None:
+    """Cut by hand, it is JSON of this version all the same."""
+    (tmp_path / "ledger.json").write_text('{"Version": 1}')
+    with pytest.raises(serve.CannotServeError, match="holds no state of this version"):
+        serve.serve(port=0, sam_file=None, state_folder=tmp_path)
+
+
+# ── Hints ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_printed_hint_works_for_an_id_that_looks_like_an_option(endpoint: str) -> None:
+    """An ID may begin with `-`: what the line says to type is typed."""
+    done = ledger("get", "--endpoint-url", endpoint, "--", "-4711")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    _, *hint = shlex.split(done.stderr.rpartition(": ")[2])
+    typed = ledger(*hint, LEDGER_ENDPOINT_URL=endpoint)
+    assert (typed.returncode, typed.stderr) == (1, "")
+    assert typed.stdout.startswith("-4711  UNKNOWN")
+    done = ledger("send", "events/webhooks/acme-pay.json", "--processor", "-pay", "--endpoint-url", endpoint)
+    _, *hint = shlex.split(done.stderr.partition("`")[2].partition("`")[0])
+    assert ledger(*hint, LEDGER_ENDPOINT_URL=endpoint).returncode == 0
+
+
+def test_the_next_step_works_for_any_execution() -> None:
+    """Step Functions allows names that a shell reads otherwise."""
+    for asked, typed in (("-4711", "-- -4711"), ("it's", "'it'\"'\"'s'"), ("txn-1", "txn-1")):
+        failed = Mock(failed_technically=True, not_redrivable=None)
+        assert Inspection(asked=asked, execution=failed).next_step.endswith(f"then: ledger redrive {typed}")

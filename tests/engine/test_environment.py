@@ -1,0 +1,165 @@
+"""What of the shell's environment reaches the engine: nothing that could lead it out of this process."""
+
+import ast
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore
+import moto
+import pytest
+import responses
+import s3transfer
+from aws_lambda_powertools.shared import constants
+from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
+
+from ledger_cli import ROOT
+from ledger_cli.environment import is_withheld, without_the_shells_variables
+
+PACKAGES = (boto3, botocore, moto, responses, s3transfer)
+
+A_REQUESTS_OWN = {"moto/core/request.py", "moto/moto_server/werkzeug_app.py"}
+"""In these files, `environ` is that of a request to a server."""
+
+ANOTHER_NAME = {
+    "botocore/credentials.py: env_key",
+    "botocore/credentials.py: mapping['access_key']",
+    "botocore/credentials.py: mapping['account_id']",
+    "botocore/credentials.py: mapping['expiry_time']",
+    "botocore/credentials.py: mapping['secret_key']",
+    "botocore/credentials.py: self._mapping['access_key']",
+    "botocore/credentials.py: token_env_var",
+    "botocore/utils.py: env_var",
+    "moto/core/models.py: k",
+}
+"""Reads whose variable's name is not in the expression. Each was read: the names begin with `AWS_`."""
+
+OURS = {"VALIDATE_LAMBDA_S3"}
+"""The engine sets it itself."""
+
+
+def variables_read(package: Path) -> set[str]:
+    """Return the names of the variables that a package reads; `FILE: EXPRESSION` where the name is not literal."""
+    found = set()
+    for file in sorted(package.rglob("*.py")):
+        where, text = str(file.relative_to(package.parent)), file.read_text(encoding="utf-8")
+        if ("environ" in text or "getenv" in text) and where not in A_REQUESTS_OWN:
+            tree = ast.parse(text)
+            constants = {
+                target.attr if isinstance(target, ast.Attribute) else target.id: node.value.value
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Constant)
+                for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+                if isinstance(target, ast.Attribute | ast.Name)
+            }
+            for key in _keys_read(tree):
+                name = key.attr if isinstance(key, ast.Attribute) else getattr(key, "id", "")
+                value = key.value if isinstance(key, ast.Constant) else constants.get(name)
+                found.add(value if isinstance(value, str) else f"{where}: {ast.unparse(key)}")
+    return found
+
+
+def _keys_read(tree: ast.AST) -> Iterator[ast.expr]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.args:
+            called = ast.unparse(node.func)
+            if called.endswith("getenv") or (called.endswith("environ.get") and "request." not in called):
+                yield node.args[0]
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and _is_environment(node.value):
+            yield node.slice
+        elif isinstance(node, ast.Compare) and any(map(_is_environment, node.comparators)):
+            yield node.left
+
+
+def _is_environment(node: ast.expr) -> bool:
+    text = ast.unparse(node)
+    return text.endswith("environ") and "request." not in text
+
+
+@pytest.fixture(scope="module")
+def read() -> set[str]:
+    """The names of all variables that the installed packages read."""
+    found = {name for package in PACKAGES for name in variables_read(Path(str(package.__file__)).parent)}
+    for _, variables, *_ in BOTOCORE_DEFAUT_SESSION_VARIABLES.values():
+        found |= {variables} if isinstance(variables, str) else set(variables or ())
+    return found | {value for name, value in vars(constants).items() if name.endswith("_ENV")}
+
+
+def test_every_variable_that_a_package_reads_is_withheld(read: set[str]) -> None:
+    """A newer moto must not bring a variable with which a developer's shell empties the developer's own moto server."""
+    assert {"TEST_SERVER_MODE", "MOTO_ACCOUNT_ID", "AWS_PROFILE", "LOG_LEVEL"} <= read  # else nothing was looked at
+    assert {name for name in read if not is_withheld(name)} == ANOTHER_NAME | OURS
+    assert all(map(is_withheld, ("HTTP_PROXY", "https_proxy", "ALL_PROXY", "no_proxy")))
+
+
+def test_the_shells_variables_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process is the caller's: only the engine does without its variables, and other variables stay."""
+    monkeypatch.setenv("TEST_SERVER_MODE", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "mine")
+    monkeypatch.setenv("EDITOR", "vi")
+    before = dict(os.environ)
+    with without_the_shells_variables():
+        assert "TEST_SERVER_MODE" not in os.environ
+        assert os.environ["AWS_CONFIG_FILE"] == os.devnull
+        assert os.environ["EDITOR"] == "vi"
+    assert dict(os.environ) == before
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[str, list[str]]]:
+    """The address of a server, and the requests that came."""
+    came: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            came.append(self.requestline)
+            self.send_response(200)
+            self.end_headers()
+
+        do_CONNECT = do_GET = do_POST = do_PUT = _answer  # noqa: N815  # http.server finds them by name
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing is printed."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", came
+        server.shutdown()
+
+
+@pytest.mark.parametrize("command", ["run", "serve"])
+def test_no_variable_leads_out_of_the_process(
+    command: str, listener: tuple[str, list[str]], read: set[str], tmp_path: Path
+) -> None:
+    """`TEST_SERVER_MODE=true ledger run` emptied a developer's own moto server, and deployed the stack into it."""
+    address, came = listener
+    names = {name for name in read if name.isidentifier()} | {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
+    leads = ("ENDPOINT", "URL", "PROXY", "HOST", "URI")
+    variables = {name: address if any(part in name for part in leads) else "true" for name in names}
+    (tmp_path / ".aws").mkdir()
+    (tmp_path / ".aws/config").write_text("[broken")
+    environment = {**os.environ, **variables, "TEST_PROXY_MODE": "true", "HOME": str(tmp_path)}
+    arguments = ["run", "--json", "events/start/01-success.json"] if command == "run" else ["serve", "--port", "0"]
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "ledger_cli", *arguments],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with process:
+        assert process.stdout is not None
+        if command == "run":
+            line = process.stdout.readline()
+            assert line.startswith("{"), process.communicate()
+            assert json.loads(line)["outcome"] == "RECORDED"
+        else:
+            assert any(line.startswith("Ready") for line in process.stdout), process.communicate()
+            process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors, came) == (0, "", [])
