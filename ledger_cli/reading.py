@@ -19,8 +19,12 @@ MAX_START_INPUT_BYTES = 256 * 1024
 MAX_FILE_BYTES = 256 * 1024 * 1024
 MAX_DEPTH = 100
 
+# The tokens cover every text, valid or not, without a gap, and no part of the pattern goes back: so each character is
+# looked at once. A string that does not end is a token too, or each quote in it would be tried as the beginning of one.
 _TOKENS = re.compile(
-    r'(?P<string>"(?:[^"\\]|\\.)*")|(?P<constant>-?Infinity|NaN)|(?P<number>-?[0-9][0-9.eE+-]*)|[{}\[\]:,]'
+    r'(?P<string>"(?:[^"\\]++|\\.)*+"?+)|(?P<constant>-?+Infinity|NaN)|(?P<number>-?+[0-9][0-9.eE+-]*+)'
+    r'|[{}\[\]:,]|[^"{}\[\]:,0-9IN-]++|.',
+    re.DOTALL,
 )
 _SPACE = re.compile(r"[ \t\n\r]*")
 
@@ -97,8 +101,9 @@ def _check_tokens(file: str, text: str) -> None:
         elif token["constant"]:
             raise _unreadable(file, text, position, "NaN and Infinity are not JSON")
         elif token["number"]:
-            if len(token["number"]) > sys.int_info.default_max_str_digits:
-                raise _unreadable(file, text, position, "a number of absurd length")
+            digits = token["number"].removeprefix("-")
+            if len(digits) > sys.int_info.default_max_str_digits and digits.isdigit():
+                raise _unreadable(file, text, position, "an integer of absurd length")
         elif first in "{[":
             keys.append(set() if first == "{" else None)
             if len(keys) > MAX_DEPTH:

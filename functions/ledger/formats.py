@@ -12,7 +12,7 @@ from typing import Any
 
 from ledger.currencies import MINOR_UNITS
 from ledger.identifiers import ORIGINAL_TRANSACTION_ID, mapped_identifier
-from ledger.payment import CONTRACT_FIELDS, InvalidPaymentError, Violation, meant_field
+from ledger.payment import CONTRACT_FIELDS, MAX_GUESSED, InvalidPaymentError, Violation, meant_field
 from ledger.signature import STANDARD_WEBHOOKS, STRIPE, Scheme
 
 
@@ -64,7 +64,8 @@ def _is_about_a_payment(event_type: Any, content: dict[str, Any]) -> bool:
     """
     if isinstance(event_type, str):
         return event_type.partition(".")[0] == "payment" or any(name in CONTRACT_FIELDS for name in content)
-    return any(name in CONTRACT_FIELDS or meant_field(name) for name in content if name != "timestamp")
+    names = [name for name in content if name != "timestamp"]
+    return any(name in CONTRACT_FIELDS for name in names) or any(map(meant_field, names[:MAX_GUESSED]))
 
 
 STRIPE_ZERO_DECIMAL = frozenset(

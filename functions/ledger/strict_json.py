@@ -1,10 +1,11 @@
-"""JSON as it was written: no name twice, no NaN, and no number that a double would have rounded."""
+"""JSON without what two parsers read in two ways: no name twice, no NaN, nothing but UTF-8.
+
+A number is what it is to the Lambda runtime, which parses a start input before any code of ours: a double, if it has a
+point or an exponent. So a payment meets the same verdict by whichever way it comes.
+"""
 
 import json
 from typing import Any
-
-MAX_INTEGER_DIGITS = 64
-"""Longer ones stay text, which no rule of the contract takes for a number: making them one takes long."""
 
 
 class StrictJSONError(ValueError):
@@ -16,16 +17,15 @@ class StrictJSONError(ValueError):
 
 
 def loads(text: bytes | str) -> Any:
-    """The value of *text* (UTF-8); a number with a point or an exponent is the text that was written.
+    """The value of *text* (UTF-8).
 
     Raises:
-        StrictJSONError: `not_json`, or `duplicate_name` where an object has a name twice.
+        StrictJSONError: `not_json`, also for an integer of more than 4,300 digits, of which Python makes no number; or
+            `duplicate_name`, if an object has a name twice.
     """
     try:
         return json.loads(
             text.decode() if isinstance(text, bytes) else text,
-            parse_float=str,
-            parse_int=lambda digits: int(digits) if len(digits) <= MAX_INTEGER_DIGITS else digits,
             parse_constant=_no_constant,
             object_pairs_hook=_each_name_once,
         )

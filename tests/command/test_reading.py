@@ -1,6 +1,7 @@
 """Reading payments strictly: the very text is handed on, or one line says what is wrong and where."""
 
 import io
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger_cli import reading
 from ledger_cli.reading import MAX_DEPTH, MAX_START_INPUT_BYTES, UnreadableInputError, read
 
 JSON = st.recursive(
@@ -67,7 +69,7 @@ def test_one_an_array_or_lines(file: Path, contents: str, payments: list[str]) -
         (b'{"a": 1,\n "a": 2}', ":2:5: the field before this colon is given twice in its object"),
         (b'{"a": {"b": 1, "\\u0062": 2}}', ":1:24: the field before this colon is given twice in its object"),
         (b"[" * (MAX_DEPTH + 1), f":1:{MAX_DEPTH + 1}: nested deeper than {MAX_DEPTH} levels"),
-        (b'{"Amount": ' + b"9" * 5000 + b"}", ":1:12: a number of absurd length"),
+        (b'{"Amount": ' + b"9" * 5000 + b"}", ":1:12: an integer of absurd length"),
         (
             b'[1,\n"' + b"x" * MAX_START_INPUT_BYTES + b'"]',
             ":2:1: a payment of 262,146 bytes; at most 262,144 can start",
@@ -116,3 +118,48 @@ def test_hostile_strings_are_read_back(file: Path, corpora: Path) -> None:
     for text in hostile:
         payment = {"k": text, "[": {text: ":"}}
         assert [json.loads(found) for found in texts(file, json.dumps(payment, ensure_ascii=False))] == [payment]
+
+
+# ── Time ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def steps(text: str) -> int:
+    """Count the characters that the search for tokens looks at.
+
+    Where no token begins, it has tried every alternative in vain; at a quote, a string without an end is looked at up
+    to the end of the text.
+    """
+    looked_at, position = 0, 0
+    for token in reading._TOKENS.finditer(text):
+        for missed in range(position, token.start()):
+            looked_at += len(text) - missed if text[missed] == '"' else 1
+        looked_at += len(token[0])
+        position = token.end()
+    return looked_at + sum(len(text) - missed if text[missed] == '"' else 1 for missed in range(position, len(text)))
+
+
+SHAPES = {
+    "a payload cut in the middle": lambda n: '{"payload": "' + '{\\"a\\": \\"b\\"}, ' * n,
+    "a string without an end": lambda n: '"' * (2 * n + 1),
+    "backslashes": lambda n: '"' + "\\" * (2 * n + 1),
+    "a number": lambda n: "1" * 10 * n,
+    "minus signs": lambda n: "-" * 10 * n,
+    "infinities": lambda n: "-Infinit" * n,
+    "spaces": lambda n: " " * 10 * n,
+    "keys": lambda n: "{" + ", ".join(f'"{key}": 1' for key in range(n)) + "}",
+    "lines": lambda n: '{"a": 1}\n' * n,
+    "brackets": lambda n: "[]" * n,
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_reading_takes_steps_in_proportion(shape: str) -> None:
+    """A file of a few hundred kB that somebody cut must not keep a command busy for minutes."""
+    counted = [steps(SHAPES[shape](n)) for n in (200, 400, 800)]
+    assert all(later < 2.2 * before for before, later in itertools.pairwise(counted)), counted
+
+
+@given(st.text(alphabet='"\\{}[]:,0-.eINnf \n') | st.text())
+def test_tokens_cover_every_text(text: str) -> None:
+    """No character is looked at twice: a gap between tokens would be looked at in vain, again and again."""
+    assert "".join(token[0] for token in reading._TOKENS.finditer(text)) == text

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ledger.currencies import FORMER_MINOR_UNITS, MINOR_UNITS, NO_MINOR_UNIT
 from ledger.payment import (
+    MAX_GUESSED,
     BrokenRuleError,
     InvalidPaymentError,
     Payment,
@@ -692,3 +693,13 @@ def test_a_stack_for_sealed_tokens_refuses_a_plaintext_one() -> None:
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment(with_fields(SecureToken=...), default_currency="USD", plaintext_tokens=False)
     assert [(v.field, v.rule) for v in caught.value.violations] == [("SealedToken", "required")]
+
+
+def test_what_unknown_fields_cost_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start input of 256 KiB may have forty thousand of them; comparing each name would take minutes."""
+    asked: list[str] = []
+    monkeypatch.setattr("difflib.get_close_matches", lambda name, *_, **__: asked.append(name) or [])
+    with pytest.raises(InvalidPaymentError) as error:
+        parse_payment({f"f{number}": 1 for number in range(10_000)}, default_currency="USD")
+    assert ("Payment", "unknown_field") in error.value.violations
+    assert len(asked) == MAX_GUESSED
