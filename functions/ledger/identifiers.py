@@ -9,8 +9,8 @@ READABLE_BYTES = 24
 HASH_DIGITS = 32
 """128 bits: nobody finds a second ID with the same hash, and 24 + 8 + 32 is what an identifier may have."""
 
-MAPPED = re.compile(r"[A-Za-z0-9_-]{1,24}_sha256_[0-9a-f]{32}")
-"""What a mapped ID looks like. An ID that looks so by itself is mapped too, or it could be taken for another's."""
+MAPPED = re.compile(r".{1,24}_sha256_[0-9a-f]{32}")
+"""Which identifiers look mapped. They are mapped too, or one could be taken for the ID that is mapped to it."""
 
 ORIGINAL_TRANSACTION_ID = "original.TransactionID"
 """The metadata key under which the original of a mapped TransactionID is kept."""

@@ -402,7 +402,8 @@ def test_a_body_too_large_is_refused_before_it_is_read(webhook: Webhook, engine:
 def test_whatever_is_signed_has_a_right_answer(webhook: Webhook, body: bytes) -> None:
     """A processor's mistakes are told to it: an error of ours would ring an alarm, and be sent again."""
     for processor in PROCESSORS:
-        assert webhook.post(body, processor, headers=without_content_type(body, processor))[0] == 400
+        status, answer = webhook.post(body, processor, headers=without_content_type(body, processor))
+        assert status == 400 or answer == {"Outcome": "IGNORED"}  # an object, such as {}, may be a test of the endpoint
 
 
 JSON = st.recursive(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.identifiers import mapped_identifier
+from ledger.identifiers import ORIGINAL_TRANSACTION_ID, mapped_identifier
 from ledger.payment import IDENTIFIER
 from ledger_cli import ROOT
 
@@ -69,6 +69,28 @@ def test_no_two_ids_become_one(original: str) -> None:
     looks_mapped = mapped_identifier(original)
     originals = {original, looks_mapped, mapped_identifier(looks_mapped)}
     assert len({mapped_identifier(one) for one in originals}) == len(originals)
+
+
+HASH = "0123456789abcdef" * 2
+
+
+@pytest.mark.parametrize("readable", ["a", "Z9_-", "x" * 24])
+def test_an_id_that_looks_mapped_is_mapped(readable: str) -> None:
+    """Else it would be taken for the ID that is mapped to it."""
+    assert mapped_identifier(f"{readable}_sha256_{HASH}") != f"{readable}_sha256_{HASH}"
+
+
+@pytest.mark.parametrize(
+    "original", [f"_sha256_{HASH}", f"a_sha256_{HASH[1:]}", f"a_sha256_{HASH.upper()}", f"a_sha1_{HASH}"]
+)
+def test_an_id_that_does_not_quite_look_mapped_is_kept(original: str) -> None:
+    """No ID is mapped to it, and a valid ID stays what people search for."""
+    assert mapped_identifier(original) == original
+
+
+def test_the_page_names_the_key_of_the_original() -> None:
+    """Whoever searches for a processor's ID finds it under one key, whoever mapped it."""
+    assert f"`{ORIGINAL_TRANSACTION_ID}`" in RULE
 
 
 @pytest.mark.parametrize("original", ["", "\ud800", "id-\udfff"])
