@@ -147,7 +147,8 @@ class Stack:
 
 def _unusable_settings(error: ValueError | OSError) -> str:
     """Name the variables of which the error repeats the value; the value itself is not shown."""
-    named = [name for name, value in sorted(os.environ.items()) if name.startswith("AWS_") and value in str(error)]
+    text, settings = str(error), {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    named = sorted(name for name, value in settings.items() if repr(value) in text or text.endswith(f": {value}"))
     what = " or ".join(named) or "a setting of AWS (a variable that begins with AWS_, or a file in ~/.aws)"
     return f"{what} cannot be used ({type(error).__name__}): correct it"
 
@@ -172,7 +173,8 @@ def stopping_says(how_far: Callable[[], str]) -> Iterator[None]:
 def why(error: BotoCoreError | ClientError, what: str) -> str:
     """One line that says what is wrong and what to do."""
     if isinstance(error, ClientError):
-        code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+        answer = error.response.get("Error", {})
+        code, message = answer.get("Code", ""), answer.get("Message", "no message")
         if code == "ValidationError" and "does not exist" in message:
             return f"{what} is not in this account and region: name another with --stack, --profile or --region"
         advice = next((text for beginning, text in ADVICE_BY_CODE.items() if code.startswith(beginning)), code)

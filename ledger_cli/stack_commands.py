@@ -36,12 +36,13 @@ class _Endpoint(click.ParamType[str]):
         try:
             url = urlsplit(value)
             host, port = url.hostname or "", url.port
-            valid = (self.HOST.fullmatch(host) or IPv6Address(host)) and port != 0 and url.scheme in {"http", "https"}
+            valid = IPv6Address(host) if "[" in url.netloc else self.HOST.fullmatch(host)
+            valid = valid and port != 0 and url.scheme in {"http", "https"}
         except ValueError:  # a port that is no number or too large, an address that is none
             valid = False
-        if not valid or value.rstrip("/") != f"{url.scheme}://{url.netloc}" or "@" in url.netloc:
+        if not valid or value.removesuffix("/") != f"{url.scheme}://{url.netloc}" or "@" in url.netloc:
             self.fail("give http://HOST:PORT, as `ledger serve` prints it", param, ctx)
-        return value.rstrip("/")
+        return value.removesuffix("/")
 
 
 class _Contents(click.ParamType[tuple[str, bytes]]):
@@ -49,7 +50,7 @@ class _Contents(click.ParamType[tuple[str, bytes]]):
 
     name = "file"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, bytes]:  # noqa: ARG002
+    def convert(self, value: Any, *_: Any) -> tuple[str, bytes]:
         """Return the file's name and its contents."""
         return value, contents(value)
 
