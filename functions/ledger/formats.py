@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ledger.currencies import MINOR_UNITS
-from ledger.payment import InvalidPaymentError, Violation
+from ledger.payment import InvalidPaymentError, Violation, valid_id
 from ledger.signature import STANDARD_WEBHOOKS, STRIPE, Scheme
 
 
@@ -32,7 +32,9 @@ def _of_the_contract(message: Any, processor_id: str) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise InvalidPaymentError([Violation("Payment", "not_an_object")])
     if message.get("ProcessorID", processor_id) != processor_id:
-        raise InvalidPaymentError([Violation("ProcessorID", "another_processor")])
+        raise InvalidPaymentError(
+            [Violation("ProcessorID", "another_processor")], transaction_id=valid_id(message, "TransactionID")
+        )
     return message
 
 
@@ -73,16 +75,20 @@ def _of_a_stripe_charge(message: Any, processor_id: str, *, live: bool) -> dict[
     failed = kind == "charge.failed"
     currency = charge["currency"].upper() if isinstance(charge.get("currency"), str) else None
     metadata = {"stripe.event": message.get("id"), "stripe.payment_intent": charge.get("payment_intent")}
-    return {
+    payment = {
         "TransactionID": charge.get("id"),
         "SecureToken": charge.get("payment_method"),
-        "Amount": _major_units(_integer(charge.get("amount" if failed else "amount_captured")), currency),
         "Currency": currency,
         "ProcessorID": processor_id,
         "Status": "Failure" if failed else "Success",
-        "Timestamp": _rfc_3339(_integer(charge.get("created"))),
         "Metadata": {name: text for name, text in metadata.items() if text is not None},
     }
+    try:
+        payment["Amount"] = _major_units(_integer(charge.get("amount" if failed else "amount_captured")), currency)
+        payment["Timestamp"] = _rfc_3339(_integer(charge.get("created")))
+    except InvalidPaymentError as refused:
+        raise InvalidPaymentError(refused.violations, transaction_id=valid_id(payment, "TransactionID")) from None
+    return payment
 
 
 def _integer(value: Any) -> int | None:
