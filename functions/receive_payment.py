@@ -152,7 +152,8 @@ def refusal(processor: Processor, processor_id: str, invalid: InvalidPaymentErro
     name = INTAKE.refuse(refused, message_id(processor, body)).rpartition(":")[2]
     logger.warning("payment refused", **refused.log_keys, execution=name)
     violations = [{"Field": violation.field, "Rule": violation.rule} for violation in refused.violations]
-    return Answer(413 if refused.violations == [TOO_LARGE] else 400, {"Execution": name, "Violations": violations})
+    told = {"Execution": name, "Violations": violations}
+    return Answer(413, told) if refused.violations == [TOO_LARGE] else Answer(400, told)
 
 
 def message_id(processor: Processor, body: bytes) -> str:
