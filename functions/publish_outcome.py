@@ -43,6 +43,11 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
             mark_published(dynamodb, TABLE_NAME, payment["TransactionID"], utc_timestamp(event["PublishedAt"]))
     ended |= {key: outcome.detail[key] for key in ("TransactionID", "OutcomeID") if key in outcome.detail}
 
-    logger.info("outcome published", outcome=name, transaction_id=ended.get("TransactionID"))
+    logger.info(
+        "outcome published",
+        outcome=name,
+        transaction_id=ended.get("TransactionID"),
+        processor_id=outcome.detail.get("ProcessorID"),
+    )
     count(metrics, outcome)
     return ended

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ledger.aws import private_client
 from ledger.intake import Intake, TooManyAttemptsError
 from ledger.payment import IDENTIFIER, InvalidPaymentError, Violation
-from ledger.processors import Processors, ProcessorSecretError
+from ledger.processors import Processor, Processors, ProcessorSecretError
 from ledger.signature import RefusedSignatureError, verify
 from ledger.strict_json import StrictJSONError, loads
 
@@ -43,6 +43,8 @@ PROCESSOR_SECRETS = os.environ["PROCESSOR_SECRETS"]
 
 MAX_BODY_BYTES = 256 * 1024
 """What an execution's input may have. Source: Step Functions Developer Guide, quotas."""
+
+TOO_LARGE = Violation("Payment", "too_large")
 
 THROTTLED = frozenset(
     {
@@ -85,23 +87,35 @@ def receive(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: i
 
     Returns:
         202 where its execution runs, 200 where the ledger has it already or the message is not about an outcome,
-        400 with every broken rule, 401 without a reason, 409 where the ledger has another payment under its id,
-        413 where it is too large; 429 or 503 where the same request may pass later.
+        400 with every broken rule (413 if it is too large), 401 without a reason, 409 where the ledger has another
+        payment under its id; 429 or 503 where the same request may pass later.
     """
-    if len(body) > MAX_BODY_BYTES:
-        return Answer(413, {"message": f"at most {MAX_BODY_BYTES} bytes"})
     try:
         processor = PROCESSORS.of(processor_id, now_s)
         verify(processor.format.scheme, processor.secrets, headers, body, now_s)
-        return start(processor_id, processor.format.start_input(loads(body), processor_id))
+        try:
+            return start(processor_id, start_input_of(processor, processor_id, body))
+        except InvalidPaymentError as refused:
+            return refusal(processor, processor_id, refused, body)
     except RefusedSignatureError as refused:
         return unauthorized(processor_id, str(refused))
-    except StrictJSONError as unreadable:
-        return refusal(processor_id, [Violation("Payment", unreadable.rule)])
-    except InvalidPaymentError as refused:
-        return refusal(processor_id, refused.violations)
     except (ClientError, BotoCoreError, ProcessorSecretError, TooManyAttemptsError) as failure:
         return later(processor_id, failure)
+
+
+def start_input_of(processor: Processor, processor_id: str, body: bytes) -> dict[str, Any] | None:
+    """Read the signed message; None if it is not about a payment's outcome.
+
+    Raises:
+        InvalidPaymentError: it is too large, is not JSON, or breaks a rule of the processor's format.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        raise InvalidPaymentError([TOO_LARGE])
+    try:
+        message = loads(body)
+    except StrictJSONError as unreadable:
+        raise InvalidPaymentError([Violation("Payment", unreadable.rule)]) from None
+    return processor.format.start_input(message, processor_id)
 
 
 def start(processor_id: str, start_input: dict[str, Any] | None) -> Answer:
@@ -126,11 +140,29 @@ def unauthorized(processor_id: str, reason: str) -> Answer:
     return Answer(401, {"message": "Unauthorized"})
 
 
-def refusal(processor_id: str, violations: list[Violation]) -> Answer:
-    """Every broken rule; nothing was started, and sending the same again will not help."""
-    rules = [f"{violation.field}: {violation.rule}" for violation in violations]
-    logger.warning("payment refused", processor_id=processor_id, rules=rules)
-    return Answer(400, {"Violations": [{"Field": violation.field, "Rule": violation.rule} for violation in violations]})
+def refusal(processor: Processor, processor_id: str, invalid: InvalidPaymentError, body: bytes) -> Answer:
+    """Have the workflow publish the refusal, then answer every broken rule: sending the same again will not help.
+
+    The processor has signed the message, so the refusal has its ProcessorID, whatever the message says.
+
+    Raises:
+        ClientError: the refusal could not be handed over; the processor is to send again.
+    """
+    refused = InvalidPaymentError(invalid.violations, transaction_id=invalid.transaction_id, processor_id=processor_id)
+    name = INTAKE.refuse(refused, message_id(processor, body)).rpartition(":")[2]
+    logger.warning("payment refused", **refused.log_keys, execution=name)
+    violations = [{"Field": violation.field, "Rule": violation.rule} for violation in refused.violations]
+    told = {"Execution": name, "Violations": violations}
+    return Answer(413, told) if refused.violations == [TOO_LARGE] else Answer(400, told)
+
+
+def message_id(processor: Processor, body: bytes) -> str:
+    """Return a digest of the body, the same for each delivery.
+
+    Its key is the processor's secret: without a key, a reader of execution names could try tokens against them. No
+    request signs a text that begins like this one, since no header has a line break.
+    """
+    return processor.format.scheme.sign(processor.secrets[0], b"refused\n" + body)
 
 
 def later(processor_id: str, failure: Exception) -> Answer:

@@ -4,7 +4,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ledger.currencies import MINOR_UNITS
-from ledger.payment import InvalidPaymentError, parse_payment
+from ledger.payment import InvalidPaymentError, parse_payment, parse_refusal
 
 from aws_lambda_powertools import Logger
 
@@ -24,12 +24,15 @@ def handler(event: object, context: "LambdaContext") -> dict[str, Any]:
     """The canonical payment, its fingerprint, and the token as it came.
 
     Raises:
-        InvalidPaymentError: the input breaks the contract. Caught by the workflow, never retried.
+        InvalidPaymentError: the input breaks the contract, or is a refusal that happened before the workflow. Caught
+            by the workflow, never retried.
     """
     try:
+        if refused_before := parse_refusal(event):
+            raise refused_before
         payment, token = parse_payment(event, default_currency=DEFAULT_CURRENCY, plaintext_tokens=PLAINTEXT_TOKENS)
     except InvalidPaymentError as refused:
-        logger.warning("payment refused", rules=[f"{v.field}: {v.rule}" for v in refused.violations])
+        logger.warning("payment refused", **refused.log_keys)
         raise
     logger.info("payment validated", transaction_id=payment.transaction_id)
     return {"Payment": payment.as_state(), token.field: token.text}

@@ -1,5 +1,6 @@
 """What became of a payment: its executions, its item, and what to do next."""
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -7,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ledger.outcome import outcome_of
-from ledger.payment import IDENTIFIER
+from ledger.payment import IDENTIFIER, valid_id
 from ledger_cli.deployed import Stack, StackError
 from ledger_cli.execution import Execution
 from ledger_cli.payments import ask
@@ -18,6 +19,10 @@ MAX_SEARCHED = 10_000
 
 SEARCHED = ("RUNNING", "FAILED", "TIMED_OUT", "ABORTED")
 """Statuses in which a payment may have no item that names its execution."""
+
+MAX_DESCRIBED = 100
+"""Executions of each status whose input is read for an ID: those that an event bus or a sender named itself. Few can
+be described in a second."""
 
 PAGE_SIZE = 1000
 """Source: Step Functions API, ListExecutions, maxResults."""
@@ -104,8 +109,8 @@ class Inspection:
                 "were looked at: give the execution's name or ARN, or ask the sender when it was sent."
             )
         return (
-            "Nothing came under this id, as far as executions are kept; one that an event bus started and that "
-            "recorded nothing is found by its name alone. Ask the sender when it was sent."
+            "Nothing came under this id, as far as executions are kept. What was refused without a valid id is found "
+            "by its ProcessorID (ledger inspect PROCESSORID). Ask the sender when it was sent."
         )
 
 
@@ -131,8 +136,9 @@ def read(stack: Stack, arn: str) -> Execution:
 def inspect(stack: Stack, asked: str) -> Inspection:
     """Find what there is of a payment, by its TransactionID, or by an execution's name or ARN.
 
-    An execution's name begins with its payment's id where the sender follows docs/sending.md; one that an event bus
-    has named is found by what the ledger says of its payment.
+    An execution's name begins with its payment's ID where the sender follows docs/sending.md, or with the ProcessorID
+    if the payment was refused without a valid ID. One that an event bus named is found by its input, or by what the
+    ledger says of its payment.
     """
     if asked.startswith("arn:") and not asked.startswith(stack.executions_prefix):
         raise StackError(f"{asked}: is no execution of this stack's workflow")
@@ -143,15 +149,15 @@ def inspect(stack: Stack, asked: str) -> Inspection:
             raise StackError(f"{asked}: there is no such execution, or it is no longer kept")
         return Inspection(asked=asked, execution=named)
     payment, unread = _payment(stack, asked)
-    found, searched_back_to = _named_after(stack, asked)
+    found, searched_back_to = _about(stack, asked)
     recorder = payment["Execution"] if payment else None
     arn = recorder or (found[0].arn if found else "")
-    others = [_with_outcome(stack, one) for one in found if one.arn != arn]
+    others = [one for one in found if one.arn != arn][:MAX_OTHERS]
     return Inspection(
         asked=asked,
         payment=payment,
         execution=_read_if_kept(stack, arn) if arn else None,
-        others=tuple(others[:MAX_OTHERS]),
+        others=tuple(_with_outcome(stack, one) for one in others),
         searched_back_to=searched_back_to,
         unread=unread,
         republish_after_minutes=stack.parameters["RepublishAfterMinutes"],
@@ -169,17 +175,43 @@ def _payment(stack: Stack, asked: str) -> tuple[dict[str, Any] | None, str | Non
     return payment, None
 
 
-def _named_after(stack: Stack, asked: str) -> tuple[list[Listed], datetime | None]:
-    """Executions that are named after the payment, newest first; how far back was looked where that is not all."""
-    name = re.compile(rf"{re.escape(asked)}-[0-9a-f]{{12}}(-[0-9])?")  # see `ledger.intake.execution_name`
+NAMED_BY_INTAKE = re.compile(r"([A-Za-z0-9_-]{1,64})-[0-9a-f]{12}(-[0-9])?")
+"""Names of executions that begin with an ID: see `ledger.intake.execution_name` and `refusal_name`."""
+
+NAMED_BY_AWS = re.compile(r".*[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""A UUID at the end, which looks like the above: an event bus and Step Functions give such names."""
+
+
+def _about(stack: Stack, asked: str) -> tuple[list[Listed], datetime | None]:
+    """Return the executions of an ID, newest first, and the time back to which they were searched, if not all were."""
     found: list[Listed] = []
     reached: list[datetime] = []
     for status in SEARCHED:
-        looked_at = list(executions(stack, status=status, most=MAX_SEARCHED))
-        found += [one for one in looked_at if name.fullmatch(one.name)]
-        if len(looked_at) == MAX_SEARCHED:
-            reached.append(looked_at[-1].started_at)
+        named_otherwise: list[Listed] = []
+        looked_at = 0
+        for one in executions(stack, status=status, most=MAX_SEARCHED):
+            looked_at += 1
+            last = one
+            named = None if NAMED_BY_AWS.fullmatch(one.name) else NAMED_BY_INTAKE.fullmatch(one.name)
+            if named and named[1] == asked:
+                found.append(one)
+            elif not named:
+                named_otherwise.append(one)
+        found += [one for one in named_otherwise[:MAX_DESCRIBED] if asked in _ids_of_input(stack, one)]
+        if looked_at == MAX_SEARCHED:
+            reached.append(last.started_at)
+        if len(named_otherwise) > MAX_DESCRIBED:
+            reached.append(named_otherwise[MAX_DESCRIBED - 1].started_at)
     return sorted(found, key=lambda one: one.started_at, reverse=True), max(reached, default=None)
+
+
+def _ids_of_input(stack: Stack, one: Listed) -> list[Any]:
+    """Return the TransactionID of an execution's input, or its ProcessorID if that is not valid."""
+    described = stack.client("stepfunctions").describe_execution(executionArn=one.arn)
+    start_input = json.loads(described["input"])
+    if not isinstance(start_input, dict):
+        return []
+    return [valid_id(start_input, "TransactionID") or valid_id(start_input, "ProcessorID")]
 
 
 def _with_outcome(stack: Stack, one: Listed) -> Listed:

@@ -53,13 +53,20 @@ def _stopped_at(number: int, inputs: list[StartInput]) -> str:
 def _told(stack: Stack, start_input: StartInput, *, wait: bool) -> dict[str, Any]:
     """What is to be said of one payment."""
     told: dict[str, Any] = {"file": start_input.file, "execution": None, "started": False}
+    payment = loads(start_input.text)
     try:
-        delivery = stack.intake.deliver(loads(start_input.text))
+        delivery = stack.intake.deliver(payment)
         under_way = delivery.started and not wait
         described = {"status": "RUNNING"} if under_way else stack.ended(delivery.execution, WAIT_S if wait else 0)
     except InvalidPaymentError as refusal:
-        rules = reason(json.loads(str(refusal)))
-        return {**told, "status": "NOT_STARTED", "outcome": "REJECTED", "error": "InvalidPaymentError", "cause": rules}
+        return {
+            **told,
+            "execution": _published(stack, refusal, payment, start_input.file),
+            "status": "NOT_STARTED",
+            "outcome": "REJECTED",
+            "error": "InvalidPaymentError",
+            "cause": reason(json.loads(str(refusal))),
+        }
     except TooManyAttemptsError as failure:
         return {
             **told,
@@ -81,10 +88,24 @@ def _told(stack: Stack, start_input: StartInput, *, wait: bool) -> dict[str, Any
     }
 
 
+def _published(stack: Stack, refusal: InvalidPaymentError, payment: Any, file: str) -> str:
+    """Have the refusal published, as the webhook does: a job that sends invalid payments must ring an alarm too.
+
+    Returns the execution's ARN. Without a TransactionID, payments are told apart by what no token is in.
+    """
+    fields = payment if isinstance(payment, dict) else {}
+    told_apart = {name: fields.get(name) for name in ("Amount", "Currency", "Status", "Timestamp")}
+    try:
+        return stack.intake.refuse(refusal, json.dumps(told_apart))
+    except (BotoCoreError, ClientError) as error:
+        raise StackError(why(error, file)) from None
+
+
 def _line(told: dict[str, Any]) -> list[Text]:
     what = told["outcome"] or (told["status"] if told["status"] == "RUNNING" else told["error"] or told["status"])
     style = STYLES[told["outcome"]] if told["status"] != "RUNNING" else "cyan"
-    name = str(told["execution"] or told["file"]).rpartition(":")[2]
-    met = "" if told["started"] or not told["execution"] else "  met its execution, which was there already"
+    invalid = told["status"] == "NOT_STARTED"
+    name = told["file"] if invalid else told["execution"].rpartition(":")[2]
+    met = "" if told["started"] or invalid else "  met its execution, which was there already"
     cause = f"  {told['cause']}" if told["cause"] else ""
     return [Text(f"{what:<10}", style=style), Text(name), Text(met, style="dim"), Text(cause, style=style)]

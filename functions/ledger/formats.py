@@ -12,7 +12,7 @@ from typing import Any
 
 from ledger.currencies import MINOR_UNITS
 from ledger.identifiers import ORIGINAL_TRANSACTION_ID, mapped_identifier
-from ledger.payment import CONTRACT_FIELDS, MAX_GUESSED, InvalidPaymentError, Violation, meant_field
+from ledger.payment import CONTRACT_FIELDS, MAX_GUESSED, InvalidPaymentError, Violation, meant_field, valid_id
 from ledger.signature import STANDARD_WEBHOOKS, STRIPE, Scheme
 
 
@@ -39,7 +39,9 @@ def _of_the_contract(message: Any, processor_id: str) -> dict[str, Any] | None:
     if not _is_about_a_payment(message.get("type"), payment):
         return None
     if payment.get("ProcessorID", processor_id) != processor_id:
-        raise InvalidPaymentError([Violation("ProcessorID", "another_processor")])
+        raise InvalidPaymentError(
+            [Violation("ProcessorID", "another_processor")], transaction_id=valid_id(payment, "TransactionID")
+        )
     return payment
 
 
@@ -126,16 +128,20 @@ def _of_a_stripe_charge(message: Any, processor_id: str, *, live: bool) -> dict[
         "stripe.token": made_with if made_with != "payment_method" else None,
         ORIGINAL_TRANSACTION_ID: charge_id if transaction_id != charge_id else None,
     }
-    return {
+    payment = {
         "TransactionID": transaction_id,
         "SecureToken": token,
-        "Amount": _major_units(amount, currency),
         "Currency": currency,
         "ProcessorID": processor_id,
         "Status": status,
-        "Timestamp": _rfc_3339(_integer(charge.get("created"))),
         "Metadata": {name: text for name, text in metadata.items() if text is not None},
     }
+    try:
+        payment["Amount"] = _major_units(amount, currency)
+        payment["Timestamp"] = _rfc_3339(_integer(charge.get("created")))
+    except InvalidPaymentError as refused:
+        raise InvalidPaymentError(refused.violations, transaction_id=valid_id(payment, "TransactionID")) from None
+    return payment
 
 
 def _stripe_token(charge: dict[str, Any]) -> tuple[Any, str | None]:

@@ -4,13 +4,15 @@ The webhook and `ledger start` use this, and senders may from code of their own.
 """
 
 import base64
+import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ledger.item import as_recorded
-from ledger.payment import Payment, encryption_context, parse_payment
+from ledger.payment import InvalidPaymentError, Payment, encryption_context, parse_payment, refusal_input
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -83,7 +85,7 @@ class Intake:
             start_input: the payment, as docs/contract.md describes it.
 
         Raises:
-            InvalidPaymentError: the contract is broken; nothing was started.
+            InvalidPaymentError: the contract is broken; nothing was started. Hand it to `refuse`.
             TooManyAttemptsError: each attempt ended without a payment in the ledger.
             ClientError: any error of KMS, Step Functions or DynamoDB, unchanged.
         """
@@ -104,6 +106,25 @@ class Intake:
             else:
                 return Delivery(arn, started=True, outcome=None)
         raise TooManyAttemptsError(f"{payment.transaction_id}: {MAX_ATTEMPTS} executions recorded nothing")
+
+    def refuse(self, refused: InvalidPaymentError, message_id: str) -> str:
+        """Start an execution that publishes a refusal, and return its ARN. Safe to repeat: each refusal runs once.
+
+        The workflow counts, logs and publishes it, as it does its own. The execution has no value of what was refused.
+
+        Args:
+            refused: what `deliver` raised, or what was refused before it.
+            message_id: the same for each delivery of one message, and no other's. It tells messages apart that have no
+                valid TransactionID.
+
+        Raises:
+            ClientError: any error of Step Functions, unchanged.
+        """
+        name = refusal_name(refused, message_id)
+        text = json.dumps(refusal_input(refused))
+        with suppress(self.states.exceptions.ExecutionAlreadyExists):
+            self.states.start_execution(stateMachineArn=self.workflow, name=name, input=text)
+        return f"{execution_prefix(self.workflow)}:{name}"
 
     def _decided(self, payment: Payment, execution: str) -> Delivery | None:
         """What became of a payment whose execution is there; None where that ended and left nothing in the table.
@@ -146,6 +167,16 @@ def execution_name(payment: Payment, attempt: int = 1) -> str:
     """
     name = f"{payment.transaction_id}-{payment.fingerprint[:12]}"
     return name if attempt == 1 else f"{name}-{attempt}"
+
+
+def refusal_name(refused: InvalidPaymentError, message_id: str) -> str:
+    """Return the name of the execution that publishes a refusal: what it is about, and a hash of what it says.
+
+    `ledger inspect` finds it by its TransactionID. Without a valid one, it is named after the processor.
+    """
+    identity = [str(refused)] if refused.transaction_id else [str(refused), message_id]
+    subject = refused.transaction_id or refused.processor_id or "refused"
+    return f"{subject}-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]}"
 
 
 def execution_prefix(workflow: str) -> str:

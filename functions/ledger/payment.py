@@ -52,6 +52,17 @@ CONTRACT_FIELDS = (
     "Metadata",
 )
 
+RULES = frozenset(
+    # The contract's.
+    "required type not_an_object unknown_field misspelled_field identifier exactly_one_token plaintext_token "  # noqa: SIM905
+    "token_length not_unicode base64 ciphertext_length not_sealed_for_this_payment holds_token decimal negative digits "
+    "decimals float_digits currency retired_currency no_minor_unit status timestamp timestamp_precision timestamp_range leap_second "
+    "metadata_pairs metadata_key metadata_value "
+    # The webhook's.
+    "not_json duplicate_name another_processor not_an_event amount_unit too_large".split()
+)
+"""Every rule that a refusal can name. A refusal from outside the workflow names no other: each is a metric."""
+
 # All patterns are for `fullmatch`: `$` would let a trailing newline pass. [0-9], for `\d` takes any script's digits.
 IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 METADATA_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -85,12 +96,19 @@ class InvalidPaymentError(Exception):
         processor_id: str | None = None,
     ) -> None:
         self.violations = sorted(set(violations))
+        self.transaction_id, self.processor_id = transaction_id, processor_id
         refusal = {
             "TransactionID": transaction_id,
             "ProcessorID": processor_id,
             "Violations": [{"Field": v.field, "Rule": v.rule} for v in self.violations],
         }
         super().__init__(json.dumps({name: value for name, value in refusal.items() if value is not None}))
+
+    @property
+    def log_keys(self) -> dict[str, Any]:
+        """The refusal as keys of a log line."""
+        rules = [f"{violation.field}: {violation.rule}" for violation in self.violations]
+        return {"transaction_id": self.transaction_id, "processor_id": self.processor_id, "rules": rules}
 
 
 class BrokenRuleError(Exception):
@@ -205,15 +223,52 @@ def parse_payment(
         token = take("SecureToken", _secure_token)
 
     # A processor that repeats the token in another field would have it written down in clear.
-    holders = _fields_that_hold_the_token(start_input)
-    violations.extend(Violation(field, "holds_token") for field in holders)
+    violations.extend(Violation(field, "holds_token") for field in _fields_that_hold_the_token(start_input))
     if violations or token is None:
         raise InvalidPaymentError(
             violations,
-            transaction_id=None if "TransactionID" in holders else transaction_id,
-            processor_id=None if "ProcessorID" in holders else processor_id,
+            transaction_id=valid_id(start_input, "TransactionID"),
+            processor_id=valid_id(start_input, "ProcessorID"),
         )
     return Payment(transaction_id, amount, currency, processor_id, status, timestamp, metadata), token
+
+
+def valid_id(start_input: Mapping[str, Any], field: str) -> str | None:
+    """Return the identifier in *field*; None if it is invalid, or holds the plaintext token."""
+    value = start_input.get(field)
+    if not isinstance(value, str) or not IDENTIFIER.fullmatch(value):
+        return None
+    return None if field in _fields_that_hold_the_token(start_input) else value
+
+
+def refusal_input(refused: InvalidPaymentError) -> dict[str, Any]:
+    """Return the start input with which the workflow publishes a refusal that happened before it.
+
+    It has the refusal's IDs and rules, and nothing of what was refused: an execution's history keeps its input.
+    """
+    return {"Refused": json.loads(str(refused))}
+
+
+def parse_refusal(start_input: object) -> InvalidPaymentError | None:
+    """Return the refusal that `refusal_input` wrote; None for any other input, which the contract judges.
+
+    Whoever may start executions can write one: the IDs must be valid, and fields and rules known ones, so that no text
+    of a sender becomes a metric or stands in an event.
+    """
+    refused = start_input.get("Refused") if isinstance(start_input, dict) and len(start_input) == 1 else None
+    if not isinstance(refused, dict) or not isinstance(refused.get("Violations"), list):
+        return None
+    try:
+        violations = [Violation(one["Field"], one["Rule"]) for one in refused["Violations"]]
+        parsed = InvalidPaymentError(
+            violations,
+            transaction_id=valid_id(refused, "TransactionID"),
+            processor_id=valid_id(refused, "ProcessorID"),
+        )
+    except (KeyError, TypeError):
+        return None
+    known = all(field in {*CONTRACT_FIELDS, "Payment"} and rule in RULES for field, rule in violations)
+    return parsed if violations and known and refusal_input(parsed) == start_input else None
 
 
 def utc_timestamp(value: object) -> str:

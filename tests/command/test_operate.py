@@ -11,20 +11,28 @@ from typing import Any
 import pytest
 from moto.stepfunctions.responses import StepFunctionResponse
 
+from ledger_cli import inspection
+from ledger_cli.deployed import Stack
 from ledger_cli.engine import Engine
 from ledger_cli.engine.redrive import ExecutionNotRedrivable
 from ledger_cli.engine.server import EngineServer
+from ledger_cli.inspection import inspect
 from ledger_cli.terminal import visible
 from tests.conftest import Faults, ledger
 
 
 @pytest.fixture
-def at(engine: Engine) -> Iterator[Any]:
-    """A function that runs the command at this process's engine."""
+def endpoint(engine: Engine) -> Iterator[str]:
+    """The address of this process's engine."""
     with EngineServer(["127.0.0.1"]) as server:
         server.start(engine)
-        endpoint = f"http://127.0.0.1:{server.port}"
-        yield lambda *arguments, **more: ledger(*arguments, LEDGER_ENDPOINT_URL=endpoint, **more)
+        yield f"http://127.0.0.1:{server.port}"
+
+
+@pytest.fixture
+def at(endpoint: str) -> Any:
+    """A function that runs the command at this process's engine."""
+    return lambda *arguments, **more: ledger(*arguments, LEDGER_ENDPOINT_URL=endpoint, **more)
 
 
 @pytest.fixture
@@ -260,6 +268,43 @@ def test_other_executions_of_a_payment_are_named(
     assert [(one["Execution"], one["Outcome"]) for one in told["OtherExecutions"]] == [
         (f"{recorded}-bcc172d3b78d", "CONFLICT")
     ]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "own-name", "3f6c9d10-54ab-4f0e-9c11-0a1b2c3d4e5f_7a6b5c4d-0000-4abc-8def-001122334455"]
+)
+@pytest.mark.parametrize("changes", [{"Amount": "x"}, {"Amount": "x", "TransactionID": "a b"}], ids=["ID", "no ID"])
+def test_a_refusal_is_found_whichever_way_it_came(
+    at: Any, engine: Engine, payment: dict[str, Any], name: str, changes: dict[str, Any]
+) -> None:
+    """Support has the payment's ID and no execution's name: `ledger start` and the webhook give one, an event bus and
+    other senders theirs. Without a valid TransactionID, the ProcessorID is all that there is.
+    """
+    invalid = {**payment, **changes}
+    if name:
+        engine.run(json.dumps(invalid), name)
+    else:
+        assert at("start", "-", stdin=json.dumps(invalid)).returncode == 1
+    engine.run(json.dumps({**payment, "TransactionID": "another", "ProcessorID": "other", "Amount": "x"}), "another")
+    (arn,) = (arn for arn in engine.executions() if not arn.endswith(":another"))
+    engine.ended(arn)
+    told = json.loads(at("inspect", "acme-pay" if "TransactionID" in changes else "txn-2026-0001", "--json").stdout)
+    assert (told["Outcome"], told["Execution"]["Arn"], told["OtherExecutions"]) == ("REJECTED", arn, [])
+    assert "Amount: decimal" in told["Execution"]["Cause"]
+
+
+def test_what_was_not_searched_is_said(
+    endpoint: str, engine: Engine, payment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few executions can be described in a second; an operator must not take the first hundred for all."""
+    for number in range(3):
+        engine.run(json.dumps({**payment, "TransactionID": f"t-{number}", "Amount": "x"}), f"own-name-{number}")
+    monkeypatch.setattr(inspection, "MAX_DESCRIBED", 2)
+    stack = Stack("payment-ledger", endpoint_url=endpoint)
+    assert inspect(stack, "t-2").outcome == inspect(stack, "t-1").outcome == "REJECTED"
+    first = inspect(stack, "t-0")
+    assert (first.outcome, first.searched_back_to is None) == ("UNKNOWN", False)
+    assert "as far back as executions were looked at" in first.next_step
 
 
 def test_nothing_is_known_of_an_unknown_id(at: Any) -> None:

@@ -38,6 +38,26 @@ def test_each_payment_is_told_of(endpoint: str, engine: Engine) -> None:
     assert json.loads((ROOT / SUCCESS).read_text())["SecureToken"] not in done.stdout
 
 
+def test_a_refusal_is_published_too(endpoint: str, engine: Engine) -> None:
+    """A job runs this command at night, and nobody reads what it prints: the alarm must ring for it as well."""
+    files = ("events/start/07-invalid-amount.json", "-", "-")
+    nameless = json.dumps({**json.loads((ROOT / SUCCESS).read_text()), "TransactionID": "", "ProcessorID": "a b"})
+    for file in files:
+        done = ledger("start", "--json", file, "--endpoint-url", endpoint, stdin=nameless)
+        told = json.loads(done.stdout)
+        assert (done.returncode, told["status"]) == (1, "NOT_STARTED")
+        assert engine.ended(told["execution"]).outcome == "REJECTED"
+    rejected = [event["detail"] for event in engine.published()]
+    assert [one.get("TransactionID") for one in rejected] == ["txn-2026-0007", None]  # the repeat is none of its own
+    assert [one["Violations"] for one in rejected] == [
+        [{"Field": "Amount", "Rule": "decimals"}],
+        [{"Field": "ProcessorID", "Rule": "identifier"}, {"Field": "TransactionID", "Rule": "identifier"}],
+    ]
+    other = nameless.replace("129.90", "130.00")
+    assert ledger("start", "-", "--endpoint-url", endpoint, stdin=other).stdout.startswith("REJECTED   -")
+    assert len(engine.executions()) == 3
+
+
 def test_people_get_a_line_a_payment(endpoint: str) -> None:
     """The execution's name is what they look for in the console."""
     done = ledger("start", SUCCESS, SUCCESS, "--endpoint-url", endpoint)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ledger.formats import FORMATS
+from ledger.payment import RULES
 from ledger_cli import ROOT
 from tests.conftest import ledger
 
@@ -80,11 +81,20 @@ def test_the_rules_in_the_docs_are_those_of_the_code() -> None:
 def test_the_webhooks_rules_in_the_docs_are_those_of_the_code() -> None:
     """Beside the contract's; a processor's people look a refusal up by its rule."""
     code = "".join((ROOT / f"functions/ledger/{name}.py").read_text() for name in ("formats", "strict_json"))
+    code += (ROOT / "functions/receive_payment.py").read_text()
     rules = set(re.findall(r'Violation\([^,()]+, "(\w+)"\)', code)) | set(re.findall(r'StrictJSONError\("(\w+)"', code))
     section = (ROOT / "docs/sending.md").read_text().partition("| rule |")[2].partition("## ")[0]
     contract = (ROOT / "docs/contract.md").read_text()
     in_contract = set(re.findall(r"^\| `(\w+)` \|", contract.partition("## Rules")[2], re.MULTILINE))
     assert rules - in_contract == set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+
+
+def test_every_rule_may_be_published() -> None:
+    """The workflow knows a refusal of the webhook by its rules: one that is not listed would be published wrongly."""
+    rows = r"^\| `(\w+)` \|"
+    contract = (ROOT / "docs/contract.md").read_text().partition("## Rules")[2].partition("## Outcome")[0]
+    webhook = (ROOT / "docs/sending.md").read_text().partition("| rule |")[2].partition("## ")[0]
+    assert {*re.findall(rows, contract, re.MULTILINE), *re.findall(rows, webhook, re.MULTILINE)} == RULES
 
 
 def test_the_formats_in_the_docs_are_those_of_the_code() -> None:

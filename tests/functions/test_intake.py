@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger import intake
-from ledger.intake import Delivery, TooManyAttemptsError, execution_name, seal
-from ledger.payment import InvalidPaymentError, Payment, encryption_context
+from ledger.intake import Delivery, TooManyAttemptsError, execution_name, refusal_name, seal
+from ledger.payment import InvalidPaymentError, Payment, Violation, encryption_context
 from ledger_cli.engine import Engine
 from tests.conftest import Faults, intake_of
 
@@ -146,10 +146,27 @@ def test_attempts_come_to_an_end(
 
 
 def test_an_invalid_payment_starts_nothing(engine: Engine, faults: Faults) -> None:
-    """Its sender learns every broken rule at once, and no execution is paid for."""
+    """Its sender learns every broken rule at once, and decides what becomes of it."""
     with pytest.raises(InvalidPaymentError, match="TransactionID"):
         send(engine, {"SecureToken": "tok"})
     assert "StartExecution" not in faults.calls
+
+
+def test_a_refusal_is_published_as_the_workflows_own(engine: Engine, payment: dict[str, Any]) -> None:
+    """Consumers and operators need not know where a payment was refused; delivered again it runs no second time."""
+    invalid = {**payment, "Amount": "x", "Currency": "xx"}
+    with pytest.raises(InvalidPaymentError) as caught:
+        send(engine, invalid)
+    before = [intake_of(engine).refuse(caught.value, message_id) for message_id in ("first", "second")]
+    assert engine.ended(before[0]).outcome == "REJECTED"
+    within = engine.run(json.dumps(invalid), "within")
+    assert within.outcome == "REJECTED"
+    own, other = (event["detail"] for event in engine.published())
+    assert {**own, "Execution": within.arn, "OutcomeID": other["OutcomeID"]} == other
+    assert before[0] == before[1]
+    assert set(engine.executions()) == {before[0], within.arn}
+    described = engine.client("stepfunctions").describe_execution(executionArn=before[0])
+    assert json.loads(described["input"]) == {"Refused": json.loads(str(caught.value))}
 
 
 def test_an_error_of_aws_passes_unchanged(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
@@ -176,3 +193,20 @@ def test_the_longest_name_is_a_name() -> None:
     names = [execution_name(payment, attempt) for attempt in range(1, intake.MAX_ATTEMPTS + 1)]
     assert max(map(len, names)) == 79
     assert len(set(names)) == len(names)
+    refused = InvalidPaymentError([Violation("Amount", "decimal")], transaction_id="t" * 64, processor_id="p" * 64)
+    assert len(refusal_name(refused, "any")) == 77
+
+
+def test_refusals_of_one_payment_by_the_same_rules_are_one() -> None:
+    """A processor sends it for days, perhaps in another form each time: one event and one count say it."""
+
+    def name(rule: str, message_id: str, **ids: str) -> str:
+        return refusal_name(InvalidPaymentError([Violation("Amount", rule)], **ids), message_id)
+
+    assert name("decimal", "1", transaction_id="t") == name("decimal", "2", transaction_id="t")
+    assert name("decimal", "1", transaction_id="t") != name("digits", "1", transaction_id="t")
+    assert name("decimal", "1", processor_id="p") == name("decimal", "1", processor_id="p")
+    assert name("decimal", "1", processor_id="p") != name("decimal", "2", processor_id="p")
+    assert name("decimal", "1", transaction_id="t", processor_id="p").startswith("t-")
+    assert name("decimal", "1", processor_id="p").startswith("p-")
+    assert name("decimal", "1").startswith("refused-")

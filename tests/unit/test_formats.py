@@ -37,6 +37,25 @@ def refused_by(message: Any) -> list[tuple[str, str]]:
     return []
 
 
+@pytest.mark.parametrize(
+    ("token", "named"),
+    [("pm_1", "ch_1"), ("pm_of_ch_1", "ch_1"), ("tok_in_the_id", None)],
+    ids=["other", "in it", "same"],
+)
+def test_what_a_format_refuses_is_named_by_its_id(event: Any, token: str, named: str | None) -> None:
+    """Support searches for it, although the contract was not asked; a token in the place of an ID is named nowhere."""
+    transaction_id = named or token
+    event["data"]["object"] |= {"id": transaction_id, "payment_method": token, "created": 10**15}
+    with pytest.raises(InvalidPaymentError) as charge:
+        OF_STRIPE(event, "stripe")
+    message = {"TransactionID": transaction_id, "SecureToken": token, "ProcessorID": "other"}
+    with pytest.raises(InvalidPaymentError) as payment:
+        OF_THE_CONTRACT(message, "acme-pay")
+    assert charge.value.violations == [Violation("Timestamp", "timestamp_range")]
+    assert payment.value.violations == [Violation("ProcessorID", "another_processor")]
+    assert charge.value.transaction_id == payment.value.transaction_id == named
+
+
 def test_each_format_is_signed_as_its_processor_signs() -> None:
     """A request of one scheme is never read in the other's format."""
     schemes = {name: format_.scheme for name, format_ in FORMATS.items()}

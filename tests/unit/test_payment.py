@@ -22,7 +22,10 @@ from ledger.payment import (
     Violation,
     encryption_context,
     parse_payment,
+    parse_refusal,
+    refusal_input,
     utc_timestamp,
+    valid_id,
 )
 
 VALID = {
@@ -703,3 +706,90 @@ def test_what_unknown_fields_cost_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
         parse_payment({f"f{number}": 1 for number in range(10_000)}, default_currency="USD")
     assert ("Payment", "unknown_field") in error.value.violations
     assert len(asked) == MAX_GUESSED
+
+
+# ── Refusals from before the workflow ───────────────────────────────────────────────────────────────
+
+BROKEN = [Violation("Amount", "decimals"), Violation("Payment", "unknown_field")]
+
+
+@pytest.mark.parametrize(
+    "ids", [{}, {"transaction_id": "t"}, {"processor_id": "p"}, {"transaction_id": "t", "processor_id": "p"}]
+)
+def test_a_refusal_comes_through_the_workflow_as_it_was(ids: dict[str, str]) -> None:
+    """The event, the log and the metrics must say what the sender was answered."""
+    before = InvalidPaymentError(BROKEN, **ids)
+    after = parse_refusal(json.loads(json.dumps(refusal_input(before))))
+    assert after is not None
+    assert (str(after), after.violations) == (str(before), BROKEN)
+    assert after.log_keys == {
+        "transaction_id": ids.get("transaction_id"),
+        "processor_id": ids.get("processor_id"),
+        "rules": ["Amount: decimals", "Payment: unknown_field"],
+    }
+
+
+REFUSED = {"Violations": [{"Field": "Amount", "Rule": "decimals"}]}
+
+
+@pytest.mark.parametrize(
+    "start_input",
+    [
+        None,
+        [],
+        {},
+        VALID,
+        {"Refused": None},
+        {"Refused": REFUSED, "Amount": "1"},
+        {"Refused": {**REFUSED, "Note": "tok_4f1d"}},
+        {"Refused": {**REFUSED, "SecureToken": "tok_4f1d"}},
+        {"Refused": {**REFUSED, "TransactionID": "tok 4f1d"}},
+        {"Refused": {**REFUSED, "ProcessorID": None}},
+        *(
+            {"Refused": {"Violations": violations}}
+            for violations in (
+                None,
+                [],
+                {},
+                "tok_4f1d",
+                [None],
+                ["Amount"],
+                [{}],
+                [{"Field": "Amount"}],
+                [{"Field": "Amount", "Rule": "tok_4f1d"}],
+                [{"Field": "tok_4f1d", "Rule": "decimals"}],
+                [{"Field": "Amount", "Rule": ["decimals"]}],
+                [{"Field": 1, "Rule": 1}, *REFUSED["Violations"]],
+                [{**REFUSED["Violations"][0], "Value": "tok_4f1d"}],
+                REFUSED["Violations"] * 2,
+                [*REFUSED["Violations"], {"Field": "Amount", "Rule": "tok_4f1d"}],
+            )
+        ),
+    ],
+)
+def test_nothing_else_is_a_refusal(start_input: object) -> None:
+    """A sender may start an execution with any input: its text must become no metric, and stand in no event."""
+    assert parse_refusal(start_input) is None
+    with pytest.raises(InvalidPaymentError) as caught:
+        parse_payment(start_input if start_input != VALID else {}, default_currency="USD")
+    assert "4f1d" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "token", "expected"),
+    [
+        ("txn-1", "tok_4f1d-secret", "txn-1"),
+        ("txn 1", "tok_4f1d-secret", None),
+        ("txn-1\n", "tok_4f1d-secret", None),
+        (1, "tok_4f1d-secret", None),
+        (None, "tok_4f1d-secret", None),
+        ("tok_4f1d-secret", "tok_4f1d-secret", None),
+        ("a-tok_4f1d-secret", "tok_4f1d-secret", None),
+        ("tok_4f1d-secret", None, "tok_4f1d-secret"),
+    ],
+)
+def test_an_id_is_named_only_if_it_is_valid_and_holds_no_token(value: Any, token: Any, expected: str | None) -> None:
+    """It goes into logs, events and the execution's name."""
+    start_input = {"TransactionID": value, "SecureToken": token, "ProcessorID": "tok_4f1d-secret"}
+    assert valid_id(start_input, "TransactionID") == expected
+    assert valid_id({}, "TransactionID") is None

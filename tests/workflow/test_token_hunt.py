@@ -396,6 +396,13 @@ def test_a_stack_that_takes_sealed_tokens_only_does_not_hand_a_plaintext_one_on(
     assert_in_exactly(SENT, traces)
 
 
+def test_a_refusal_that_a_sender_writes_itself_is_not_repeated(traces: Traces) -> None:
+    """Only rules and fields that the contract knows come through; anything else may be the token."""
+    for refused in (CANARY, {"Violations": [{"Field": "Amount", "Rule": CANARY}]}, {CANARY: [], "Violations": []}):
+        assert traces.run({"Refused": refused}).error == "InvalidPaymentError"
+    assert_in_exactly(SENT, traces)
+
+
 def test_base64_is_no_seal(traces: Traces, payment: dict[str, Any]) -> None:
     """Only KMS can tell it from a ciphertext, so KMS gets it; nothing but the refusal comes of it."""
     del payment["SecureToken"]
@@ -461,13 +468,32 @@ def test_a_webhook_that_fails_tells_no_token(
         json.dumps({CANARY: CANARY}).encode(),
         json.dumps({"TransactionID": CANARY, "SecureToken": CANARY, "ProcessorID": CANARY}).encode(),
         json.dumps({"type": CANARY, "data": {"object": {"id": CANARY}}}).encode(),
+        json.dumps({"type": "charge.failed", "livemode": False, "data": {"object": {"id": CANARY}}}).encode(),
+        json.dumps({"TransactionID": "txn-1", "Amount": CANARY, "SecureTokn": CANARY, "Status": [CANARY]}).encode(),
+        json.dumps({"Refused": {"Violations": [{"Field": CANARY, "Rule": CANARY}]}}).encode(),
+        json.dumps({"SecureToken": CANARY, "Metadata": {"x": " " * (1 << 18)}}).encode(),
     ],
-    ids=["no JSON", "cut off", "text", "a name", "identifiers", "an event"],
+    ids=[
+        "no JSON",
+        "cut off",
+        "text",
+        "a name",
+        "identifiers",
+        "an event",
+        "a charge",
+        "fields",
+        "a refusal",
+        "too large",
+    ],
 )
-def test_a_post_that_is_refused_is_not_repeated(webhook: Callable[..., int], traces: Traces, body: bytes) -> None:
-    """Whatever stands where may be the token."""
-    for processor in PROCESSORS:
-        assert webhook(body, processor) in {200, 400}  # an event of an unknown type is ignored
+def test_a_post_that_is_refused_is_not_repeated(
+    engine: Engine, webhook: Callable[..., int], traces: Traces, body: bytes
+) -> None:
+    """Whatever stands where may be the token; the refusal is published by an execution, which keeps its input."""
+    refusals = sum(
+        webhook(body, processor) != 200 for processor in PROCESSORS
+    )  # an event of an unknown type is ignored
+    assert len(engine.executions()) == len(engine.published()) == refusals > 0
     assert_in_exactly(set(), traces)
     assert_in_exactly(set(), traces, PLAIN_CANARY)
 
