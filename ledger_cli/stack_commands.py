@@ -36,8 +36,8 @@ class _Endpoint(click.ParamType[str]):
         try:
             url = urlsplit(value)
             host, port = url.hostname or "", url.port
-            valid = IPv6Address(host) if "[" in url.netloc else self.HOST.fullmatch(host)
-            valid = valid and port != 0 and url.scheme in {"http", "https"}
+            named = IPv6Address(host) if "[" in url.netloc else self.HOST.fullmatch(host)
+            valid = bool(named) and port != 0 and url.scheme in {"http", "https"}
         except ValueError:  # a port that is no number or too large, an address that is none
             valid = False
         if not valid or value.removesuffix("/") != f"{url.scheme}://{url.netloc}" or "@" in url.netloc:
