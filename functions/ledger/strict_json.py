@@ -7,6 +7,9 @@ point or an exponent. So a payment meets the same verdict by whichever way it co
 import json
 from typing import Any
 
+MAX_INTEGER_DIGITS = 64
+"""The rest of a longer integer is not read, which would take long: no rule tells the two apart, both are too large."""
+
 
 class StrictJSONError(ValueError):
     """The text is not JSON, or says something twice. `rule` is stable; the message repeats nothing of the text."""
@@ -20,12 +23,12 @@ def loads(text: bytes | str) -> Any:
     """The value of *text* (UTF-8).
 
     Raises:
-        StrictJSONError: `not_json`, also for an integer of more than 4,300 digits, of which Python makes no number; or
-            `duplicate_name`, if an object has a name twice.
+        StrictJSONError: `not_json`, or `duplicate_name`, if an object has a name twice.
     """
     try:
         return json.loads(
             text.decode() if isinstance(text, bytes) else text,
+            parse_int=lambda digits: int(digits[:MAX_INTEGER_DIGITS]),
             parse_constant=_no_constant,
             object_pairs_hook=_each_name_once,
         )

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import sys
 import threading
 import time
 import warnings
@@ -238,6 +239,9 @@ class Engine:
         mocked = MockAWS({"lambda": {"use_docker": False}, "stepfunctions": {"execute_state_machine": True}})
         stack.enter_context(mocked)
         stack.callback(lambda_runtime.release_stdout)
+        # moto parses start inputs, and Python reads no integer of more than 4,300 digits unless it is told to.
+        stack.callback(sys.set_int_max_str_digits, sys.get_int_max_str_digits())
+        sys.set_int_max_str_digits(0)
 
         # moto logs each refusal, and the whole state with it.
         stack.enter_context(

@@ -44,6 +44,7 @@ def texts(file: Path, contents: str) -> list[str]:
         ('{"a": {"x": 1}, "b": {"x": 1}}', ['{"a": {"x": 1}, "b": {"x": 1}}']),
         ('{"a": "\\ud800"}', ['{"a": "\\ud800"}']),
         (json.dumps("x" * (MAX_START_INPUT_BYTES - 2)), [json.dumps("x" * (MAX_START_INPUT_BYTES - 2))]),
+        (f'{{"a": -{"9" * 5000}}}', [f'{{"a": -{"9" * 5000}}}']),
         ("[" * MAX_DEPTH + "]" * MAX_DEPTH, ["[" * (MAX_DEPTH - 1) + "]" * (MAX_DEPTH - 1)]),
     ],
 )
@@ -69,7 +70,6 @@ def test_one_an_array_or_lines(file: Path, contents: str, payments: list[str]) -
         (b'{"a": 1,\n "a": 2}', ":2:5: the field before this colon is given twice in its object"),
         (b'{"a": {"b": 1, "\\u0062": 2}}', ":1:24: the field before this colon is given twice in its object"),
         (b"[" * (MAX_DEPTH + 1), f":1:{MAX_DEPTH + 1}: nested deeper than {MAX_DEPTH} levels"),
-        (b'{"Amount": ' + b"9" * 5000 + b"}", ":1:12: an integer of absurd length"),
         (
             b'[1,\n"' + b"x" * MAX_START_INPUT_BYTES + b'"]',
             ":2:1: a payment of 262,146 bytes; at most 262,144 can start",

@@ -1,0 +1,152 @@
+"""One contract, whichever way a payment comes: webhook, `ledger start`, `ledger run`, workflow and schema agree."""
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ledger.formats import FORMATS
+from ledger.intake import Intake
+from ledger.payment import CONTRACT_FIELDS, InvalidPaymentError
+from ledger.strict_json import loads
+from ledger_cli import ROOT
+from ledger_cli.engine import Engine
+from ledger_cli.reading import read
+from tests.contract.test_schemas import BEYOND_A_SCHEMA, VALIDATOR
+
+SAMPLE = json.loads((ROOT / "events/start/01-success.json").read_text())
+VALID = {name: json.dumps(value) for name, value in SAMPLE.items()}
+"""A valid payment: the JSON text of each field."""
+
+LONG = 5000
+"""More digits than Python reads unless it is told to."""
+
+
+def as_object(pairs: dict[str, str]) -> str:
+    """The JSON text of an object from its names and the JSON texts of its values."""
+    return f"{{{', '.join(f'{json.dumps(name)}: {value}' for name, value in pairs.items())}}}"
+
+
+NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,45})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?", fullmatch=True)
+TEXTS = st.text(st.characters(codec=None), max_size=8) | st.sampled_from(["10.50", "1e2", "EUR", "Success", "tok_4f1d"])
+VALUES = st.recursive(
+    st.sampled_from(["null", "true", "false"]) | NUMBERS | TEXTS.map(json.dumps),
+    lambda inner: (
+        st.lists(inner, max_size=2).map(lambda values: f"[{', '.join(values)}]")
+        | st.dictionaries(TEXTS, inner, max_size=2).map(as_object)
+    ),
+    max_leaves=4,
+)
+"""JSON texts of any value: numbers as people write them, not as Python would."""
+
+
+@st.composite
+def near_valid(draw: st.DrawFn) -> str:
+    """The JSON text of a valid payment, with up to three fields replaced, left out or added."""
+    changed = dict(VALID)
+    for name in draw(st.lists(st.sampled_from([*CONTRACT_FIELDS, "Amount", "Extra"]), max_size=3)):
+        if draw(st.integers(0, 4)):
+            changed[name] = draw(NUMBERS if name == "Amount" else VALUES)
+        else:
+            changed.pop(name, None)
+    return as_object(changed)
+
+
+Verdict = dict[str, Any] | list[dict[str, str]]
+"""The canonical payment, or every violation."""
+
+
+def verdict_of_the_workflow(engine: Engine, text: str) -> Verdict:
+    """What the workflow's first function makes of an execution's input, which it gets through the runtime's parser."""
+    answer, raised = engine.functions["ValidatePayment"].invoke(text.encode())
+    reply: dict[str, Any] = json.loads(answer)
+    if not raised:
+        payment: dict[str, Any] = reply["Payment"]
+        return payment
+    assert reply["errorType"] == "InvalidPaymentError", reply["errorType"]
+    violations: list[dict[str, str]] = json.loads(reply["errorMessage"])["Violations"]
+    return violations
+
+
+def verdict_of_the_intake(engine: Engine, message: Any) -> Verdict:
+    """What `ledger start` and the webhook make of a message: violations, or the workflow's verdict on what starts."""
+    started: list[str] = []
+    states: Any = SimpleNamespace(
+        start_execution=lambda **request: started.append(request["input"]),
+        exceptions=SimpleNamespace(ExecutionAlreadyExists=RuntimeError),
+    )
+    kms: Any = SimpleNamespace(encrypt=lambda **_: {"CiphertextBlob": b"sealed"})
+    dynamodb: Any = SimpleNamespace()
+    workflow = "arn:aws:states:us-east-1:123456789012:stateMachine:PaymentLedger:live"
+    intake = Intake(
+        states=states,
+        kms=kms,
+        dynamodb=dynamodb,
+        workflow=workflow,
+        intake_key="",
+        table_name="",
+        default_currency="USD",
+    )
+    try:
+        intake.deliver(message)
+    except InvalidPaymentError as refused:
+        return [{"Field": field, "Rule": rule} for field, rule in refused.violations]
+    return verdict_of_the_workflow(engine, started[0])
+
+
+@settings(max_examples=500)
+@given(text=near_valid() | VALUES)
+@example(text=as_object({**VALID, "SecureToken": "4111111111111111.5"}))
+@example(text=as_object({**VALID, "Metadata": '{"fx": 1.08}'}))
+@example(text=as_object({**VALID, "TransactionID": "9" * 70}))
+@example(text=as_object({**VALID, "Amount": "1e2"}))
+@example(text=as_object({**VALID, "Amount": "10.500"}))
+@example(text=as_object({**VALID, "Amount": "-0"}))
+@example(text=as_object({**VALID, "Amount": "-0.0"}))
+@example(text=as_object({**VALID, "Amount": "1e400"}))
+@example(text=as_object({**VALID, "Amount": "-1e400"}))
+@example(text=as_object({**VALID, "Amount": "9" * 38}))
+@example(text=as_object({**VALID, "Amount": "9" * 65}))
+@example(text=as_object({**VALID, "Amount": "9" * LONG}))
+@example(text=as_object({**VALID, "Amount": f"-{'9' * LONG}"}))
+@example(text=as_object({**VALID, "Amount": f"1.{'0' * LONG}"}))
+@example(text=as_object({**VALID, "Amount": f"{'9' * LONG}e-{LONG}"}))
+@example(text=as_object({**VALID, "Metadata": f'{{"n": {"9" * LONG}}}'}))
+@example(text=as_object({**VALID, "ProcessorID": "9" * LONG}))
+@example(text=as_object({**VALID, "Amount": '"\\ud800"'}))
+@example(text=as_object({**VALID, "SecureToken": '"\\ud800"'}))
+def test_every_way_gives_the_same_verdict(
+    deployed: tuple[Engine, list[float]], tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    """A sender that changes its way must not find that what was recorded yesterday is rejected today.
+
+    A file's text is handed on as it is: to the workflow (`ledger run`), or to the intake (`ledger start`).
+    """
+    engine = deployed[0]
+    verdict = verdict_of_the_workflow(engine, text)
+    message = loads(text)
+    assert verdict_of_the_intake(engine, message) == verdict
+    if isinstance(message, dict):
+        file = tmp_path_factory.getbasetemp() / "payment.json"
+        file.write_text(text)
+        assert [start_input.text for start_input in read(str(file))] == [text]
+        # Whose payment it is, and whether the message is about one at all, is the webhook's own to say.
+        start_input = FORMATS["standard-webhooks"].start_input(message, message.get("ProcessorID", "acme"))
+        assert start_input in (message, None)
+    broken = {violation["Rule"] for violation in verdict} if isinstance(verdict, list) else set()
+    if VALIDATOR.is_valid(loads(text)):
+        assert broken <= BEYOND_A_SCHEMA
+    else:
+        assert broken
+
+
+def test_the_validating_function_reads_an_integer_of_any_length() -> None:
+    """Otherwise the runtime fails before it calls the function, with an error that no redrive can help."""
+    probe = f"import json, validate_payment; assert json.loads('9' * {LONG}) > 10 ** {LONG - 1}"
+    environment = {"DEFAULT_CURRENCY": "USD", "PLAINTEXT_TOKENS": "refused", "PYTHONPATH": "functions"}
+    subprocess.run([sys.executable, "-c", probe], cwd=ROOT, check=True, env=environment)  # noqa: S603
