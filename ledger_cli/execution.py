@@ -97,7 +97,7 @@ class Execution:
         cause = self.cause or ""
         try:  # a function's error, as the runtime reports it; a person's, who stopped it, may be anything
             reported = json.loads(cause)
-        except ValueError:
+        except (ValueError, RecursionError):
             reported = None
         if isinstance(reported, dict) and "errorMessage" in reported:
             cause = str(reported["errorMessage"])

@@ -113,6 +113,7 @@ def test_a_running_execution_has_a_running_state() -> None:
         ('{"ticket": 7}', 'X: {"ticket": 7}'),
         ("[]", "X: []"),
         ("stopped by hand", "X: stopped by hand"),
+        ("[" * 30_000, f"X: {'[' * 30_000}"),
         (None, "X"),
     ],
 )
