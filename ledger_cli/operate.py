@@ -17,7 +17,7 @@ from ledger_cli.deployed import Stack, StackError, stopping_says
 from ledger_cli.execution import Execution, StateRun
 from ledger_cli.inspection import MAX_SEARCHED, Inspection, executions, inspect, read
 from ledger_cli.payments import details
-from ledger_cli.terminal import progress, visible
+from ledger_cli.terminal import progress, visible, wrapped
 
 STYLES = {
     "RECORDED": "green", "DUPLICATE": "cyan", "REJECTED": "yellow", "CONFLICT": "magenta", "FAILED": "bold red",
@@ -37,11 +37,12 @@ def show_executions(stack: Stack, *, status: str | None, most: int, as_json: boo
                 continue
             outcome = execution.outcome or execution.status
             when = f"{moment(execution.started_at)}  {took(execution)}"
-            line = Text.assemble((f"{outcome:<10}", STYLES.get(outcome, "")), f" {one.name}  ", (when, "dim"))
+            style = STYLES.get(outcome, "")
+            why = f"\n{visible(execution.refusal)}" if execution.refusal else ""
+            line = wrapped(
+                (f"{outcome:<10}", style), (f" {one.name}", ""), (f"  {when}", "dim"), (why, style), indent=INDENT
+            )
             track.console.print(line, soft_wrap=True)
-            if execution.refusal:
-                why = Text(f"{'':<10} {visible(execution.refusal)}", style=STYLES.get(outcome, ""))
-                track.console.print(why, soft_wrap=True)
     return 0
 
 
@@ -92,7 +93,7 @@ def show_inspection(stack: Stack, asked: str, *, as_json: bool, html_file: Path 
     elif as_json:
         click.echo(json.dumps(inspection_as_json(found)))
     else:
-        Console().print(*_for_people(found), sep="\n")
+        Console().print(*_for_people(found), sep="\n", soft_wrap=True)
     if found.outcome != "UNKNOWN":
         return 0
     return 2 if found.unread else 1
@@ -116,28 +117,41 @@ def inspection_as_json(found: Inspection) -> dict[str, Any]:
 
 
 def _for_people(found: Inspection) -> Iterable[Any]:
-    yield Text.assemble((visible(found.asked), "bold"), "  ", (found.outcome, STYLES.get(found.outcome, "")))
+    style = STYLES.get(found.outcome, "")
+    yield wrapped((visible(found.asked), "bold"), (f"  {found.outcome}", style))
     execution = found.execution
     if execution:
         when = f"{moment(execution.started_at)}, {took(execution)}"
-        yield Text.assemble(("Execution  ", "dim"), f"{execution.name}  {execution.status}  {when}")
+        yield _named("Execution", f"{execution.name}  {execution.status}  {when}")
         yield Text()
         yield Group(*states_of(execution))
         if execution.refusal:
-            yield Text(f"\nWhy        {visible(execution.refusal)}", style=STYLES.get(found.outcome, ""))
+            yield Text()
+            yield _named("Why", visible(execution.refusal), style)
         if execution.published:
-            yield Text(f"Published  {execution.published[0]}, OutcomeID {execution.published[1]}")
+            yield _named("Published", f"{execution.published[0]}, OutcomeID {execution.published[1]}")
     if found.payment:
         yield Text("\nIn the ledger", style="bold")
         yield details(found.payment)
     if found.unread:
-        yield Text(f"\nThe ledger could not be read: {visible(found.unread)}", style="red")
+        yield Text()
+        yield wrapped((f"The ledger could not be read: {visible(found.unread)}", "red"))
     if found.others:
         yield Text("\nOther executions", style="bold")
         for one in found.others:
             when = f"  {moment(one.started_at)}"
-            yield Text.assemble((f"{one.outcome:<10}", STYLES.get(one.outcome, "")), f" {one.name}", (when, "dim"))
-    yield Text.assemble(("\nNext       ", "dim"), (visible(found.next_step), "bold"))
+            outcome = (f"{one.outcome:<10}", STYLES.get(one.outcome, ""))
+            yield wrapped(outcome, (f" {one.name}", ""), (when, "dim"), indent=INDENT)
+    yield Text()
+    yield _named("Next", visible(found.next_step), "bold")
+
+
+INDENT = 11
+"""Cells before what stands behind a name or an outcome."""
+
+
+def _named(name: str, text: str, style: str = "") -> Text:
+    return wrapped((f"{name:<{INDENT}}", "dim"), (text, style), indent=INDENT)
 
 
 def states_of(execution: Execution) -> Iterable[Text]:
@@ -150,9 +164,9 @@ def states_of(execution: Execution) -> Iterable[Text]:
         line = _state(name, run, width)
         for branch in drawn.branches[name]:
             if run is not None and run.became == "caught" and branch.states[0] in runs:
-                line.append(f"  {branch.error}", STYLES["caught"])
+                line.append(f"\n  {branch.error}", STYLES["caught"])
                 for step in branch.states:
-                    line.append(" ─▶ ")
+                    line.append("\n    ─▶ ")
                     line.append_text(_state(step, runs.get(step), 0))
         yield line
 
@@ -190,7 +204,8 @@ def redrive(stack: Stack, asked: str | None, *, dry_run: bool, as_json: bool) ->
                 except states.exceptions.ExecutionNotRedrivable as error:
                     reason = error.response["Error"]["Message"]
             redriven, refused = redriven + (reason is None), refused + (reason is not None)
-            click.echo(_told_of_redrive(execution, reason, dry_run=dry_run, as_json=as_json))
+            line = _told_of_redrive(execution, reason, dry_run=dry_run, as_json=as_json)
+            track.console.print(Text(line) if as_json else wrapped((line, "")), soft_wrap=True)
     if redriven + refused == 0:
         whose = f" of {asked}" if asked else ""
         click.echo(f"ledger: no execution{whose} failed technically: nothing to redrive", err=True)

@@ -5,20 +5,23 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
+from ledger.item import recorded_facts
 from ledger.outcome import SOURCE, reason
 from ledger_cli.engine import Engine
 from ledger_cli.execution import Execution
 from ledger_cli.reading import StartInput
 from ledger_cli.samples import sealed_sample
+from ledger_cli.terminal import Column, fitting, moment, visible, wrapped
 
 MAX_ROWS = 50
 """Of each table for people; `--json` has them all."""
+
+INDENT = 11
+"""Cells before the lines of a payment behind its first, which begins with its outcome."""
 
 STYLES = {"RECORDED": "green", "DUPLICATE": "cyan", "REJECTED": "yellow", "CONFLICT": "magenta", None: "bold red"}
 
@@ -63,61 +66,83 @@ def _as_json(start_input: StartInput, execution: Execution) -> dict[str, Any]:
 def _print_for_people(engine: Engine, executions: list[tuple[StartInput, Execution]]) -> None:
     console = Console()
     items, events = engine.items(), engine.published()
-    console.print(_executions_table(executions[:MAX_ROWS]))
-    console.print(_items_table(items[:MAX_ROWS]))
-    console.print(_events_table(events[:MAX_ROWS]))
+    for part in (
+        _executions(executions[:MAX_ROWS]),
+        _items(items[:MAX_ROWS], console.width),
+        _events(events[:MAX_ROWS], console.width),
+    ):
+        console.print(part, soft_wrap=True)
     counts = [_counted(len(executions), "payment"), _counted(len(items), "item"), _counted(len(events), "event")]
     cut = f"; the first {MAX_ROWS} of each are shown, --json has every payment" if len(executions) > MAX_ROWS else ""
-    console.print(", ".join(counts) + cut, highlight=False)
+    console.print(wrapped((", ".join(counts) + cut, "")), soft_wrap=True)
 
 
 def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_lines=False)
-    for name in columns:
-        table.add_column(name, justify="right" if name in {"Amount", "Token"} else "left", overflow="fold")
-    return table
-
-
-def _executions_table(executions: list[tuple[StartInput, Execution]]) -> Table:
-    table = _table("Executions", "Payment", "Outcome", "States it went through (ms)")
+def _executions(executions: list[tuple[StartInput, Execution]]) -> Text:
+    """What became of each payment, and the states that it went through."""
+    lines = []
     for start_input, execution in executions:
+        style = STYLES[execution.outcome]
         states = " → ".join(f"{state.name} {state.milliseconds:.0f}" for state in execution.states)
         why = f"\n{execution.error}: {execution.cause}" if execution.cause else ""
-        table.add_row(
-            Text(f"{start_input.file}\n").append(execution.name, style="dim"),
-            Text(execution.outcome or execution.error or execution.status, style=STYLES[execution.outcome]),
-            Text(states).append(why, style=STYLES[execution.outcome]),
+        lines.append(
+            wrapped(
+                (f"{execution.outcome or execution.error or execution.status:<9}", style),
+                (f"  {visible(start_input.file)}", ""),
+                (f"  {execution.name}", "dim"),
+                (f"\n{states}", "dim"),
+                (why, style),
+                indent=INDENT,
+            )
         )
-    return table
+    return Text("\n").join([Text("Executions, and the milliseconds in each state\n", style="bold"), *lines, Text()])
 
 
-def _items_table(items: list[dict[str, Any]]) -> Table:
-    table = _table(
-        "Items in the ledger", "TransactionID", "Amount", "Processor", "Status", "Timestamp", "Token", "Published"
-    )
+ITEMS = (
+    Column("TransactionID"),
+    Column("Amount", right=True),
+    Column("Processor", rank=3),
+    Column("Status", rank=1),
+    Column("Timestamp", rank=4),
+    Column("Token", rank=5, right=True),
+    Column("Published", rank=2),
+)
+
+
+def _items(items: list[dict[str, Any]], width: int) -> RenderableType:
+    rows = []
     for item in items:
-        table.add_row(
-            item["TransactionID"]["S"],
-            f"{item['Amount']['N']} {item['Currency']['S']}",
-            item["ProcessorID"]["S"],
-            item["Status"]["S"],
-            item["Timestamp"]["S"].replace(".000000", ""),
-            f"{len(item['SecureToken']['B'])} bytes",
-            "yes" if "PublishedAt" in item else "no",
+        facts = recorded_facts(item)
+        rows.append(
+            [
+                facts["TransactionID"],
+                f"{facts['Amount']} {facts['Currency']}",
+                facts["ProcessorID"],
+                facts["Status"],
+                moment(facts["Timestamp"]),
+                f"{len(item['SecureToken']['B'])} bytes",
+                "yes" if "PublishedAt" in item else "no",
+            ]
         )
-    return table
+    return fitting("Items in the ledger", ITEMS, rows, width)
 
 
-def _events_table(events: list[dict[str, Any]]) -> Table:
-    table = _table(f"Events from {SOURCE}", "Event", "TransactionID", "OutcomeID", "Says")
+EVENTS = (
+    Column("Event"),
+    Column("TransactionID"),
+    Column("OutcomeID", rank=2),
+    Column("Says", rank=1, words=True),
+)
+
+
+def _events(events: list[dict[str, Any]], width: int) -> RenderableType:
+    rows = []
     for event in events:
         detail = event["detail"]
-        says = (
-            reason(detail) if {"Violations", "Differs"} & detail.keys() else f"{detail['Amount']} {detail['Currency']}"
-        )
-        table.add_row(event["detail-type"], detail.get("TransactionID", "—"), detail["OutcomeID"], Text(says))
-    return table
+        refused = {"Violations", "Differs"} & detail.keys()
+        says = reason(detail) if refused else f"{detail['Amount']} {detail['Currency']}"
+        rows.append([event["detail-type"], detail.get("TransactionID", "—"), detail["OutcomeID"], Text(says)])
+    return fitting(f"Events from {SOURCE}", EVENTS, rows, width)

@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
 
 from ledger.intake import seal
 from ledger.outcome import outcome_of
@@ -22,6 +23,7 @@ from ledger.payment import encryption_context
 from ledger.processors import UNKNOWN_FOR_S
 from ledger_cli import webhook
 from ledger_cli.deployed import Stack, StackError
+from ledger_cli.terminal import wrapped
 from ledger_cli.webhook import WebhookError
 
 WAIT_S = 60
@@ -334,19 +336,25 @@ def takes_what_is_signed(stack: Stack, payment: dict[str, str]) -> None:
         raise SmokeError(f"unsigned it answered {unsigned}, signed {signed}")
 
 
+def tell(line: str) -> None:
+    """Print a line, broken between words where the terminal ends."""
+    console = Console()
+    console.print(wrapped((line, ""), indent=8, width=console.width), soft_wrap=True)
+
+
 def run(stack: Stack) -> int:
     """Ask everything, print each answer and return how many were wrong."""
     failed = 0
     if stack.parameters.get("Release") == "at-once":
-        print("note    Release is at-once, so no alarm watches a release: see docs/deploying.md")  # noqa: T201
+        tell("note    Release is at-once, so no alarm watches a release: see docs/deploying.md")
     for question, check in checks(stack):
         try:
             check()
         except (SmokeError, StackError, WebhookError, ClientError, BotoCoreError) as error:
             failed += 1
-            print(f"FAILED  {question}: {error}")  # noqa: T201
+            tell(f"FAILED  {question}: {error}")
         else:
-            print(f"ok      {question}")  # noqa: T201
+            tell(f"ok      {question}")
     return failed
 
 

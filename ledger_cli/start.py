@@ -12,8 +12,8 @@ from ledger.payment import InvalidPaymentError
 from ledger.strict_json import loads
 from ledger_cli.deployed import Stack, StackError, stopping_says, why
 from ledger_cli.reading import StartInput
-from ledger_cli.run import STYLES
-from ledger_cli.terminal import progress
+from ledger_cli.run import INDENT, STYLES
+from ledger_cli.terminal import progress, visible, wrapped
 
 WAIT_S = 300
 """For one execution to end: all retries of one state take less."""
@@ -37,7 +37,7 @@ def start_payments(stack: Stack, inputs: list[StartInput], *, wait: bool, as_jso
             if as_json:
                 print(json.dumps(told), flush=True)  # noqa: T201
             else:
-                track.console.print(*_line(told), soft_wrap=True)
+                track.console.print(_line(told), soft_wrap=True)
     return 1 if refused else 0
 
 
@@ -101,11 +101,11 @@ def _published(stack: Stack, refusal: InvalidPaymentError, payment: Any, file: s
         raise StackError(why(error, file)) from None
 
 
-def _line(told: dict[str, Any]) -> list[Text]:
+def _line(told: dict[str, Any]) -> Text:
     what = told["outcome"] or (told["status"] if told["status"] == "RUNNING" else told["error"] or told["status"])
     style = STYLES[told["outcome"]] if told["status"] != "RUNNING" else "cyan"
     invalid = told["status"] == "NOT_STARTED"
     name = told["file"] if invalid else told["execution"].rpartition(":")[2]
     met = "" if told["started"] or invalid else "  met its execution, which was there already"
     cause = f"  {told['cause']}" if told["cause"] else ""
-    return [Text(f"{what:<10}", style=style), Text(name), Text(met, style="dim"), Text(cause, style=style)]
+    return wrapped((f"{what:<10}", style), (f" {visible(name)}", ""), (met, "dim"), (cause, style), indent=INDENT)

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -26,6 +26,11 @@ from ledger_cli.engine.stack import Engine
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """More than any service here takes: a batch of DynamoDB's is 16 MB."""
 
+MAX_LINE_BYTES = 4096
+MAX_TRAILERS = 100
+LENGTH = re.compile(r"[0-9]{1,18}")
+CHUNK_SIZE = re.compile(rb"(?P<size>[0-9A-Fa-f]{1,8})[ \t]*(;[^\r\n]*)?\r\n")
+
 IDLE_S = 60
 SIGNED_FOR = re.compile(r"Credential=[^/]+/\d{8}/(?P<region>[a-z0-9-]+)/(?P<service>[a-z0-9-]+)/aws4_request")
 
@@ -38,6 +43,13 @@ class _RefusedError(Exception):
         self.status, self.code, self.message = status, code, message
 
 
+def _bad_request(expected: str) -> _RefusedError:
+    return _RefusedError(HTTPStatus.BAD_REQUEST, "BadRequest", f"send {expected}")
+
+
+TOO_LARGE = _RefusedError(
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "RequestEntityTooLarge", f"a body of at most {MAX_BODY_BYTES} bytes"
+)
 UNKNOWN = _RefusedError(HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", "the engine does not know this")
 
 
@@ -82,12 +94,50 @@ class _Handler(BaseHTTPRequestHandler):
         return answer is not None
 
     def _body(self) -> bytes:
-        size = self.headers.get("Content-Length", "0")
-        if not size.isdecimal() or int(size) > MAX_BODY_BYTES or "Transfer-Encoding" in self.headers:
+        """The request's body. Where it ends cannot be told after a refusal, so the connection is closed then."""
+        try:
+            if "Transfer-Encoding" in self.headers:
+                return b"".join(self._chunks())
+            lengths = set(self.headers.get_all("Content-Length", ["0"]))
+            if len(lengths) > 1 or not LENGTH.fullmatch(size := lengths.pop()):
+                raise _bad_request("one Content-Length, a number of bytes")
+            if int(size) > MAX_BODY_BYTES:
+                raise TOO_LARGE
+            return self._read(int(size))
+        except _RefusedError:
             self.close_connection = True
-            limit = f"a body of known length, of at most {MAX_BODY_BYTES} bytes"
-            raise _RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "RequestEntityTooLarge", limit)
-        return self.rfile.read(int(size))
+            raise
+
+    def _chunks(self) -> Iterator[bytes]:
+        """The parts of a chunked body; extensions and trailers are read and not used. Source: RFC 9112, section 7.1."""
+        codings = ",".join(self.headers.get_all("Transfer-Encoding", []))
+        if codings.strip().lower() != "chunked" or "Content-Length" in self.headers:
+            raise _bad_request("Transfer-Encoding: chunked alone, without a Content-Length")
+        total = 0
+        while size := self._chunk_size():
+            total += size
+            if total > MAX_BODY_BYTES:
+                raise TOO_LARGE
+            yield self._read(size)
+            if self._read(2) != b"\r\n":
+                raise _bad_request("each chunk as long as it says")
+        for _ in range(MAX_TRAILERS):
+            line = self.rfile.readline(MAX_LINE_BYTES)
+            if line in {b"\r\n", b""}:
+                return
+        raise _bad_request(f"at most {MAX_TRAILERS} trailers")
+
+    def _chunk_size(self) -> int:
+        found = CHUNK_SIZE.fullmatch(self.rfile.readline(MAX_LINE_BYTES))
+        if not found:
+            raise _bad_request("chunks, each behind its size")
+        return int(found["size"], 16)
+
+    def _read(self, size: int) -> bytes:
+        read = self.rfile.read(size)
+        if len(read) < size:
+            raise _bad_request("the whole body")
+        return read
 
     def _request(self, body: bytes, signed: re.Match[str] | None) -> AWSPreparedRequest:
         """What was asked, as the SDK would have asked AWS itself."""

@@ -71,13 +71,20 @@ def test_text_of_others_does_not_write_over_the_screen(at: Any, engine: Engine, 
     assert visible("Zoë 日本 €") == "Zoë 日本 €"
 
 
-def test_long_ids_push_no_column_out(at: Any, engine: Engine, payment: dict[str, Any]) -> None:
-    """The terminal breaks what does not fit into its eighty columns."""
+@pytest.mark.parametrize(
+    ("columns", "rest"), [("60", ""), ("80", " +Success"), ("200", " +Success +2026-11-23 08:30:00Z +yes")]
+)
+def test_long_ids_stay_whole(at: Any, engine: Engine, payment: dict[str, Any], columns: str, rest: str) -> None:
+    """Columns that do not fit are left out, the least important first."""
     transaction_id = "3f1c2b9e-9d55-4a0e-8a53-0d5b6c1f2a77"
-    engine.run(json.dumps({**payment, "TransactionID": transaction_id}))
-    shown = at("list", "--processor", "acme-pay", COLUMNS="80").stdout
-    row = rf"{transaction_id} +129\.90 EUR +Success +2026-11-23 08:30:00Z +yes"
-    assert re.search(row, shown), shown
+    name = f"{transaction_id}-a56e4564f0ce"
+    engine.run(json.dumps({**payment, "TransactionID": transaction_id}), name)
+    shown = at("list", "--processor", "acme-pay", COLUMNS=columns).stdout
+    assert re.search(rf"^ *{transaction_id} +129\.90 EUR{rest} *$", shown, re.MULTILINE), shown
+    for command in (["executions"], ["inspect", transaction_id], ["get", transaction_id]):
+        lines = at(*command, COLUMNS=columns).stdout.splitlines()
+        assert any(name in line for line in lines)
+        assert all(len(line.rstrip()) <= int(columns) or len(line.split()) == 1 for line in lines), lines
 
 
 def test_an_item_that_cannot_be_read_is_named_and_hides_no_other(

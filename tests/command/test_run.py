@@ -66,12 +66,22 @@ def test_the_samples_show_every_outcome() -> None:
     }
 
 
-@pytest.mark.parametrize("columns", ["60", "80", "200"])
-def test_people_get_tables(columns: str) -> None:
+@pytest.mark.parametrize("columns", ["60", "80", "120", "200"])
+def test_people_get_tables(columns: str, payment: dict[str, Any]) -> None:
     """Payments, items (no token, only its ciphertext's length) and events; nothing but text when piped."""
-    done = ledger("run", SUCCESS, COLUMNS=columns)
+    long_id = f"order-{'4711' * 10}-of-2026"
+    another = {
+        **payment,
+        "TransactionID": long_id,
+        "Amount": "12345678901234567890.5",
+        "Timestamp": "2026-11-23T08:30:00Z",
+    }
+    done = ledger("run", SUCCESS, "-", COLUMNS=columns, stdin=json.dumps(another))
+    assert all(
+        word in done.stdout for word in (long_id, "12345678901234567890.50", "TransactionID", "Amount", "129.90")
+    )
     assert (done.returncode, done.stderr) == (0, "")
-    for title in ("Executions", "Items in the ledger", "Events from payment.ledger", "1 payment, 1 item, 1 event"):
+    for title in ("Executions", "Items in the ledger", "Events from payment.ledger", "2 payments, 2 items, 2 events"):
         assert title in done.stdout
     assert "tok_sample" not in done.stdout
     assert "\x1b" not in done.stdout

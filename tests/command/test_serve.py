@@ -91,13 +91,32 @@ def test_another_region_is_said_to_be_empty(served: dict[str, str], elsewhere: A
     )
 
 
+CHUNKED = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+TRAILER = "name: value\r\n"
+"""What is not signed for AWS is answered 403, once its body was read."""
+
+
 @pytest.mark.parametrize(
     ("head", "status"),
     [
         ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 403),
         ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n", 413),
-        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 413),
-        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 413),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ²\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
+        (f"{CHUNKED}0\r\n\r\n", 403),
+        (f"{CHUNKED}5;name=value\r\nhello\r\nA \r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n", 403),
+        (f"{CHUNKED}ffffffff\r\n", 413),
+        (f"{CHUNKED}-1\r\n", 400),
+        (f"{CHUNKED}0x1\r\na\r\n0\r\n\r\n", 400),
+        (f"{CHUNKED}\r\n", 400),
+        (f"{CHUNKED}1\na\r\n0\r\n\r\n", 400),
+        (f"{CHUNKED}1\r\nab\r\n0\r\n\r\n", 400),
+        (f"{CHUNKED}{'1' * 9}\r\n", 400),
+        (f"{CHUNKED}1;{'x' * 5000}\r\na\r\n", 400),
+        (f"{CHUNKED}0\r\n{TRAILER * 200}", 400),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
         ("nonsense\r\n\r\n", 400),
     ],
 )
@@ -107,6 +126,21 @@ def test_a_request_that_is_none_is_refused(served: dict[str, str], head: str, st
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(head.encode())
         assert f" {status} ".encode() in connection.recv(4096)
+
+
+def test_a_connection_goes_on_behind_a_body_and_ends_behind_a_refusal(served: dict[str, str]) -> None:
+    """Where a body that was refused ends, nobody can tell: what follows must not be taken for a request."""
+    host, _, port = served["Endpoint"].partition(",")[0].removeprefix("http://").partition(":")
+    whole = f"{CHUNKED}3\r\nabc\r\n0\r\n\r\n".encode()
+    for first, answers in ((whole, 3), (whole.replace(b"3\r\n", b"2\r\n"), 1)):
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(first + whole + whole)
+            connection.shutdown(socket.SHUT_WR)
+            read = b""
+            with contextlib.suppress(ConnectionResetError):
+                while part := connection.recv(65536):
+                    read += part
+        assert read.count(b"HTTP/1.1 4") == answers
 
 
 def test_a_client_that_goes_away_is_no_error(served: dict[str, str]) -> None:
