@@ -52,7 +52,7 @@ def wrapped(*parts: tuple[str, str], indent: int = 0, width: int | None = None) 
 
     Args:
         parts: a newline in one ends the line.
-        indent: the cells before each line but the first.
+        indent: the cells before each line but the first; fewer, if its word would not fit otherwise.
         width: the terminal's in cells, if another than the real one.
     """
     width = width or Console().width
@@ -60,16 +60,17 @@ def wrapped(*parts: tuple[str, str], indent: int = 0, width: int | None = None) 
     for text, style in parts:
         for word in re.findall(r"\n| +|[^ \n]+", text):
             if word == "\n":
-                line.append("\n" + " " * indent)
-                column, gap = indent, ""
+                line.append("\n")
+                column, gap = 0, " " * indent
             elif word[0] == " ":
                 gap += word
             else:
-                if gap and column > indent and column + len(gap) + cell_len(word) > width:
-                    line.append("\n" + " " * indent)
-                    column, gap = indent, ""
+                cells = cell_len(word)
+                if gap and column and column + len(gap) + cells > width:
+                    line.append("\n")
+                    column, gap = 0, " " * max(0, min(indent, width - cells))
                 line.append(gap + word, style)
-                column, gap = column + len(gap) + cell_len(word), ""
+                column, gap = column + len(gap) + cells, ""
     return line
 
 

@@ -240,13 +240,13 @@ def test_a_recorded_payment_is_inspected(at: Any, recorded: str, payment: dict[s
         (
             {"Amount": "x"},
             "REJECTED",
-            r"! Validate Payment +\d+ ms  InvalidPaymentError ─▶ ✓ Publish Rejection",
+            r"! Validate Payment +\d+ ms\s+InvalidPaymentError\s+─▶ ✓ Publish Rejection",
             "Amount: decimal",
         ),
         (
             {"Amount": "1.00"},
             "CONFLICT",
-            r"! Persist Payment +\d+ ms  PaymentConflictError ─▶ ✓ Publish Conflict",
+            r"! Persist Payment +\d+ ms\s+PaymentConflictError\s+─▶ ✓ Publish Conflict",
             "Amount",
         ),
     ],
@@ -441,9 +441,8 @@ def test_one_that_cannot_be_redriven_does_not_keep_the_others(
     monkeypatch.setattr(StepFunctionResponse, "redrive_execution", choosy)
     done = at("redrive", "--all")
     assert done.returncode == 1
-    assert done.stdout.splitlines()[1] == (
-        "failed-1 cannot be redriven: its redrivable period is over: ask the sender to deliver it again"
-    )
+    line = "failed-1 cannot be redriven: its redrivable period is over: ask the sender to deliver it again"
+    assert line in " ".join(done.stdout.split())
     assert sorted(engine.ended(arn).outcome or "" for arn in engine.executions()) == ["", "RECORDED", "RECORDED"]
 
 

@@ -26,7 +26,10 @@ def test_the_smoke_test_asks_all_it_can_ask_here(engine: Engine, capsys: pytest.
     with EngineServer(["127.0.0.1"]) as server:
         server.start(engine)
         failed = smoke.run(Stack(STACK_NAME, endpoint_url=f"http://127.0.0.1:{server.port}"))
-    answers = dict(line.split(": ", 1) if ": " in line else (line, "") for line in capsys.readouterr().out.splitlines())
+    answers = dict(
+        line.split(": ", 1) if ": " in line else (line, "")
+        for line in capsys.readouterr().out.replace("\n        ", " ").splitlines()
+    )
     assert [(question[:6].strip(), question[8:]) for question in answers] == [
         ("FAILED", "live is what was deployed, in every function"),
         ("FAILED", "live is what was deployed, in the workflow"),
