@@ -67,7 +67,7 @@ def outcome(stack: Stack, payment: dict[str, Any], name: str) -> str:
 
 def checks(stack: Stack) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield each question with the check that answers it, in order."""
-    transaction_id = f"smoke-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    transaction_id = f"smoke-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     token = f"smoke-token-of-{transaction_id[6:]}"
     sealed = seal(stack.client("kms"), stack.outputs["IntakeKeyArn"], transaction_id, token)
     payment = {
