@@ -8,14 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from rich import box
-from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
 from rich.text import Text
 
 from ledger_cli.deployed import FunctionError, Stack, StackError
-from ledger_cli.terminal import progress, visible
+from ledger_cli.terminal import Column, Entries, Entry, Rows, display, moment, money, progress, visible
 
 PAGE = 100
 COLUMNS = ("TransactionID", "Amount", "Currency", "ProcessorID", "Status", "Timestamp", "RecordedAt", "PublishedAt")
@@ -61,21 +57,19 @@ def get(stack: Stack, transaction_id: str, *, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(payment))
     else:
-        Console().print(details(payment))
+        display(details(payment))
     return 0
 
 
-def details(payment: dict[str, Any]) -> Table:
+def details(payment: dict[str, Any]) -> Entries:
     """One payment, a line for each of its attributes."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
+    values: dict[str, Text | str] = {}
     for name, value in payment.items():
         if name == "Metadata":
             value = ", ".join(f"{key}={text}" for key, text in value.items())  # noqa: PLW2901
         shown = "not yet" if name == "PublishedAt" and value is None else value or "-"
-        table.add_row(name, Text(visible(shown)))
-    return table
+        values[name] = visible(shown)
+    return Entries(values)
 
 
 def listed(stack: Stack, query: dict[str, Any], *, most: int | None, cursor: str | None) -> Iterator[Any]:
@@ -112,38 +106,34 @@ def show(stack: Stack, query: dict[str, Any], *, most: int | None, cursor: str |
     if form == "json" and rest:
         click.echo(json.dumps({"Cursor": rest}))
     if form == "table":
-        console, table = Console(), table_of(payments, of_one_processor="ProcessorID" in query)
-        # What does not fit is broken by the terminal: a column that is left out would be worse.
-        console.width = max(console.width, Measurement.get(console, console.options.update(width=1000), table).maximum)
-        console.print(table, soft_wrap=True)
+        display(rows_of(payments, of_one_processor="ProcessorID" in query))
     if rest and form != "json":
         click.echo("There are more: --limit with a larger number, or --all.", err=True)
     return 0
 
 
-def table_of(payments: list[dict[str, Any]], *, of_one_processor: bool) -> Table:
-    """Payments for people, narrow enough for a terminal of 80 columns where ids are not long."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("TransactionID", no_wrap=True)
-    table.add_column("Amount", justify="right", no_wrap=True)
-    table.add_column("Status")
-    table.add_column("Happened" if of_one_processor else "Recorded", no_wrap=True)
-    table.add_column("Told" if of_one_processor else "Processor")
+def rows_of(payments: list[dict[str, Any]], *, of_one_processor: bool) -> Rows:
+    """Payments for people, on a narrow terminal without what the command has said already."""
+    columns = (
+        Column("TransactionID"),
+        Column("Amount", right=True),
+        Column("Status", drop=1),
+        Column("Happened" if of_one_processor else "Recorded", drop=2),
+        Column("Told" if of_one_processor else "Processor", drop=3),
+    )
+    rows = []
     for payment in payments:
         told = "yes" if payment["PublishedAt"] else "not yet"
-        table.add_row(
-            Text(payment["TransactionID"]),
-            f"{payment['Amount']} {payment['Currency']}",
-            Text(payment["Status"], style="red" if payment["Status"] == "Failure" else ""),
-            moment(payment["Timestamp" if of_one_processor else "RecordedAt"]),
-            told if of_one_processor else Text(payment["ProcessorID"]),
+        rows.append(
+            (
+                payment["TransactionID"],
+                money(payment),
+                Text(payment["Status"], style="red" if payment["Status"] == "Failure" else ""),
+                moment(payment["Timestamp" if of_one_processor else "RecordedAt"]),
+                told if of_one_processor else payment["ProcessorID"],
+            )
         )
-    return table
-
-
-def moment(timestamp: str) -> str:
-    """A canonical timestamp for people, to the second."""
-    return f"{timestamp[:10]} {timestamp[11:19]}Z"
+    return Rows(columns, rows)
 
 
 def reveal(stack: Stack, transaction_id: str, reason: str, *, as_json: bool) -> int:
@@ -185,7 +175,10 @@ def republish(stack: Stack, *, dry_run: bool, as_json: bool) -> int:
         done = "" if told["Done"] else "; its time was not enough for all: call it again"
         done += "" if told["Published"] == told["Found"] else "; the log says why: see docs/runbook.md#unpublished"
         line = f"{told['Published']} of {told['Found']} overdue payments published{done}"
-    click.echo(json.dumps(told) if as_json else line)
+    if as_json:
+        click.echo(json.dumps(told))
+    else:
+        display(Entry("", line, 0))
     return 0 if dry_run or (told["Done"] and told["Published"] == told["Found"]) else 1
 
 

@@ -5,17 +5,17 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
+from ledger.item import recorded_facts
 from ledger.outcome import SOURCE, reason
 from ledger_cli.engine import Engine
 from ledger_cli.execution import Execution
 from ledger_cli.reading import StartInput
 from ledger_cli.samples import sealed_sample
+from ledger_cli.terminal import Column, Entry, Rows, display, glued, moment, money, visible
 
 MAX_ROWS = 50
 """Of each table for people; `--json` has them all."""
@@ -61,63 +61,73 @@ def _as_json(start_input: StartInput, execution: Execution) -> dict[str, Any]:
 
 
 def _print_for_people(engine: Engine, executions: list[tuple[StartInput, Execution]]) -> None:
-    console = Console()
     items, events = engine.items(), engine.published()
-    console.print(_executions_table(executions[:MAX_ROWS]))
-    console.print(_items_table(items[:MAX_ROWS]))
-    console.print(_events_table(events[:MAX_ROWS]))
     counts = [_counted(len(executions), "payment"), _counted(len(items), "item"), _counted(len(events), "event")]
     cut = f"; the first {MAX_ROWS} of each are shown, --json has every payment" if len(executions) > MAX_ROWS else ""
-    console.print(", ".join(counts) + cut, highlight=False)
+    display(_executions_table(executions[:MAX_ROWS]), "")
+    display(_items_table(items[:MAX_ROWS]), "")
+    display(_events_table(events[:MAX_ROWS]), "")
+    display(Entry("", ", ".join(counts) + cut, 0))
 
 
 def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_lines=False)
-    for name in columns:
-        table.add_column(name, justify="right" if name in {"Amount", "Token"} else "left", overflow="fold")
-    return table
-
-
-def _executions_table(executions: list[tuple[StartInput, Execution]]) -> Table:
-    table = _table("Executions", "Payment", "Outcome", "States it went through (ms)")
+def _executions_table(executions: list[tuple[StartInput, Execution]]) -> Rows:
+    columns = (Column("Payment"), Column("Outcome"), Column("States (ms)", wraps=True))
+    rows = []
     for start_input, execution in executions:
-        states = " → ".join(f"{state.name} {state.milliseconds:.0f}" for state in execution.states)
-        why = f"\n{execution.error}: {execution.cause}" if execution.cause else ""
-        table.add_row(
-            Text(f"{start_input.file}\n").append(execution.name, style="dim"),
-            Text(execution.outcome or execution.error or execution.status, style=STYLES[execution.outcome]),
-            Text(states).append(why, style=STYLES[execution.outcome]),
+        style = STYLES[execution.outcome]
+        states = " ".join(
+            glued(f"{state.name} {state.milliseconds:.0f}{' →' if state is not execution.states[-1] else ''}")
+            for state in execution.states
         )
-    return table
+        why = f"\n{visible(execution.refusal)}" if execution.refusal else ""
+        rows.append(
+            (
+                Text(f"{visible(start_input.file)}\n").append(execution.name, style="dim"),
+                Text(execution.outcome or execution.error or execution.status, style=style),
+                Text(states).append(why, style=style),
+            )
+        )
+    return Rows(columns, rows, "Executions")
 
 
-def _items_table(items: list[dict[str, Any]]) -> Table:
-    table = _table(
-        "Items in the ledger", "TransactionID", "Amount", "Processor", "Status", "Timestamp", "Token", "Published"
+def _items_table(items: list[dict[str, Any]]) -> Rows:
+    columns = (
+        Column("TransactionID"),
+        Column("Amount", right=True),
+        Column("Processor", drop=2),
+        Column("Status", drop=1),
+        Column("Timestamp", drop=3),
+        Column("Token", drop=5, right=True),
+        Column("Published", drop=4),
     )
+    rows = []
     for item in items:
-        table.add_row(
-            item["TransactionID"]["S"],
-            f"{item['Amount']['N']} {item['Currency']['S']}",
-            item["ProcessorID"]["S"],
-            item["Status"]["S"],
-            item["Timestamp"]["S"].replace(".000000", ""),
-            f"{len(item['SecureToken']['B'])} bytes",
-            "yes" if "PublishedAt" in item else "no",
+        facts = recorded_facts(item)
+        token = f"{len(item['SecureToken']['B'])} bytes"
+        published = "yes" if "PublishedAt" in item else "no"
+        rows.append(
+            (
+                facts["TransactionID"],
+                money(facts),
+                facts["ProcessorID"],
+                facts["Status"],
+                moment(facts["Timestamp"]),
+                token,
+                published,
+            )
         )
-    return table
+    return Rows(columns, rows, "Items in the ledger")
 
 
-def _events_table(events: list[dict[str, Any]]) -> Table:
-    table = _table(f"Events from {SOURCE}", "Event", "TransactionID", "OutcomeID", "Says")
+def _events_table(events: list[dict[str, Any]]) -> Rows:
+    columns = (Column("Event"), Column("TransactionID"), Column("OutcomeID", drop=1), Column("Says", wraps=True))
+    rows = []
     for event in events:
         detail = event["detail"]
-        says = (
-            reason(detail) if {"Violations", "Differs"} & detail.keys() else f"{detail['Amount']} {detail['Currency']}"
-        )
-        table.add_row(event["detail-type"], detail.get("TransactionID", "—"), detail["OutcomeID"], Text(says))
-    return table
+        says = reason(detail) if {"Violations", "Differs"} & detail.keys() else money(detail)
+        rows.append((event["detail-type"], detail.get("TransactionID", "—"), detail["OutcomeID"], says))
+    return Rows(columns, rows, f"Events from {SOURCE}")

@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from rich.text import Text
 
 from ledger.intake import seal
 from ledger.outcome import outcome_of
@@ -22,6 +23,7 @@ from ledger.payment import encryption_context
 from ledger.processors import UNKNOWN_FOR_S
 from ledger_cli import webhook
 from ledger_cli.deployed import Stack, StackError
+from ledger_cli.terminal import Entry, display, visible
 from ledger_cli.webhook import WebhookError
 
 WAIT_S = 60
@@ -338,16 +340,20 @@ def run(stack: Stack) -> int:
     """Ask everything, print each answer and return how many were wrong."""
     failed = 0
     if stack.parameters.get("Release") == "at-once":
-        print("note    Release is at-once, so no alarm watches a release: see docs/deploying.md")  # noqa: T201
+        display(_answer("note", "Release is at-once, so no alarm watches a release: see docs/deploying.md"))
     for question, check in checks(stack):
         try:
             check()
         except (SmokeError, StackError, WebhookError, ClientError, BotoCoreError) as error:
             failed += 1
-            print(f"FAILED  {question}: {error}")  # noqa: T201
+            display(_answer("FAILED", f"{question}: {error}"))
         else:
-            print(f"ok      {question}")  # noqa: T201
+            display(_answer("ok", question))
     return failed
+
+
+def _answer(word: str, text: str) -> Entry:
+    return Entry(Text(word), visible(text), 8)
 
 
 def main() -> None:

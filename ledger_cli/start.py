@@ -13,7 +13,7 @@ from ledger.strict_json import loads
 from ledger_cli.deployed import Stack, StackError, why
 from ledger_cli.reading import StartInput
 from ledger_cli.run import STYLES
-from ledger_cli.terminal import progress
+from ledger_cli.terminal import Entry, display, progress, visible
 
 WAIT_S = 300
 """For one execution to end: all retries of one state take less."""
@@ -33,7 +33,7 @@ def start_payments(stack: Stack, inputs: list[StartInput], *, wait: bool, as_jso
             if as_json:
                 print(json.dumps(told), flush=True)  # noqa: T201
             else:
-                track.console.print(*_line(told), soft_wrap=True)
+                display(_entry(told), console=track.console)
     return 1 if refused else 0
 
 
@@ -68,10 +68,10 @@ def _told(stack: Stack, start_input: StartInput, *, wait: bool) -> dict[str, Any
     }
 
 
-def _line(told: dict[str, Any]) -> list[Text]:
+def _entry(told: dict[str, Any]) -> Entry:
     what = told["outcome"] or (told["status"] if told["status"] == "RUNNING" else told["error"] or told["status"])
     style = STYLES[told["outcome"]] if told["status"] != "RUNNING" else "cyan"
     name = str(told["execution"] or told["file"]).rpartition(":")[2]
     met = "" if told["started"] or not told["execution"] else "  met its execution, which was there already"
-    cause = f"  {told['cause']}" if told["cause"] else ""
-    return [Text(f"{what:<10}", style=style), Text(name), Text(met, style="dim"), Text(cause, style=style)]
+    cause = f"  {visible(told['cause'])}" if told["cause"] else ""
+    return Entry(Text(what, style), Text.assemble(visible(name), (met, "dim"), (cause, style)), 11)

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 import re
 import shutil
 import signal
@@ -221,7 +222,8 @@ def test_a_served_state_survives_a_kill(tmp_path: Path) -> None:
 
     def served() -> tuple[subprocess.Popen[str], str]:
         command = [sys.executable, "-m", "ledger_cli", "serve", "--port", "0", "--state", str(tmp_path / "state")]
-        server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        environment = {**os.environ, "COLUMNS": "1000"}
+        server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603
         assert server.stdout is not None
         lines = list(itertools.takewhile(lambda line: not line.startswith("Ready"), server.stdout))
         assert any(line.startswith(f"State      {tmp_path}/state/ledger.json") for line in lines)
