@@ -123,7 +123,7 @@ def _for_people(found: Inspection) -> Iterable[RenderableType]:
         when = glued(f"{moment(execution.started_at)}, {took(execution)}")
         yield Entry("Execution", f"{execution.name}  {execution.status}  {when}", INDENT)
         yield ""
-        yield from (Entry("", state, 0) for state in states_of(execution))
+        yield from (Entry(state[:1], state[2:], 2) for state in states_of(execution))
         if execution.refusal or execution.published:
             yield ""
         if execution.refusal:

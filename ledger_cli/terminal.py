@@ -197,8 +197,9 @@ class Rows:
         return table
 
     def _list(self) -> Iterator[RenderableType]:
-        for row in self.rows:
-            yield Text()
+        for number, row in enumerate(self.rows):
+            if self.title or number:
+                yield Text()
             yield Entries({column.name: value for column, value in row.items()})
 
 

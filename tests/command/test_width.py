@@ -95,14 +95,13 @@ def test_rows_that_fit_nowhere_become_a_list(capsys: pytest.CaptureFixture[str])
     """Every value is then shown, beside its name."""
     rows = Rows(COLUMNS, [(LONG, "1.00 EUR", "acme-pay", "2026-11-23 08:30:00Z", "none")] * 2)
     one = [
-        "",
         f"TransactionID  {LONG}",
         "Amount         1.00 EUR",
         "Processor      acme-pay",
         "Happened       2026-11-23 08:30:00Z",
         "Reason         none",
     ]
-    assert printed(rows, 80, capsys).splitlines() == one * 2
+    assert printed(rows, 80, capsys).splitlines() == [*one, "", *one]
 
 
 def test_values_are_aligned_by_the_cells_that_they_take(capsys: pytest.CaptureFixture[str]) -> None:
