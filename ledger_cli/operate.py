@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console, Group
+from rich.console import RenderableType
 from rich.text import Text
 
 from ledger.outcome import outcome_of
@@ -17,13 +17,16 @@ from ledger_cli.deployed import Stack, StackError, stopping_says
 from ledger_cli.execution import Execution, StateRun
 from ledger_cli.inspection import MAX_SEARCHED, Inspection, executions, inspect, read
 from ledger_cli.payments import details
-from ledger_cli.terminal import progress, visible, wrapped
+from ledger_cli.terminal import Entry, display, glued, progress, visible
 
 STYLES = {
     "RECORDED": "green", "DUPLICATE": "cyan", "REJECTED": "yellow", "CONFLICT": "magenta", "FAILED": "bold red",
     "RUNNING": "blue", "UNKNOWN": "dim", "succeeded": "green", "caught": "yellow", "failed": "bold red",
     "running": "blue", "not reached": "dim",
 }  # fmt: skip
+
+INDENT = 11
+"""Of what stands beside an outcome or a short name."""
 
 
 def show_executions(stack: Stack, *, status: str | None, most: int, as_json: bool) -> int:
@@ -36,13 +39,11 @@ def show_executions(stack: Stack, *, status: str | None, most: int, as_json: boo
                 click.echo(json.dumps(as_line(execution)))
                 continue
             outcome = execution.outcome or execution.status
-            when = f"{moment(execution.started_at)}  {took(execution)}"
-            style = STYLES.get(outcome, "")
-            why = f"\n{visible(execution.refusal)}" if execution.refusal else ""
-            line = wrapped(
-                (f"{outcome:<10}", style), (f" {one.name}", ""), (f"  {when}", "dim"), (why, style), indent=INDENT
-            )
-            track.console.print(line, soft_wrap=True)
+            when = f"{glued(moment(execution.started_at))}  {glued(took(execution))}"
+            line = Text.assemble(one.name, "  ", (when, "dim"))
+            if execution.refusal:
+                line.append(f"\n{visible(execution.refusal)}", STYLES.get(outcome, ""))
+            display(Entry(Text(outcome, STYLES.get(outcome, "")), line, INDENT), console=track.console)
     return 0
 
 
@@ -93,7 +94,7 @@ def show_inspection(stack: Stack, asked: str, *, as_json: bool, html_file: Path 
     elif as_json:
         click.echo(json.dumps(inspection_as_json(found)))
     else:
-        Console().print(*_for_people(found), sep="\n", soft_wrap=True)
+        display(*_for_people(found))
     if found.outcome != "UNKNOWN":
         return 0
     return 2 if found.unread else 1
@@ -116,42 +117,34 @@ def inspection_as_json(found: Inspection) -> dict[str, Any]:
     }
 
 
-def _for_people(found: Inspection) -> Iterable[Any]:
+def _for_people(found: Inspection) -> Iterable[RenderableType]:
     style = STYLES.get(found.outcome, "")
-    yield wrapped((visible(found.asked), "bold"), (f"  {found.outcome}", style))
+    yield Entry("", Text.assemble((visible(found.asked), "bold"), "  ", (found.outcome, style)), 0)
     execution = found.execution
     if execution:
-        when = f"{moment(execution.started_at)}, {took(execution)}"
-        yield _named("Execution", f"{execution.name}  {execution.status}  {when}")
-        yield Text()
-        yield Group(*states_of(execution))
+        when = glued(f"{moment(execution.started_at)}, {took(execution)}")
+        yield Entry("Execution", f"{execution.name}  {execution.status}  {when}", INDENT)
+        yield ""
+        yield from (Entry(state[:1], state[2:], 2) for state in states_of(execution))
+        if execution.refusal or execution.published:
+            yield ""
         if execution.refusal:
-            yield Text()
-            yield _named("Why", visible(execution.refusal), style)
+            yield Entry(Text("Why", style), Text(visible(execution.refusal), style), INDENT)
         if execution.published:
-            yield _named("Published", f"{execution.published[0]}, OutcomeID {execution.published[1]}")
+            yield Entry("Published", f"{execution.published[0]}, OutcomeID {execution.published[1]}", INDENT)
     if found.payment:
         yield Text("\nIn the ledger", style="bold")
         yield details(found.payment)
     if found.unread:
-        yield Text()
-        yield wrapped((f"The ledger could not be read: {visible(found.unread)}", "red"))
+        yield ""
+        yield Entry("", Text(f"The ledger could not be read: {visible(found.unread)}", style="red"), 0)
     if found.others:
         yield Text("\nOther executions", style="bold")
         for one in found.others:
-            when = f"  {moment(one.started_at)}"
-            outcome = (f"{one.outcome:<10}", STYLES.get(one.outcome, ""))
-            yield wrapped(outcome, (f" {one.name}", ""), (when, "dim"), indent=INDENT)
-    yield Text()
-    yield _named("Next", visible(found.next_step), "bold")
-
-
-INDENT = 11
-"""Cells before what stands behind a name or an outcome."""
-
-
-def _named(name: str, text: str, style: str = "") -> Text:
-    return wrapped((f"{name:<{INDENT}}", "dim"), (text, style), indent=INDENT)
+            line = Text.assemble(one.name, "  ", (glued(moment(one.started_at)), "dim"))
+            yield Entry(Text(one.outcome, STYLES.get(one.outcome, "")), line, INDENT)
+    yield ""
+    yield Entry("Next", Text(visible(found.next_step), style="bold"), INDENT)
 
 
 def states_of(execution: Execution) -> Iterable[Text]:
@@ -164,18 +157,18 @@ def states_of(execution: Execution) -> Iterable[Text]:
         line = _state(name, run, width)
         for branch in drawn.branches[name]:
             if run is not None and run.became == "caught" and branch.states[0] in runs:
-                line.append(f"\n  {branch.error}", STYLES["caught"])
+                line.append(f"  {branch.error}", STYLES["caught"])
                 for step in branch.states:
-                    line.append("\n    ─▶ ")
+                    line.append(f" {glued('─▶ ')}")
                     line.append_text(_state(step, runs.get(step), 0))
         yield line
 
 
 def _state(name: str, run: StateRun | None, width: int) -> Text:
     became = "not reached" if run is None else run.became
-    line = Text(f"{graph.MARKS[became]} {name:<{width}}", style=STYLES[became])
+    line = Text(glued(f"{graph.MARKS[became]} {name:<{width}}"), style=STYLES[became])
     if run is not None:
-        line.append(f" {run.milliseconds:>6,.0f} ms" if width else f" {run.milliseconds:,.0f} ms", "dim")
+        line.append(glued(f" {run.milliseconds:>6,.0f} ms" if width else f" {run.milliseconds:,.0f} ms"), "dim")
         if run.attempts > 1:
             line.append(f"  {run.attempts} attempts: {', '.join(dict.fromkeys(run.errors))}", "yellow")
     return line
@@ -205,7 +198,10 @@ def redrive(stack: Stack, asked: str | None, *, dry_run: bool, as_json: bool) ->
                     reason = error.response["Error"]["Message"]
             redriven, refused = redriven + (reason is None), refused + (reason is not None)
             line = _told_of_redrive(execution, reason, dry_run=dry_run, as_json=as_json)
-            track.console.print(Text(line) if as_json else wrapped((line, "")), soft_wrap=True)
+            if as_json:
+                click.echo(line)
+            else:
+                display(Entry("", line, 0), console=track.console)
     if redriven + refused == 0:
         whose = f" of {asked}" if asked else ""
         click.echo(f"ledger: no execution{whose} failed technically: nothing to redrive", err=True)

@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from rich.console import Console, RenderableType
 from rich.text import Text
 
 from ledger_cli.deployed import FunctionError, Stack, StackError
-from ledger_cli.terminal import Column, argument, fitting, moment, progress, visible, wrapped
+from ledger_cli.terminal import Column, Entries, Entry, Rows, argument, display, moment, money, progress, visible
 
 PAGE = 100
 COLUMNS = ("TransactionID", "Amount", "Currency", "ProcessorID", "Status", "Timestamp", "RecordedAt", "PublishedAt")
@@ -62,20 +61,19 @@ def get(stack: Stack, transaction_id: str, *, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(payment))
     else:
-        Console().print(details(payment), soft_wrap=True)
+        display(details(payment))
     return 0
 
 
-def details(payment: dict[str, Any]) -> Text:
+def details(payment: dict[str, Any]) -> Entries:
     """One payment, a line for each of its attributes."""
-    names = max(map(len, payment)) + 1
-    lines = []
+    values: dict[str, Text | str] = {}
     for name, value in payment.items():
         if name == "Metadata":
             value = ", ".join(f"{key}={text}" for key, text in value.items())  # noqa: PLW2901
         shown = "not yet" if name == "PublishedAt" and value is None else value or "-"
-        lines.append(wrapped((f"{name:<{names}}", "dim"), (visible(shown), ""), indent=names))
-    return Text("\n").join(lines)
+        values[name] = visible(shown)
+    return Entries(values)
 
 
 def listed(stack: Stack, query: dict[str, Any], *, most: int | None, cursor: str | None) -> Iterator[Any]:
@@ -116,8 +114,7 @@ def show(stack: Stack, query: dict[str, Any], *, most: int | None, cursor: str |
         for line in [*({"Unreadable": one} for one in unreadable), *([{"Cursor": rest}] if rest else [])]:
             click.echo(json.dumps(line))
     if form == "table":
-        console = Console()
-        console.print(table_of(payments, console.width, of_one_processor="ProcessorID" in query), soft_wrap=True)
+        display(rows_of(payments, of_one_processor="ProcessorID" in query))
     if rest and form != "json":
         click.echo("There are more: --limit with a larger number, or --all.", err=True)
     for one in unreadable:
@@ -133,28 +130,28 @@ def not_readable(found: dict[str, str]) -> str:
     )
 
 
-def table_of(payments: list[dict[str, Any]], width: int, *, of_one_processor: bool) -> RenderableType:
-    """Payments for people, in a terminal of so many cells."""
-    columns = [
+def rows_of(payments: list[dict[str, Any]], *, of_one_processor: bool) -> Rows:
+    """Payments for people, on a narrow terminal without what the command has said already."""
+    columns = (
         Column("TransactionID"),
         Column("Amount", right=True),
-        Column("Status", rank=1),
-        Column("Happened" if of_one_processor else "Recorded", rank=2),
-        Column("Told" if of_one_processor else "Processor", rank=3),
-    ]
+        Column("Status", drop=1),
+        Column("Happened" if of_one_processor else "Recorded", drop=2),
+        Column("Told" if of_one_processor else "Processor", drop=3),
+    )
     rows = []
     for payment in payments:
         told = "yes" if payment["PublishedAt"] else "not yet"
         rows.append(
-            [
+            (
                 payment["TransactionID"],
-                f"{payment['Amount']} {payment['Currency']}",
+                money(payment),
                 Text(payment["Status"], style="red" if payment["Status"] == "Failure" else ""),
                 moment(payment["Timestamp" if of_one_processor else "RecordedAt"]),
                 told if of_one_processor else payment["ProcessorID"],
-            ]
+            )
         )
-    return fitting("", columns, rows, width)
+    return Rows(columns, rows)
 
 
 def reveal(stack: Stack, transaction_id: str, reason: str, *, as_json: bool) -> int:
@@ -200,7 +197,7 @@ def republish(stack: Stack, *, dry_run: bool, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(told))
     else:
-        Console().print(wrapped((line, "")), soft_wrap=True)
+        display(Entry("", line, 0))
     return 0 if dry_run or (told["Done"] and told["Published"] == told["Found"]) else 1
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -15,13 +15,10 @@ from ledger_cli.engine import Engine
 from ledger_cli.execution import Execution
 from ledger_cli.reading import StartInput
 from ledger_cli.samples import sealed_sample
-from ledger_cli.terminal import Column, fitting, moment, visible, wrapped
+from ledger_cli.terminal import Column, Entry, Rows, display, glued, moment, money, visible
 
 MAX_ROWS = 50
 """Of each table for people; `--json` has them all."""
-
-INDENT = 11
-"""Cells before the lines of a payment behind its first, which begins with its outcome."""
 
 STYLES = {"RECORDED": "green", "DUPLICATE": "cyan", "REJECTED": "yellow", "CONFLICT": "magenta", None: "bold red"}
 
@@ -64,85 +61,73 @@ def _as_json(start_input: StartInput, execution: Execution) -> dict[str, Any]:
 
 
 def _print_for_people(engine: Engine, executions: list[tuple[StartInput, Execution]]) -> None:
-    console = Console()
     items, events = engine.items(), engine.published()
-    for part in (
-        _executions(executions[:MAX_ROWS]),
-        _items(items[:MAX_ROWS], console.width),
-        _events(events[:MAX_ROWS], console.width),
-    ):
-        console.print(part, soft_wrap=True)
     counts = [_counted(len(executions), "payment"), _counted(len(items), "item"), _counted(len(events), "event")]
     cut = f"; the first {MAX_ROWS} of each are shown, --json has every payment" if len(executions) > MAX_ROWS else ""
-    console.print(wrapped((", ".join(counts) + cut, "")), soft_wrap=True)
+    display(_executions_table(executions[:MAX_ROWS]), "")
+    display(_items_table(items[:MAX_ROWS]), "")
+    display(_events_table(events[:MAX_ROWS]), "")
+    display(Entry("", ", ".join(counts) + cut, 0))
 
 
 def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _executions(executions: list[tuple[StartInput, Execution]]) -> Text:
-    """What became of each payment, and the states that it went through."""
-    lines = []
+def _executions_table(executions: list[tuple[StartInput, Execution]]) -> Rows:
+    columns = (Column("Payment"), Column("Outcome"), Column("States (ms)", wraps=True))
+    rows = []
     for start_input, execution in executions:
         style = STYLES[execution.outcome]
-        states = " → ".join(f"{state.name} {state.milliseconds:.0f}" for state in execution.states)
-        why = f"\n{execution.error}: {execution.cause}" if execution.cause else ""
-        lines.append(
-            wrapped(
-                (f"{execution.outcome or execution.error or execution.status:<9}", style),
-                (f"  {visible(start_input.file)}", ""),
-                (f"  {execution.name}", "dim"),
-                (f"\n{states}", "dim"),
-                (why, style),
-                indent=INDENT,
+        states = " ".join(
+            glued(f"{state.name} {state.milliseconds:.0f}{' →' if state is not execution.states[-1] else ''}")
+            for state in execution.states
+        )
+        why = f"\n{visible(execution.refusal)}" if execution.refusal else ""
+        rows.append(
+            (
+                Text(f"{visible(start_input.file)}\n").append(execution.name, style="dim"),
+                Text(execution.outcome or execution.error or execution.status, style=style),
+                Text(states).append(why, style=style),
             )
         )
-    return Text("\n").join([Text("Executions, and the milliseconds in each state\n", style="bold"), *lines, Text()])
+    return Rows(columns, rows, "Executions")
 
 
-ITEMS = (
-    Column("TransactionID"),
-    Column("Amount", right=True),
-    Column("Processor", rank=3),
-    Column("Status", rank=1),
-    Column("Timestamp", rank=4),
-    Column("Token", rank=5, right=True),
-    Column("Published", rank=2),
-)
-
-
-def _items(items: list[dict[str, Any]], width: int) -> RenderableType:
+def _items_table(items: list[dict[str, Any]]) -> Rows:
+    columns = (
+        Column("TransactionID"),
+        Column("Amount", right=True),
+        Column("Processor", drop=2),
+        Column("Status", drop=1),
+        Column("Timestamp", drop=3),
+        Column("Token", drop=5, right=True),
+        Column("Published", drop=4),
+    )
     rows = []
     for item in items:
         facts = recorded_facts(item)
+        token = f"{len(item['SecureToken']['B'])} bytes"
+        published = "yes" if "PublishedAt" in item else "no"
         rows.append(
-            [
+            (
                 facts["TransactionID"],
-                f"{facts['Amount']} {facts['Currency']}",
+                money(facts),
                 facts["ProcessorID"],
                 facts["Status"],
                 moment(facts["Timestamp"]),
-                f"{len(item['SecureToken']['B'])} bytes",
-                "yes" if "PublishedAt" in item else "no",
-            ]
+                token,
+                published,
+            )
         )
-    return fitting("Items in the ledger", ITEMS, rows, width)
+    return Rows(columns, rows, "Items in the ledger")
 
 
-EVENTS = (
-    Column("Event"),
-    Column("TransactionID"),
-    Column("OutcomeID", rank=2),
-    Column("Says", rank=1, words=True),
-)
-
-
-def _events(events: list[dict[str, Any]], width: int) -> RenderableType:
+def _events_table(events: list[dict[str, Any]]) -> Rows:
+    columns = (Column("Event"), Column("TransactionID"), Column("OutcomeID", drop=1), Column("Says", wraps=True))
     rows = []
     for event in events:
         detail = event["detail"]
-        refused = {"Violations", "Differs"} & detail.keys()
-        says = reason(detail) if refused else f"{detail['Amount']} {detail['Currency']}"
-        rows.append([event["detail-type"], detail.get("TransactionID", "—"), detail["OutcomeID"], Text(says)])
-    return fitting(f"Events from {SOURCE}", EVENTS, rows, width)
+        says = reason(detail) if {"Violations", "Differs"} & detail.keys() else money(detail)
+        rows.append((event["detail-type"], detail.get("TransactionID", "—"), detail["OutcomeID"], says))
+    return Rows(columns, rows, f"Events from {SOURCE}")

@@ -8,12 +8,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from rich.console import Console
+from rich.text import Text
 
 from ledger_cli import REGION, artefact, samples
 from ledger_cli.engine import Engine, sam_local
 from ledger_cli.engine.server import EngineServer
 from ledger_cli.engine.state import State, StateError
 from ledger_cli.errors import CommandError
+from ledger_cli.terminal import Entry, display, visible
 
 LOOPBACK = "127.0.0.1"
 WRITE_EVERY_S = 5
@@ -98,7 +100,7 @@ def _tell(port: int, engine: Engine, sam_file: Path | None, state: State | None)
         lines["State"] = f"{state.file}, written every {WRITE_EVERY_S} s and at the end"
     lines["Connect"] = f"export LEDGER_ENDPOINT_URL=http://{LOOPBACK}:{port}  (or --endpoint-url)"
     for name, value in lines.items():
-        print(f"{name:<11}{value}")  # noqa: T201
+        display(Entry(Text(name), visible(value), 11))
     print(f"Ready; Ctrl-C stops it, and {'its state' if state else 'nothing'} is kept.", flush=True)  # noqa: T201
 
 

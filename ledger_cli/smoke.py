@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
+from rich.text import Text
 
 from ledger.intake import seal
 from ledger.outcome import outcome_of
@@ -23,7 +23,7 @@ from ledger.payment import encryption_context
 from ledger.processors import UNKNOWN_FOR_S
 from ledger_cli import webhook
 from ledger_cli.deployed import Stack, StackError
-from ledger_cli.terminal import wrapped
+from ledger_cli.terminal import Entry, display, visible
 from ledger_cli.webhook import WebhookError
 
 WAIT_S = 60
@@ -336,26 +336,24 @@ def takes_what_is_signed(stack: Stack, payment: dict[str, str]) -> None:
         raise SmokeError(f"unsigned it answered {unsigned}, signed {signed}")
 
 
-def tell(line: str) -> None:
-    """Print a line, broken between words where the terminal ends."""
-    console = Console()
-    console.print(wrapped((line, ""), indent=8, width=console.width), soft_wrap=True)
-
-
 def run(stack: Stack) -> int:
     """Ask everything, print each answer and return how many were wrong."""
     failed = 0
     if stack.parameters.get("Release") == "at-once":
-        tell("note    Release is at-once, so no alarm watches a release: see docs/deploying.md")
+        display(_answer("note", "Release is at-once, so no alarm watches a release: see docs/deploying.md"))
     for question, check in checks(stack):
         try:
             check()
         except (SmokeError, StackError, WebhookError, ClientError, BotoCoreError) as error:
             failed += 1
-            tell(f"FAILED  {question}: {error}")
+            display(_answer("FAILED", f"{question}: {error}"))
         else:
-            tell(f"ok      {question}")
+            display(_answer("ok", question))
     return failed
+
+
+def _answer(word: str, text: str) -> Entry:
+    return Entry(Text(word), visible(text), 8)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ import click
 from ledger_cli.environment import without_the_shells_variables
 from ledger_cli.errors import CommandError
 from ledger_cli.reading import contents, decoded, read
+from ledger_cli.terminal import Entries, display
 
 if TYPE_CHECKING:
     from ledger_cli.deployed import Stack
@@ -160,11 +161,10 @@ def processor(
     if as_json:
         click.echo(json.dumps(told))
         return 0
-    click.echo(f"{'Processor':<11}{told['processor']} ({told['format']})")
-    click.echo(f"{'Webhook':<11}{told['webhook']}")
+    lines = {"Processor": f"{told['processor']} ({told['format']})", "Webhook": told["webhook"]}
     if told["secret"]:
-        click.echo(f"{'Secret':<11}{told['secret']}  (shown this once)")
-    click.echo(f"{'Active':<11}{told['active']}, within five minutes")
+        lines["Secret"] = f"{told['secret']}  (shown this once)"
+    display(Entries({**lines, "Active": f"{told['active']}, within five minutes"}))
     return 0
 
 

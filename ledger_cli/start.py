@@ -12,8 +12,8 @@ from ledger.payment import InvalidPaymentError
 from ledger.strict_json import loads
 from ledger_cli.deployed import Stack, StackError, stopping_says, why
 from ledger_cli.reading import StartInput
-from ledger_cli.run import INDENT, STYLES
-from ledger_cli.terminal import progress, visible, wrapped
+from ledger_cli.run import STYLES
+from ledger_cli.terminal import Entry, display, progress, visible
 
 WAIT_S = 300
 """For one execution to end: all retries of one state take less."""
@@ -26,10 +26,7 @@ def start_payments(stack: Stack, inputs: list[StartInput], *, wait: bool, as_jso
         CommandError: it was stopped, by AWS, by Ctrl-C or by what takes the output: the message says at which payment.
     """
     refused = number = 0
-    with (
-        stopping_says(lambda: _stopped_at(number, inputs)),
-        progress("Starting payments") as track,
-    ):
+    with stopping_says(lambda: _stopped_at(number, inputs)), progress("Starting payments") as track:
         for start_input in track.over(inputs, total=len(inputs)):
             number += 1
             told = _told(stack, start_input, wait=wait)
@@ -37,7 +34,7 @@ def start_payments(stack: Stack, inputs: list[StartInput], *, wait: bool, as_jso
             if as_json:
                 print(json.dumps(told), flush=True)  # noqa: T201
             else:
-                track.console.print(_line(told), soft_wrap=True)
+                display(_entry(told), console=track.console)
     return 1 if refused else 0
 
 
@@ -101,11 +98,11 @@ def _published(stack: Stack, refusal: InvalidPaymentError, payment: Any, file: s
         raise StackError(why(error, file)) from None
 
 
-def _line(told: dict[str, Any]) -> Text:
+def _entry(told: dict[str, Any]) -> Entry:
     what = told["outcome"] or (told["status"] if told["status"] == "RUNNING" else told["error"] or told["status"])
     style = STYLES[told["outcome"]] if told["status"] != "RUNNING" else "cyan"
     invalid = told["status"] == "NOT_STARTED"
     name = told["file"] if invalid else told["execution"].rpartition(":")[2]
     met = "" if told["started"] or invalid else "  met its execution, which was there already"
-    cause = f"  {told['cause']}" if told["cause"] else ""
-    return wrapped((f"{what:<10}", style), (f" {visible(name)}", ""), (met, "dim"), (cause, style), indent=INDENT)
+    cause = f"  {visible(told['cause'])}" if told["cause"] else ""
+    return Entry(Text(what, style), Text.assemble(visible(name), (met, "dim"), (cause, style)), 11)

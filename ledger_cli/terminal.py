@@ -1,17 +1,18 @@
-"""What is shown on a terminal: text of others made harmless, and progress that does not mix with the output."""
+"""What is shown on a terminal: text of others made harmless, tables and lines that fit, and progress beside them."""
 
 import io
 import re
 import shlex
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from typing import TYPE_CHECKING, NamedTuple, TextIO, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -35,116 +36,9 @@ def visible(text: object) -> str:
     )
 
 
-def moment(timestamp: str) -> str:
-    """A canonical timestamp for people, to the second."""
-    return f"{timestamp[:10]} {timestamp[11:19]}Z"
-
-
 def argument(text: str) -> str:
     """Return *text* as the last argument of a command to type: quoted, and no option even if it begins with `-`."""
     return f"{'-- ' if text.startswith('-') else ''}{shlex.quote(text)}"
-
-
-def wrapped(*parts: tuple[str, str], indent: int = 0, width: int | None = None) -> Text:
-    """Return the parts, each a text and its style, as lines that fit the terminal; print it with `soft_wrap=True`.
-
-    Lines are broken between words alone: a word that is wider than the terminal, such as an ID, stays whole.
-
-    Args:
-        parts: a newline in one ends the line.
-        indent: the cells before each line but the first; fewer, if its word would not fit otherwise.
-        width: the terminal's in cells, if another than the real one.
-    """
-    width = width or Console().width
-    line, column, gap = Text(), 0, ""
-    for text, style in parts:
-        for word in re.findall(r"\n| +|[^ \n]+", text):
-            if word == "\n":
-                line.append("\n")
-                column, gap = 0, " " * indent
-            elif word[0] == " ":
-                gap += word
-            else:
-                cells = cell_len(word)
-                if gap and column and column + len(gap) + cells > width:
-                    line.append("\n")
-                    column, gap = 0, " " * max(0, min(indent, width - cells))
-                line.append(gap + word, style)
-                column, gap = column + len(gap) + cells, ""
-    return line
-
-
-class Column(NamedTuple):
-    """One of a table's columns. Where not all fit, the one with the highest `rank` goes first; rank 0 stays.
-
-    Values are on one line each, but in a column of `words`, whose values may be broken between words.
-    """
-
-    name: str
-    rank: int = 0
-    right: bool = False
-    words: bool = False
-
-
-MIN_WORDS_CELLS = 24
-"""What a column of words needs at least to be readable."""
-
-
-def fitting(title: str, columns: Sequence[Column], rows: Sequence[Sequence[Text | str]], width: int) -> RenderableType:
-    """Return a table of as many columns as fit into *width* cells; print it with `soft_wrap=True`.
-
-    No heading and no value is broken. If not even the columns of rank 0 fit, each row becomes lines, one a column.
-    """
-    shown = list(range(len(columns)))
-    while _needed(columns, rows, shown) > width:
-        last = max(shown, key=lambda index: columns[index].rank)
-        if columns[last].rank == 0:
-            return _as_lines(title, columns, rows, width)
-        shown.remove(last)
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, width=None)
-    for index in shown:
-        column = columns[index]
-        table.add_column(
-            column.name,
-            justify="right" if column.right else "left",
-            no_wrap=not column.words,
-            min_width=None if column.words else max(cell_len(text) for text in _texts(columns, rows, index)),
-        )
-    for row in rows:
-        table.add_row(*(row[index] for index in shown))
-    return table
-
-
-def _texts(columns: Sequence[Column], rows: Sequence[Sequence[Text | str]], index: int) -> list[str]:
-    return [columns[index].name, *(str(row[index]) for row in rows)]
-
-
-def _needed(columns: Sequence[Column], rows: Sequence[Sequence[Text | str]], shown: Sequence[int]) -> int:
-    """The cells of a table of these columns: each has one on either side and one between it and the next."""
-    needed = 1
-    for index in shown:
-        texts = _texts(columns, rows, index)
-        if columns[index].words:
-            whole = max(map(cell_len, texts))
-            words = max(cell_len(word) for text in texts for word in text.split() or [""])
-            needed += max(words, min(whole, MIN_WORDS_CELLS)) + 3
-        else:
-            needed += max(map(cell_len, texts)) + 3
-    return needed
-
-
-def _as_lines(title: str, columns: Sequence[Column], rows: Sequence[Sequence[Text | str]], width: int) -> Text:
-    names = max(len(column.name) for column in columns)
-    text = Text(f"{title}\n", style="bold") if title else Text()
-    lines = []
-    for row in rows:
-        for column, value in zip(columns, row, strict=True):
-            style = str(value.style) if isinstance(value, Text) else ""
-            lines.append(
-                wrapped((f"{column.name:<{names}}  ", "dim"), (str(value), style), indent=names + 2, width=width)
-            )
-        lines.append(Text())
-    return Text("\n").join([text, *lines[:-1]])
 
 
 class _Descriptor(io.FileIO):
@@ -234,3 +128,175 @@ class Track:
     def console(self) -> Console:
         """Where to print meanwhile: the bar stays below."""
         return self.bar.console if self.bar.console.is_terminal and not self.bar.console.stderr else Console()
+
+
+GAP = 2
+"""Cells between two columns, and between a name and its value."""
+
+
+PROSE = 24
+"""Cells that a column needs so that its sentences can be read; where there are fewer, another column is left out."""
+
+GLUE = "\N{NO-BREAK SPACE}"
+"""Keeps words on one line; it is shown as a space."""
+
+WORD = re.compile(r" *[^ \n]+ *")
+
+
+def glued(text: str) -> str:
+    """Return *text* as one word, where lines are broken."""
+    return text.replace(" ", GLUE)
+
+
+def display(*things: RenderableType, console: Console | None = None) -> None:
+    """Print each thing below the other. A word that is wider than the terminal stays whole: it can be copied."""
+    for thing in things:
+        (console or Console()).print(thing, crop=False)
+
+
+def money(payment: Mapping[str, Any]) -> str:
+    """Return the amount of a payment's facts with its currency, in the same text wherever it is shown."""
+    return f"{payment['Amount']} {payment['Currency']}"
+
+
+def moment(timestamp: str) -> str:
+    """Return a canonical timestamp for people, to the second."""
+    return f"{timestamp[:10]} {timestamp[11:19]}Z"
+
+
+class Entry:
+    """A value beside its name, or any text behind its beginning; what does not fit goes on below, indented.
+
+    Lines are broken between words alone. A word that does not fit beside the name has a line of its own.
+    """
+
+    def __init__(self, name: Text | str, value: Text | str, indent: int) -> None:
+        self.name = Text(name, style="dim") if isinstance(name, str) else name
+        self.value, self.indent = _text(value), max(indent, self.name.cell_len + 1) if self.name else indent
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Text]:
+        """Yield the lines for a terminal as wide as the options say."""
+        room = options.max_width - self.indent
+        beginning = self.name
+        for line in _broken(self.value, room):
+            if line.cell_len <= room:
+                yield _line(beginning, " " * (self.indent - beginning.cell_len), line)
+            else:
+                if beginning:
+                    yield _line(beginning)
+                yield _line(line)
+            beginning = Text()
+
+
+class Entries:
+    """Names with their values, one below the other, the values aligned."""
+
+    def __init__(self, values: Mapping[str, Text | str]) -> None:
+        self.values = values
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Entry]:
+        """Yield each name with its value."""
+        indent = max(map(cell_len, self.values), default=0) + GAP
+        yield from (Entry(name, value, indent) for name, value in self.values.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
+
+    `drop` says which columns a terminal that is too narrow does without: the highest first, and those with 0 never.
+    Values that `wraps` are broken between words; others never.
+    """
+
+    name: str
+    drop: int = 0
+    right: bool = False
+    wraps: bool = False
+
+
+class Rows:
+    """Rows as a table of the columns that fit, or as a list if not even those fit that are never left out.
+
+    Neither breaks a heading, an ID or a word.
+    """
+
+    def __init__(self, columns: Sequence[Column], rows: Iterable[Sequence[Text | str]], title: str = "") -> None:
+        """Take the rows; each has a value for each column."""
+        self.columns, self.title = columns, title
+        self.rows = [dict(zip(columns, map(_text, row), strict=True)) for row in rows]
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        """Yield what fits on a terminal as wide as the options say."""
+        if self.title:
+            yield Text(self.title, style="bold")
+        shown = list(self.columns)
+        while self._width(shown) > options.max_width:
+            last = max(shown, key=lambda column: column.drop)
+            if not last.drop:
+                yield from self._list()
+                return
+            shown.remove(last)
+        yield self._table(shown, options.max_width)
+        left_out = [column.name for column in self.columns if column not in shown]
+        if left_out:
+            yield Entry(Text("Too narrow for:", style="dim"), Text(", ".join(left_out), style="dim"), 16)
+
+    def _width(self, shown: Sequence[Column]) -> int:
+        return sum(map(self._least, shown)) + GAP * (len(shown) - 1)
+
+    def _least(self, column: Column) -> int:
+        """Return how narrow a column can be, in cells."""
+        if not column.wraps:
+            return self._natural(column)
+        words = [word.strip(" ") for row in self.rows for word in WORD.findall(row[column].plain)]
+        return max(min(self._natural(column), PROSE), *map(cell_len, [column.name, *words]))
+
+    def _natural(self, column: Column) -> int:
+        lines = [line for row in self.rows for line in row[column].plain.split("\n")]
+        return max(cell_len(line) for line in [column.name, *lines])
+
+    def _table(self, shown: Sequence[Column], width: int) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0))
+        rest = width - self._width(shown)
+        widths = {}
+        for column in shown:
+            least = self._least(column)
+            widths[column] = least + min(self._natural(column) - least, rest)
+            rest -= widths[column] - least
+            justify: Any = "right" if column.right else "left"
+            table.add_column(column.name, width=widths[column], justify=justify, overflow="crop", no_wrap=True)
+        for row in self.rows:
+            table.add_row(*(Text("\n").join(_broken(row[column], widths[column])) for column in shown))
+        return table
+
+    def _list(self) -> Iterator[RenderableType]:
+        for number, row in enumerate(self.rows):
+            if self.title or number:
+                yield Text()
+            yield Entries({column.name: value for column, value in row.items()})
+
+
+def _text(value: Text | str) -> Text:
+    return Text(value) if isinstance(value, str) else value
+
+
+def _broken(text: Text, width: int) -> Iterator[Text]:
+    """Yield the lines of *text*, broken between words where they are wider than *width* cells."""
+    for line in text.split("\n", allow_blank=True):
+        breaks, used = [], 0
+        for word in WORD.finditer(line.plain):
+            if used and used + cell_len(word[0].rstrip(" ")) > width:
+                breaks.append(word.start())
+                used = 0
+            used += cell_len(word[0])
+        for part in line.divide(breaks):
+            part.rstrip()
+            part.plain = part.plain.replace(GLUE, " ")
+            yield part
+
+
+def _line(*parts: Text | str) -> Text:
+    """Return one line that rich neither breaks nor cuts."""
+    line = Text.assemble(*parts, no_wrap=True, overflow="ignore")
+    line.rstrip()
+    return line

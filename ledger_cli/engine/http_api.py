@@ -14,6 +14,9 @@ ENDPOINT = "https://embedded-engine.invalid"
 MAX_BODY_BYTES = 6 * 1024 * 1024
 """What an event of a function may hold. Source: Lambda Developer Guide, quotas."""
 
+MAX_HEAD_BYTES = 10_240
+"""Of the request line and the header values. Source: API Gateway Developer Guide, quotas of HTTP APIs."""
+
 TEXT = re.compile(r"(text/.*|application/(json|javascript|xml|.+\+(json|xml)))(;.*)?", re.IGNORECASE)
 """Content types whose bodies are handed on as text. Source: API Gateway Developer Guide, payload format 2.0."""
 
@@ -26,24 +29,23 @@ class Route:
     path: str
     function: str
 
-    def parameters_in(self, method: str, path: str) -> dict[str, str] | None:
-        """The path's parameters where this route takes the request."""
+    def parameters_in(self, path: str) -> dict[str, str] | None:
+        """Return the path's parameters; None if the path is not this route's."""
         pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(self.path))
         found = re.fullmatch(pattern, path)
-        if found is None or method != self.method:
-            return None
-        return {name: unquote(value) for name, value in found.groupdict().items()}
+        return found and {name: unquote(value) for name, value in found.groupdict().items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request as a client sent it; header names in lower case."""
+    """An HTTP request as a client sent it; header names in lower case. `head_bytes` is what API Gateway limits."""
 
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
     source_ip: str = "127.0.0.1"
+    head_bytes: int = 0
 
 
 def routes(expanded: Mapping[str, Any]) -> Iterator[Route]:

@@ -3,35 +3,63 @@
 What is not signed for AWS goes to the stack's HTTP API, so that processors' webhooks have the same address.
 """
 
+import contextlib
+import io
 import json
 import re
+import socket
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from botocore.awsrequest import AWSPreparedRequest
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import HTTPClientError
+from botocore.model import OperationNotFoundError
 from moto.core.models import botocore_stubber
 
 from ledger_cli import REGION
 from ledger_cli.engine.http_api import Request
 from ledger_cli.engine.stack import Engine
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """More than any service here takes: a batch of DynamoDB's is 16 MB."""
 
-MAX_LINE_BYTES = 4096
-MAX_TRAILERS = 100
-LENGTH = re.compile(r"[0-9]{1,18}")
-CHUNK_SIZE = re.compile(rb"(?P<size>[0-9A-Fa-f]{1,8})[ \t]*(;[^\r\n]*)?\r\n")
-
 IDLE_S = 60
+"""How long a connection may wait for its next request, and for a client that does not read its answer."""
+
+REQUEST_S = 60
+"""How long a request may take to arrive, its body included: a slow client does not hold a connection forever."""
+
+LINGER_S = 2
+"""How long a closing connection discards what the client still sends. Closed at once, TCP would reset the connection,
+and the client might lose the answer. Source: RFC 9112, 9.6."""
+
+MAX_LINE_BYTES = 4096
+"""Of the line before a chunk, extensions included, and of each line of a trailer."""
+
+MAX_TRAILER_LINES = 100
+"""As many as http.client takes of headers."""
+
+CHUNK = re.compile(rb"([0-9A-Fa-f]+)[ \t]*(?:;[^\r\n]*)?\r\n")
+"""The line before a chunk: its size in hexadecimal digits, and extensions, which are ignored. Source: RFC 9112, 7.1."""
+
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+"""A header's name and value as ISO 8859-1, on one line. Source: RFC 9110, 5.1 and 5.5."""
+
+ABOUT_THE_CONNECTION = {"connection", "content-length", "expect", "keep-alive", "trailer", "transfer-encoding"}
+"""Headers that are not passed on; the body's length is, whichever way it came."""
+
 SIGNED_FOR = re.compile(r"Credential=[^/]+/\d{8}/(?P<region>[a-z0-9-]+)/(?P<service>[a-z0-9-]+)/aws4_request")
 
 
@@ -53,90 +81,238 @@ TOO_LARGE = _RefusedError(
 UNKNOWN = _RefusedError(HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", "the engine does not know this")
 
 
+def _bad_request(message: str) -> _RefusedError:
+    return _RefusedError(HTTPStatus.BAD_REQUEST, "BadRequest", message)
+
+
+def _check_json(body: bytes) -> None:
+    """Refuse what an AWS service whose protocol is JSON refuses before it looks at the operation."""
+    try:
+        is_object = isinstance(json.loads(body), dict)
+    except (ValueError, RecursionError):
+        is_object = False
+    if not is_object:
+        raise _RefusedError(HTTPStatus.BAD_REQUEST, "SerializationException", "the body is not a JSON object")
+
+
+TOO_LARGE = _RefusedError(
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "RequestEntityTooLarge", f"a body is at most {MAX_BODY_BYTES} bytes"
+)
+TOO_SLOW = _RefusedError(HTTPStatus.REQUEST_TIMEOUT, "RequestTimeout", f"a request arrives within {REQUEST_S} seconds")
+
+
+class _Incoming(io.RawIOBase):
+    """What a client sends, until a deadline."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.within(IDLE_S)
+
+    def within(self, seconds: float) -> None:
+        """Set the deadline."""
+        self.deadline = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        """Say that it can be read; a buffer asks."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Read what there is.
+
+        Raises:
+            TimeoutError: nothing came until the deadline.
+        """
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self.connection.settimeout(left)
+        try:
+            return self.connection.recv_into(buffer)
+        finally:
+            self.connection.settimeout(IDLE_S)
+
+
 class _Handler(BaseHTTPRequestHandler):
     """One connection; the service is the one that the request was signed for."""
 
     protocol_version = "HTTP/1.1"
-    timeout = IDLE_S
+    default_request_version = "HTTP/1.0"  # as HTTP/0.9, a request that cannot be read would get no status
     # Headers and body are two writes; with Nagle's algorithm the second waits for the first's acknowledgement.
     disable_nagle_algorithm = True
 
     server: "_Listener"
+    raw_requestline: bytes
+
+    def setup(self) -> None:
+        """Read until a deadline, which http.server has for single calls of `recv` alone."""
+        super().setup()
+        self.incoming = _Incoming(self.connection)
+        self.rfile = io.BufferedReader(self.incoming)
+
+    def handle(self) -> None:
+        """Answer the connection's requests, then let the client read the last answer before it is closed."""
+        super().handle()
+        self.incoming.within(LINGER_S)
+        with contextlib.suppress(OSError):  # the client is gone, or does not end
+            self.connection.shutdown(socket.SHUT_WR)
+            while self.rfile.read1():
+                pass
+
+    def handle_one_request(self) -> None:
+        """Wait for a request and answer it."""
+        self.incoming.within(IDLE_S)
+        self.command, self.headers = "", self.MessageClass()  # else a refused head would be answered as the one before
+        super().handle_one_request()
+
+    def parse_request(self) -> bool:
+        """Read the request's head; returns whether it is one. An answer has been sent if it is not."""
+        self.incoming.within(REQUEST_S)
+        try:
+            if self.raw_requestline == b"\r\n":  # Source: RFC 9112, 2.2: an empty line before a request is ignored
+                self.raw_requestline = self.rfile.readline(65537)
+            if not super().parse_request():
+                return False
+            self._check_head()
+        except TimeoutError:
+            self._refuse_and_close(TOO_SLOW)
+            return False
+        except _RefusedError as refused:
+            self._refuse_and_close(refused)
+            return False
+        return True
+
+    def handle_expect_100(self) -> bool:
+        """Leave the answer to `_body`: a body that is refused anyway need not be sent."""
+        return True
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
+        """Answer a request that http.server cannot read: its message may hold the client's text, so it is not sent."""
+        status = HTTPStatus(code)
+        self._refuse_and_close(_RefusedError(status, status.name.title().replace("_", ""), status.description))
+
+    def _check_head(self) -> None:
+        """Refuse a head that another reader may understand otherwise. Source: RFC 9112, 2.2, 3.2 and 5."""
+        # A line that http.client does not understand ends the headers for it.
+        cut = self.headers.defects or self.headers.get_payload() or self.headers.get_unixfrom()
+        if cut or not all(
+            HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(v) for name, v in self.headers.items()
+        ):
+            raise _bad_request("a line of the head is not a header")
+        if self.request_version >= "HTTP/1.1" and len(self.headers.get_all("Host", [])) != 1:
+            raise _bad_request("a request has one Host")
+        try:
+            urlsplit(self.path)
+        except ValueError:
+            raise _bad_request("the target is not a path or an address") from None
 
     def _answer(self) -> None:
         try:
             body = self._body()
-            signed = SIGNED_FOR.search(self.headers.get("Authorization", ""))
-            if not signed and self._answered_by_the_api(body):
-                return
-            response = botocore_stubber("request-over-http", self._request(body, signed))
+        except TimeoutError:
+            self._refuse_and_close(TOO_SLOW)
+        except _RefusedError as refused:
+            self._refuse_and_close(refused)
+        else:
+            self._answer_with(body)
+
+    def _answer_with(self, body: bytes) -> None:
+        signed = SIGNED_FOR.search(self.headers.get("Authorization", ""))
+        try:
+            answer = (None if signed else self._api_answer(body)) or self._aws_answer(body, signed)
         except _RefusedError as refused:
             self._refuse(refused)
         except HTTPClientError:  # a connection that a test breaks
             self.close_connection = True
-        except NotImplementedError:
+        except (NotImplementedError, OperationNotFoundError):
             self._refuse(UNKNOWN)
+        except Exception as error:  # noqa: BLE001  # moto raises anything at a request that no SDK makes
+            what = f"the engine failed ({type(error).__name__}): is a parameter missing?"
+            self._refuse(_RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalFailure", what))
         else:
-            if response is None:
-                self._refuse(UNKNOWN)
-            else:
-                self._send(response.status_code, dict(response.headers), response.content)
+            self._send(*answer)
 
-    def _answered_by_the_api(self, body: bytes) -> bool:
+    def _passed_on(self, body: bytes) -> Iterator[tuple[str, str]]:
+        yield from ((name, v) for name, v in self.headers.items() if name.lower() not in ABOUT_THE_CONNECTION)
+        if body:
+            yield "Content-Length", str(len(body))
+
+    def _api_answer(self, body: bytes) -> tuple[int, dict[str, str], bytes] | None:
         headers: dict[str, str] = {}
-        for name, value in self.headers.items():
+        for name, value in self._passed_on(body):
             key = name.lower()
             headers[key] = f"{headers[key]},{value}" if key in headers else value
-        path = urlsplit(self.path).path
-        answer = self.server.engine.answer(Request(self.command, path, headers, body, self.client_address[0]))
-        if answer is not None:
-            self._send(*answer)
-        return answer is not None
+        path, head = urlsplit(self.path).path, len(self.requestline) + sum(map(len, self.headers.values()))
+        return self.server.engine.answer(Request(self.command, path, headers, body, self.client_address[0], head))
+
+    def _aws_answer(self, body: bytes, signed: re.Match[str] | None) -> tuple[int, dict[str, str], bytes]:
+        response = botocore_stubber("request-over-http", self._request(body, signed))
+        if response is None:
+            raise UNKNOWN
+        return response.status_code, dict(response.headers), response.content
 
     def _body(self) -> bytes:
-        """The request's body. Where it ends cannot be told after a refusal, so the connection is closed then."""
-        try:
-            if "Transfer-Encoding" in self.headers:
-                return b"".join(self._chunks())
-            lengths = set(self.headers.get_all("Content-Length", ["0"]))
-            if len(lengths) > 1 or not LENGTH.fullmatch(size := lengths.pop()):
-                raise _bad_request("one Content-Length, a number of bytes")
-            if int(size) > MAX_BODY_BYTES:
-                raise TOO_LARGE
-            return self._read(int(size))
-        except _RefusedError:
-            self.close_connection = True
-            raise
+        """Read the body, by its length or in chunks.
 
-    def _chunks(self) -> Iterator[bytes]:
-        """The parts of a chunked body; extensions and trailers are read and not used. Source: RFC 9112, section 7.1."""
-        codings = ",".join(self.headers.get_all("Transfer-Encoding", []))
-        if codings.strip().lower() != "chunked" or "Content-Length" in self.headers:
-            raise _bad_request("Transfer-Encoding: chunked alone, without a Content-Length")
-        total = 0
+        Raises:
+            _RefusedError: its form is wrong, it is too large, or it ends early.
+            TimeoutError: it is too slow.
+        """
+        size = self._declared_size()
+        awaited = self.headers.get("Expect", "").lower() == "100-continue" and self.request_version >= "HTTP/1.1"
+        if awaited and size != 0:
+            self.send_response_only(HTTPStatus.CONTINUE)
+            self.end_headers()
+        return self._chunks() if size is None else self._exactly(size)
+
+    def _declared_size(self) -> int | None:
+        """Return the body's length in bytes; None if it comes in chunks. Source: RFC 9112, 6."""
+        lengths = self.headers.get_all("Content-Length", [])
+        codings = self.headers.get_all("Transfer-Encoding", [])
+        if codings and (lengths or self.request_version < "HTTP/1.1"):
+            raise _bad_request("a body has a Content-Length, or in HTTP/1.1 a Transfer-Encoding, and never both")
+        if codings:
+            if [coding.strip().lower() for coding in codings] != ["chunked"]:
+                raise _RefusedError(HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", "chunked is the one transfer coding")
+            return None
+        if not lengths:
+            return 0
+        length = lengths[0].strip(" \t")
+        if len(lengths) > 1 or not re.fullmatch("[0-9]+", length):
+            raise _bad_request("a body has one Content-Length, a decimal number")
+        if len(length.lstrip("0")) > len(str(MAX_BODY_BYTES)) or int(length) > MAX_BODY_BYTES:
+            raise TOO_LARGE
+        return int(length)
+
+    def _chunks(self) -> bytes:
+        """Read a chunked body to the end of its trailer, which is ignored. Source: RFC 9112, 7.1."""
+        body = bytearray()
         while size := self._chunk_size():
-            total += size
-            if total > MAX_BODY_BYTES:
+            if len(body) + size > MAX_BODY_BYTES:
                 raise TOO_LARGE
-            yield self._read(size)
-            if self._read(2) != b"\r\n":
-                raise _bad_request("each chunk as long as it says")
-        for _ in range(MAX_TRAILERS):
-            line = self.rfile.readline(MAX_LINE_BYTES)
-            if line in {b"\r\n", b""}:
-                return
-        raise _bad_request(f"at most {MAX_TRAILERS} trailers")
+            body += self._exactly(size)
+            if self._exactly(2) != b"\r\n":
+                raise _bad_request("a chunk is longer than its size")
+        for _ in range(MAX_TRAILER_LINES):
+            if self._line() == b"\r\n":
+                return bytes(body)
+        raise _bad_request("a trailer is too long")
 
     def _chunk_size(self) -> int:
-        found = CHUNK_SIZE.fullmatch(self.rfile.readline(MAX_LINE_BYTES))
-        if not found:
-            raise _bad_request("chunks, each behind its size")
-        return int(found["size"], 16)
+        line = CHUNK.fullmatch(self._line())
+        if line is None:
+            raise _bad_request("a chunk begins with its size in hexadecimal digits")
+        return int(line[1], 16)
 
-    def _read(self, size: int) -> bytes:
+    def _line(self) -> bytes:
+        line = self.rfile.readline(MAX_LINE_BYTES)
+        if not line.endswith(b"\r\n"):
+            raise _bad_request("a line of a chunked body does not end, or is too long")
+        return line
+
+    def _exactly(self, size: int) -> bytes:
         read = self.rfile.read(size)
         if len(read) < size:
-            raise _bad_request("the whole body")
+            raise _bad_request("the body ends early")
         return read
 
     def _request(self, body: bytes, signed: re.Match[str] | None) -> AWSPreparedRequest:
@@ -146,13 +322,20 @@ class _Handler(BaseHTTPRequestHandler):
         if signed["region"] != REGION:
             where = f"the engine is in {REGION}: ask there"
             raise _RefusedError(HTTPStatus.BAD_REQUEST, "InvalidRegion", where)
+        if body and "X-Amz-Target" in self.headers:
+            _check_json(body)
         headers = HTTPHeaders()
-        for name, value in self.headers.items():
+        for name, value in self._passed_on(body):
             headers[name] = value
         url = f"https://{signed['service']}.{REGION}.amazonaws.com{self.path}"
         return AWSPreparedRequest(self.command, url, headers, body, stream_output=False)
 
-    do_DELETE = do_GET = do_HEAD = do_PATCH = do_POST = do_PUT = _answer  # noqa: N815  # http.server finds them by name
+    do_DELETE = do_GET = do_HEAD = do_OPTIONS = do_PATCH = do_POST = do_PUT = _answer  # noqa: N815  # http.server finds them by name
+
+    def _refuse_and_close(self, refused: _RefusedError) -> None:
+        """Refuse a request whose end is not known, so that what follows cannot be read."""
+        self.close_connection = True
+        self._refuse(refused)
 
     def _refuse(self, refused: _RefusedError) -> None:
         """In the form that the caller's protocol has for errors: it is JSON where the operation is in a header."""
@@ -169,6 +352,8 @@ class _Handler(BaseHTTPRequestHandler):
             if name.lower() not in {"content-length", "connection", "transfer-encoding"}:
                 self.send_header(name, str(value))
         self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)

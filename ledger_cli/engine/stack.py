@@ -182,12 +182,15 @@ class Engine:
         return _is_told(stepfunctions_parser_backends[ACCOUNT_ID][REGION].describe_execution(arn))
 
     def answer(self, request: http_api.Request) -> tuple[int, dict[str, str], bytes] | None:
-        """What the stack's HTTP API answers: status, headers and body; None where it has no such route."""
+        """What the stack's HTTP API answers: status, headers and body; None if no route has the path."""
+        answer = None
         for route in http_api.routes(self.template):
-            parameters = route.parameters_in(request.method, request.path)
+            parameters = route.parameters_in(request.path)
             if parameters is not None and route.function in self.functions:
-                return self._answer_of(route, request, parameters)
-        return None
+                if route.method == request.method:
+                    return self._answer_of(route, request, parameters)
+                answer = 404, {"content-type": "application/json"}, b'{"message":"Not Found"}'
+        return answer
 
     def history(self, arn: str) -> list[dict[str, Any]]:
         """The execution's history events."""
@@ -340,6 +343,8 @@ class Engine:
     def _answer_of(
         self, route: http_api.Route, request: http_api.Request, parameters: Mapping[str, str]
     ) -> tuple[int, dict[str, str], bytes]:
+        if request.head_bytes > http_api.MAX_HEAD_BYTES:
+            return 431, {"content-type": "application/json"}, b'{"message":"Request Header Fields Too Large"}'
         if len(request.body) > http_api.MAX_BODY_BYTES:
             return 413, {"content-type": "application/json"}, b'{"message":"Request Entity Too Large"}'
         event = http_api.event_of(request, route, parameters, datetime.now(UTC))

@@ -71,22 +71,6 @@ def test_text_of_others_does_not_write_over_the_screen(at: Any, engine: Engine, 
     assert visible("Zoë 日本 €") == "Zoë 日本 €"
 
 
-@pytest.mark.parametrize(
-    ("columns", "rest"), [("60", ""), ("80", " +Success"), ("200", " +Success +2026-11-23 08:30:00Z +yes")]
-)
-def test_long_ids_stay_whole(at: Any, engine: Engine, payment: dict[str, Any], columns: str, rest: str) -> None:
-    """Columns that do not fit are left out, the least important first."""
-    transaction_id = "3f1c2b9e-9d55-4a0e-8a53-0d5b6c1f2a77"
-    name = f"{transaction_id}-a56e4564f0ce"
-    engine.run(json.dumps({**payment, "TransactionID": transaction_id}), name)
-    shown = at("list", "--processor", "acme-pay", COLUMNS=columns).stdout
-    assert re.search(rf"^ *{transaction_id} +129\.90 EUR{rest} *$", shown, re.MULTILINE), shown
-    for command in (["executions"], ["inspect", transaction_id], ["get", transaction_id]):
-        lines = at(*command, COLUMNS=columns).stdout.splitlines()
-        assert any(name in line for line in lines)
-        assert all(len(line.rstrip()) <= int(columns) or len(line.split()) == 1 for line in lines), lines
-
-
 def test_an_item_that_cannot_be_read_is_named_and_hides_no_other(
     at: Any, engine: Engine, payment: dict[str, Any]
 ) -> None:
@@ -116,6 +100,15 @@ def test_an_item_that_cannot_be_read_is_named_and_hides_no_other(
     assert json.loads(inspected.stdout)["NextStep"].startswith("Mend what keeps the ledger from being read")
     dry = at("republish", "--dry-run", "--json")
     assert json.loads(dry.stdout)["Unpublished"] == 0
+
+
+def test_a_long_id_costs_the_least_important_column(at: Any, engine: Engine, payment: dict[str, Any]) -> None:
+    """A UUID and eighty columns: all but whether it was published has room."""
+    transaction_id = "3f1c2b9e-9d55-4a0e-8a53-0d5b6c1f2a77"
+    engine.run(json.dumps({**payment, "TransactionID": transaction_id}))
+    shown = at("list", "--processor", "acme-pay", COLUMNS="80").stdout
+    row = rf"{transaction_id} +129\.90 EUR +Success +2026-11-23 08:30:00Z\nToo narrow for: Told"
+    assert re.search(row, shown), shown
 
 
 @pytest.fixture
@@ -439,7 +432,7 @@ def test_one_that_cannot_be_redriven_does_not_keep_the_others(
         return redrive(request)
 
     monkeypatch.setattr(StepFunctionResponse, "redrive_execution", choosy)
-    done = at("redrive", "--all")
+    done = at("redrive", "--all", COLUMNS="1000")
     assert done.returncode == 1
     line = "failed-1 cannot be redriven: its redrivable period is over: ask the sender to deliver it again"
     assert line in " ".join(done.stdout.split())

@@ -20,8 +20,11 @@ RESTORE = "docs/deploying.md#restore-the-table"
 WEBHOOK = "the webhook takes a signed payment, and no other"
 
 
-def test_the_smoke_test_asks_all_it_can_ask_here(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_smoke_test_asks_all_it_can_ask_here(
+    engine: Engine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The engine enforces no IAM and has no aliases, table policies or backups: what asks for these must fail."""
+    monkeypatch.setenv("COLUMNS", "1000")
     with EngineServer(["127.0.0.1"]) as server:
         server.start(engine)
         failed = smoke.run(Stack(STACK_NAME, endpoint_url=f"http://127.0.0.1:{server.port}"))
