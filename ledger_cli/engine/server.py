@@ -71,13 +71,6 @@ class _RefusedError(Exception):
         self.status, self.code, self.message = status, code, message
 
 
-def _bad_request(expected: str) -> _RefusedError:
-    return _RefusedError(HTTPStatus.BAD_REQUEST, "BadRequest", f"send {expected}")
-
-
-TOO_LARGE = _RefusedError(
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "RequestEntityTooLarge", f"a body of at most {MAX_BODY_BYTES} bytes"
-)
 UNKNOWN = _RefusedError(HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", "the engine does not know this")
 
 

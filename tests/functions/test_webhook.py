@@ -6,11 +6,13 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 
 from ledger.intake import seal
 from ledger.processors import MAX_UNKNOWN, Processors
@@ -124,11 +126,16 @@ def test_deliveries_at_once_start_one_execution(webhook: Webhook, engine: Engine
     assert len(answers) == 6
 
 
-def test_a_delivery_during_it_is_under_way(webhook: Webhook, engine: Engine, faults: Faults) -> None:
+def test_a_delivery_during_it_is_under_way(
+    webhook: Webhook, engine: Engine, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is not known yet what becomes of it."""
-    faults.delay("ReEncrypt", 3.0)
+    released = threading.Event()
+    monkeypatch.setattr(retrier_decl, "time", SimpleNamespace(sleep=lambda _: released.wait(60)))
+    faults.refuse("ReEncrypt", "KeyUnavailableException")  # the workflow waits before it tries again
     first = webhook.post()
     assert webhook.post() == first
+    released.set()
     assert webhook.outcome(first) == "RECORDED"
     assert started(engine) == 1
 
@@ -625,8 +632,12 @@ def test_a_redelivery_costs_one_look_at_the_table(webhook: Webhook, faults: Faul
 
 def test_other_paths_and_methods_are_not_the_webhooks(webhook: Webhook) -> None:
     """An HTTP API has no route for them."""
-    for method, path in (("GET", "/processors/acme-pay/payments"), ("POST", "/processors/a/b/payments"), ("POST", "/")):
+    for method, path, status in (
+        ("GET", "/processors/acme-pay/payments", 404),
+        ("POST", "/processors/a/b/payments", 403),
+        ("POST", "/", 403),
+    ):
         connection = http.client.HTTPConnection("127.0.0.1", webhook.port, timeout=60)
         connection.request(method, path, body=ACME)
-        assert connection.getresponse().status == 403
+        assert connection.getresponse().status == status
         connection.close()
