@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from ledger.aws import private_client
-from ledger.item import SHARDS, UnreadableItemError, recorded_facts
+from ledger.item import SHARDS, UnreadableItemError, published_at, recorded_facts
 from ledger.payment import IDENTIFIER, STATUSES, BrokenRuleError, Violation, utc_timestamp
 
 from aws_lambda_powertools import Logger
@@ -176,7 +176,7 @@ def page_of_unpublished(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def told(item: Mapping[str, Any]) -> dict[str, Any]:
     """A payment as it stands in the ledger, and when it was told of (null where it was not yet)."""
-    return {**recorded_facts(item), "PublishedAt": item.get("PublishedAt", {}).get("S")}
+    return {**recorded_facts(item), "PublishedAt": published_at(item)}
 
 
 def _page(query: Query, cursor: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.aws import private_client
 from ledger.intake import Intake, TooManyAttemptsError
+from ledger.item import UnreadableItemError
 from ledger.payment import IDENTIFIER, InvalidPaymentError, Violation
 from ledger.processors import Processor, Processors, ProcessorSecretError
 from ledger.signature import RefusedSignatureError, verify
@@ -99,6 +100,8 @@ def receive(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: i
             return refusal(processor, processor_id, refused, body)
     except RefusedSignatureError as refused:
         return unauthorized(processor_id, str(refused))
+    except UnreadableItemError as damaged:
+        return later(processor_id, damaged, transaction_id=damaged.transaction_id, attribute=damaged.attribute)
     except (ClientError, BotoCoreError, ProcessorSecretError, TooManyAttemptsError) as failure:
         return later(processor_id, failure)
 
@@ -165,10 +168,10 @@ def message_id(processor: Processor, body: bytes) -> str:
     return processor.format.scheme.sign(processor.secrets[0], b"refused\n" + body)
 
 
-def later(processor_id: str, failure: Exception) -> Answer:
+def later(processor_id: str, failure: Exception, **names: Any) -> Answer:
     """The same request may pass later. The log has the failure's code: its text could repeat what was sent."""
     code = failure.response["Error"]["Code"] if isinstance(failure, ClientError) else type(failure).__name__
-    logger.error("payment not started", processor_id=processor_id, code=code)
+    logger.error("payment not started", processor_id=processor_id, code=code, **names)
     metrics.add_metric(name="PaymentNotStarted", unit=MetricUnit.Count, value=1)
     metrics.flush_metrics()
     headers = {"retry-after": str(RETRY_AFTER_S)}

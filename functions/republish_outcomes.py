@@ -14,10 +14,11 @@ from ledger.aws import CALL_TOTAL_S, private_client
 from ledger.item import SHARDS, UnreadableItemError, recorded_facts
 from ledger.outcome import Outcome, recorded
 from ledger.payment import utc_timestamp
-from ledger.publication import MAX_ENTRIES, batches, count, mark_published, put_outcomes
+from ledger.publication import MAX_BYTES, MAX_ENTRIES, batches, count, mark_published, put_outcomes
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
+from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -32,6 +33,10 @@ TABLE_NAME = os.environ["TABLE_NAME"]
 EVENT_BUS_NAME = os.environ["EVENT_BUS_NAME"]
 REPUBLISH_AFTER = timedelta(minutes=int(os.environ["REPUBLISH_AFTER_MINUTES"]))
 INDEX_NAME = "UnpublishedPayments"
+
+ABOUT_THE_ITEM = frozenset({"ConditionalCheckFailedException", "ValidationException"})
+"""Errors of UpdateItem that an item causes: it is gone, or too large to be changed. All others are about the table, and
+end the sweep. Source: DynamoDB API, UpdateItem; DynamoDB Developer Guide, quotas, item size."""
 
 LAST_CALL_MS = (CALL_TOTAL_S + 1) * 1000
 """With less than this left, a call might not end in time: the rest is the next sweep's."""
@@ -94,7 +99,11 @@ class Sweep:
     def tell(self, items: list[Mapping[str, Any]]) -> bool:
         """Publish a page and mark what the bus has taken; False where the time is not enough for all."""
         self.found += len(items)
-        for batch in batches([outcome for item in items if (outcome := self.outcome_of(item))]):
+        outcomes = [outcome for item in items if (outcome := self.outcome_of(item))]
+        for outcome in outcomes:
+            if outcome.size > MAX_BYTES:
+                self.hold_back(outcome.detail["TransactionID"], "too_large", "Metadata")
+        for batch in batches([outcome for outcome in outcomes if outcome.size <= MAX_BYTES]):
             if not self.has_time():
                 return False
             for outcome, code in zip(batch, put_outcomes(events, EVENT_BUS_NAME, batch), strict=True):
@@ -122,9 +131,11 @@ class Sweep:
         transaction_id = outcome.detail["TransactionID"]
         try:
             mark_published(dynamodb, TABLE_NAME, transaction_id, utc_timestamp(self.now.isoformat()))
-        # This error is about the item. All others are about the table, and end the sweep.
-        except dynamodb.exceptions.ConditionalCheckFailedException as error:
-            self.hold_back(transaction_id, "not_marked", error.response["Error"]["Code"])
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code not in ABOUT_THE_ITEM:
+                raise
+            self.hold_back(transaction_id, "not_marked", code)
             return
         self.published += 1
         logger.info("outcome republished", transaction_id=transaction_id)

@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ledger.aws import private_client
+from ledger.item import stored
 from ledger.payment import IDENTIFIER, encryption_context
 
 from aws_lambda_powertools import Logger, Metrics
@@ -52,6 +53,7 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     Raises:
         InvalidRevealError: a field is missing, or is not as above. Nothing was decrypted.
         PaymentNotFoundError: there is no such payment.
+        UnreadableItemError: its token is not what this ledger has written.
         ClientError: of DynamoDB or KMS, unchanged.
     """
     transaction_id = _text(event, "TransactionID", 1)
@@ -82,7 +84,7 @@ def reveal(transaction_id: str) -> bytes:
         raise PaymentNotFoundError("the ledger has no payment under this TransactionID")
     decrypted = kms.decrypt(
         KeyId=TOKEN_KEY,
-        CiphertextBlob=reply["Item"]["SecureToken"]["B"],
+        CiphertextBlob=stored(reply["Item"], "SecureToken", "B", transaction_id),
         EncryptionContext=encryption_context(transaction_id),
     )
     return decrypted["Plaintext"]

@@ -4,7 +4,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ledger.currencies import MINOR_UNITS
+from ledger.currencies import FORMER_MINOR_UNITS, MINOR_UNITS
 from ledger.payment import InvalidPaymentError, parse_payment, parse_refusal
 
 from aws_lambda_powertools import Logger
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 logger = Logger()
 DEFAULT_CURRENCY = os.environ["DEFAULT_CURRENCY"]
-if DEFAULT_CURRENCY not in MINOR_UNITS:
+# A code that is retired while the stack is deployed is refused by its rule, payment by payment.
+if DEFAULT_CURRENCY not in MINOR_UNITS and DEFAULT_CURRENCY not in FORMER_MINOR_UNITS:
     raise ValueError("DEFAULT_CURRENCY is not an ISO 4217 code with a minor unit")
 
 # The runtime parses the input before it calls the handler, and Python reads no integer of more than 4,300 digits unless

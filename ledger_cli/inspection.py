@@ -192,10 +192,10 @@ def _about(stack: Stack, asked: str) -> tuple[list[Listed], datetime | None]:
         for one in executions(stack, status=status, most=MAX_SEARCHED):
             looked_at += 1
             last = one
-            named = None if NAMED_BY_AWS.fullmatch(one.name) else NAMED_BY_INTAKE.fullmatch(one.name)
+            named = NAMED_BY_INTAKE.fullmatch(one.name)
             if named and named[1] == asked:
                 found.append(one)
-            elif not named:
+            elif not named or NAMED_BY_AWS.fullmatch(one.name):
                 named_otherwise.append(one)
         found += [one for one in named_otherwise[:MAX_DESCRIBED] if asked in _ids_of_input(stack, one)]
         if looked_at == MAX_SEARCHED:
@@ -209,6 +209,8 @@ def _ids_of_input(stack: Stack, one: Listed) -> list[Any]:
     """Return the TransactionID of an execution's input, or its ProcessorID if that is not valid."""
     described = stack.client("stepfunctions").describe_execution(executionArn=one.arn)
     start_input = json.loads(described["input"])
+    if isinstance(start_input, dict) and isinstance(start_input.get("Refused"), dict):
+        start_input = start_input["Refused"]
     if not isinstance(start_input, dict):
         return []
     return [valid_id(start_input, "TransactionID") or valid_id(start_input, "ProcessorID")]

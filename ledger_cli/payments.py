@@ -162,6 +162,8 @@ def reveal(stack: Stack, transaction_id: str, reason: str, *, as_json: bool) -> 
             "RevealFunction", {"TransactionID": transaction_id, "Reason": reason, "Requester": requester}
         )
     except FunctionError as error:
+        if error.name == "UnreadableItemError":
+            raise StackError(not_readable(json.loads(error.message))) from None
         if error.name not in {"PaymentNotFoundError", "InvalidRevealError"}:
             raise StackError(f"reveal_secure_token failed: {error}") from None
         click.echo(f"ledger: {error.message}", err=True)
@@ -181,8 +183,9 @@ def republish(stack: Stack, *, dry_run: bool, as_json: bool) -> int:
     if dry_run:
         minutes = int(stack.parameters["RepublishAfterMinutes"])
         now = datetime.now(UTC)
-        found = listed(stack, {"Unpublished": True}, most=None, cursor=None)
+        found = list(listed(stack, {"Unpublished": True}, most=None, cursor=None))
         waiting = [one for one in found if "Attribute" not in one]
+        held_back = [one for one in found if "Attribute" in one]
         overdue = [one for one in waiting if (now - _read(one["RecordedAt"])).total_seconds() > minutes * 60]
         told: dict[str, Any] = {"Unpublished": len(waiting), "Overdue": len(overdue), "OverdueAfterMinutes": minutes}
         line = f"{len(overdue)} of {len(waiting)} unpublished are overdue ({minutes} minutes) and would be published"
@@ -198,7 +201,11 @@ def republish(stack: Stack, *, dry_run: bool, as_json: bool) -> int:
         click.echo(json.dumps(told))
     else:
         display(Entry("", line, 0))
-    return 0 if dry_run or (told["Done"] and told["Published"] == told["Found"]) else 1
+    if dry_run:
+        for one in held_back:
+            click.echo(f"ledger: {not_readable(one)}", err=True)
+        return 1 if held_back else 0
+    return 0 if told["Done"] and told["Published"] == told["Found"] else 1
 
 
 def _read(timestamp: str) -> datetime:

@@ -91,7 +91,7 @@ def decoded(file: str, encoded: bytes) -> str:
 def _check_tokens(file: str, text: str) -> None:
     """Refuse what Python's JSON parser takes and a start input must not hold: see each message."""
     keys: list[set[str] | None] = []  # of each object that is open; None for an array
-    string = ""
+    string: str | None = None
     for token in _TOKENS.finditer(text):
         position = token.start()
         first = text[position]
@@ -106,8 +106,8 @@ def _check_tokens(file: str, text: str) -> None:
         elif first in "}]":
             if keys:
                 keys.pop()
-        elif first == ":" and keys and keys[-1] is not None:
-            key = _unescaped(string)
+        elif first == ":" and keys and keys[-1] is not None and string is not None:
+            key, string = _unescaped(string), None  # once each: a colon without a key is the parser's to refuse
             if key in keys[-1]:
                 raise _unreadable(file, text, position, "the field before this colon is given twice in its object")
             keys[-1].add(key)

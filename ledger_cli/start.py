@@ -6,11 +6,13 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.text import Text
 
-from ledger.intake import TooManyAttemptsError
+from ledger.intake import Delivery, TooManyAttemptsError
+from ledger.item import UnreadableItemError
 from ledger.outcome import outcome_of, reason
 from ledger.payment import InvalidPaymentError
 from ledger.strict_json import loads
 from ledger_cli.deployed import Stack, StackError, stopping_says, why
+from ledger_cli.payments import not_readable
 from ledger_cli.reading import StartInput
 from ledger_cli.run import STYLES
 from ledger_cli.terminal import Entry, display, progress, visible
@@ -29,7 +31,7 @@ def start_payments(stack: Stack, inputs: list[StartInput], *, wait: bool, as_jso
     with stopping_says(lambda: _stopped_at(number, inputs)), progress("Starting payments") as track:
         for start_input in track.over(inputs, total=len(inputs)):
             number += 1
-            told = _told(stack, start_input, wait=wait)
+            told = _told(stack, start_input, number, wait=wait)
             refused += told["outcome"] in {None, "REJECTED", "CONFLICT"} and told["status"] != "RUNNING"
             if as_json:
                 print(json.dumps(told), flush=True)  # noqa: T201
@@ -47,30 +49,31 @@ def _stopped_at(number: int, inputs: list[StartInput]) -> str:
     )
 
 
-def _told(stack: Stack, start_input: StartInput, *, wait: bool) -> dict[str, Any]:
-    """What is to be said of one payment."""
+def _told(stack: Stack, start_input: StartInput, number: int, *, wait: bool) -> dict[str, Any]:
+    """What is to be said of one payment, the *number*-th of all."""
     told: dict[str, Any] = {"file": start_input.file, "execution": None, "started": False}
     payment = loads(start_input.text)
     try:
         delivery = stack.intake.deliver(payment)
         under_way = delivery.started and not wait
-        described = {"status": "RUNNING"} if under_way else stack.ended(delivery.execution, WAIT_S if wait else 0)
+        described = {"status": "RUNNING"} if under_way else _ended(stack, delivery, WAIT_S if wait else 0)
     except InvalidPaymentError as refusal:
         return {
             **told,
-            "execution": _published(stack, refusal, payment, start_input.file),
+            "execution": _published(stack, refusal, payment, f"{start_input.file} {number}"),
             "status": "NOT_STARTED",
             "outcome": "REJECTED",
             "error": "InvalidPaymentError",
             "cause": reason(json.loads(str(refusal))),
         }
-    except TooManyAttemptsError as failure:
+    except (TooManyAttemptsError, UnreadableItemError) as failure:
+        cause = not_readable(json.loads(str(failure))) if isinstance(failure, UnreadableItemError) else str(failure)
         return {
             **told,
             "status": "NOT_STARTED",
             "outcome": None,
-            "error": "TooManyAttemptsError",
-            "cause": str(failure),
+            "error": type(failure).__name__,
+            "cause": cause,
         }
     except (BotoCoreError, ClientError) as error:
         raise StackError(why(error, start_input.file)) from None
@@ -85,17 +88,29 @@ def _told(stack: Stack, start_input: StartInput, *, wait: bool) -> dict[str, Any
     }
 
 
-def _published(stack: Stack, refusal: InvalidPaymentError, payment: Any, file: str) -> str:
+def _published(stack: Stack, refusal: InvalidPaymentError, payment: Any, place: str) -> str:
     """Have the refusal published, as the webhook does: a job that sends invalid payments must ring an alarm too.
 
-    Returns the execution's ARN. Without a TransactionID, payments are told apart by what no token is in.
+    Returns the execution's ARN. Without a TransactionID, payments are told apart by their place and by fields that hold
+    no token. The same command again publishes no refusal again.
     """
     fields = payment if isinstance(payment, dict) else {}
     told_apart = {name: fields.get(name) for name in ("Amount", "Currency", "Status", "Timestamp")}
     try:
-        return stack.intake.refuse(refusal, json.dumps(told_apart))
+        return stack.intake.refuse(refusal, json.dumps([place, told_apart]))
     except (BotoCoreError, ClientError) as error:
-        raise StackError(why(error, file)) from None
+        raise StackError(why(error, place)) from None
+
+
+def _ended(stack: Stack, delivery: Delivery, wait_s: float) -> dict[str, Any]:
+    """Describe the execution that decides, once it has ended. One that recorded the payment may no longer be kept."""
+    states = stack.client("stepfunctions")
+    try:
+        return stack.ended(delivery.execution, wait_s)
+    except (states.exceptions.ExecutionDoesNotExist, states.exceptions.InvalidArn):
+        if delivery.outcome is None:
+            raise
+        return {"status": "NOT_KEPT"}
 
 
 def _entry(told: dict[str, Any]) -> Entry:

@@ -5,6 +5,7 @@ A format is how a processor signs and how it writes a payment down. To add one, 
 """
 
 import functools
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -36,7 +37,7 @@ def _of_the_contract(message: Any, processor_id: str) -> dict[str, Any] | None:
     if not isinstance(message, dict):
         raise InvalidPaymentError([Violation("Payment", "not_an_object")])
     payment = _content(message)
-    if not _is_about_a_payment(message.get("type"), payment):
+    if not _is_about_a_payment(message, payment):
         return None
     if payment.get("ProcessorID", processor_id) != processor_id:
         raise InvalidPaymentError(
@@ -58,17 +59,20 @@ def _content(message: dict[str, Any]) -> dict[str, Any]:
     return message
 
 
-def _is_about_a_payment(event_type: Any, content: dict[str, Any]) -> bool:
+def _is_about_a_payment(message: dict[str, Any], content: dict[str, Any]) -> bool:
     """Return False for tests of the endpoint and for events about something else, which a processor sends as well.
 
     An event of another group may have fields like `status` of its own. A message without a type is the contract's, or
-    a test: there, a misspelled field is a payment that went wrong.
+    a test, which has few fields: there, a misspelled field is a payment that went wrong.
     """
-    if isinstance(event_type, str):
-        return event_type.partition(".")[0] == "payment" or any(name in CONTRACT_FIELDS for name in content)
-    names = [name for name in content if name != "timestamp"]
-    return any(name in CONTRACT_FIELDS for name in names) or any(map(meant_field, names[:MAX_GUESSED]))
+    if isinstance(message.get("type"), str):
+        return bool(PAYMENT_EVENT.match(message["type"])) or any(name in CONTRACT_FIELDS for name in content)
+    names = {*message, *content} - {"timestamp"}
+    return len(names) > MAX_GUESSED or any(map(meant_field, names))
 
+
+PAYMENT_EVENT = re.compile(r"payments?([^a-z]|$)", re.IGNORECASE)
+"""How the types of the group `payment` begin, however a sender separates their parts."""
 
 STRIPE_ZERO_DECIMAL = frozenset(
     "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split()  # noqa: SIM905  # as Stripe's page lists them

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ledger.item import as_recorded
+from ledger.item import UnreadableItemError, as_recorded, stored
 from ledger.payment import InvalidPaymentError, Payment, encryption_context, parse_payment, refusal_input
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class Intake:
         Raises:
             InvalidPaymentError: the contract is broken; nothing was started. Hand it to `refuse`.
             TooManyAttemptsError: each attempt ended without a payment in the ledger.
+            UnreadableItemError: the ledger has an item under the ID that it has not written so.
             ClientError: any error of KMS, Step Functions or DynamoDB, unchanged.
         """
         payment, token = parse_payment(start_input, default_currency=self.default_currency)
@@ -155,8 +156,16 @@ class Intake:
 
 
 def _of_the_item(item: Mapping[str, Any], payment: Payment, execution: str) -> Delivery:
-    if as_recorded(payment, item["Fingerprint"]["S"]):
-        return Delivery(item["Execution"]["S"], started=False, outcome="RECORDED")
+    """Say what the ledger has of a payment.
+
+    Raises:
+        UnreadableItemError: the item is not what this ledger has written.
+    """
+    if as_recorded(payment, stored(item, "Fingerprint", "S", payment.transaction_id)):
+        recorder = stored(item, "Execution", "S", payment.transaction_id)
+        if not recorder:
+            raise UnreadableItemError(payment.transaction_id, "Execution")
+        return Delivery(recorder, started=False, outcome="RECORDED")
     return Delivery(execution, started=False, outcome="CONFLICT")
 
 

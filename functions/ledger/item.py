@@ -82,17 +82,34 @@ class EncryptedPayment(NamedTuple):
 
     def wrote(self, item: Mapping[str, Any]) -> bool:
         """Whether *item* is this very delivery's own write, whose reply was lost."""
-        return bool(item["Execution"]["S"] == self.execution and item["RecordedAt"]["S"] == self.recorded_at)
+        written = [stored(item, name, "S", self.payment.transaction_id) for name in ("Execution", "RecordedAt")]
+        return written == [self.execution, self.recorded_at]
+
+
+def stored(item: Mapping[str, Any], attribute: str, kind: str, transaction_id: str) -> Any:
+    """Return an attribute's value of the DynamoDB type *kind*.
+
+    Raises:
+        UnreadableItemError: the item has no such attribute, or one of another type.
+    """
+    try:
+        return item[attribute][kind]
+    except KeyError:
+        raise UnreadableItemError(transaction_id, attribute) from None
 
 
 def differing_fields(item: Mapping[str, Any], payment: Payment) -> list[str]:
-    """The contract's fields in which *item* is another payment; empty where it is the same one."""
-    if as_recorded(payment, item["Fingerprint"]["S"]):
+    """The contract's fields in which *item* is another payment; empty where it is the same one.
+
+    Raises:
+        UnreadableItemError: the item is not what this ledger has written, so that nobody can tell.
+    """
+    if as_recorded(payment, stored(item, "Fingerprint", "S", payment.transaction_id)):
         return []
     values = payment.as_state()
-    names = [STATE_NAMES[name] for name in FINGERPRINTED]
-    differs = [name for name in names if name != "Amount" and item[name]["S"] != values[name]]
-    if Decimal(item["Amount"]["N"]) != Decimal(payment.amount):
+    names = [STATE_NAMES[name] for name in FINGERPRINTED if name != "amount"]
+    differs = [name for name in names if stored(item, name, "S", payment.transaction_id) != values[name]]
+    if Decimal(stored(item, "Amount", "N", payment.transaction_id)) != Decimal(payment.amount):
         differs.append("Amount")
     # Equal fields under another fingerprint cannot be, unless the item was changed: never a DUPLICATE.
     return sorted(differs) or ["Fingerprint"]
@@ -107,10 +124,7 @@ def recorded_facts(item: Mapping[str, Any]) -> dict[str, Any]:
     transaction_id = item["TransactionID"]["S"]
 
     def value(attribute: str, kind: str) -> Any:
-        try:
-            return item[attribute][kind]
-        except KeyError:
-            raise UnreadableItemError(transaction_id, attribute) from None
+        return stored(item, attribute, kind, transaction_id)
 
     try:
         metadata = {key: text["S"] for key, text in value("Metadata", "M").items()}
@@ -129,11 +143,31 @@ def recorded_facts(item: Mapping[str, Any]) -> dict[str, Any]:
     recorded = as_recorded(payment, facts["Fingerprint"])
     if recorded is None:
         raise UnreadableItemError(transaction_id, "Fingerprint")
+    if not facts["Execution"]:
+        raise UnreadableItemError(transaction_id, "Execution")
+    return {**recorded.as_state(), **facts, "RecordedAt": _moment(item, "RecordedAt")}
+
+
+def published_at(item: Mapping[str, Any]) -> str | None:
+    """Return when the item was marked as published; None if it is not yet.
+
+    Raises:
+        UnreadableItemError: the marker is not what this ledger has written.
+    """
+    return _moment(item, "PublishedAt") if "PublishedAt" in item else None
+
+
+def _moment(item: Mapping[str, Any], attribute: str) -> str:
+    """Return a canonical timestamp, whose text order is time order."""
+    transaction_id = item["TransactionID"]["S"]
+    text: str = stored(item, attribute, "S", transaction_id)
     try:
-        utc_timestamp(facts["RecordedAt"])
+        is_canonical = utc_timestamp(text) == text
     except BrokenRuleError:
-        raise UnreadableItemError(transaction_id, "RecordedAt") from None
-    return {**recorded.as_state(), **facts}
+        is_canonical = False
+    if not is_canonical:
+        raise UnreadableItemError(transaction_id, attribute)
+    return text
 
 
 def as_recorded(payment: Payment, fingerprint: str) -> Payment | None:

@@ -324,9 +324,9 @@ def minor_unit(currency: str, timestamp: str | None) -> int | None:
 def _currency(value: object, timestamp: str | None) -> str:
     if not isinstance(value, str):
         raise BrokenRuleError("type")
-    if value in NO_MINOR_UNIT:
-        raise BrokenRuleError("no_minor_unit")
     if minor_unit(value, timestamp) is None:
+        if value in NO_MINOR_UNIT:
+            raise BrokenRuleError("no_minor_unit")
         raise BrokenRuleError("retired_currency" if value in FORMER_MINOR_UNITS else "currency")
     return value
 

@@ -1,5 +1,6 @@
 """Reading payments strictly: the very text is handed on, or one line says what is wrong and where."""
 
+import contextlib
 import io
 import itertools
 import json
@@ -123,11 +124,24 @@ def test_hostile_strings_are_read_back(file: Path, corpora: Path) -> None:
 # ── Time ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def steps(text: str) -> int:
-    """Count the characters that the search for tokens looks at.
+class Counted(str):
+    """Text that counts how many of its characters are taken out of it."""
 
-    Where no token begins, it has tried every alternative in vain; at a quote, a string without an end is looked at up
-    to the end of the text.
+    taken = 0
+
+    def __getitem__(self, index: Any) -> str:
+        """Return a part of it, which is plain text."""
+        part = super().__getitem__(index)
+        Counted.taken += len(part)
+        return part
+
+
+def steps(text: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Count the characters that reading looks at, before the parser proper.
+
+    In the search for tokens: where none begins, it has tried every alternative in vain; at a quote, a string without an
+    end is looked at up to the end of the text. Behind it: each part that is taken out of the text, and each string that
+    is unescaped.
     """
     looked_at, position = 0, 0
     for token in reading._TOKENS.finditer(text):
@@ -135,7 +149,21 @@ def steps(text: str) -> int:
             looked_at += len(text) - missed if text[missed] == '"' else 1
         looked_at += len(token[0])
         position = token.end()
-    return looked_at + sum(len(text) - missed if text[missed] == '"' else 1 for missed in range(position, len(text)))
+    looked_at += sum(len(text) - missed if text[missed] == '"' else 1 for missed in range(position, len(text)))
+    unescaped = reading._unescaped
+    Counted.taken = 0
+
+    def counted(string: str) -> str:
+        Counted.taken += len(string)
+        return unescaped(string)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reading, "_unescaped", counted)
+        patched.setattr(reading, "contents", lambda _: b"")
+        patched.setattr(reading, "decoded", lambda *_: Counted(text))
+        with contextlib.suppress(UnreadableInputError):
+            read("-")
+    return looked_at + Counted.taken
 
 
 SHAPES = {
@@ -149,13 +177,15 @@ SHAPES = {
     "keys": lambda n: "{" + ", ".join(f'"{key}": 1' for key in range(n)) + "}",
     "lines": lambda n: '{"a": 1}\n' * n,
     "brackets": lambda n: "[]" * n,
+    "colons behind a long string": lambda n: '["' + "A" * n + '",' + "{:}" * n + "]",
+    "a long key, again and again": lambda n: '["' + "A" * n + '",' + "{:1}," * n + "]",
 }
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_reading_takes_steps_in_proportion(shape: str) -> None:
+def test_reading_takes_steps_in_proportion(shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file of a few hundred kB that somebody cut must not keep a command busy for minutes."""
-    counted = [steps(SHAPES[shape](n)) for n in (200, 400, 800)]
+    counted = [steps(SHAPES[shape](n), monkeypatch) for n in (200, 400, 800)]
     assert all(later < 2.2 * before for before, later in itertools.pairwise(counted)), counted
 
 

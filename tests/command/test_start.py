@@ -12,6 +12,7 @@ from ledger_cli.engine.server import EngineServer
 from tests.conftest import ledger
 
 SUCCESS = "events/start/01-success.json"
+EXPIRED = "arn:aws:states:us-east-1:123456789012:execution:PaymentLedger"
 
 
 @pytest.fixture
@@ -56,6 +57,42 @@ def test_a_refusal_is_published_too(endpoint: str, engine: Engine) -> None:
     other = nameless.replace("129.90", "130.00")
     assert ledger("start", "-", "--endpoint-url", endpoint, stdin=other).stdout.startswith("REJECTED   -")
     assert len(engine.executions()) == 3
+    batch = f"[{nameless},{nameless}]"
+    assert ledger("start", "-", "--endpoint-url", endpoint, stdin=batch).returncode == 1
+    assert len(engine.executions()) == 4  # the second of the batch: the first is at the place of the one before
+
+
+DAMAGES: dict[str, Any] = {
+    "no fingerprint": ("REMOVE Fingerprint", {}, "Fingerprint"),
+    "no execution": ("REMOVE Execution", {}, "Execution"),
+    "an empty execution": ("SET Execution = :new", {":new": {"S": ""}}, "Execution"),
+    "an execution that is no longer kept": ("SET Execution = :new", {":new": {"S": f"{EXPIRED}:expired"}}, None),
+    "an execution of no machine": ("SET Execution = :new", {":new": {"S": "expired"}}, None),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_an_item_that_cannot_be_read_does_not_stop_the_payments_behind_it(
+    endpoint: str, engine: Engine, damage: str
+) -> None:
+    """Step Functions keeps an execution for 90 days, the ledger a payment for ever: the next ones must come in."""
+    expression, values, attribute = DAMAGES[damage]
+    start = ("start", "--json", SUCCESS, "events/start/02-failure.json", "--endpoint-url", endpoint)
+    assert ledger(*start[:3], *start[-2:]).returncode == 0
+    engine.client("dynamodb").update_item(
+        TableName=engine.outputs["TableName"],
+        Key={"TransactionID": {"S": "txn-2026-0001"}},
+        UpdateExpression=expression,
+        **({"ExpressionAttributeValues": values} if values else {}),
+    )
+    done = ledger(*start)
+    first, second = (json.loads(line) for line in done.stdout.splitlines())
+    assert (done.returncode, done.stderr, second["outcome"]) == (1 if attribute else 0, "", "RECORDED")
+    if attribute:
+        assert (first["status"], first["outcome"], first["error"]) == ("NOT_STARTED", None, "UnreadableItemError")
+        assert f"its attribute {attribute} is not what" in first["cause"]
+    else:
+        assert (first["status"], first["outcome"]) == ("NOT_KEPT", "RECORDED")
 
 
 def test_people_get_a_line_a_payment(endpoint: str) -> None:

@@ -369,7 +369,11 @@ def test_a_duplicate_tells_an_untold_payment_first(engine: Engine) -> None:
 
 def test_each_outcome_is_counted(engine: Engine) -> None:
     """The metric in the log line (EMF) is what dashboards and alarms count."""
-    invoke(engine, "PublishOutcome", sample("publish_outcome-rejected"))
+    rejected = sample("publish_outcome-rejected")
+    refusal = json.loads(json.loads(rejected["Cause"])["errorMessage"])
+    refusal["Violations"].append({"Field": "Currency", "Rule": "currency"})
+    rejected["Cause"] = json.dumps({"errorMessage": json.dumps(refusal)})
+    invoke(engine, "PublishOutcome", rejected)
     invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger"))
     invoke(engine, "PublishOutcome", sample("publish_outcome-recorded"))
     counted = []
@@ -385,6 +389,7 @@ def test_each_outcome_is_counted(engine: Engine) -> None:
         ("PaymentLedger", "PaymentRecorded", ["payment-ledger", "EUR"]),
         ("PaymentLedger", "PaymentRecorded", ["payment-ledger", "acme-pay"]),
         ("PaymentLedger", "PaymentRejected", ["payment-ledger"]),
+        ("PaymentLedger", "RuleBroken", ["payment-ledger", "currency"]),
         ("PaymentLedger", "RuleBroken", ["payment-ledger", "decimals"]),
     ]
 

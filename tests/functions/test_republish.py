@@ -155,12 +155,21 @@ DAMAGES = {
     "no fingerprint": ("REMOVE Fingerprint", None),
     "metadata": ("SET Metadata = :new", {":new": {"M": {"a": {"N": "1"}}}}),
     "no currency": ("REMOVE Currency", None),
+    "time": ("SET RecordedAt = :new", {":new": {"S": "2026-11-23T08:00:00z"}}),
+    "more metadata than an event may have": ("SET Metadata = :new", {":new": {"M": {"a": {"S": "x" * 300_000}}}}),
+    "a longer execution than an event may have": ("SET Execution = :new", {":new": {"S": "x" * 300_000}}),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_item_does_not_keep_the_others(engine: Engine, damage: str) -> None:
+def test_a_damaged_item_does_not_keep_the_others(engine: Engine, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is named, counted and alarmed, and everything behind it, in its shard and in the others, is told of."""
+
+    def put(client: Any, bus: str, outcomes: list[Any]) -> Any:  # moto's takes any size
+        assert sum(len(json.dumps(outcome.as_entry(bus))) for outcome in outcomes) < MAX_BYTES + 4096
+        return put_outcomes(client, bus, outcomes)
+
+    monkeypatch.setattr(engine.functions["RepublishOutcomes"].module, "put_outcomes", put)
     ids = [f"txn-{n}" for n in range(40)]
     for n, transaction_id in enumerate(ids):
         overlooked(engine, transaction_id, f"2026-11-23T08:00:{n:02}Z")
@@ -180,11 +189,12 @@ def test_a_damaged_item_does_not_keep_the_others(engine: Engine, damage: str) ->
     assert '"PaymentsHeldBack":[1.0]' in engine.logs().replace(" ", "")
 
 
-def test_an_item_that_cannot_be_marked_does_not_keep_the_others(engine: Engine, faults: Faults) -> None:
+@pytest.mark.parametrize("code", ["ConditionalCheckFailedException", "ValidationException"])
+def test_an_item_that_cannot_be_marked_does_not_keep_the_others(engine: Engine, faults: Faults, code: str) -> None:
     """The index may still have what somebody took out of the table."""
     for n in range(3):
         overlooked(engine, f"txn-{n}", f"2026-11-23T08:00:0{n}Z")
-    faults.refuse("UpdateItem", "ConditionalCheckFailedException")
+    faults.refuse("UpdateItem", code)
     ended = sweep(engine)
     assert (ended["Found"], ended["Published"], ended["Done"]) == (3, 2, True)
     assert '"not_marked"' in engine.logs()

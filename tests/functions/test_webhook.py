@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 
 from ledger.intake import seal
-from ledger.processors import MAX_UNKNOWN, Processors
+from ledger.processors import MAX_UNKNOWN, Processor, Processors
 from ledger.signature import STRIPE, TOLERANCE_S, RefusedSignatureError
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
@@ -427,6 +427,29 @@ def test_a_refusal_is_named_by_no_value_of_the_payment(webhook: Webhook) -> None
     """Names of executions are read by people that may not know the token: a hash of it is a way to try tokens."""
     answers = [webhook.post(changed(Amount="x", SecureToken=token, Timestamp=None)) for token in ("tok_1", "tok_2")]
     assert answers[0] == answers[1]
+
+
+def test_a_refusal_without_an_id_is_named_with_the_processors_secret(engine: Engine) -> None:
+    """Whoever reads the names of executions cannot try messages against them."""
+    module, body = engine.functions["ReceivePayment"].module, changed(TransactionID=None)
+    secrets = ("whsec_0123456789abcdef", "whsec_fedcba9876543210")
+    described = [json.dumps({"Format": "stripe", "Secrets": [secret]}) for secret in secrets]
+    assert len({module.message_id(Processor.parse(text), body) for text in described}) == len(secrets)
+
+
+@pytest.mark.parametrize("attribute", ["Fingerprint", "Execution"])
+def test_an_item_that_cannot_be_read_is_named(webhook: Webhook, engine: Engine, attribute: str) -> None:
+    """The processor is to send again, and somebody to mend it: an alarm counts it, and the log names it."""
+    assert webhook.outcome(webhook.post()) == "RECORDED"
+    engine.client("dynamodb").update_item(
+        TableName=engine.outputs["TableName"],
+        Key={"TransactionID": {"S": ID}},
+        UpdateExpression=f"REMOVE {attribute}",
+    )
+    assert webhook.post()[0] == 503
+    (line,) = log_lines(engine, "payment not started")
+    assert (line["code"], line["transaction_id"], line["attribute"]) == ("UnreadableItemError", ID, attribute)
+    assert '"PaymentNotStarted":[1.0]' in engine.logs().replace(" ", "")
 
 
 def test_a_charge_that_its_format_refuses_is_refused_with_its_id(webhook: Webhook, engine: Engine) -> None:

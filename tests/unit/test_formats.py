@@ -226,6 +226,21 @@ def test_a_fraction_of_a_currency_without_a_minor_unit_is_refused(event: Any, cu
     assert refused_by(event) == [("Amount", "decimals")]
 
 
+def test_stripes_list_of_currencies_without_decimals_is_iso_4217s_but_for_four() -> None:
+    """Stripe's page, currencies: MGA has none there; ISK and UGX are special cases, and it settles nothing in UYI."""
+    without = {currency for currency, decimals in MINOR_UNITS.items() if decimals == 0}
+    assert (without | {"MGA"}) - STRIPE_TWO_DECIMAL - {"UYI"} == STRIPE_ZERO_DECIMAL
+
+
+def test_a_failed_charge_of_nothing_is_of_zero(event: Any) -> None:
+    """A card that is only checked is charged nothing; zero has no sign."""
+    event["type"] = "charge.failed"
+    event["data"]["object"] |= {"amount": 0, "currency": "usd", "status": "failed"}
+    start_input = OF_STRIPE(event, "stripe")
+    assert start_input is not None
+    assert start_input["Amount"] == "0"
+
+
 @pytest.mark.parametrize("currency", sorted(MINOR_UNITS))
 def test_no_currency_is_guessed(event: Any, currency: str) -> None:
     """Each is in one of Stripe's lists, or has two decimals in ISO 4217 as in Stripe's rule, or is refused."""
@@ -442,6 +457,7 @@ def test_an_envelope_hides_nothing_from_the_rules(payment: dict[str, Any]) -> No
         {"type": "customer.created", "data": {"id": "c_1", "status": "active", "currency": "EUR", "metadata": {}}},
         {"type": "customer.created", "id": "c_1", "status": "active", "timestamp": "2026-11-24T10:15:01Z"},
         {"type": "contact.created", "data": {"id": "1f81eb52"}},
+        {"type": "paymentmethod.updated", "data": {"id": "1f81eb52"}},
     ],
 )
 def test_a_test_of_the_endpoint_is_no_payment(message: dict[str, Any]) -> None:
@@ -458,6 +474,10 @@ def test_a_test_of_the_endpoint_is_no_payment(message: dict[str, Any]) -> None:
         {"type": "payment.succeeded", "data": "1f81eb52"},
         {"transaction_id": "t_1", "timestamp": "2026-11-24T10:15:01Z"},
         {"Amont": "48.00"},
+        {"id": 1, "kind": "x", "Amont": "48.00"},
+        {"data": {}, "transactionid": "t_1"},
+        {**{f"field{number}": 1 for number in range(20)}, "transaction_id": "t_1"},
+        *({"type": name, "data": {"id": "t_1"}} for name in ("payments.created", "Payment.Failed", "payment_failed")),
         {"data": {"transactionId": "t_1"}},
         *({"type": "order.paid", "data": {name: None}} for name in CONTRACT_FIELDS),
         *({name: None} for name in CONTRACT_FIELDS),

@@ -17,6 +17,7 @@ from ledger.item import (
     as_recorded,
     differing_fields,
     number,
+    published_at,
     recorded_facts,
     shard_of,
 )
@@ -128,12 +129,49 @@ def test_a_damaged_item_names_its_attribute(attribute: str) -> None:
         ({name: value for name, value in item.items() if name != attribute}, attribute),
         ({**item, attribute: {"BOOL": True}}, attribute),
     ]
-    if attribute != "Execution":  # which may be any text
+    if attribute == "Execution":  # which may be any text
+        damages.append(({**item, attribute: {"S": ""}}, attribute))
+    else:
         damages.append(({**item, attribute: another}, "Fingerprint" if fingerprinted else attribute))
     for damaged, named in damages:
         with pytest.raises(UnreadableItemError) as refused:
             recorded_facts(damaged)
         assert json.loads(str(refused.value)) == {"TransactionID": "txn-1", "Attribute": named}
+
+
+def test_an_amount_is_recognised_by_its_value_too() -> None:
+    """Fewer decimals than the value has are another amount, whatever the fingerprint is of."""
+    assert as_recorded(PAYMENT._replace(amount="10.5"), PAYMENT._replace(amount="10").fingerprint) is None
+    assert as_recorded(PAYMENT._replace(amount="10.50"), PAYMENT._replace(amount="10.5").fingerprint) is not None
+
+
+@pytest.mark.parametrize("text", ["2026-11-23T09:30:02.000000z", "2026-11-23T09:30:02Z", "9", ""])
+def test_a_moment_that_does_not_sort_is_damage(text: str) -> None:
+    """Times are compared as text, by DynamoDB too: only the canonical form is in order."""
+    item = ENCRYPTED.as_item()
+    with pytest.raises(UnreadableItemError, match="RecordedAt"):
+        recorded_facts({**item, "RecordedAt": {"S": text}})
+    with pytest.raises(UnreadableItemError, match="PublishedAt"):
+        published_at({**item, "PublishedAt": {"S": text}})
+    with pytest.raises(UnreadableItemError, match="PublishedAt"):
+        published_at({**item, "PublishedAt": {"N": "1"}})
+    assert published_at(item) is None
+    assert published_at({**item, "PublishedAt": item["RecordedAt"]}) == item["RecordedAt"]["S"]
+
+
+@pytest.mark.parametrize("attribute", ["Fingerprint", "Amount", "Currency", "Status"])
+def test_a_damaged_item_is_named_to_whoever_writes(attribute: str) -> None:
+    """A redelivery that meets it fails by its name, and not by a KeyError."""
+    item = {name: value for name, value in ENCRYPTED.as_item().items() if name != attribute}
+    with pytest.raises(UnreadableItemError, match=attribute):
+        differing_fields(item, PAYMENT._replace(timestamp="2027-01-01T00:00:00.000000Z"))
+
+
+@pytest.mark.parametrize("attribute", ["Execution", "RecordedAt"])
+def test_a_write_that_nobody_can_tell_is_named(attribute: str) -> None:
+    """Whether it was this delivery's own is not known."""
+    with pytest.raises(UnreadableItemError, match=attribute):
+        ENCRYPTED.wrote({name: value for name, value in ENCRYPTED.as_item().items() if name != attribute})
 
 
 def test_what_is_about_to_be_written_cannot_be_changed() -> None:

@@ -31,6 +31,14 @@ def test_outcomes_have_identities_of_their_own() -> None:
     assert len({outcome.detail["OutcomeID"] for outcome in outcomes}) == len(outcomes)
 
 
+def test_the_size_of_an_event_is_that_of_its_texts() -> None:
+    """PutEvents refuses a call that is too large, and every event in it."""
+    told = recorded({**PAYMENT, "Metadata": {"name": "Zoë"}}, "arn:1")
+    entry = told.as_entry("bus")
+    texts = [entry["Source"], entry["DetailType"], entry["Detail"], *entry["Resources"]]
+    assert told.size == sum(len(text.encode()) for text in texts)
+
+
 @pytest.mark.parametrize(("make", "about"), [(rejected, REFUSAL), (conflict, CONFLICT)])
 def test_a_refusal_keeps_its_identity_on_a_retry(make: object, about: dict[str, object]) -> None:
     """Publish Rejection and Publish Conflict are retried and redriven as well."""

@@ -350,6 +350,13 @@ def test_decimals_are_those_of_the_payments_own_time(monkeypatch: pytest.MonkeyP
         assert parsed(Amount="5", Currency="EUR", Timestamp=f"{year}-06-01T00:00:00Z").amount == amount
 
 
+def test_a_code_that_lost_its_minor_unit_is_judged_by_the_payments_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was a currency then."""
+    monkeypatch.setitem(FORMER_MINOR_UNITS, "XAU", (("2026-01-01", 2),))
+    assert parsed(Amount="5", Currency="XAU", Timestamp="2025-06-01T00:00:00Z").amount == "5.00"
+    assert refused(Amount="5", Currency="XAU", Timestamp="2026-06-01T00:00:00Z") == [("Currency", "no_minor_unit")]
+
+
 def test_a_default_currency_that_is_retired_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stack's parameter may outlive the currency."""
     monkeypatch.setitem(FORMER_MINOR_UNITS, "JPY", (("2026-01-01", 0),))
