@@ -29,7 +29,9 @@ def require_fresh(built: Path = BUILT, source: Path = ROOT) -> None:
     functions = source / "functions"
     patterns = ("*.py", "ledger/*.py", "ledger/sdk_data/**/*.json")
     modules = {file.relative_to(functions) for pattern in patterns for file in functions.glob(pattern)}
-    pins = re.findall(r"^([\w.-]+)==([\w.]+)", (functions / "requirements.txt").read_text(), re.MULTILINE)
+    pins = re.findall(
+        r"^([\w.-]+)==([\w.]+)", (functions / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE
+    )
     for name, resource in template.load(source / "template.yaml")["Resources"].items():
         if resource["Type"] == "AWS::Serverless::Function":
             for module in sorted(modules):

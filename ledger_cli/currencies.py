@@ -46,4 +46,4 @@ def with_changes(
 
 
 if __name__ == "__main__":
-    TARGET.write_text(source())
+    TARGET.write_text(source(), encoding="utf-8")

@@ -18,7 +18,6 @@ from botocore.exceptions import (
     NoCredentialsError,
     NoRegionError,
 )
-from botocore.parsers import ResponseParserError
 
 from ledger.intake import Intake, execution_prefix
 from ledger_cli import REGION
@@ -45,6 +44,48 @@ class _Deployed(dict[str, str]):
     def __missing__(self, name: str) -> str:
         raise StackError(f"the stack has no {name}: deploy this version of it")
 
+
+ANSWERS = {
+    "CreateSecret": "ARN",
+    "DescribeExecution": "status",
+    "Encrypt": "CiphertextBlob",
+    "GetCallerIdentity": "Arn",
+    "GetExecutionHistory": "events",
+    "GetSecretValue": "SecretString",
+    "Invoke": "Payload",
+    "ListExecutions": "executions",
+    "PutSecretValue": "ARN",
+    "RedriveExecution": "redriveDate",
+    "StartExecution": "executionArn",
+}
+"""What an answer to each operation has, if it is AWS's. botocore takes any JSON for one."""
+
+
+class _Answered:
+    """Of each client: whatever answers wrongly is said so, and is no fault of the command."""
+
+    def _make_api_call(self, operation_name: str, api_params: dict[str, Any]) -> Any:
+        try:
+            answer = super()._make_api_call(operation_name, api_params)  # type: ignore[misc]
+        except (BotoCoreError, ClientError, OSError):  # an OSError is about a file that a setting names
+            raise
+        except Exception as error:  # noqa: BLE001  # botocore raises anything at an answer that it does not understand
+            raise _not_aws(operation_name, type(error).__name__) from None
+        if ANSWERS.get(operation_name) not in {None, *answer}:
+            raise _not_aws(operation_name, f"it has no {ANSWERS[operation_name]}")
+        return answer
+
+
+def _not_aws(operation: str, why_not: str) -> StackError:
+    return StackError(f"{operation}: what answers is not AWS ({why_not}): is `ledger serve` running there?")
+
+
+REPLIES = {
+    "QueryFunction": {"Payment", "Payments"},
+    "RepublishFunction": {"Found"},
+    "RevealFunction": {"SecureToken", "SecureTokenBase64"},
+}
+"""Of which each function's reply has one."""
 
 PATIENCE_S = 300
 """Longer than any function of the stack lives."""
@@ -73,12 +114,15 @@ class Stack:
                 self.session = boto3.Session("any", "any", region_name=region or REGION)
             else:
                 self.session = boto3.Session(profile_name=profile, region_name=region)
+            self.session.events.register(
+                "creating-client-class", lambda base_classes, **_: base_classes.insert(0, _Answered)
+            )
             self.endpoint_url = endpoint_url
             self._clients: dict[str, Any] = {}
             described = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
         except (BotoCoreError, ClientError) as error:
             raise StackError(why(error, f"stack {name}")) from None
-        except (ResponseParserError, LookupError):
+        except LookupError:
             raise StackError(f"stack {name}: what answers is not AWS: is `ledger serve` running there?") from None
         except (ValueError, OSError) as error:  # botocore converts settings, and reads files that they name
             raise StackError(_unusable_settings(error)) from None
@@ -110,11 +154,17 @@ class Stack:
             raise StackError(MISSING[function])
         try:
             reply = self._lambda.invoke(FunctionName=self.outputs[function], Payload=json.dumps(event).encode())
+            payload = json.loads(reply["Payload"].read())
         except (BotoCoreError, ClientError) as error:
             raise StackError(why(error, f"the function {self.outputs[function].split(':')[6]}")) from None
-        payload = json.loads(reply["Payload"].read())
+        except ValueError:
+            raise _not_aws("Invoke", "its payload is not JSON") from None
+        if not isinstance(payload, dict):
+            raise _not_aws("Invoke", "its payload is not an object")
         if "FunctionError" in reply:
             raise FunctionError(payload.get("errorType", "Unknown"), payload.get("errorMessage", ""))
+        if not REPLIES[function] & payload.keys():
+            raise _not_aws("Invoke", "its payload is not the function's")
         return payload
 
     @property

@@ -47,7 +47,7 @@ class Graph:
 
 def read() -> Graph:
     """The workflow's own."""
-    definition = json.loads(ASL.read_text())
+    definition = json.loads(ASL.read_text(encoding="utf-8"))
     states = definition["States"]
     path = tuple(_from(definition["StartAt"], states))
     branches = {

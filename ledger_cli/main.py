@@ -1,5 +1,6 @@
 """The `ledger` command."""
 
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -19,6 +20,9 @@ class _Commands(click.Group):
 
     def main(self, *arguments: Any, **named: Any) -> Any:
         """Run a command, and exit."""
+        for name in ("COLUMNS", "LINES"):  # rich fails on digits of other scripts
+            if not os.environ.get(name, "").isascii():
+                del os.environ[name]
         try:
             with checked_streams():
                 status = self._status(*arguments, **named)

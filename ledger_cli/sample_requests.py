@@ -33,4 +33,4 @@ def event_of(processor_id: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     for name in PROCESSORS:
-        file_of(name).write_text(json.dumps(event_of(name), indent=2) + "\n")
+        file_of(name).write_text(json.dumps(event_of(name), indent=2) + "\n", encoding="utf-8")

@@ -9,13 +9,13 @@ from ledger_cli import ROOT
 from ledger_cli.reading import StartInput
 
 START_INPUTS = [os.path.relpath(file) for file in sorted((ROOT / "events/start").glob("*.json"))]
-PROCESSORS: dict[str, Any] = json.loads((ROOT / "events/webhooks/processors.json").read_text())
+PROCESSORS: dict[str, Any] = json.loads((ROOT / "events/webhooks/processors.json").read_text(encoding="utf-8"))
 """By ProcessorID, what Secrets Manager has for each. They are no secrets: anybody can read them here."""
 
 
 def sealed_sample(kms: Any, intake_key: str) -> StartInput:
     """A payment whose token is sealed. It is made when it runs, since a ciphertext belongs to its key."""
-    payment = json.loads((ROOT / "events/start/01-success.json").read_text())
+    payment = json.loads((ROOT / "events/start/01-success.json").read_text(encoding="utf-8"))
     payment["TransactionID"] = "txn-sealed-0001"
     payment["SealedToken"] = seal(kms, intake_key, payment["TransactionID"], payment.pop("SecureToken"))
     return StartInput("(sealed when run)", json.dumps(payment))

@@ -222,7 +222,7 @@ def indexes(declared: Mapping[str, Any]) -> list[Index]:
 
 def sample_item(ciphertext_bytes: int) -> dict[str, Any]:
     """The first sample payment in the table, before it is published, with a ciphertext of that length."""
-    start_input = json.loads((ROOT / "events/start/01-success.json").read_text())
+    start_input = json.loads((ROOT / "events/start/01-success.json").read_text(encoding="utf-8"))
     payment, _ = parse_payment(start_input, default_currency="USD")
     machine = f"arn:aws:states:{REGION}:{'0' * 12}:stateMachine:PaymentLedger:live"
     return EncryptedPayment(
@@ -454,8 +454,8 @@ def idle_totals() -> dict[str, Decimal]:
     Raises:
         ScaleError: an input or a parameter is invalid.
     """
-    inputs, declared, totals = inputs_of(INPUTS.read_text()), template.load(TEMPLATE), {}
-    for deployment in deployments(SAMCONFIG.read_text(), declared):
+    inputs, declared, totals = inputs_of(INPUTS.read_text(encoding="utf-8")), template.load(TEMPLATE), {}
+    for deployment in deployments(SAMCONFIG.read_text(encoding="utf-8"), declared):
         n = numbers_of(inputs, declared, deployment.given)
         totals[deployment.name] = total(fixed_costs(n, ways(n)[0]))
     return totals
@@ -610,7 +610,7 @@ def pages_of(inputs_text: str, pages: Mapping[str, str]) -> dict[str, str]:
         ScaleError: an input, a parameter or a marker is wrong, or a part is in no page.
     """
     declared = template.load(TEMPLATE)
-    made = blocks(inputs_of(inputs_text), declared, deployments(SAMCONFIG.read_text(), declared))
+    made = blocks(inputs_of(inputs_text), declared, deployments(SAMCONFIG.read_text(encoding="utf-8"), declared))
     shown = {marker[1] for page in pages.values() for marker in MARKER.finditer(page)}
     if lost := sorted(made.keys() - shown):
         raise ScaleError(f"docs: no page has the markers of {lost[0]}")
@@ -619,14 +619,17 @@ def pages_of(inputs_text: str, pages: Mapping[str, str]) -> dict[str, str]:
 
 def read_pages(docs: Path) -> dict[str, str]:
     """Return the text of every page below the folder *docs*, by its path relative to the folder's parent."""
-    return {path.relative_to(docs.parent).as_posix(): path.read_text() for path in sorted(docs.rglob("*.md"))}
+    return {
+        path.relative_to(docs.parent).as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted(docs.rglob("*.md"))
+    }
 
 
 def main(inputs: Path = INPUTS, docs: Path = DOCS) -> None:
     """Write every page below *docs* that has markers, or say in one line why not."""
     pages = read_pages(docs)
     try:
-        made = pages_of(inputs.read_text(), pages)
+        made = pages_of(inputs.read_text(encoding="utf-8"), pages)
     except ScaleError as error:
         sys.exit(str(error))
     except decimal.DivisionByZero:
@@ -635,7 +638,7 @@ def main(inputs: Path = INPUTS, docs: Path = DOCS) -> None:
         )
     for name, page in made.items():
         if page != pages[name]:
-            (docs.parent / name).write_text(page)
+            (docs.parent / name).write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

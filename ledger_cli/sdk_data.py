@@ -107,4 +107,4 @@ if __name__ == "__main__":
     shutil.rmtree(TARGET, ignore_errors=True)
     for path, text in made.items():
         (TARGET / path).parent.mkdir(parents=True, exist_ok=True)
-        (TARGET / path).write_text(text)
+        (TARGET / path).write_text(text, encoding="utf-8")

@@ -64,7 +64,7 @@ def serve(*, port: int, sam_file: Path | None, state_folder: Path | None) -> int
             endpoint = f"http://{container_host}:{server.port}"
             written = json.dumps(sam_local.variables(engine.functions.items(), endpoint), indent=2)
             try:
-                sam_file.write_text(written + "\n")
+                sam_file.write_text(written + "\n", encoding="utf-8")
             except OSError as error:
                 raise CannotServeError(f"{sam_file}: {(error.strerror or 'cannot be written').lower()}") from None
         _tell(server.port, engine, sam_file, state)

@@ -46,6 +46,21 @@ class _Endpoint(click.ParamType[str]):
         return value.removesuffix("/")
 
 
+class _Name(click.ParamType[str]):
+    """A name or an ID. An unset variable of a shell is an empty one."""
+
+    name = "name"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return it as it is."""
+        if not value.strip() or not value.isprintable():
+            self.fail("it is empty, or is not text", param, ctx)
+        return value
+
+
+NAME = _Name()
+
+
 class _Contents(click.ParamType[tuple[str, bytes]]):
     """What a file holds, read before anything else is done."""
 
@@ -91,8 +106,8 @@ def on_a_stack(epilog: str) -> Callable[[Callable[..., int]], click.Command]:
             click.option("--region", help="The stack's region; else as the AWS CLI finds it."),
             click.option("--profile", help="A profile of the AWS CLI."),
             click.option(
-                "--stack", "stack_name", default="payment-ledger", envvar="LEDGER_STACK", show_default=True,
-                show_envvar=True, help="The stack's name.",
+                "--stack", "stack_name", type=NAME, metavar="NAME", default="payment-ledger", show_default=True,
+                envvar="LEDGER_STACK", show_envvar=True, help="The stack's name.",
             ),
         ):  # fmt: skip
             decorated = option(decorated)
@@ -132,7 +147,7 @@ def start(stack: "Stack", *, files: tuple[str, ...], wait: bool, as_json: bool) 
 
 
 @on_a_stack("Exit status: 0 the secret is active, 2 it is not, or AWS gave no answer.")
-@click.argument("processor_id", metavar="PROCESSOR")
+@click.argument("processor_id", metavar="PROCESSOR", type=NAME)
 @click.option(
     "--format",
     "format_name",
@@ -154,23 +169,27 @@ def processor(
       ledger processor acme-pay --stack payment-ledger-dev
       ledger processor stripe --format stripe --secret - < secret.txt
     """  # noqa: D301
+    from ledger_cli.deployed import stopping_says  # noqa: PLC0415
     from ledger_cli.webhook import let_in  # noqa: PLC0415
 
     secret = None if secret_file is None else decoded(*secret_file).strip()
     told = let_in(stack, processor_id, format_name=format_name, secret=secret)
-    if as_json:
-        click.echo(json.dumps(told))
-        return 0
     lines = {"Processor": f"{told['processor']} ({told['format']})", "Webhook": told["webhook"]}
     if told["secret"]:
         lines["Secret"] = f"{told['secret']}  (shown this once)"
-    display(Entries({**lines, "Active": f"{told['active']}, within five minutes"}))
+    unseen = "nobody has seen it" if told["secret"] else "it is the one that you gave"
+    with stopping_says(lambda: f"{processor_id} has a new secret all the same, and {unseen}"):
+        if as_json:
+            click.echo(json.dumps(told))
+        else:
+            display(Entries({**lines, "Active": f"{told['active']}, within five minutes"}))
+        sys.stdout.flush()
     return 0
 
 
 @on_a_stack("Exit status: 0 the webhook accepted it, 1 it did not, 2 nothing was sent, or no answer came.")
 @click.argument("file", metavar="FILE|-", type=_Contents())
-@click.option("--processor", "processor_id", required=True, help="Who sends it.")
+@click.option("--processor", "processor_id", required=True, type=NAME, metavar="PROCESSOR", help="Who sends it.")
 @AS_JSON
 def send(stack: "Stack", *, file: tuple[str, bytes], processor_id: str, as_json: bool) -> int:
     """Post FILE to the stack's webhook as a processor would, signed with its secret.
@@ -193,7 +212,7 @@ def send(stack: "Stack", *, file: tuple[str, bytes], processor_id: str, as_json:
 
 
 @on_a_stack("Exit status: 0 it is there, 1 it is not, 2 it cannot be read.")
-@click.argument("transaction_id", metavar="TRANSACTION_ID")
+@click.argument("transaction_id", metavar="TRANSACTION_ID", type=NAME)
 @AS_JSON
 def get(stack: "Stack", *, transaction_id: str, as_json: bool) -> int:
     """Show one recorded payment. Its token is not shown.
@@ -209,7 +228,7 @@ def get(stack: "Stack", *, transaction_id: str, as_json: bool) -> int:
 
 
 @on_a_stack("Exit status: 0 all are listed, 1 damaged ones are named instead, 2 the list cannot be read to its end.")
-@click.option("--processor", "processor_id", required=True, help="Whose payments.")
+@click.option("--processor", "processor_id", required=True, type=NAME, metavar="PROCESSOR", help="Whose payments.")
 @click.option("--from", "first", metavar="TIME", help="Not before this time, such as 2026-11-24T00:00:00Z.")
 @click.option("--to", "last", metavar="TIME", help="Before this time.")
 @click.option("--status", type=click.Choice(["Success", "Failure"]), help="Only these.")
@@ -250,7 +269,7 @@ list_.name = "list"
 
 
 @on_a_stack("Exit status: 0 it is shown, 1 there is no such payment, 2 it is not shown.")
-@click.argument("transaction_id", metavar="TRANSACTION_ID")
+@click.argument("transaction_id", metavar="TRANSACTION_ID", type=NAME)
 @click.option("--reason", required=True, help="Why: it is logged, with who you are.")
 @AS_JSON
 def reveal(stack: "Stack", *, transaction_id: str, reason: str, as_json: bool) -> int:
@@ -324,7 +343,7 @@ def executions(stack: "Stack", *, status: str | None, limit: int, as_json: bool)
 
 
 @on_a_stack("Exit status: 0 it is shown, 1 nothing was found under this id, 2 it cannot be read.")
-@click.argument("asked", metavar="ID")
+@click.argument("asked", metavar="ID", type=NAME)
 @click.option(
     "--html", "html_file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
     help="Write one page that needs nothing else, instead.",
@@ -349,7 +368,7 @@ def inspect(stack: "Stack", *, asked: str, html_file: Path | None, as_json: bool
     "Exit status: 0 all are redriven (with --all, also if there is none), 1 ID has nothing to redrive, "
     "or one cannot be, 2 it stopped: the line says after how many."
 )
-@click.argument("asked", metavar="ID", required=False)
+@click.argument("asked", metavar="ID", type=NAME, required=False)
 @click.option("--all", "everything", is_flag=True, help="All that failed technically, instead of one payment's.")
 @click.option("--dry-run", is_flag=True, help="Say what would be redriven.")
 @AS_JSON

@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -109,11 +110,15 @@ def post(address: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
     try:
         connection.request("POST", url.path, body=body, headers=headers)
         answer = connection.getresponse()
-        return answer.status, json.loads(answer.read())
+        told = json.loads(answer.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise WebhookError(f"{url.hostname}: sent, and no answer of a webhook ({type(error).__name__})") from None
     finally:
         connection.close()
+    accepted = answer.status < HTTPStatus.BAD_REQUEST
+    if accepted and not (isinstance(told, dict) and told.keys() & {"Execution", "Outcome"}):
+        raise WebhookError(f"{url.hostname}: sent, and what answered is no webhook of the ledger")
+    return answer.status, told
 
 
 def signed(processor: Mapping[str, Any], body: bytes, now_s: int) -> dict[str, str]:

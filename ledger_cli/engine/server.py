@@ -125,6 +125,26 @@ class _Incoming(io.RawIOBase):
             self.connection.settimeout(IDLE_S)
 
 
+class _Lines(io.BufferedReader):
+    """What a client sends, by lines. In a head, `email` takes a lone CR for the end of a line; other readers do not.
+
+    Source: RFC 9112, 2.2, which forbids it.
+    """
+
+    in_head = False
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Read a line.
+
+        Raises:
+            _RefusedError: it is one of a head, and has a CR within.
+        """
+        line = super().readline(size)
+        if self.in_head and b"\r" in line.removesuffix(b"\r\n"):
+            raise _bad_request("a line of the head has a CR within")
+        return line
+
+
 class _Handler(BaseHTTPRequestHandler):
     """One connection; the service is the one that the request was signed for."""
 
@@ -140,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Read until a deadline, which http.server has for single calls of `recv` alone."""
         super().setup()
         self.incoming = _Incoming(self.connection)
-        self.rfile = io.BufferedReader(self.incoming)
+        self.rfile = self.lines = _Lines(self.incoming)
 
     def handle(self) -> None:
         """Answer the connection's requests, then let the client read the last answer before it is closed."""
@@ -163,6 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if self.raw_requestline == b"\r\n":  # Source: RFC 9112, 2.2: an empty line before a request is ignored
                 self.raw_requestline = self.rfile.readline(65537)
+            self.lines.in_head = True
             if not super().parse_request():
                 return False
             self._check_head()
@@ -172,6 +193,8 @@ class _Handler(BaseHTTPRequestHandler):
         except _RefusedError as refused:
             self._refuse_and_close(refused)
             return False
+        finally:
+            self.lines.in_head = False
         return True
 
     def handle_expect_100(self) -> bool:
@@ -264,7 +287,7 @@ class _Handler(BaseHTTPRequestHandler):
         if codings and (lengths or self.request_version < "HTTP/1.1"):
             raise _bad_request("a body has a Content-Length, or in HTTP/1.1 a Transfer-Encoding, and never both")
         if codings:
-            if [coding.strip().lower() for coding in codings] != ["chunked"]:
+            if [coding.strip(" \t").lower() for coding in codings] != ["chunked"]:
                 raise _RefusedError(HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", "chunked is the one transfer coding")
             return None
         if not lengths:

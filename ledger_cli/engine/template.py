@@ -22,7 +22,7 @@ logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it warns of featur
 
 def load(path: Path) -> dict[str, Any]:
     """The template as it is written, its short-form intrinsics spelled out."""
-    template: dict[str, Any] = yaml_parse(path.read_text())  # type: ignore[no-untyped-call]
+    template: dict[str, Any] = yaml_parse(path.read_text(encoding="utf-8"))  # type: ignore[no-untyped-call]
     return template
 
 
@@ -74,7 +74,7 @@ def _inline_definition(properties: dict[str, Any], folder: Path) -> None:
     moto ignores `DefinitionSubstitutions`, and its `Fn::Sub` turns `$$` into `$`: so the text is cut
     at each `${Name}` and joined with what the template substitutes there.
     """
-    text = (folder / properties.pop("DefinitionS3Location")).read_text()
+    text = (folder / properties.pop("DefinitionS3Location")).read_text(encoding="utf-8")
     substitutions = properties.pop("DefinitionSubstitutions", {})
     minified = json.dumps(json.loads(text))
     pieces = re.split(r"\$\{(\w+)\}", minified)

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from ledger_cli import ROOT
 from ledger_cli.deployed import FunctionError, StackError
-from ledger_cli.engine import Engine
+from ledger_cli.engine import Engine, server
 from ledger_cli.engine.server import EngineServer
 from ledger_cli.main import cli
 from ledger_cli.payments import ask
@@ -147,9 +147,10 @@ def test_a_reader_that_goes_away(endpoint: str, ended: Ended) -> None:
     """`ledger list … | head` ends in silence, and not with the status of something that failed."""
     jobs = [job(name, stdout="unread", LEDGER_ENDPOINT_URL=endpoint) for name in ARGUMENTS]
     for name, one in zip(ARGUMENTS, ended(jobs), strict=True):
-        if name == "start":  # what it has started is no secret
-            assert one["stderr"].startswith("ledger: stopped at payment 1 of 1 "), one
-            one["stderr"] = ""
+        for which, said in (("start", "stopped at payment 1 of 1 "), ("processor", "new-pay has a new secret ")):
+            if name == which:  # what was done all the same is said
+                assert one["stderr"].startswith(f"ledger: {said}"), one
+                one["stderr"] = ""
         assert (one["status"], one["stderr"]) == ((0, SAYS[name]) if name in SAYS else (141, "")), name
 
 
@@ -263,13 +264,88 @@ def test_an_endpoint_that_is_something_else(ended: Ended) -> None:
     jobs = [job("get", LEDGER_ENDPOINT_URL=f"http://127.0.0.1:{one.server_address[1]}") for one in servers]
     for text, one in zip(ANSWERS, ended(jobs), strict=True):
         assert (one["status"], one["stdout"], one["stderr"].count("\n")) == (2, "", 1), (text, one)
-        assert one["stderr"].startswith("ledger: stack payment-ledger: "), one
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+        assert re.match("ledger: (stack payment-ledger|DescribeStacks: what answers is not AWS)", one["stderr"]), one
+    for one in servers:
+        one.shutdown()
+        one.server_close()
 
 
 # ── Input, Ctrl-C, and faults of ours ───────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("wrong", [b"{}", b"[]", b"null", b"<html></html>", b"\x1f\x8b"])
+@pytest.mark.parametrize("name", ON_A_STACK)
+def test_an_endpoint_that_becomes_something_else(
+    engine: Engine, payment: dict[str, Any], monkeypatch: pytest.MonkeyPatch, name: str, wrong: bytes
+) -> None:
+    """A gateway may answer in its place at any moment. The command is not at fault, and nothing succeeded."""
+    answered = 0
+    answer = server._Handler._aws_answer
+
+    def answer_wrongly(handler: Any, *request: Any) -> Any:
+        nonlocal answered
+        answered += 1
+        return answer(handler, *request) if answered == 1 else (200, {"content-type": "application/json"}, wrong)
+
+    monkeypatch.setattr(server._Handler, "_aws_answer", answer_wrongly)
+    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    engine.run(json.dumps(payment))
+    with EngineServer(["127.0.0.1"]) as served:
+        served.start(engine)
+        url = f"http://127.0.0.1:{served.port}"
+        done = CliRunner().invoke(cli, [name, *ARGUMENTS[name], "--endpoint-url", url])
+    assert (done.exit_code, done.stdout) == (2, ""), done.output
+    assert re.fullmatch("ledger: .*what answers is not AWS.*\n", done.stderr), done.stderr
+    assert answered > 1
+
+
+@pytest.mark.parametrize("arguments", [["get", ""], ["redrive", ""], ["list", "--processor", " "], ["get", "\udcff"]])
+def test_an_empty_name_is_wrong_usage(arguments: list[str]) -> None:
+    """A variable that is not set must not mean everything, or nothing."""
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 2
+    assert "it is empty, or is not text" in done.stderr
+
+
+def test_a_shell_without_utf_8_can_run_everything(tmp_path: Path) -> None:
+    """The project's own files are UTF-8 wherever they are read."""
+    environ = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-X", "warn_default_encoding", "-m", "ledger_cli", "run", str(ROOT / SUCCESS)]
+    done = subprocess.run(  # noqa: S603
+        command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    for file in sorted((ROOT / "ledger_cli").rglob("*.py")):
+        assert not re.search(r"\.(read|write)_text\((?!.*encoding=)", file.read_text(encoding="utf-8")), file
+
+
+@pytest.mark.parametrize("columns", ["\N{SUPERSCRIPT TWO}", "\N{ARABIC-INDIC DIGIT EIGHT}0"])
+def test_a_width_in_other_digits_is_ignored(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    """Rich takes them for a number, and then fails."""
+    monkeypatch.setenv("COLUMNS", columns)
+    assert CliRunner().invoke(cli, ["graph"]).exit_code == 0
+
+
+def test_an_interrupt_while_the_command_is_imported_is_one_line() -> None:
+    """Whoever mistyped something presses Ctrl-C at once."""
+    script = (
+        "import sys, ledger_cli.__main__ as command\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'ledger_cli.main': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "command.main()\n"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    assert (done.returncode, done.stderr) == (130, "ledger: interrupted\n")
+
+
+def test_a_secret_that_cannot_be_shown_is_active_all_the_same(endpoint: str, ended: Ended) -> None:
+    """It was to be shown this once: without a word, each try would push the one before out of use."""
+    (done,) = ended([job("processor", stdout="/dev/full", LEDGER_ENDPOINT_URL=endpoint)])
+    assert (done["status"], done["stdout"]) == (74, "")
+    assert "new-pay has a new secret all the same, and nobody has seen it" in done["stderr"]
 
 
 def test_input_in_another_encoding(endpoint: str, ended: Ended, tmp_path: Path) -> None:

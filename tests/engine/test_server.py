@@ -327,6 +327,31 @@ def test_a_limit_is_the_same_in_chunks(connect: Callable[[], Client], size: int,
     assert client.answer().status == status
 
 
+@pytest.mark.parametrize(("size", "status"), [(17 * 1024 * 1024, 413), (1024 * 1024, 403)])
+def test_chunks_are_limited_together(connect: Callable[[], Client], size: int, status: int) -> None:
+    """Each is small, and nobody says how many there will be."""
+    client = connect()
+    client.send(head("POST", "/", CHUNKS), chunked(b"0" * size, 65536))
+    assert client.answer().status == status
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "A: b\rTransfer-Encoding: chunked",
+        "A: b\rContent-Length: 2",
+        "Host: x\rX: y",
+        "Transfer-Encoding: chunked\xa0",
+        "Transfer-Encoding: \x85chunked",
+    ],
+)
+def test_a_head_is_read_as_every_other_reader_reads_it(connect: Callable[[], Client], line: str) -> None:
+    """A proxy before it that sees no second header would see another request behind it."""
+    client = connect()
+    client.send(head("POST", WEBHOOK, line), b"2\r\n{}\r\n0\r\n\r\n")
+    assert client.answer().status in {400, 501}
+
+
 @pytest.mark.parametrize(("size", "status"), [(10_100, 401), (10_300, 431)])
 def test_a_head_is_limited_as_api_gateway_limits_it(connect: Callable[[], Client], size: int, status: int) -> None:
     """A sender that works here works there: the request line and the header values have 10,240 bytes."""
