@@ -22,6 +22,7 @@ from botocore.exceptions import (
 from ledger.intake import Intake, execution_prefix
 from ledger_cli import REGION
 from ledger_cli.errors import INTERRUPTED, CommandError
+from ledger_cli.terminal import argument
 
 POLL_S = 0.2
 
@@ -98,7 +99,7 @@ MISSING = {
 
 
 class Stack:
-    """A stack by its name, through its outputs and parameters."""
+    """A stack by its name, through its outputs and parameters; `options` named it, as they were typed."""
 
     def __init__(
         self, name: str, *, profile: str | None = None, region: str | None = None, endpoint_url: str | None = None
@@ -109,6 +110,7 @@ class Stack:
             StackError: it is not there, or may not be seen.
         """
         self.name = name
+        self.options = ""
         try:
             if endpoint_url:  # the engine's own: any credentials do
                 self.session = boto3.Session("any", "any", region_name=region or REGION)
@@ -130,6 +132,10 @@ class Stack:
         if not {"WorkflowArn", "TableName"} <= self.outputs.keys():
             raise StackError(f"stack {name} is no payment ledger, or is not deployed yet: name another with --stack")
         self.parameters = _Deployed({p["ParameterKey"]: p["ParameterValue"] for p in described.get("Parameters", [])})
+
+    def command(self, name: str, about: str) -> str:
+        """Return a command to type, for the same stack."""
+        return f"ledger {name}{self.options} {argument(about)}"
 
     def client(self, service: str) -> Any:
         """A client with the caller's credentials; one for each service, since to make one takes long."""

@@ -12,7 +12,6 @@ from ledger.payment import IDENTIFIER, valid_id
 from ledger_cli.deployed import Stack, StackError
 from ledger_cli.execution import Execution
 from ledger_cli.payments import ask
-from ledger_cli.terminal import argument
 
 MAX_SEARCHED = 10_000
 """Executions of one status whose names are looked at for one payment; the newest come first."""
@@ -45,7 +44,8 @@ class Listed:
 class Inspection:
     """A payment: what the ledger has, the execution that says most, and the others.
 
-    `searched_back_to` is set where not all executions were looked at; `unread` says why the ledger could not be read.
+    `searched_back_to` is set where not all executions were looked at; `unread` says why the ledger could not be read;
+    `redrive` is the command to type.
     """
 
     asked: str
@@ -55,6 +55,7 @@ class Inspection:
     searched_back_to: datetime | None = None
     unread: str | None = None
     republish_after_minutes: str = "5"
+    redrive: str = ""
 
     @property
     def is_told(self) -> bool:
@@ -94,8 +95,7 @@ class Inspection:
             "CONFLICT": "Ask the processor which payment is right; another one needs a TransactionID of its own "
             "(docs/runbook.md#conflicts).",
             "RUNNING": "Wait: it is under way.",
-            "FAILED": "Mend the cause (docs/runbook.md#technical-failures), then: "
-            f"ledger redrive {argument(self.asked)}",
+            "FAILED": f"Mend the cause (docs/runbook.md#technical-failures), then: {self.redrive}",
             "UNKNOWN": self._unknown,
         }[self.outcome]
 
@@ -147,7 +147,7 @@ def inspect(stack: Stack, asked: str) -> Inspection:
     if named or asked.startswith("arn:"):
         if named is None:
             raise StackError(f"{asked}: there is no such execution, or it is no longer kept")
-        return Inspection(asked=asked, execution=named)
+        return Inspection(asked=asked, execution=named, redrive=stack.command("redrive", asked))
     payment, unread = _payment(stack, asked)
     found, searched_back_to = _about(stack, asked)
     recorder = payment["Execution"] if payment else None
@@ -161,6 +161,7 @@ def inspect(stack: Stack, asked: str) -> Inspection:
         searched_back_to=searched_back_to,
         unread=unread,
         republish_after_minutes=stack.parameters["RepublishAfterMinutes"],
+        redrive=stack.command("redrive", asked),
     )
 
 

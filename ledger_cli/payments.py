@@ -11,7 +11,7 @@ import click
 from rich.text import Text
 
 from ledger_cli.deployed import FunctionError, Stack, StackError
-from ledger_cli.terminal import Column, Entries, Entry, Rows, argument, display, moment, money, progress, visible
+from ledger_cli.terminal import Column, Entries, Entry, Rows, display, moment, money, progress, visible
 
 PAGE = 100
 COLUMNS = ("TransactionID", "Amount", "Currency", "ProcessorID", "Status", "Timestamp", "RecordedAt", "PublishedAt")
@@ -54,7 +54,7 @@ def get(stack: Stack, transaction_id: str, *, as_json: bool) -> int:
     if payment is None:
         click.echo(
             f"ledger: no payment under {transaction_id}; see what came of it: "
-            f"ledger inspect {argument(transaction_id)}",
+            f"{stack.command('inspect', transaction_id)}",
             err=True,
         )
         return 1

@@ -3,6 +3,7 @@
 import functools
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
+from click.core import ParameterSource
 
 from ledger_cli.environment import without_the_shells_variables
 from ledger_cli.errors import CommandError
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
     from ledger_cli.deployed import Stack
 
 COMMANDS: list[click.Command] = []
+OPTIONS = {
+    "stack_name": "--stack", "profile": "--profile", "region": "--region", "endpoint_url": "--endpoint-url",
+}  # fmt: skip
+"""Which options name the stack."""
+
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="One line of JSON a thing, for machines.")
 
 
@@ -90,6 +97,7 @@ def on_a_stack(epilog: str) -> Callable[[Callable[..., int]], click.Command]:
             with without_the_shells_variables() if endpoint_url else nullcontext():
                 try:
                     stack = Stack(stack_name, profile=profile, region=region, endpoint_url=endpoint_url)
+                    stack.options = _typed()
                     status = command(stack, **given)
                 except FunctionError as error:
                     raise CommandError(f"a function of the stack failed: {error}") from None
@@ -116,6 +124,16 @@ def on_a_stack(epilog: str) -> Callable[[Callable[..., int]], click.Command]:
         return made
 
     return of
+
+
+def _typed() -> str:
+    """Return the options that name the stack, as they were typed: a hint to type is for the same one."""
+    context = click.get_current_context()
+    typed = ""
+    for name, option in OPTIONS.items():
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            typed += f" {option} {shlex.quote(context.params[name])}"
+    return typed
 
 
 # ── Sending ─────────────────────────────────────────────────────────────────────────────────────────

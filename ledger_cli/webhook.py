@@ -17,7 +17,6 @@ from ledger.payment import IDENTIFIER
 from ledger.processors import MAX_SECRETS, Processor, ProcessorSecretError, check_secret
 from ledger.signature import STRIPE
 from ledger_cli.deployed import Stack, StackError, why
-from ledger_cli.terminal import argument
 
 GENERATED_BYTES = 32
 ANSWER_S = 35
@@ -86,7 +85,7 @@ def send(stack: Stack, processor_id: str, body: bytes) -> tuple[int, Any]:
     """
     processor = _secrets_of(stack, processor_id)
     if processor is None:
-        raise WebhookError(f"{processor_id} is not known: let it in with `ledger processor {argument(processor_id)}`")
+        raise WebhookError(f"{processor_id} is not known: let it in with `{stack.command('processor', processor_id)}`")
     try:
         headers = signed(processor, body, round(time.time()))
     except ProcessorSecretError as error:

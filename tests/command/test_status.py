@@ -177,16 +177,18 @@ def test_a_printed_hint_works_for_an_id_that_looks_like_an_option(endpoint: str)
     done = ledger("get", "--endpoint-url", endpoint, "--", "-4711")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     _, *hint = shlex.split(done.stderr.rpartition(": ")[2])
-    typed = ledger(*hint, LEDGER_ENDPOINT_URL=endpoint)
+    typed = ledger(*hint)
     assert (typed.returncode, typed.stderr) == (1, "")
     assert typed.stdout.startswith("-4711  UNKNOWN")
     done = ledger("send", "events/webhooks/acme-pay.json", "--processor", "-pay", "--endpoint-url", endpoint)
     _, *hint = shlex.split(done.stderr.partition("`")[2].partition("`")[0])
-    assert ledger(*hint, LEDGER_ENDPOINT_URL=endpoint).returncode == 0
+    assert ledger(*hint).returncode == 0
 
 
 def test_the_next_step_works_for_any_execution() -> None:
     """Step Functions allows names that a shell reads otherwise."""
     for asked, typed in (("-4711", "-- -4711"), ("it's", "'it'\"'\"'s'"), ("txn-1", "txn-1")):
         failed = Mock(failed_technically=True, not_redrivable=None)
-        assert Inspection(asked=asked, execution=failed).next_step.endswith(f"then: ledger redrive {typed}")
+        redrive = f"ledger redrive --stack a {typed}"
+        assert Stack.command(Mock(options=" --stack a"), "redrive", asked) == redrive
+        assert Inspection(asked=asked, execution=failed, redrive=redrive).next_step.endswith(f"then: {redrive}")

@@ -124,7 +124,7 @@ def test_a_refusal_is_shown_as_the_processor_sees_it(endpoint: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((ACME, "--processor", "nobody"), "nobody is not known: let it in with `ledger processor nobody`"),
+        ((ACME, "--processor", "nobody"), "nobody is not known: let it in with `ledger processor --endpoint-url "),
         ((ACME, "--processor", "acme-pay", "--stack", "none"), "stack none is not in this account and region"),
     ],
 )
