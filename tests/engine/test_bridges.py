@@ -184,6 +184,21 @@ def test_a_wrong_default_currency_fails_at_init(engine: Engine, monkeypatch: pyt
     function.restart()
 
 
+def test_a_default_currency_that_is_retired_stops_no_other_payment(
+    engine: Engine, payment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An update on the day of its retirement must not stop the stack."""
+    function = engine.functions["ValidatePayment"]
+    monkeypatch.setitem(function.environment, "DEFAULT_CURRENCY", "BGN")
+    function.restart()
+    without = {name: value for name, value in payment.items() if name != "Currency"}
+    replies = [json.loads(function.invoke(json.dumps(one).encode())[0]) for one in (payment, without)]
+    function.restart()
+    assert replies[0]["Payment"]["Currency"] == payment["Currency"]
+    assert replies[1]["errorType"] == "InvalidPaymentError"
+    assert "retired_currency" in replies[1]["errorMessage"]
+
+
 def test_what_a_handler_prints_is_its_log(engine: Engine, payment: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """`ledger run --json` writes lines for machines to the same standard output."""
     engine.run(json.dumps(payment))
