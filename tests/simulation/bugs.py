@@ -49,8 +49,8 @@ BUGS = [
     Bug(
         "an execution is told by its name alone",
         "functions/ledger/item.py",
-        ' and item["RecordedAt"]["S"] == self.recorded_at',
-        "",
+        "return written == [self.execution, self.recorded_at]",
+        "return written[0] == self.execution",
     ),
     Bug("the own payment is told, not the recorded one", PERSIST, "recorded_facts(item)", "recorded_facts(encrypted.as_item())"),
     Bug("the amount is not compared", "functions/ledger/item.py", 'differs.append("Amount")', "pass"),
