@@ -18,10 +18,12 @@ from ledger_cli import operate, payments, run, serve, start, webhook  # noqa: F4
 from ledger_cli.main import cli
 
 PATIENCE_S = 60
+AGAIN_S = 5
 
 
 def become_the_command(job: dict[str, Any], folder: Path) -> None:
     """Set up the streams and the variables that the job asks for, in the child."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     os.environ.update(job["variables"])
     if job["encoding"]:  # as PYTHONIOENCODING does
         sys.stdout.reconfigure(encoding=job["encoding"], errors="strict")  # type: ignore[union-attr]
@@ -36,14 +38,28 @@ def become_the_command(job: dict[str, Any], folder: Path) -> None:
 
 
 def ended(job: dict[str, Any], child: int, folder: Path) -> dict[str, Any]:
-    """Wait for a run, and interrupt it once it has printed what the job awaits; nothing means after a second."""
+    """Wait for a run, and interrupt it once it has printed what the job awaits; nothing means after a second.
+
+    As a person does, it interrupts again what goes on all the same. What does not end at all is killed.
+    """
     deadline = time.monotonic() + PATIENCE_S
     if job["interrupt"] is not None:
         time.sleep(1)
         while job["interrupt"] not in (folder / "stdout").read_text(errors="replace") and time.monotonic() < deadline:
             time.sleep(0.05)
         os.kill(child, signal.SIGINT)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    again = time.monotonic() + AGAIN_S
+    while True:
+        process, code = os.waitpid(child, os.WNOHANG)
+        if process:
+            break
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+        elif job["interrupt"] is not None and time.monotonic() > again:
+            os.kill(child, signal.SIGINT)
+            again += AGAIN_S
+        time.sleep(0.01)
+    status = os.waitstatus_to_exitcode(code)
     printed = {name: (folder / name).read_bytes().decode("latin-1") for name in ("stdout", "stderr")}
     return {"status": status, **printed}
 
