@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,9 @@ from ledger_cli.engine import Engine
 # The machine's load is no property of the code.
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
+
+# A shell's background job ignores Ctrl-C, and so would the programs that the tests stop with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass
