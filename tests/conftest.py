@@ -2,9 +2,9 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
