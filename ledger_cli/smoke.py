@@ -5,6 +5,7 @@ Each run leaves payments behind, under TransactionIDs that begin with `smoke-`: 
 
 import argparse
 import base64
+import functools
 import json
 import re
 import sys
@@ -23,6 +24,7 @@ from ledger.payment import encryption_context
 from ledger.processors import UNKNOWN_FOR_S
 from ledger_cli import webhook
 from ledger_cli.deployed import Stack, StackError
+from ledger_cli.engine.parameters import holds
 from ledger_cli.terminal import Entry, display, visible
 from ledger_cli.webhook import WebhookError
 
@@ -92,24 +94,14 @@ def checks(stack: Stack) -> Iterator[tuple[str, Callable[[], None]]]:
         if item is None or "PublishedAt" not in item or token.encode() in item["SecureToken"]["B"]:
             raise SmokeError("the item is not there, not marked as published, or holds the token in plaintext")
 
-    def refused(call: Callable[[], Any], what: str) -> None:
-        try:
-            call()
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in {"AccessDeniedException", "AccessDenied"}:
-                raise
-        else:
-            raise SmokeError(f"{what} was allowed")
-
-    def nothing_is_deleted() -> None:
-        key = {"TransactionID": {"S": transaction_id}}
-        table = stack.outputs["TableName"]
-        refused(lambda: stack.client("dynamodb").delete_item(TableName=table, Key=key), "deleting an item")
-
     def nobody_decrypts_what_was_sealed() -> None:
         ciphertext, context = base64.b64decode(sealed), encryption_context(transaction_id)
         kms = stack.client("kms")
-        refused(lambda: kms.decrypt(CiphertextBlob=ciphertext, EncryptionContext=context), "decrypting a sealed token")
+        refused(
+            lambda: kms.decrypt(CiphertextBlob=ciphertext, EncryptionContext=context),
+            "decrypting a sealed token",
+            by="no resource-based policy allows",
+        )
 
     yield "live is what was deployed, in every function", lambda: live_is_what_was_deployed(stack)
     yield "live is what was deployed, in the workflow", lambda: live_is_the_deployed_workflow(stack)
@@ -122,7 +114,8 @@ def checks(stack: Stack) -> Iterator[tuple[str, Callable[[], None]]]:
     yield "the table's policy is the one in the template", lambda: the_policy_is_the_templates(stack)
     yield "the table's deletion protection is on", lambda: the_table_is_protected(stack)
     yield "the table's point-in-time recovery is on", lambda: the_table_is_backed_up(stack)
-    yield "an administrator cannot delete the item", nothing_is_deleted
+    for what, attempt in attempts(stack, transaction_id).items():
+        yield f"the stack's own policies forbid {what}", functools.partial(refused, attempt, what)
     yield "an administrator cannot decrypt a sealed token", nobody_decrypts_what_was_sealed
     if "WebhookUrl" in stack.outputs:
         # A processor of its own for each run: a warm webhook still remembers the secret that an earlier run deleted.
@@ -134,6 +127,54 @@ def checks(stack: Stack) -> Iterator[tuple[str, Callable[[], None]]]:
         }
         del posted["SealedToken"]
         yield "the webhook takes a signed payment, and no other", lambda: takes_what_is_signed(stack, posted)
+
+
+EXPLICIT_DENY = "with an explicit deny in a resource-based policy"
+"""How AWS says that a resource's own policy refuses what IAM may allow. Source: IAM User Guide, access denied."""
+
+
+def refused(attempt: Callable[[], Any], what: str, by: str = EXPLICIT_DENY) -> None:
+    """Try what a policy of the stack forbids.
+
+    Raises:
+        SmokeError: it was allowed, or something else than the stack's policy refuses it, which proves nothing.
+    """
+    try:
+        attempt()
+    except ClientError as error:
+        told = error.response["Error"]
+        if told["Code"] not in {"AccessDeniedException", "AccessDenied"}:
+            raise
+        if by not in told.get("Message", ""):
+            raise SmokeError(
+                f"{what} was refused, and not by the stack's policy: ask with credentials to which IAM allows it"
+            ) from None
+    else:
+        raise SmokeError(f"{what} was allowed")
+
+
+def attempts(stack: Stack, transaction_id: str) -> dict[str, Callable[[], Any]]:
+    """Return what an administrator could do to the item of this run if IAM alone decided, by what it is.
+
+    If one is allowed after all, it harms this run's own item alone, or changes nothing.
+    """
+    dynamodb, bus = stack.client("dynamodb"), stack.outputs["EventBusName"]
+    item: Any = {"TableName": stack.outputs["TableName"], "Key": {"TransactionID": {"S": transaction_id}}}
+    entry = {"EventBusName": bus, "Source": "smoke", "DetailType": "Smoke", "Detail": "{}"}
+    found: dict[str, Callable[[], Any]] = {
+        "deleting an item": lambda: dynamodb.delete_item(**item),
+        "replacing an item": lambda: dynamodb.put_item(TableName=item["TableName"], Item=item["Key"]),
+        "changing an amount": lambda: dynamodb.update_item(
+            **item, UpdateExpression="SET Amount = :a", ExpressionAttributeValues={":a": {"N": "2"}}
+        ),
+        "moving a marker": lambda: dynamodb.update_item(**item, UpdateExpression="REMOVE Unpublished"),
+        "telling an outcome": lambda: stack.client("events").put_events(Entries=[entry]),
+    }
+    if stack.parameters["BreakGlassRoleArn"]:
+        found["changing the recovery"] = lambda: dynamodb.update_continuous_backups(
+            TableName=item["TableName"], PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+        )
+    return found
 
 
 def the_history_is_encrypted(stack: Stack) -> None:
@@ -222,17 +263,19 @@ def the_policy_is_the_templates(stack: Stack) -> None:
 def expected_statements(stack: Stack, table_arn: str) -> list[Any]:
     """Return the statements of the table's policy in the template that CloudFormation has, normalised.
 
-    Their references lead to the table and to roles. Any other reference stays as it is written, so that its statement
-    differs from the deployed one.
+    Their references lead to the table, to roles, to the VPC and to parameters. Any other reference stays as it is
+    written, so that its statement differs from the deployed one.
 
     Raises:
         SmokeError: the template has no policy for the table.
     """
     reply = stack.client("cloudformation").get_template(StackName=stack.name, TemplateStage="Processed")
-    properties = reply["TemplateBody"]["Resources"]["PaymentLedgerTable"]["Properties"]
+    template = reply["TemplateBody"]
+    properties = template["Resources"]["PaymentLedgerTable"]["Properties"]
     if "ResourcePolicy" not in properties:
         raise SmokeError("the stack's template has no policy for the table: deploy this version of it")
     roles = physical_ids(stack, "AWS::IAM::Role")
+    named = {**stack.parameters, **physical_ids(stack, "AWS::EC2::VPC")}
     _, partition, _, region, account, _ = table_arn.split(":")
     variables = {
         "AWS::Partition": partition,
@@ -243,18 +286,23 @@ def expected_statements(stack: Stack, table_arn: str) -> list[Any]:
 
     def resolved(value: Any) -> Any:
         match value:
+            case {"Fn::If": [condition, then, otherwise]}:
+                value = resolved(then if holds(condition, stack.parameters, template["Conditions"]) else otherwise)
+            case {"Ref": str(name)} if name in named:
+                value = named[name]
             case {"Fn::GetAtt": [role, "Arn"]} if role in roles:
-                return f"arn:{partition}:iam::{account}:role/{roles[role]}"
+                value = f"arn:{partition}:iam::{account}:role/{roles[role]}"
             case {"Fn::Sub": [str(text), {"Name": _}]}:
-                return re.sub(r"\$\{([^}]+)\}", lambda found: variables.get(found[1], found[0]), text)
+                value = re.sub(r"\$\{([^}]+)\}", lambda found: variables.get(found[1], found[0]), text)
             case dict():
-                return {name: resolved(part) for name, part in value.items()}
+                value = {name: resolved(part) for name, part in value.items()}
             case list():
-                return [resolved(part) for part in value]
+                value = [resolved(part) for part in value]
         return value
 
     statements = properties["ResourcePolicy"]["PolicyDocument"]["Statement"]
-    return [normalised(resolved(statement)) for statement in listed(statements)]
+    found = [resolved(statement) for statement in listed(statements)]
+    return [normalised(statement) for statement in found if statement != {"Ref": "AWS::NoValue"}]
 
 
 def the_table_is_protected(stack: Stack) -> None:

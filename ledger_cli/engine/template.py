@@ -92,7 +92,9 @@ SKIPPED_TYPES = frozenset(
         "AWS::CodeDeploy::Application",
         "AWS::CodeDeploy::DeploymentGroup",
         "AWS::Lambda::Alias",
+        "AWS::Events::EventBusPolicy",
         "AWS::Lambda::EventInvokeConfig",
+        "AWS::Lambda::EventSourceMapping",  # moto has it, but not the alias that it names
         "AWS::Lambda::Permission",  # moto has it, but not the API that it names
         "AWS::Logs::MetricFilter",  # moto has it, but not for CloudFormation
         "AWS::SQS::QueuePolicy",
@@ -127,6 +129,8 @@ def adapted_to_moto(expanded: Mapping[str, Any]) -> dict[str, Any]:
     for resource in adapted["Resources"].values():
         if resource["Type"] == "AWS::Events::Archive":  # its pattern is JSON text to moto
             resource["Properties"]["EventPattern"] = json.dumps(resource["Properties"]["EventPattern"])
+        if resource["Type"] == "AWS::DynamoDB::Table":  # nothing reads its stream here, and moto would keep all of it
+            resource["Properties"].pop("StreamSpecification", None)
         if resource["Type"] == "AWS::KMS::Key":  # its tags are named as in the API of KMS to moto
             tags = resource["Properties"]["Tags"]
             resource["Properties"]["Tags"] = [{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in tags]

@@ -3,9 +3,11 @@
 import copy
 import json
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from ledger_cli import REGION, smoke, webhook
@@ -44,18 +46,75 @@ def test_the_smoke_test_asks_all_it_can_ask_here(
         ("FAILED", "the table's policy is the one in the template"),
         ("ok", "the table's deletion protection is on"),
         ("FAILED", "the table's point-in-time recovery is on"),
-        ("FAILED", "an administrator cannot delete the item"),
+        ("FAILED", "the stack's own policies forbid deleting an item"),
+        ("FAILED", "the stack's own policies forbid replacing an item"),
+        ("FAILED", "the stack's own policies forbid changing an amount"),
+        ("FAILED", "the stack's own policies forbid moving a marker"),
+        ("FAILED", "the stack's own policies forbid telling an outcome"),
         ("FAILED", "an administrator cannot decrypt a sealed token"),
         ("ok", WEBHOOK),
     ]
-    assert failed == 7
+    assert failed == 11
     reasons = [reason for reason in answers.values() if reason]
     assert reasons[0].count("has no alias live") == len(engine.functions)
     assert "history is not encrypted" in reasons[2]
     assert reasons[3].startswith("the table has no resource policy.")
     assert reasons[4].startswith("the table's point-in-time recovery is off.")
-    assert reasons[5] == "deleting an item was allowed"
-    assert reasons[6] == "decrypting a sealed token was allowed"
+    assert reasons[5:] == [
+        "deleting an item was allowed",
+        "replacing an item was allowed",
+        "changing an amount was allowed",
+        "moving a marker was allowed",
+        "telling an outcome was allowed",
+        "decrypting a sealed token was allowed",
+    ]
+
+
+DENIED = "User: me is not authorized to perform: dynamodb:DeleteItem on resource: the table "
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        (f"{DENIED}{smoke.EXPLICIT_DENY}", None),
+        (
+            f"{DENIED}because no identity-based policy allows the dynamodb:DeleteItem action",
+            "not by the stack's policy",
+        ),
+        (f"{DENIED}with an explicit deny in a service control policy", "not by the stack's policy"),
+        ("", "not by the stack's policy"),
+    ],
+)
+def test_a_refusal_counts_only_if_the_stacks_policy_refuses(message: str, says: str | None) -> None:
+    """Somebody whom IAM does not let delete anyway learns nothing about the table's policy."""
+
+    def attempt() -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": message}}, "DeleteItem")
+
+    with pytest.raises(smoke.SmokeError, match=says) if says else nullcontext():
+        smoke.refused(attempt, "deleting an item")
+
+
+def test_the_recovery_is_tried_where_a_break_glass_role_is_named(stack: Stack) -> None:
+    """Without one, the table's policy leaves that to IAM, and the call would tell nothing."""
+    assert "changing the recovery" not in smoke.attempts(stack, "t")
+    stack.parameters["BreakGlassRoleArn"] = "arn:aws:iam::123456789012:role/break-glass"
+    assert "changing the recovery" in smoke.attempts(stack, "t")
+
+
+def test_the_policy_with_a_break_glass_role_passes(engine: Engine, stack: Stack, dynamodb: Stubber) -> None:
+    """The optional statement is compared as well: without it in the table, the check fails."""
+    given = {"BreakGlassRoleArn": "arn:aws:iam::123456789012:role/break-glass"}
+    stack.parameters.update(given)
+    table = Resolver(engine.template, given).resources()["PaymentLedgerTable"]["Properties"]
+    text = json.dumps(table["ResourcePolicy"]["PolicyDocument"])
+    policy = json.loads(text.replace('"Vpc"', json.dumps(engine.physical_ids["Vpc"])))
+    answer_policy(dynamodb, policy)
+    smoke.the_policy_is_the_templates(stack)
+    drop(policy["Statement"])
+    answer_policy(dynamodb, policy)
+    with pytest.raises(smoke.SmokeError, match="only in the template: OnlyBreakGlassChangesTheTable"):
+        smoke.the_policy_is_the_templates(stack)
 
 
 def test_it_can_run_twice_in_a_row(engine: Engine) -> None:
@@ -222,7 +281,9 @@ def policy(engine: Engine) -> dict[str, Any]:
     """The table's policy as a deployment leaves it: resolved as CloudFormation resolves it, by the proofs' resolver."""
     table = Resolver(engine.template).resources()["PaymentLedgerTable"]
     document: dict[str, Any] = copy.deepcopy(table["Properties"]["ResourcePolicy"]["PolicyDocument"])
-    return document
+    text = json.dumps(document).replace('"Vpc"', json.dumps(engine.physical_ids["Vpc"]))
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
 
 
 def answer_policy(dynamodb: Stubber, policy: dict[str, Any]) -> None:
@@ -283,13 +344,13 @@ def except_another_role(statements: list[dict[str, Any]]) -> None:
 
 def weaken_the_operator(statements: list[dict[str, Any]]) -> None:
     """Deny only what has all attributes wrong."""
-    condition = statements[2]["Condition"]
+    condition = statements[4]["Condition"]
     condition["ForAllValues:StringNotEquals"] = condition.pop("ForAnyValue:StringNotEquals")
 
 
 def add_an_attribute(statements: list[dict[str, Any]]) -> None:
     """Let one more attribute be updated."""
-    statements[2]["Condition"]["ForAnyValue:StringNotEquals"]["dynamodb:Attributes"].append("Amount")
+    statements[4]["Condition"]["ForAnyValue:StringNotEquals"]["dynamodb:Attributes"].append("Amount")
 
 
 def add_a_condition(statements: list[dict[str, Any]]) -> None:
@@ -307,8 +368,8 @@ def add_a_condition(statements: list[dict[str, Any]]) -> None:
         (narrow_the_resource, 0),
         (add_a_condition, 0),
         (except_another_role, 1),
-        (weaken_the_operator, 2),
-        (add_an_attribute, 2),
+        (weaken_the_operator, 4),
+        (add_an_attribute, 4),
     ],
 )
 def test_a_dropped_or_changed_statement_fails(

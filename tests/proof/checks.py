@@ -22,6 +22,7 @@ FUNCTIONS = {
     "ReceivePayment": "paymentledger-receive-role",
     "QueryPaymentLedger": "paymentledger-query-role",
     "RevealSecureToken": "paymentledger-reveal-role",
+    "WatchLedger": "paymentledger-watch-role",
 }
 
 # Service: the variable that gives a function the endpoint's own name, and the resource.
@@ -87,7 +88,13 @@ def one_way_in(resources: Resources) -> Iterator[str]:
         "Principal": "apigateway.amazonaws.com",
         "SourceArn": "arn:aws:execute-api:us-east-1:123456789012:WebhookApi/*/POST/processors/*/payments",
     }
-    if permissions != [expected]:
+    watched = {
+        "Action": "lambda:InvokeFunction",
+        "FunctionName": "arn:aws:lambda:us-east-1:123456789012:function:watch_ledger:live",
+        "Principal": "events.amazonaws.com",
+        "SourceArn": "arn:aws:events:us-east-1:123456789012:rule/WatchLedgerProtection",
+    }
+    if sorted(permissions, key=str) != sorted([expected, watched], key=str):
         yield f"permissions to invoke: {permissions}"
     if not resources["ReceivePayment"]["Properties"]["Timeout"] < MAX_INTEGRATION_S:
         yield "ReceivePayment: may answer after the API has"
@@ -121,9 +128,9 @@ def one_way_in(resources: Resources) -> Iterator[str]:
 
 def payments_from_the_bus(resources: Resources) -> Iterator[str]:
     """One rule starts the workflow's alias with an event's detail; what it cannot start is kept for two weeks."""
-    rules = dict(of_type(resources, "AWS::Events::Rule"))
+    rules = {name: rule for name, rule in of_type(resources, "AWS::Events::Rule") if name != "WatchLedgerProtection"}
     if len(rules) != 1:
-        yield "rules: not exactly one"
+        yield "rules: not exactly one beside the watch's"
     for name, rule in rules.items():
         if (
             rule.get("EventPattern") != {"detail-type": ["PaymentReceived"]}
@@ -218,7 +225,8 @@ def functions_are_inside(resources: Resources) -> Iterator[str]:
             yield f"{name}: not in both private subnets behind the functions' group"
         variables = function["Environment"]["Variables"]
         documents = [policy["PolicyDocument"] for policy in roles[FUNCTIONS.get(name, "")]["Policies"]]
-        actions = [action for one in documents for given in one["Statement"] for action in as_list(given["Action"])]
+        given = [statement for one in documents for statement in one["Statement"]]
+        actions = {action for statement in given for action in as_list(statement["Action"])} - READ_BY_LAMBDA
         for service, (variable, endpoint) in ENDPOINTS.items():
             called = any(action.startswith(f"{service}:") for action in actions)
             dns = f"https://vpce-{endpoint}.{service}.us-east-1.vpce.amazonaws.com" if called else None
@@ -249,6 +257,10 @@ def functions_are_inside(resources: Resources) -> Iterator[str]:
             yield f"{name}: not gradual"
 
 
+READ_BY_LAMBDA = {f"dynamodb:{call}" for call in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")}
+"""What Lambda calls in a function's name, and the function's own code does not."""
+
+
 def kept_for_good(resources: Resources) -> Iterator[str]:
     """What holds data or opens it outlives a mistake with the stack."""
     for name, resource in resources.items():
@@ -273,6 +285,8 @@ def kept_for_good(resources: Resources) -> Iterator[str]:
             yield f"{name}: no deletion protection"
         if table.get("PointInTimeRecoverySpecification") != {"PointInTimeRecoveryEnabled": True}:
             yield f"{name}: no point-in-time recovery"
+        if table.get("StreamSpecification") != {"StreamViewType": "NEW_AND_OLD_IMAGES"}:
+            yield f"{name}: its stream does not show what an item was and what it is"
         if "TimeToLiveSpecification" in table:
             yield f"{name}: items expire"
         if table.get("BillingMode") != "PAY_PER_REQUEST":
@@ -423,10 +437,11 @@ COUNTED: Mapping[str, Mapping[str, str]] = {
         "rings": "above 0 in 2 of 5",
     },
     "FunctionErrorsAlarm": {
-        "errors": "FILL(raised, 0) + FILL(publish, 0) + FILL(republish, 0)",
+        "errors": "FILL(raised, 0) + FILL(publish, 0) + FILL(republish, 0) + FILL(watch, 0)",
         "raised": "PaymentLedger UnexpectedErrors, Sum of 60 s",
         "publish": "AWS/Lambda Errors FunctionName=publish_outcome Resource=publish_outcome:live, Sum of 60 s",
         "republish": "AWS/Lambda Errors FunctionName=republish_outcomes Resource=republish_outcomes:live, Sum of 60 s",
+        "watch": "AWS/Lambda Errors FunctionName=watch_ledger Resource=watch_ledger:live, Sum of 60 s",
         "rings": "above 0 in 3 of 5",
     },
     "ThrottledExecutionsAlarm": {
@@ -474,6 +489,14 @@ COUNTED: Mapping[str, Mapping[str, str]] = {
         "errors": "AWS/Lambda Errors FunctionName=receive_payment, Sum of 60 s",
         "throttles": "AWS/Lambda Throttles FunctionName=receive_payment, Sum of 60 s",
         "rings": "above 0 in 2 of 3",
+    },
+    "ChangedItemsAlarm": {
+        "": "PaymentLedger ItemChanged service=payment-ledger, Sum of 60 s",
+        "rings": "above 0 in 1 of 1",
+    },
+    "ChangedProtectionAlarm": {
+        "": "PaymentLedger ProtectionChanged service=payment-ledger, Sum of 60 s",
+        "rings": "above 0 in 1 of 1",
     },
     "RevealedTokensAlarm": {
         "": "PaymentLedger TokenRevealed service=payment-ledger, Sum of 60 s",
@@ -592,6 +615,56 @@ def actions_are_explicit(resources: Resources) -> Iterator[str]:
                         yield f"{name}: allows actions by a wildcard"
 
 
+def changes_are_watched(resources: Resources) -> Iterator[str]:
+    """Each record of the table's stream, and each call that weakens what protects the ledger, reaches the watch."""
+    watch = arn("lambda", "function:watch_ledger:live")
+    table, bus = resources["PaymentLedgerTable"]["Properties"], resources["LedgerBus"]["Properties"]
+    mappings = [mapping for _, mapping in of_type(resources, "AWS::Lambda::EventSourceMapping")]
+    expected = {
+        "EventSourceArn": "PaymentLedgerTable.StreamArn",
+        "FunctionName": watch,
+        "StartingPosition": "TRIM_HORIZON",  # what happens before it is there is read too
+        "BatchSize": 1000,
+        "MaximumBatchingWindowInSeconds": 60,
+        "MaximumRetryAttempts": 20,  # a record that fails each time does not stop the rest
+        "BisectBatchOnFunctionError": True,
+    }
+    if mappings != [expected]:
+        yield f"stream: {mappings}"
+    rule = resources["WatchLedgerProtection"]["Properties"]
+    if [target["Arn"] for target in rule["Targets"]] != [watch] or rule.get("State", "ENABLED") != "ENABLED":
+        yield "WatchLedgerProtection: does not reach the watch"
+    if rule.get("EventBusName", "default") != "default":
+        yield "WatchLedgerProtection: not on the bus of CloudTrail's events"
+    pattern = rule["EventPattern"]
+    if pattern.get("detail-type") != ["AWS API Call via CloudTrail"]:
+        yield "WatchLedgerProtection: not for calls that CloudTrail reports"
+    if pattern["detail"].get("errorCode") != [{"exists": False}]:
+        yield "WatchLedgerProtection: sees calls that were refused"
+    named = json.dumps(pattern)
+    own = {arn("kms", f"key/{name}") for name, _ in of_type(resources, "AWS::KMS::Key")}
+    own |= {table["TableName"], arn("dynamodb", f"table/{table['TableName']}"), bus["Name"]}
+    yield from (f"WatchLedgerProtection: leaves out {one}" for one in own | WEAKENING if f'"{one}"' not in named)
+
+
+WEAKENING = {
+    "DeleteResourcePolicy", "DeleteTable", "DisableKey", "DisableKeyRotation", "PutKeyPolicy", "PutPermission",
+    "PutResourcePolicy", "RemovePermission", "ScheduleKeyDeletion", "UpdateContinuousBackups", "UpdateTable",
+}  # fmt: skip
+"""The calls after which a policy, a key or the recovery may no longer protect the ledger."""
+
+
+def concurrency_is_reserved(resources: Resources) -> Iterator[str]:
+    """The webhook cannot use up the account's concurrency, and tokens are read one at a time."""
+    reserved = {
+        name: function.get("ReservedConcurrentExecutions")
+        for name, function in of_type(resources, "AWS::Lambda::Function")
+        if "ReservedConcurrentExecutions" in function
+    }
+    if reserved != {"ReceivePayment": "100", "RevealSecureToken": 1}:
+        yield f"reserved concurrency: {reserved}"
+
+
 CHECKS: tuple[Callable[[Resources], Iterator[str]], ...] = (
     no_way_out,
     one_way_in,
@@ -605,6 +678,8 @@ CHECKS: tuple[Callable[[Resources], Iterator[str]], ...] = (
     what_alarms_count,
     workflow_runs_this_code,
     actions_are_explicit,
+    changes_are_watched,
+    concurrency_is_reserved,
 )
 
 

@@ -13,9 +13,11 @@ from tests.proof.resolved import Resolver
 
 PARAMETERS = {
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
+    "BreakGlassRoleArn": "arn:aws:iam::123456789012:role/break-glass",
     "ProcessorsBus": "open",
     "RevealTokens": "allowed",
     "Webhook": "open",
+    "WebhookConcurrency": "100",
 }
 """The optional parts are all there, so that they are judged too."""
 

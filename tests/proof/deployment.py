@@ -47,6 +47,7 @@ ENCRYPTS = {
     "AWS::DynamoDB::Table": "SSESpecification",
     "AWS::Events::Archive": "KmsKeyIdentifier",
     "AWS::Events::EventBus": "KmsKeyIdentifier",
+    "AWS::Lambda::EventSourceMapping": "KmsKeyArn",
     "AWS::Lambda::Function": "KmsKeyArn",
     "AWS::Logs::LogGroup": "KmsKeyId",
     "AWS::StepFunctions::StateMachine": "EncryptionConfiguration",
@@ -102,7 +103,8 @@ def guards(resources: Resources, name: str) -> Iterator[Guard]:
             yield Guard(key, declared["KeyPolicy"], arn("kms", f"key/{key}"), "kms", via)
     if kind == "AWS::DynamoDB::Table" and "ResourcePolicy" in properties:
         own = arn("dynamodb", f"table/{properties['TableName']}")
-        yield Guard(name, properties["ResourcePolicy"]["PolicyDocument"], own, "dynamodb", {})
+        by_cloudformation = {"aws:CalledVia": ["cloudformation.amazonaws.com"]}
+        yield Guard(name, properties["ResourcePolicy"]["PolicyDocument"], own, "dynamodb", by_cloudformation)
     for policed, policy in of_type(resources, "AWS::SQS::QueuePolicy"):
         of_this = name == policed or (kind == "AWS::SQS::Queue" and properties.get("QueueName") in policy["Queues"])
         if of_this:
@@ -305,9 +307,11 @@ def _undescribed(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 ANOTHER = {
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:others",
+    "BreakGlassRoleArn": "arn:aws:iam::123456789012:role/another",
     "DefaultCurrency": "EUR",
     "RepublishAfterMinutes": "7",
     "Stage": "other",
+    "WebhookConcurrency": "50",
 }
 """Another value of each parameter that has no list of allowed ones."""
 

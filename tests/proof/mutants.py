@@ -24,14 +24,14 @@ LOST = {
     "AWS::CodeDeploy::DeploymentGroup": ["AlarmConfiguration", "AutoRollbackConfiguration"],
     "AWS::DynamoDB::Table": [
         "BillingMode", "DeletionProtectionEnabled", "PointInTimeRecoverySpecification", "ResourcePolicy",
-        "SSESpecification",
+        "SSESpecification", "StreamSpecification",
     ],
     "AWS::EC2::Subnet": ["MapPublicIpOnLaunch", "AvailabilityZone"],
     "AWS::EC2::SecurityGroup": ["SecurityGroupEgress"],
     "AWS::EC2::VPC": ["EnableDnsSupport", "EnableDnsHostnames"],
     "AWS::EC2::VPCEndpoint": ["PolicyDocument", "SecurityGroupIds", "VpcEndpointType", "PrivateDnsEnabled"],
     "AWS::KMS::Key": ["EnableKeyRotation"],
-    "AWS::Lambda::Function": ["VpcConfig", "TracingConfig", "LoggingConfig"],
+    "AWS::Lambda::Function": ["VpcConfig", "TracingConfig", "LoggingConfig", "ReservedConcurrentExecutions"],
     "AWS::Lambda::Permission": ["SourceArn"],
     "AWS::Logs::LogGroup": ["KmsKeyId", "RetentionInDays"],
     "AWS::SQS::Queue": ["MessageRetentionPeriod", "SqsManagedSseEnabled"],
@@ -71,6 +71,13 @@ CHANGED: list[tuple[str, list[str | int], Any]] = [
     ("AWS::CloudWatch::Alarm", ["Statistic"], "Minimum"),
     ("AWS::CloudWatch::Alarm", ["Threshold"], 1_000_000),
     ("AWS::Lambda::EventInvokeConfig", ["MaximumRetryAttempts"], 2),
+    ("AWS::Lambda::EventSourceMapping", ["BisectBatchOnFunctionError"], False),
+    ("AWS::Lambda::EventSourceMapping", ["Enabled"], False),
+    ("AWS::Lambda::EventSourceMapping", ["FilterCriteria"], {"Filters": [{"Pattern": "{}"}]}),
+    ("AWS::Lambda::EventSourceMapping", ["FunctionName"], {"Ref": "WatchLedger"}),
+    ("AWS::Lambda::EventSourceMapping", ["MaximumRetryAttempts"], None),
+    ("AWS::Lambda::EventSourceMapping", ["StartingPosition"], "LATEST"),
+    ("AWS::DynamoDB::Table", ["StreamSpecification", "StreamViewType"], "NEW_IMAGE"),
     ("AWS::Logs::MetricFilter", ["FilterPattern"], '"[ERROR]"'),
     ("AWS::Logs::MetricFilter", ["LogGroupName"], {"Ref": "WebhookLogs"}),
     ("AWS::Logs::MetricFilter", ["MetricTransformations", 0, "DefaultValue"], 1),
@@ -183,6 +190,8 @@ def _of_policies(template: Template, name: str, resource: Mapping[str, Any]) -> 
     at: list[str | int] = ["Resources", name, "Properties"]
     if kind in POLICIES:
         yield from _of_document(template, name, [*at, *POLICIES[kind]])
+    if kind == "AWS::Events::EventBusPolicy":
+        yield from _of_statement(template, name, [*at, "Statement"], properties["Statement"])
     if kind == "AWS::IAM::Role":
         yield from _of_document(template, f"{name} trust", [*at, "AssumeRolePolicyDocument"])
         for index in range(len(properties["Policies"])):
@@ -202,19 +211,22 @@ def _of_document(template: Template, name: str, at: list[str | int]) -> Iterator
             where, statement = [*where, "Fn::If", 1], statement["Fn::If"][1]  # noqa: PLW2901
         label = f"{name}: {statement.get('Sid', as_list(statement['Action'])[0])}"
         yield f"{label}: dropped", changed(template, [*at, "Statement"], dropped(document["Statement"], index))
-        effect = "Deny" if statement["Effect"] == "Allow" else "Allow"
-        yield f"{label}: effect {effect}", changed(template, [*where, "Effect"], effect)
-        yield from _narrower_and_wider(template, label, where, statement)
-        for operator, keys in statement.get("Condition", {}).items():
-            for key in keys:
-                fewer = {k: v for k, v in keys.items() if k != key}
-                conditions = {**statement["Condition"], operator: fewer}
-                if not fewer:
-                    del conditions[operator]
-                yield (
-                    f"{label}: without {operator} {key}",
-                    changed(template, [*where, "Condition"], conditions or None),
-                )
+        yield from _of_statement(template, label, where, statement)
+
+
+def _of_statement(
+    template: Template, label: str, where: list[str | int], statement: Mapping[str, Any]
+) -> Iterator[Mutant]:
+    effect = "Deny" if statement["Effect"] == "Allow" else "Allow"
+    yield f"{label}: effect {effect}", changed(template, [*where, "Effect"], effect)
+    yield from _narrower_and_wider(template, label, where, statement)
+    for operator, keys in statement.get("Condition", {}).items():
+        for key in keys:
+            fewer = {k: v for k, v in keys.items() if k != key}
+            conditions = {**statement["Condition"], operator: fewer}
+            if not fewer:
+                del conditions[operator]
+            yield f"{label}: without {operator} {key}", changed(template, [*where, "Condition"], conditions or None)
 
 
 def _narrower_and_wider(

@@ -7,6 +7,7 @@ from typing import Any
 
 from ledger_cli import ROOT
 from ledger_cli.engine import template
+from tests.proof.conftest import PARAMETERS
 from tests.proof.policies import Resources, as_list, of_type
 from tests.proof.resolved import ACCOUNT, PARTITION, REGION, Resolver
 
@@ -30,6 +31,7 @@ CALLS = {
 
 # What AWS does in a role's name, by the beginning of the action.
 BY_AWS = {
+    "dynamodb:": "Lambda reads the table's stream for the watch",
     "cloudwatch:": "CodeDeploy watches the alarm of a deployment",
     "ec2:": "Lambda attaches a function to the VPC",
     "kms:Decrypt": "Step Functions reads the history that it continues",
@@ -55,7 +57,7 @@ test fails when it is stale. ARNs are shown without the partition, region and ac
 
 def page() -> str:
     """The page's text, as it should be for the template and the code as they are."""
-    parameters = {"ProcessorsBus": "open", "RevealTokens": "allowed", "Webhook": "open"}
+    parameters = {**PARAMETERS}
     resources = Resolver(template.expand(ROOT / "template.yaml", {}), parameters).resources()
     return HEAD + "".join(f"\n## {title}\n\n{_table(rows)}" for title, rows in _sections(resources))
 
@@ -78,6 +80,8 @@ def _sections(resources: Resources) -> Iterator[tuple[str, list[list[str]]]]:
             yield f"{what} `{name}`", list(_guard_rows(properties[key]))
     for name, table in of_type(resources, "AWS::DynamoDB::Table"):
         yield f"Table `{name}`", list(_guard_rows(table["ResourcePolicy"]["PolicyDocument"]))
+    for name, policy in of_type(resources, "AWS::Events::EventBusPolicy"):
+        yield f"Bus `{name.removesuffix('Policy')}`", list(_guard_rows({"Statement": as_list(policy["Statement"])}))
     for name, policy in of_type(resources, "AWS::SQS::QueuePolicy"):
         yield f"Queue `{name.removesuffix('Policy')}`", list(_guard_rows(policy["PolicyDocument"]))
 

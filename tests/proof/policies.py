@@ -37,10 +37,11 @@ def context(name: str, **keys: Any) -> dict[str, Any]:
     return {"name": name, "keys": {key.replace("__", ":"): value for key, value in keys.items()}}
 
 
-def contexts(layer: str, services: list[str], name: str = "") -> list[dict[str, Any]]:
+def contexts(layer: str, services: list[str], name: str = "", function: str | None = None) -> list[dict[str, Any]]:
     """Conditions under which each action is tried: the intended ones, and each one step away from them.
 
-    A key is tried under every key's intended conditions, and under the steps away from its own.
+    A key is tried under every key's intended conditions, and under the steps away from its own. A role of *function*
+    (an ARN) is asked for its calls through the stack's endpoints, and for the same calls from elsewhere.
     """
     found = [NONE]
     history = "kms:EncryptionContext:aws:states:stateMachineArn"
@@ -116,7 +117,70 @@ def contexts(layer: str, services: list[str], name: str = "") -> list[dict[str, 
             {"name": "by-the-rule-in-clear", "keys": {"aws:SecureTransport": "false", "aws:SourceArn": PAYMENTS_RULE}},
             {"name": "by-another-rule", "keys": {**safely, "aws:SourceArn": f"{PAYMENTS_RULE}2"}},
         ]
-    return found
+    if layer == "resource" and "events" in services:
+        found = [{"name": name, "keys": {"aws:PrincipalIsAWSService": text}} for name, text in IS_SERVICE.items()]
+    if layer == "resource" and (name in {"TokenKey", "IntakeKey"} or "dynamodb" in services):
+        found = _from_the_vpc(found)
+    if layer == "resource" and "dynamodb" in services:
+        found += [
+            {"name": "via-cloudformation", "keys": {"aws:CalledVia": ["cloudformation.amazonaws.com"]}},
+            {"name": "via-another", "keys": {"aws:CalledVia": ["athena.amazonaws.com"]}},
+        ]
+    return _through_the_endpoints(found, services, function) if function else found
+
+
+IS_SERVICE = {"a-person": "false", "a-service": "true"}
+INTENDED = frozenset({"bound", "facts", "ledger-source", "live", "look-up", "marker", "token"})
+ENDPOINT_OF = {
+    "dynamodb": "DynamoDBEndpoint",
+    "events": "EventsEndpoint",
+    "kms": "KmsEndpoint",
+    "secretsmanager": "SecretsManagerEndpoint",
+    "states": "StatesEndpoint",
+}
+
+
+def _from_the_vpc(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return each context as one of a call from the stack's VPC; the intended ones also from elsewhere."""
+    steps = [{"name": one["name"], "keys": {**one["keys"], "aws:SourceVpc": "Vpc"}} for one in found if one is not NONE]
+    for one in [*found, {"name": "nothing", "keys": {}}]:
+        if one["name"] in INTENDED | {"nothing"}:
+            steps.append({"name": f"{one['name']}-outside", "keys": one["keys"]})
+            steps.append({"name": f"{one['name']}-other-vpc", "keys": {**one["keys"], "aws:SourceVpc": "vpc-other"}})
+    return [NONE, {"name": "inside", "keys": {"aws:SourceVpc": "Vpc"}}, *steps]
+
+
+def _through_the_endpoints(found: list[dict[str, Any]], services: list[str], function: str) -> list[dict[str, Any]]:
+    """Return each context as one of a call that *function* makes; the intended ones also of calls from elsewhere."""
+    made = [one for one in found if not _service_of(one)]
+    for service in sorted(ENDPOINT_OF.keys() & set(services)):
+        own = {"lambda:SourceFunctionArn": function, "aws:SourceVpce": ENDPOINT_OF[service]}
+        steps = {
+            "-outside": {"lambda:SourceFunctionArn": function},
+            "-other-endpoint": {**own, "aws:SourceVpce": "vpce-other"},
+            "-other-function": {**own, "lambda:SourceFunctionArn": arn("lambda", "function:other")},
+            "-no-function": {"aws:SourceVpce": ENDPOINT_OF[service]},
+        }
+        for one in [*found, {"name": service, "keys": {}}]:
+            if _service_of(one) == service or one["name"] == service:
+                made.append({"name": one["name"], "keys": {**one["keys"], **own}})
+                for step, keys in steps.items() if one["name"] in INTENDED | {service} else ():
+                    made.append({"name": one["name"] + step, "keys": {**one["keys"], **keys}})
+    return made
+
+
+def _service_of(tried: Mapping[str, Any]) -> str | None:
+    """Return the service whose keys a context has, of those that have an endpoint."""
+    return next((key.partition(":")[0] for key in tried["keys"] if key.partition(":")[0] in ENDPOINT_OF), None)
+
+
+def function_of(resources: Resources, role: str) -> str | None:
+    """Return the ARN of the function whose role this is."""
+    own = arn("iam", f"role/{resources[role]['Properties']['RoleName']}", region="")
+    for _, function in of_type(resources, "AWS::Lambda::Function"):
+        if function.get("Role") == own:
+            return arn("lambda", f"function:{function['FunctionName']}")
+    return None
 
 
 FACTS = [
@@ -167,6 +231,7 @@ def stack_arns(resources: Resources) -> list[str]:
     for _, m in of_type(resources, "AWS::StepFunctions::StateMachine"):
         found.append(arn("states", f"stateMachine:{m['StateMachineName']}"))
         found += [arn("states", f"execution:{m['StateMachineName']}{other}:any") for other in ("", "2")]
+    found += [arn("dynamodb", f"table/{name}/stream/2026-11-26") for name in ("PaymentLedger", "Other")]
     found += [arn("sqs", queue["QueueName"]) for _, queue in of_type(resources, "AWS::SQS::Queue")]
     found += [arn("secretsmanager", f"secret:payment-ledger/{stage}/processors/any") for stage in ("prod", "dev")]
     for _, group in of_type(resources, "AWS::Logs::LogGroup"):
@@ -200,7 +265,7 @@ def questions(resources: Resources) -> dict[str, Question]:
             "principals": principals,
             "services": services,
             "arns": arns,
-            "contexts": contexts(layer, services, label.split()[1]),
+            "contexts": contexts(layer, services, label.split()[1], more.pop("function", None)),
         }
         asked[label] = {**question, **more}
 
@@ -208,7 +273,8 @@ def questions(resources: Resources) -> dict[str, Question]:
         for policy in role.get("Policies", []):
             document = policy["PolicyDocument"]
             label = f"role {role['RoleName']}: {policy['PolicyName']}"
-            ask(label, "identity", document, [role_principal(resources, name)], services_of(document))
+            who, function = [role_principal(resources, name)], function_of(resources, name)
+            ask(label, "identity", document, who, services_of(document), function=function)
     for name, policy in of_type(resources, "AWS::IAM::ManagedPolicy"):
         document = policy["PolicyDocument"]
         ask(f"policy {name}", "identity", document, [person("any-function")], services_of(document))
@@ -253,8 +319,17 @@ def questions(resources: Resources) -> dict[str, Question]:
         writers = [role_principal(resources, name) for name in writing]
         document = table.get("ResourcePolicy", {}).get("PolicyDocument", {"Version": "2012-10-17", "Statement": []})
         own = [a for a in arns if a.endswith(f"table/{table['TableName']}")]
-        ask(f"table {name}", "resource", document, [*writers, person("admin")], ["dynamodb"], arns=own, report="denied")
+        people = [person("admin"), {**person("break-glass"), "principal": BREAK_GLASS}]
+        ask(f"table {name}", "resource", document, [*writers, *people], ["dynamodb"], arns=own, report="denied")
+    for name, policy in of_type(resources, "AWS::Events::EventBusPolicy"):
+        tellers = [role_principal(resources, name) for name in writing]
+        document = {"Version": "2012-10-17", "Statement": as_list(policy["Statement"])}
+        own = [arn("events", f"event-bus/{policy['EventBusName']}")]
+        ask(f"bus {name}", "resource", document, [*tellers, person("admin")], ["events"], arns=own, report="denied")
     return asked
+
+
+BREAK_GLASS = f"arn:aws:iam::{ACCOUNT}:role/break-glass"
 
 
 def answers(resources: Resources, evaluators: list[Evaluator]) -> dict[str, Any]:

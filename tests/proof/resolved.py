@@ -142,6 +142,7 @@ class Resolver:
             "AWS::CloudWatch::Alarm": lambda: arn("cloudwatch", f"alarm:{self.ref(name)}"),
             "AWS::DynamoDB::Table": lambda: arn("dynamodb", f"table/{self.ref(name)}"),
             "AWS::Events::EventBus": lambda: arn("events", f"event-bus/{self.value(properties['Name'])}"),
+            "AWS::Events::Rule": lambda: arn("events", f"rule/{self.id_of(name)}"),
             "AWS::IAM::Role": lambda: arn("iam", f"role/{self.ref(name)}", region=""),
             "AWS::KMS::Key": lambda: arn("kms", f"key/{self.id_of(name)}"),
             "AWS::Lambda::Function": lambda: arn("lambda", f"function:{self.ref(name)}"),

@@ -1,0 +1,110 @@
+"""Watch Ledger: count each change of the ledger, and of what protects it, that the ledger itself never makes.
+
+A policy cannot tell a PutItem that replaces an item from one that adds an item. The table's stream can. This function
+calls nothing.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ledger.item import UnreadableItemError, published_at, recorded_facts, shard_of, stored
+from ledger.payment import valid_id
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger = Logger()
+metrics = Metrics()
+
+Item = Mapping[str, Any]
+
+
+class Change(NamedTuple):
+    """What no part of the ledger does to an item: a stable name, and the attributes that show it."""
+
+    name: str
+    attributes: list[str]
+
+
+@logger.inject_lambda_context(clear_state=True, log_event=False)
+def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
+    """Look at records of the table's stream, or at one call that changed what protects the ledger.
+
+    Source: Lambda Developer Guide, DynamoDB event; EventBridge User Guide, AWS service events by CloudTrail.
+
+    Returns:
+        How many changes were found. Each is in the log, and in a metric that has an alarm.
+    """
+    if "Records" not in event:
+        protection_changed(event["detail"])
+        return {"Found": 1}
+    found = 0
+    for record in event["Records"]:
+        change = unexpected(record["eventName"], record["dynamodb"])
+        if change:
+            found += 1
+            item_changed(record, change)
+    return {"Found": found}
+
+
+def unexpected(event_name: str, images: Mapping[str, Item]) -> Change | None:
+    """Return what is wrong with one record of the stream; None if the ledger itself made the change.
+
+    The ledger adds an item that it can read back, and later moves its marker, once. It does nothing else.
+    """
+    if event_name == "REMOVE":
+        return Change("removed", [])
+    new = images["NewImage"]
+    if event_name == "INSERT":
+        return _unreadable(new, "added")
+    old = images["OldImage"]
+    changed = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+    moved = "Unpublished" in old and "Unpublished" not in new and "PublishedAt" not in old and "PublishedAt" in new
+    if changed != ["PublishedAt", "Unpublished"] or not moved:
+        return Change("replaced", changed)
+    return _unreadable(new, "marked")
+
+
+def _unreadable(item: Item, change: str) -> Change | None:
+    """Return None if the ledger could have written *item* so."""
+    try:
+        facts = recorded_facts(item)
+        marked = published_at(item) is not None
+        shard = f"{shard_of(facts['TransactionID'])}"
+        expected = {"ProcessorShard": f"{facts['ProcessorID']}#{shard}"} | ({} if marked else {"Unpublished": shard})
+        wrong = [name for name, value in expected.items() if stored(item, name, "S", "") != value]
+        stored(item, "SecureToken", "B", "")
+    except UnreadableItemError as unreadable:
+        return Change(change, [unreadable.attribute])
+    # An item is marked later, in an update of its own.
+    wrong += ["PublishedAt"] if marked and change == "added" else []
+    return Change(change, wrong) if wrong else None
+
+
+def item_changed(record: Mapping[str, Any], change: Change) -> None:
+    """Log and count one change. What somebody wrote past the ledger may be anything, also as an ID or a name."""
+    key = record["dynamodb"]["Keys"]["TransactionID"].get("S")
+    logger.error(
+        "item changed",
+        transaction_id=valid_id({"TransactionID": key}, "TransactionID"),
+        change=change.name,
+        attributes=[name if name.isascii() and name.isalpha() else "another" for name in change.attributes],
+        stream_event_id=record["eventID"],
+    )
+    metrics.add_metric(name="ItemChanged", unit=MetricUnit.Count, value=1)
+    metrics.flush_metrics()
+
+
+def protection_changed(call: Mapping[str, Any]) -> None:
+    """Log and count one call on a key, the table or the bus, with who made it."""
+    logger.error(
+        "protection changed",
+        call=call["eventName"],
+        caller=call["userIdentity"].get("arn"),
+        cloudtrail_event_id=call["eventID"],
+    )
+    metrics.add_metric(name="ProtectionChanged", unit=MetricUnit.Count, value=1)
+    metrics.flush_metrics()

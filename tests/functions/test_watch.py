@@ -1,0 +1,211 @@
+"""The watch: an alarm for what only somebody past the ledger does, and none for what the ledger does."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from moto.dynamodb.models import dynamodb_backends
+
+from ledger.item import shard_of
+from ledger_cli import ROOT, sample_requests
+from ledger_cli.engine import Engine
+from ledger_cli.engine.stack import ACCOUNT_ID, REGION
+from ledger_cli.samples import let_in_processors
+from tests.conftest import Faults
+
+PROTECTION = (ROOT / "events/functions/watch_ledger-protection.json").read_bytes()
+ITEMS = (ROOT / "events/functions/watch_ledger-items.json").read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def _stream(engine: Engine) -> Iterator[None]:
+    """A stream of the table, which the engine itself leaves out."""
+    table = table_of(engine)
+    table.set_stream_specification({"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"})
+    yield
+    table.set_stream_specification(None)
+    table.stream_shard = None
+
+
+def table_of(engine: Engine) -> Any:
+    """Return moto's table."""
+    return dynamodb_backends[ACCOUNT_ID][REGION].tables[engine.outputs["TableName"]]
+
+
+def watched(engine: Engine) -> int:
+    """Hand what is new in the table's stream to the watch, and return how many changes it found."""
+    stream = table_of(engine).stream_shard.items
+    records = [record.to_json() for record in stream]
+    stream.clear()
+    reply, raised = engine.functions["WatchLedger"].invoke(json.dumps({"Records": records}, default=str).encode())
+    assert not raised
+    return int(json.loads(reply)["Found"])
+
+
+def log_of(engine: Engine) -> list[dict[str, Any]]:
+    """The log lines of the watch that are no metrics."""
+    lines = "".join(engine.functions["WatchLedger"].logs).splitlines()
+    return [line for line in map(json.loads, lines) if "message" in line]
+
+
+def test_nothing_that_the_ledger_does_is_found(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
+    """An alarm that rings for the ledger's own work is soon looked at by nobody."""
+    for start_input in (payment, payment, {**payment, "Amount": "1"}, {**payment, "Amount": "x"}):
+        assert engine.run(json.dumps(start_input)).outcome
+    # A payment that the sweep tells of, since its own execution failed after the write.
+    faults.refuse("PutEvents", "ResourceNotFoundException")
+    overlooked = {**payment, "TransactionID": "overlooked"}
+    assert engine.run(json.dumps(overlooked)).status == "FAILED"
+    sweep = {"ScheduledTime": "2100-01-01T00:00:00Z"}
+    assert json.loads(engine.functions["RepublishOutcomes"].invoke(json.dumps(sweep).encode())[0])["Published"] == 1
+    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    engine.functions["ReceivePayment"].restart()
+    posted = json.dumps(sample_requests.event_of("acme-pay")).encode()
+    name = json.loads(json.loads(engine.functions["ReceivePayment"].invoke(posted)[0])["body"])["Execution"]
+    engine.ended(f"{engine.outputs['WorkflowArn'].replace(':stateMachine:', ':execution:')}:{name}")
+    assert len(engine.items()) == 3
+    assert all("PublishedAt" in item for item in engine.items())
+    assert watched(engine) == 0
+    assert log_of(engine) == []
+
+
+def put(**changes: Any) -> Any:
+    """Replace the item by one with these changes; None takes an attribute out."""
+
+    def attack(table: Any, item: dict[str, Any]) -> None:
+        merged = {name: value for name, value in {**item, **changes}.items() if value is not None}
+        table.client.put_item(TableName=table.name, Item=merged)
+
+    return attack
+
+
+def update(expression: str, key: str | None = None, **values: Any) -> Any:
+    """Update the item, or the one under another ID, past the policies."""
+
+    def attack(table: Any, item: dict[str, Any]) -> None:
+        given = {f":{name}": value for name, value in values.items()}
+        table.client.update_item(
+            TableName=table.name,
+            Key={"TransactionID": {"S": key} if key else item["TransactionID"]},
+            UpdateExpression=expression,
+            **({"ExpressionAttributeValues": given} if given else {}),
+        )
+
+    return attack
+
+
+def delete(table: Any, item: dict[str, Any]) -> None:
+    """Delete the item."""
+    table.client.delete_item(TableName=table.name, Key={"TransactionID": item["TransactionID"]})
+
+
+class Table:
+    """The ledger's table, with nothing that protects it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.client = engine.client("dynamodb")
+        self.name = engine.outputs["TableName"]
+
+
+OTHER_SHARD = {"S": f"{(shard_of('txn-2') + 1) % 8}"}
+AT = {"S": "2026-11-23T09:00:00.000000Z"}
+
+ATTACKS = {
+    "deleted": (delete, "removed", []),
+    "amount changed": (update("SET Amount = :a", a={"N": "1"}), "replaced", ["Amount"]),
+    "replaced by another payment": (
+        put(Amount={"N": "1"}, Fingerprint={"S": "0" * 64}), "replaced", ["Amount", "Fingerprint"]
+    ),
+    "token replaced": (put(SecureToken={"B": b"another"}), "replaced", ["SecureToken"]),
+    "attribute added": (put(Note={"S": "x"}), "replaced", ["Note"]),
+    "marker put back": (
+        update("SET Unpublished = :u REMOVE PublishedAt", u={"S": "1"}), "replaced", ["PublishedAt", "Unpublished"]
+    ),
+    "marker moved on": (update("SET PublishedAt = :p", p=AT), "replaced", ["PublishedAt"]),
+    "shard of the sweep changed": (update("SET Unpublished = :u", u={"S": "99"}), "replaced", ["Unpublished"]),
+    "a free ID taken": (update("SET PublishedAt = :p", key="txn-2", p=AT), "added", ["Metadata"]),
+    "added where no sweep looks": (
+        put(TransactionID={"S": "txn-1"}, PublishedAt=None, Unpublished={"S": "99"}), "replaced",
+        ["PublishedAt", "Unpublished"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_what_goes_past_the_ledger_is_found(engine: Engine, payment: dict[str, Any], attack: str) -> None:
+    """A PutItem that replaces an item looks to every policy like one that adds an item."""
+    assert engine.run(json.dumps(payment | {"TransactionID": "txn-1"})).outcome == "RECORDED"
+    assert watched(engine) == 0
+    (item,) = engine.items()
+    act, change, attributes = ATTACKS[attack]
+    act(Table(engine), item)
+    assert watched(engine) > 0  # moto adds an item that an update makes, and then changes it
+    line = log_of(engine)[0]
+    assert (line["message"], line["change"], line["attributes"]) == ("item changed", change, attributes)
+    assert line["level"] == "ERROR"
+    assert '"ItemChanged"' in "".join(engine.functions["WatchLedger"].logs)
+
+
+FORGED = {
+    "marked as told": ({"PublishedAt": AT}, ["PublishedAt"]),
+    "where no sweep looks": ({"Unpublished": OTHER_SHARD}, ["Unpublished"]),
+    "where no list looks": ({"ProcessorShard": {"S": "acme-pay#9"}}, ["ProcessorShard"]),
+    "without a token": ({"SecureToken": None}, ["SecureToken"]),
+    "of another amount": ({"Amount": {"N": "7"}}, ["Fingerprint"]),
+    "without an execution": ({"Execution": {"S": ""}}, ["Execution"]),
+}
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_an_item_that_the_ledger_would_not_write_is_found(
+    engine: Engine, payment: dict[str, Any], faults: Faults, forged: str
+) -> None:
+    """Whoever adds an item by hand makes a payment of which nobody is told, or that nobody can read."""
+    faults.refuse("PutEvents", "ResourceNotFoundException")
+    assert engine.run(json.dumps(payment | {"TransactionID": "txn-2"})).status == "FAILED"
+    (item,) = engine.items()
+    changes, attributes = FORGED[forged]
+    table = Table(engine)
+    delete(table, item)
+    watched(engine)
+    engine.functions["WatchLedger"].logs.clear()
+    put(**changes)(table, item)
+    assert watched(engine) == 1
+    (line,) = log_of(engine)
+    assert (line["change"], line["attributes"]) == ("added", attributes)
+
+
+def test_no_value_is_in_the_log(engine: Engine, payment: dict[str, Any]) -> None:
+    """What somebody writes past the ledger may be anything, also as an ID."""
+    assert engine.run(json.dumps(payment | {"TransactionID": "txn-1"})).outcome == "RECORDED"
+    hostile = "secret value\x1b[31m"
+    (item,) = engine.items()
+    put(TransactionID={"S": hostile}, Metadata={"M": {"k": {"S": hostile}}})(Table(engine), item)
+    put(**{hostile: {"S": hostile}})(Table(engine), item)
+    assert watched(engine) == 2
+    assert "secret value" not in "".join(engine.functions["WatchLedger"].logs)
+    added, replaced = log_of(engine)
+    assert "transaction_id" not in added
+    assert added["stream_event_id"]
+    assert replaced["attributes"] == ["another"]
+
+
+def test_a_call_that_weakens_what_protects_the_ledger_is_told(engine: Engine) -> None:
+    """Who schedules the deletion of a key has seven days or more; so have those who hear of it."""
+    reply, raised = engine.functions["WatchLedger"].invoke(PROTECTION)
+    assert (json.loads(reply), raised) == ({"Found": 1}, False)
+    (line,) = log_of(engine)
+    assert line["message"] == "protection changed"
+    assert line["call"] == "ScheduleKeyDeletion"
+    assert line["caller"] == "arn:aws:sts::123456789012:assumed-role/Admin/somebody"
+    assert line["cloudtrail_event_id"] == json.loads(PROTECTION)["detail"]["eventID"]
+    assert '"ProtectionChanged"' in "".join(engine.functions["WatchLedger"].logs)
+
+
+def test_the_sample_is_a_replaced_item(engine: Engine) -> None:
+    """The sample shows what the watch is for."""
+    reply, _ = engine.functions["WatchLedger"].invoke(ITEMS)
+    assert json.loads(reply) == {"Found": 1}
+    (line,) = log_of(engine)
+    assert (line["transaction_id"], line["change"], line["attributes"]) == ("txn-2026-0001", "replaced", ["Amount"])
