@@ -632,7 +632,8 @@ def changes_are_watched(resources: Resources) -> Iterator[str]:
     if mappings != [expected]:
         yield f"stream: {mappings}"
     rule = resources["WatchLedgerProtection"]["Properties"]
-    if [target["Arn"] for target in rule["Targets"]] != [watch] or rule.get("State", "ENABLED") != "ENABLED":
+    targets = [{key: value for key, value in target.items() if key != "Id"} for target in rule["Targets"]]
+    if targets != [{"Arn": watch}] or rule.get("State", "ENABLED") != "ENABLED":
         yield "WatchLedgerProtection: does not reach the watch"
     if rule.get("EventBusName", "default") != "default":
         yield "WatchLedgerProtection: not on the bus of CloudTrail's events"

@@ -278,7 +278,7 @@ def not_live_after_a_change(before: Resources, done: ChangeSet) -> Iterator[str]
             if properties["FunctionName"] == function["FunctionName"]
         ]
         published = bool(versions) and all(done.changes.get(version) in {"Add", "Replace"} for version in versions)
-        if name in done.changes and not published:
+        if name in done.changes and not published and _versioned(before[name]["Properties"]) != _versioned(function):
             yield f"{name}: changed, and its alias keeps the version from before"
         if published and _undescribed(before[name]["Properties"]) == _undescribed(function):
             yield f"{name}: unchanged but for its description, and Lambda publishes no version of an unchanged function"
@@ -299,6 +299,10 @@ def not_live_after_a_change(before: Resources, done: ChangeSet) -> Iterator[str]
 
 NOT_IN_A_VERSION = ("Description", "ReservedConcurrentExecutions", "Tags")
 """Properties of a function that change nothing of what PublishVersion compares, or are no part of a version."""
+
+
+def _versioned(properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in properties.items() if name != "ReservedConcurrentExecutions"}
 
 
 def _undescribed(properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -131,6 +131,7 @@ def contexts(layer: str, services: list[str], name: str = "", function: str | No
 
 IS_SERVICE = {"a-person": "false", "a-service": "true"}
 INTENDED = frozenset({"bound", "facts", "ledger-source", "live", "look-up", "marker", "token"})
+STEPS = ("-outside", "-other-endpoint", "-other-function", "-no-function", "-other-vpc")
 ENDPOINT_OF = {
     "dynamodb": "DynamoDBEndpoint",
     "events": "EventsEndpoint",
