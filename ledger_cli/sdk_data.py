@@ -20,6 +20,10 @@ SDK_NAMES = {"states": "stepfunctions"}
 """botocore's name of a service, where IAM has another."""
 
 
+READ_BY_LAMBDA = frozenset({"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"})
+"""Of a table's stream, which Lambda reads in a function's name."""
+
+
 def calls_of(resources: Mapping[str, Any], function: str) -> list[tuple[str, str]]:
     """The calls that a function makes, as IAM names them: its role's actions, but for those that Lambda uses in its
     name.
@@ -30,7 +34,11 @@ def calls_of(resources: Mapping[str, Any], function: str) -> list[tuple[str, str
     actions = [action.split(":") for names in named for action in names]
     # kms:ReEncryptFrom and kms:ReEncryptTo are two sides of one call.
     return sorted(
-        {(service, re.sub("(?<=ReEncrypt)(From|To)$", "", name)) for service, name in actions if service != "logs"}
+        {
+            (service, re.sub("(?<=ReEncrypt)(From|To)$", "", name))
+            for service, name in actions
+            if service != "logs" and name not in READ_BY_LAMBDA
+        }
     )
 
 

@@ -46,6 +46,7 @@ def test_the_calls_are_found() -> None:
         "RepublishOutcomes": [("dynamodb", "Query"), ("dynamodb", "UpdateItem"), ("events", "PutEvents")],
         "QueryPaymentLedger": [("dynamodb", "GetItem"), ("dynamodb", "Query")],
         "RevealSecureToken": [("dynamodb", "GetItem"), ("kms", "Decrypt")],
+        "WatchLedger": [],
         "ReceivePayment": [
             ("dynamodb", "GetItem"),
             ("kms", "Encrypt"),

@@ -282,7 +282,7 @@ def test_every_section_that_deploys_is_a_deployment() -> None:
     """The sections that only validate, build or invoke are none; the parameters are those of the file."""
     assert [deployment.name for deployment in DEPLOYED] == ["dev", "prod"]
     assert DEPLOYED[0].given["Webhook"] == "open"
-    assert DEPLOYED[1].given == {"Stage": "prod", "PlaintextTokens": "refused"}
+    assert DEPLOYED[1].given == {"Stage": "prod", "PlaintextTokens": "refused", "LogRetentionDays": "400"}
 
 
 def test_a_section_may_give_its_parameters_to_every_command_or_none() -> None:
@@ -349,9 +349,9 @@ def test_logs_are_kept_as_long_as_the_section_says() -> None:
 
 
 def test_a_month_without_a_payment_by_hand() -> None:
-    """Work out both columns: 720 h x 0.01 are 7.20 an endpoint; dev has 5 x 2 of them and 20 metrics in alarms.
+    """Work out both columns: 720 h x 0.01 are 7.20 an endpoint; dev has 5 x 2 of them and 23 metrics in alarms.
 
-    72.00 + 6.00 + 4.00 + 3.00 + 2.00 + 0.40, and 43.20 + 6.00 + 4.00 + 3.00 + 1.40. A row names both counts if they
+    72.00 + 6.00 + 4.00 + 3.00 + 2.30 + 0.40, and 43.20 + 6.00 + 4.00 + 3.00 + 1.70. A row names both counts if they
     differ.
     """
     assert scale.blocks(GIVEN_INPUTS, DECLARED, DEPLOYED)["fixed"].splitlines() == [
@@ -361,9 +361,9 @@ def test_a_month_without_a_payment_by_hand() -> None:
         "| metrics of our own: 20 | 6.00 | 6.00 |",
         "| keys, before their first rotation: 4 | 4.00 | 4.00 |",
         "| dashboards: 1 | 3.00 | 3.00 |",
-        "| metrics in alarms: 20 in dev, 14 in prod | 2.00 | 1.40 |",
+        "| metrics in alarms: 23 in dev, 17 in prod | 2.30 | 1.70 |",
         "| processors' secrets: 1 in dev, 0 in prod | 0.40 | 0.00 |",
-        "| **together** | **87.40** | **57.60** |",
+        "| **together** | **87.70** | **57.90** |",
     ]
 
 
@@ -428,7 +428,7 @@ def test_what_stays_by_hand() -> None:
         "| **together, with nothing stored** | **4.40** | **4.00** |",
         "| each GB in tables and their indexes: 1 | 0.25 | 0.25 |",
         "| each GB in tables, for point-in-time recovery: 1 | 0.20 | 0.20 |",
-        "| each GB in log groups, until it expires: 11 | 0.03 | 0.03 |",
+        "| each GB in log groups, until it expires: 12 | 0.03 | 0.03 |",
         "| SAM's bucket, with the artefacts | unknown | unknown |",
     ]
 
