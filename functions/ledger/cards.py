@@ -7,8 +7,11 @@ cards do. docs/decisions.md says which share of each format of IDs is rejected b
 import re
 from collections.abc import Iterator
 
+MIN_DIGITS = 13
+"""Of the card numbers of the brands below."""
+
 MAX_DIGITS = 19
-"""Of a card number. Source: ISO/IEC 7812-1. No brand below has fewer than 13."""
+"""Of any card number. Source: ISO/IEC 7812-1."""
 
 BRANDS: dict[str, tuple[tuple[str, str, range], ...]] = {
     "2": (
@@ -54,18 +57,18 @@ BRANDS: dict[str, tuple[tuple[str, str, range], ...]] = {
 }
 """By the first digit: the first and the last beginning of a brand's numbers, and how many digits they have.
 
-Source: the ranges that Wikipedia's "Payment card number" and Braintree's package `credit-card-type` give. Three are left
-out, because far more IDs than cards begin with them: 81 and 82 (UnionPay, RuPay), as Adyen's references do; the rest of
-50, 56 to 58 and 6 (Maestro's older issuers); 1800 and 2131 (JCB's former cards), as times do.
+Source: the ranges that Wikipedia's "Payment card number" and Braintree's package `credit-card-type` give. Three are
+left out, because far more IDs than cards begin with them: 81 and 82 (UnionPay, RuPay), as Adyen's references do; the
+rest of 50, 56 to 58 and 6 (other issuers of Maestro); 1800 and 2131 (JCB's former cards), as times do.
 """
 
 # `\d` takes any script's digits on purpose: a card number in full-width digits is one, too.
 SEPARATOR = r"(?:[^\w:+,;]|_)"
-DIGIT_GROUPS = re.compile(rf"\d(?:{SEPARATOR}?\d){{12,}}")
+DIGIT_GROUPS = re.compile(rf"\d(?:{SEPARATOR}?\d){{{MIN_DIGITS - 1},}}")
 """Groups of digits, one separator between each two, with 13 digits or more in all.
 
-A separator is one character that is neither a letter nor a digit. Colon, comma, plus and semicolon are none: times, lists,
-coordinates and offsets from UTC have them, and card numbers do not.
+A separator is one character that is neither a letter nor a digit. Colon, comma, plus and semicolon are none: times,
+lists, coordinates and offsets from UTC have them, and card numbers do not.
 """
 
 HEXADECIMAL = (
@@ -99,7 +102,7 @@ def holds_card_number(text: str) -> bool:
 
     Part of a group is never one. The cost is linear in the text, because each group begins at most 19 numbers.
     """
-    if DIGIT_GROUPS.search(text) is None:
+    if len(text) < MIN_DIGITS or DIGIT_GROUPS.search(text) is None:
         return False
     text = re.sub(IBAN, lambda found: "x" if _is_iban(found[0]) else found[0], re.sub(HEXADECIMAL, "x", text))
     for run in DIGIT_GROUPS.finditer(text):
@@ -125,14 +128,15 @@ def is_sensitive_key(key: str) -> bool:
 
 
 def _joined(groups: list[str]) -> Iterator[str]:
-    """Yield the digits of each sequence of groups that is short enough."""
+    """Yield the digits of each sequence of groups that has as many as a card number."""
     for first in range(len(groups)):
         digits = ""
         for group in groups[first : first + MAX_DIGITS]:
             digits += group
             if len(digits) > MAX_DIGITS:
                 break
-            yield digits
+            if len(digits) >= MIN_DIGITS:
+                yield digits
 
 
 def _is_card_number(digits: str) -> bool:
@@ -145,7 +149,7 @@ def _is_card_number(digits: str) -> bool:
 
 
 def _is_iban(text: str) -> bool:
-    """Return whether the check digits of what looks like an IBAN are right. Source: ISO 13616, ISO/IEC 7064 MOD 97-10."""
+    """Return whether an IBAN's check digits are right. Source: ISO 13616, and ISO/IEC 7064, MOD 97-10."""
     iban = text.replace(" ", "")
     return int("".join(str(int(character, 36)) for character in iban[4:] + iban[:4])) % 97 == 1
 

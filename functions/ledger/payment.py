@@ -214,7 +214,7 @@ def parse_payment(
     status = take("Status", _status)
     metadata = take("Metadata", _metadata)
     if metadata is not None:  # and within its lengths, which bound what this costs
-        violations.extend(Violation("Metadata", rule) for rule in _card_rules(metadata))
+        violations.extend(_card_violations(metadata))
     token: Token | None = None
     if "SecureToken" in start_input and "SealedToken" in start_input:
         violations.append(Violation("SecureToken", "exactly_one_token"))
@@ -418,12 +418,12 @@ def _metadata(value: object) -> dict[str, str]:
     return value
 
 
-def _card_rules(metadata: Mapping[str, str]) -> Iterator[str]:
+def _card_violations(metadata: Mapping[str, str]) -> Iterator[Violation]:
     """Yield the rules about card data that a key or a value breaks."""
     if any(map(is_sensitive_key, metadata)):
-        yield "card_data"
+        yield Violation("Metadata", "card_data")
     if any(map(holds_card_number, (*metadata, *metadata.values()))):
-        yield "card_number"
+        yield Violation("Metadata", "card_number")
 
 
 def _secure_token(value: object) -> Token:

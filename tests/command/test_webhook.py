@@ -126,7 +126,10 @@ def test_a_refusal_is_shown_as_the_processor_sees_it(endpoint: str) -> None:
     ("arguments", "message"),
     [
         ((ACME, "--processor", "nobody"), "nobody is not known: let it in with `ledger processor --endpoint-url "),
-        ((ACME, "--processor", "4111111111111111"), "a processor's id is 1 to 64 of A-Z a-z 0-9 _ -, and holds no card"),
+        (
+            (ACME, "--processor", "4111111111111111"),
+            "a processor's id is 1 to 64 of A-Z a-z 0-9 _ -, and holds no card",
+        ),
         ((ACME, "--processor", "acme-pay", "--stack", "none"), "stack none is not in this account and region"),
     ],
 )

@@ -2,6 +2,9 @@
 
 import string
 import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from random import Random
 
 import pytest
 from hypothesis import assume, example, given
@@ -106,7 +109,9 @@ def test_digits_of_other_scripts_count_as_the_same(digits: str, zero: str) -> No
 
 
 @pytest.mark.parametrize("number", [VISA, AMEX], ids=["Visa", "American Express"])
-@pytest.mark.parametrize("separator", [*" -._/·•*\t\n", "\u00a0", "\u2009", "\u2010", "\u2014", "\u2212", "\u200b", "－"])
+@pytest.mark.parametrize(
+    "separator", [*" -._/·•*\t\n", "\u00a0", "\u2009", "\u2010", "\u2014", "\u2212", "\u200b", "－"]
+)
 def test_separators_do_not_hide_a_number(number: str, separator: str) -> None:
     """People write it as it stands on the card."""
     for places in ((4, 8, 12), (4, 10), (1, 2, 3), (8,), range(1, len(number))):
@@ -263,6 +268,56 @@ def test_a_phone_number_is_no_card_number() -> None:
     assert holds_card_number(number)
     assert not holds_card_number(f"+{number}")
     assert not holds_card_number(f"+{number[:2]} {number[2:5]} {number[5:]}")
+
+
+def epoch_s(dice: Random) -> int:
+    """A second of the years 2025 to 2029."""
+    return dice.randrange(1_735_689_600, 1_893_456_000)
+
+
+def of(dice: Random, alphabet: str, length: int) -> str:
+    """A random text."""
+    return "".join(dice.choices(alphabet, k=length))
+
+
+DIGITS, BASE_62 = string.digits, string.digits + string.ascii_letters
+
+FORMATS: dict[str, tuple[Callable[[Random], str], float]] = {
+    "ULID": (lambda dice: "01" + of(dice, "0123456789ABCDEFGHJKMNPQRSTVWXYZ", 24), 0),
+    **{
+        f"Stripe's {kind}": (lambda dice, kind=kind: f"{kind}_3{of(dice, BASE_62, 23)}", 0)
+        for kind in ("ch", "py", "pi", "evt")
+    },
+    "mapped": (lambda dice: mapped_identifier(f"order.{of(dice, DIGITS, 8)}/{of(dice, BASE_62, 4)}"), 0),
+    "Adyen's former references": (lambda dice: f"8{of(dice, '13568', 1)}{epoch_s(dice)}{of(dice, DIGITS, 4)}", 0),
+    "8 and 15 digits": (lambda dice: "8" + of(dice, DIGITS, 15), 0),
+    "PayPal's": (lambda dice: of(dice, DIGITS + string.ascii_uppercase, 17), 0),
+    "milliseconds": (lambda dice: f"{epoch_s(dice)}{of(dice, DIGITS, 3)}", 0),
+    "milliseconds and a number": (lambda dice: f"{epoch_s(dice)}{of(dice, DIGITS, dice.choice([6, 7, 8, 9]))}", 0),
+    "nanoseconds": (lambda dice: f"{epoch_s(dice)}{of(dice, DIGITS, 9)}", 0),
+    "snowflake": (lambda dice: str(dice.randrange(10**18, 2 * 10**18)), 0),
+    "yyyymmddhhmmss": (lambda dice: f"{datetime.fromtimestamp(epoch_s(dice), UTC):%Y%m%d%H%M%S}", 0),
+    "yyyymmddhhmmss and a number": (
+        lambda dice: f"{datetime.fromtimestamp(epoch_s(dice), UTC):%Y%m%d%H%M%S}{of(dice, DIGITS, 4)}", 0
+    ),
+    "yymmddhhmmss and four digits": (
+        lambda dice: f"{datetime.fromtimestamp(epoch_s(dice), UTC):%y%m%d%H%M%S}{of(dice, DIGITS, 4)}", 0.075
+    ),
+    **{
+        f"{length} digits": (lambda dice, length=length: of(dice, DIGITS, length), most)
+        for length, most in (
+            (12, 0), (13, 0.02), (14, 0.01), (15, 0.01), (16, 0.04), (17, 0.02), (18, 0.03), (19, 0.03), (20, 0)
+        )
+    },
+}  # fmt: skip
+"""By name: how an ID of the format is made, and which share of them is rejected at most. docs/decisions.md has both."""
+
+
+@pytest.mark.parametrize(("made", "most"), FORMATS.values(), ids=FORMATS)
+def test_few_ids_of_a_format_are_rejected_by_chance(made: Callable[[Random], str], most: float) -> None:
+    """Luhn's check alone would reject a tenth of all numbers, and nobody could send these payments."""
+    dice = Random(16)  # noqa: S311  # the same IDs each time
+    assert sum(holds_card_number(made(dice)) for _ in range(5000)) <= 5000 * most
 
 
 # ── Keys ────────────────────────────────────────────────────────────────────────────────────────────

@@ -626,7 +626,9 @@ CARD = "4111111111111111"
         ({"Metadata": {"card": "4111 1111 1111 1111"}}, [("Metadata", "card_number")]),
         ({"Metadata": {CARD: ""}}, [("Metadata", "card_number")]),
         ({"Metadata": {"cvv": "123"}}, [("Metadata", "card_data")]),
-        ({"Metadata": {"cvv": "123", "note": f"paid by {CARD}"}}, [("Metadata", "card_data"), ("Metadata", "card_number")]),
+        ({"Metadata": {"cvv": "123", "note": f"paid by {CARD}"}}, [
+            ("Metadata", "card_data"), ("Metadata", "card_number")
+        ]),
         ({"SecureToken": CARD}, [("SecureToken", "card_number")]),
         ({"SecureToken": "4111 1111 1111 1111"}, [("SecureToken", "card_number")]),
         ({"SecureToken": CARD, "TransactionID": CARD}, [
@@ -855,7 +857,7 @@ def test_nothing_else_is_a_refusal(start_input: object) -> None:
         ("order_4111-1111-1111-1111", None, None),
     ],
 )
-def test_an_id_is_named_only_if_it_is_valid_and_holds_no_token_and_no_card_number(value: Any, token: Any, expected: str | None) -> None:
+def test_an_id_is_named_only_if_it_is_valid_and_holds_no_secret(value: Any, token: Any, expected: str | None) -> None:
     """It goes into logs, events and the execution's name."""
     start_input = {"TransactionID": value, "SecureToken": token, "ProcessorID": "tok_4f1d-secret"}
     assert valid_id(start_input, "TransactionID") == expected

@@ -550,7 +550,7 @@ CARDS: dict[str, tuple[dict[str, Any], str]] = {
     "metadata in groups": ({"Metadata": {"card": GROUPED}}, "Metadata: card_number"),
     "a verification code": ({"Metadata": {"card_cvv": CARD[-4:], "pan": CARD}}, "Metadata: card_data"),
     "the token": ({"SecureToken": CARD}, "SecureToken: card_number"),
-    "everywhere": ({name: CARD for name in ("TransactionID", "ProcessorID", "SecureToken", "Status", CARD)},
+    "everywhere": (dict.fromkeys(("TransactionID", "ProcessorID", "SecureToken", "Status", CARD), CARD),
         "TransactionID: card_number"),
 }  # fmt: skip
 """By place: the fields, and the rule that they break."""
