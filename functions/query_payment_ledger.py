@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ledger.aws import private_client
 from ledger.item import SHARDS, UnreadableItemError, published_at, recorded_facts
-from ledger.payment import IDENTIFIER, STATUSES, BrokenRuleError, Violation, utc_timestamp
+from ledger.payment import IDENTIFIER, STATUSES, BrokenRuleError, Violation, utc_timestamp, valid_id
 
 from aws_lambda_powertools import Logger
 
@@ -105,14 +105,14 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """
     if "TransactionID" in event:
         payment = one_payment(event)
-        logger.info("payment read", transaction_id=event["TransactionID"], found=payment is not None)
+        logger.info("payment read", transaction_id=valid_id(event, "TransactionID"), found=payment is not None)
         return {"Payment": payment}
     page = page_of_unpublished(event) if "Unpublished" in event else page_of_processor(event)
     for unreadable in page["Unreadable"]:
         logger.error(
             "payment unreadable", transaction_id=unreadable["TransactionID"], attribute=unreadable["Attribute"]
         )
-    logger.info("payments listed", processor_id=event.get("ProcessorID"), payments=len(page["Payments"]))
+    logger.info("payments listed", processor_id=valid_id(event, "ProcessorID"), payments=len(page["Payments"]))
     return page
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ledger.aws import private_client
 from ledger.intake import Intake, TooManyAttemptsError
 from ledger.item import UnreadableItemError
-from ledger.payment import IDENTIFIER, InvalidPaymentError, Violation
+from ledger.payment import InvalidPaymentError, Violation, is_identifier
 from ledger.processors import Processor, Processors, ProcessorSecretError
 from ledger.signature import RefusedSignatureError, verify
 from ledger.strict_json import StrictJSONError, loads
@@ -136,7 +136,7 @@ def start(processor_id: str, start_input: dict[str, Any] | None) -> Answer:
 
 def unauthorized(processor_id: str, reason: str) -> Answer:
     """Whoever sent it is told nothing; the metric has an alarm. A name that is none may be anything: no log has it."""
-    named = processor_id if IDENTIFIER.fullmatch(processor_id) else None
+    named = processor_id if is_identifier(processor_id) else None
     logger.warning("signature refused", processor_id=named, reason=reason)
     metrics.add_metric(name="SignatureRefused", unit=MetricUnit.Count, value=1)
     metrics.flush_metrics()

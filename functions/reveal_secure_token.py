@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.aws import private_client
 from ledger.item import stored
-from ledger.payment import IDENTIFIER, encryption_context
+from ledger.payment import IDENTIFIER, encryption_context, valid_id
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
@@ -61,11 +61,12 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         raise InvalidRevealError("TransactionID is 1 to 64 of A-Z a-z 0-9 _ -")
     reason, requester = _text(event, "Reason", MIN_REASON_CHARACTERS), _text(event, "Requester", 1)
     # Before it is revealed: a call that fails on its way back has been answered all the same.
-    logger.warning("token asked for", transaction_id=transaction_id, reason=reason, requester=requester)
+    logged_id = valid_id(event, "TransactionID")  # None for a card number that an older version recorded as an ID
+    logger.warning("token asked for", transaction_id=logged_id, reason=reason, requester=requester)
     token = reveal(transaction_id)
     metrics.add_metric(name="TokenRevealed", unit=MetricUnit.Count, value=1)
     metrics.flush_metrics()
-    logger.warning("token revealed", transaction_id=transaction_id)
+    logger.warning("token revealed", transaction_id=logged_id)
     try:
         return {"TransactionID": transaction_id, "SecureToken": token.decode()}
     except UnicodeDecodeError:  # a sender that seals may seal any bytes

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ledger.formats import FORMATS
-from ledger.payment import IDENTIFIER
+from ledger.payment import is_identifier
 from ledger.processors import MAX_SECRETS, Processor, ProcessorSecretError, check_secret
 from ledger.signature import STRIPE
 from ledger_cli.deployed import Stack, StackError, why
@@ -150,8 +150,8 @@ def _output(stack: Stack, name: str) -> str:
 
 
 def _secret_name(stack: Stack, processor_id: str) -> str:
-    if not IDENTIFIER.fullmatch(processor_id):
-        raise WebhookError("a processor's id is 1 to 64 of A-Z a-z 0-9 _ -")
+    if not is_identifier(processor_id):
+        raise WebhookError("a processor's id is 1 to 64 of A-Z a-z 0-9 _ -, and holds no card number")
     return f"{_output(stack, 'ProcessorSecrets')}{processor_id}"
 
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from ledger.cards import holds_card_number, is_card_number, is_sensitive_key
 from ledger.currencies import FORMER_MINOR_UNITS, MINOR_UNITS, NO_MINOR_UNIT
 
 MAX_DIGITS = 38
@@ -57,7 +58,7 @@ RULES = frozenset(
     "required type not_an_object unknown_field misspelled_field identifier exactly_one_token plaintext_token "  # noqa: SIM905
     "token_length not_unicode base64 ciphertext_length not_sealed_for_this_payment holds_token decimal negative digits "
     "decimals float_digits currency retired_currency no_minor_unit status timestamp timestamp_precision "
-    "timestamp_range leap_second metadata_pairs metadata_key metadata_value "
+    "timestamp_range leap_second metadata_pairs metadata_key metadata_value card_number card_data "
     # The webhook's.
     "not_json duplicate_name another_processor not_an_event amount_unit too_large".split()
 )
@@ -212,6 +213,8 @@ def parse_payment(
     amount = take("Amount", _amount, None if currency is None else minor_unit(currency, timestamp))
     status = take("Status", _status)
     metadata = take("Metadata", _metadata)
+    if metadata is not None:  # and within its lengths, which bound what this costs
+        violations.extend(_card_violations(metadata))
     token: Token | None = None
     if "SecureToken" in start_input and "SealedToken" in start_input:
         violations.append(Violation("SecureToken", "exactly_one_token"))
@@ -233,10 +236,15 @@ def parse_payment(
     return Payment(transaction_id, amount, currency, processor_id, status, timestamp, metadata), token
 
 
+def is_identifier(text: str) -> bool:
+    """Return whether *text* may be an ID: it has an ID's form, and holds no card number."""
+    return IDENTIFIER.fullmatch(text) is not None and not holds_card_number(text)
+
+
 def valid_id(start_input: Mapping[str, Any], field: str) -> str | None:
-    """Return the identifier in *field*; None if it is invalid, or holds the plaintext token."""
+    """Return the identifier in *field*; None if it is invalid, or holds a card number or the plaintext token."""
     value = start_input.get(field)
-    if not isinstance(value, str) or not IDENTIFIER.fullmatch(value):
+    if not isinstance(value, str) or not is_identifier(value):
         return None
     return None if field in _fields_that_hold_the_token(start_input) else value
 
@@ -305,6 +313,8 @@ def _identifier(value: object) -> str:
         raise BrokenRuleError("type")
     if not IDENTIFIER.fullmatch(value):
         raise BrokenRuleError("identifier")
+    if holds_card_number(value):
+        raise BrokenRuleError("card_number")
     return value
 
 
@@ -408,11 +418,21 @@ def _metadata(value: object) -> dict[str, str]:
     return value
 
 
+def _card_violations(metadata: Mapping[str, str]) -> Iterator[Violation]:
+    """Yield the rules about card data that a key or a value breaks."""
+    if any(map(is_sensitive_key, metadata)):
+        yield Violation("Metadata", "card_data")
+    if any(map(holds_card_number, (*metadata, *metadata.values()))):
+        yield Violation("Metadata", "card_number")
+
+
 def _secure_token(value: object) -> Token:
     if not isinstance(value, str):
         raise BrokenRuleError("type")
     if not 1 <= len(_utf8(value)) <= MAX_TOKEN_BYTES:
         raise BrokenRuleError("token_length")
+    if is_card_number(value):
+        raise BrokenRuleError("card_number")
     return Token("SecureToken", value)
 
 

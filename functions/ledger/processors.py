@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ledger.formats import FORMATS, Format
-from ledger.payment import IDENTIFIER
+from ledger.payment import is_identifier
 from ledger.signature import STANDARD_WEBHOOKS, RefusedSignatureError
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Processors:
             ProcessorSecretError: its secret is not usable.
             ClientError: any other error of Secrets Manager, unchanged.
         """
-        if not IDENTIFIER.fullmatch(processor_id) or now_s < self._unknown.get(processor_id, 0):
+        if not is_identifier(processor_id) or now_s < self._unknown.get(processor_id, 0):
             raise RefusedSignatureError("unknown_processor")
         until_s, processor = self._known.get(processor_id, (0, None))
         if processor is None or now_s >= until_s:

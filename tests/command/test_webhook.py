@@ -93,6 +93,7 @@ def test_a_given_secret_is_kept_to_itself(endpoint: str, engine: Engine) -> None
     [
         (("no pay",), "", "a processor's id is 1 to 64 of A-Z a-z 0-9 _ -"),
         (("x" * 65,), "", "a processor's id is 1 to 64 of A-Z a-z 0-9 _ -"),
+        (("4111111111111111",), "", "a processor's id is 1 to 64 of A-Z a-z 0-9 _ -, and holds no card number\n"),
         (("new", "--format", "stripe"), "", "Stripe makes its secrets itself: copy the endpoint's, and give it with"),
         (("new", "--format", "stripe", "--secret", "-"), "sk_live_1", "a Stripe endpoint's secret is whsec_ and 16"),
         (("new", "--secret", "-"), "whsec_short", "a secret is whsec_ and base64 of 24 to 64 bytes"),
@@ -125,6 +126,10 @@ def test_a_refusal_is_shown_as_the_processor_sees_it(endpoint: str) -> None:
     ("arguments", "message"),
     [
         ((ACME, "--processor", "nobody"), "nobody is not known: let it in with `ledger processor --endpoint-url "),
+        (
+            (ACME, "--processor", "4111111111111111"),
+            "a processor's id is 1 to 64 of A-Z a-z 0-9 _ -, and holds no card",
+        ),
         ((ACME, "--processor", "acme-pay", "--stack", "none"), "stack none is not in this account and region"),
     ],
 )

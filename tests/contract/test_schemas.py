@@ -30,6 +30,8 @@ BEYOND_A_SCHEMA = {
     "token_length",  # in bytes
     "not_unicode",
     "holds_token",
+    "card_number",
+    "card_data",
     "plaintext_token",  # a setting of the stack
     "ciphertext_length",  # in bytes
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ledger.payment import encryption_context
+from ledger.payment import Payment, encryption_context
 from ledger_cli.engine import Engine
 from tests.conftest import Faults
 from tests.functions.test_handlers import decrypted, invoke, log_lines, sample
@@ -115,6 +115,28 @@ NOON = "2026-01-01T12:00:00Z"
 def test_a_query_that_breaks_a_rule_is_told_which(engine: Engine, query: dict[str, Any], broken: Any) -> None:
     """Every rule at once, by field."""
     assert refused(engine, query) == broken
+
+
+# ── Card data that an older version recorded ────────────────────────────────────────────────────────
+
+CARD = "4111111111111111"
+
+
+def test_card_data_that_was_recorded_earlier_stays_readable(engine: Engine) -> None:
+    """What is recorded is read as it was recorded, whatever the contract says now; and nobody's log repeats it."""
+    payment = Payment(
+        CARD, "10.50", "EUR", CARD, "Success", "2026-11-23T09:30:00.000000Z", {"cvv": "123", "card": CARD}
+    )
+    invoke(engine, "PersistPaymentLedger", {**sample("persist_payment_ledger"), "Payment": payment.as_state()})
+    read = invoke(engine, "QueryPaymentLedger", {"TransactionID": CARD})["Payment"]
+    assert {name: read[name] for name in payment.as_state()} == payment.as_state()
+    assert invoke(engine, "QueryPaymentLedger", {"ProcessorID": CARD})["Payments"] == [read]
+    assert invoke(engine, "QueryPaymentLedger", {"Unpublished": True})["Payments"] == [read]
+    reply, error = engine.functions["RevealSecureToken"].invoke(json.dumps({**REQUEST, "TransactionID": CARD}).encode())
+    assert (error is not None, CARD in str(reply)) == (True, False)  # of KMS, which cannot open this ciphertext
+    for function in ("QueryPaymentLedger", "RevealSecureToken"):
+        assert CARD not in "".join(engine.functions[function].logs)
+    assert len(log_lines(engine, "token asked for")) == 1
 
 
 # ── Reveal Secure Token ─────────────────────────────────────────────────────────────────────────────

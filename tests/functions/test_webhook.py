@@ -290,6 +290,7 @@ GOOD = signed(PROCESSORS["acme-pay"], ACME, 1)
         ("n%C3%B6body", 0, None, "unknown_processor"),
         ("acme-pay%2F..%2Fstripe", 0, None, "unknown_processor"),
         ("x" * 65, 0, None, "unknown_processor"),
+        ("4111111111111111", 0, None, "unknown_processor"),
     ],
 )
 def test_who_is_not_let_in_learns_nothing(
@@ -299,6 +300,7 @@ def test_who_is_not_let_in_learns_nothing(
     assert webhook.post(processor=processor, at_s=at_s, headers=headers) == UNAUTHORIZED
     (line,) = log_lines(engine, "signature refused")
     assert line["reason"] == reason
+    assert "4111111111111111" not in engine.logs()
     assert '"SignatureRefused":[1.0]' in engine.logs().replace(" ", "")
     assert (started(engine), engine.items()) == (0, [])
 
@@ -324,6 +326,14 @@ def test_unknown_names_are_not_asked_for_each_time(webhook: Webhook, faults: Fau
     for _ in range(5):
         assert webhook.post(processor="nobody") == UNAUTHORIZED
     assert faults.calls.count("GetSecretValue") == 1
+
+
+def test_nobody_is_asked_for_a_card_number(webhook: Webhook, engine: Engine, faults: Faults) -> None:
+    """The name of a secret stands in CloudTrail, whether there is such a secret or not."""
+    name = f"{engine.outputs['ProcessorSecrets']}4111111111111111"
+    engine.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(PROCESSORS["acme-pay"]))
+    assert webhook.post(processor="4111111111111111") == UNAUTHORIZED
+    assert "GetSecretValue" not in faults.calls
 
 
 def known(engine: Engine) -> Processors:

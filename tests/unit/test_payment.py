@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from ledger.cards import holds_card_number, is_sensitive_key
 from ledger.currencies import FORMER_MINOR_UNITS, MINOR_UNITS, NO_MINOR_UNIT
 from ledger.payment import (
     MAX_GUESSED,
@@ -184,6 +185,7 @@ def test_an_unknown_fields_name_is_not_repeated() -> None:
 @example(value="a" * 64)
 def test_identifiers_are_kept_as_they_are(name: str, value: str) -> None:
     """They are keys: the slightest change would be another payment."""
+    assume(not holds_card_number(value))
     assert parsed(**{name: value}).as_state()[name] == value
 
 
@@ -581,6 +583,8 @@ def test_a_ciphertext_is_bound_to_its_transaction_under_a_name_for_ever() -> Non
 @example({"k" * 64: "v" * 256})
 def test_metadata_is_kept_as_it_is(metadata: dict[str, str]) -> None:
     """It is the sender's own."""
+    assume(not any(map(is_sensitive_key, metadata)))
+    assume(not any(map(holds_card_number, [*metadata, *metadata.values()])))
     assert parsed(Metadata=metadata, SecureToken="x").metadata == metadata
 
 
@@ -604,6 +608,59 @@ def test_metadata_is_kept_as_it_is(metadata: dict[str, str]) -> None:
 def test_other_metadata_is_refused(metadata: object, rule: str) -> None:
     """Small and flat, so that an item and an event have a bound."""
     assert refused(Metadata=metadata) == [("Metadata", rule)]
+
+
+# ── Card data ───────────────────────────────────────────────────────────────────────────────────────
+
+CARD = "4111111111111111"
+"""A public test number. tests/unit/test_cards.py has the numbers and keys; here is what becomes of them."""
+
+
+@pytest.mark.parametrize(
+    ("fields", "violations"),
+    [
+        ({"TransactionID": CARD}, [("TransactionID", "card_number")]),
+        ({"TransactionID": f"order_{CARD}"}, [("TransactionID", "card_number")]),
+        ({"TransactionID": "4111-1111-1111-1111"}, [("TransactionID", "card_number")]),
+        ({"ProcessorID": CARD}, [("ProcessorID", "card_number")]),
+        ({"Metadata": {"card": "4111 1111 1111 1111"}}, [("Metadata", "card_number")]),
+        ({"Metadata": {CARD: ""}}, [("Metadata", "card_number")]),
+        ({"Metadata": {"cvv": "123"}}, [("Metadata", "card_data")]),
+        ({"Metadata": {"cvv": "123", "note": f"paid by {CARD}"}}, [
+            ("Metadata", "card_data"), ("Metadata", "card_number")
+        ]),
+        ({"SecureToken": CARD}, [("SecureToken", "card_number")]),
+        ({"SecureToken": "4111 1111 1111 1111"}, [("SecureToken", "card_number")]),
+        ({"SecureToken": CARD, "TransactionID": CARD}, [
+            ("SecureToken", "card_number"), ("TransactionID", "card_number"), ("TransactionID", "holds_token")
+        ]),
+    ],
+)  # fmt: skip
+def test_card_data_is_refused_and_not_repeated(fields: dict[str, Any], violations: list[tuple[str, str]]) -> None:
+    """What is recorded stays permanently, and would put the table, the events and every consumer in PCI DSS' scope."""
+    with pytest.raises(InvalidPaymentError) as caught:
+        parse_payment(with_fields(**fields), default_currency="USD")
+    assert [(v.field, v.rule) for v in caught.value.violations] == violations
+    for text in (str(caught.value), str(caught.value.log_keys), str(refusal_input(caught.value))):
+        assert "1111" not in text
+        assert "123" not in text
+
+
+def test_a_token_may_have_digits() -> None:
+    """Only a token that is a card number is none; what stands in it is the processor's own."""
+    assert parsed(SecureToken=f"tok_{CARD}").transaction_id == "txn-1"
+    assert parsed(SecureToken="4111111111111112").transaction_id == "txn-1"
+
+
+def test_only_texts_within_their_length_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start input has up to 256 KiB, and the search looks at each digit."""
+    searched: list[str] = []
+    monkeypatch.setattr("ledger.payment.holds_card_number", lambda text: bool(searched.append(text)))
+    parsed(TransactionID="1" * 64, ProcessorID="2" * 64, Metadata={"k": "3" * 256})
+    assert {len(text) for text in searched} == {64, 1, 256}
+    searched.clear()
+    assert refused(TransactionID="1" * 65, Metadata={"k": "3" * 256, "l": "3" * 257})
+    assert {len(text) for text in searched} == {4}
 
 
 # ── Secrecy ─────────────────────────────────────────────────────────────────────────────────────────
@@ -752,6 +809,8 @@ REFUSED = {"Violations": [{"Field": "Amount", "Rule": "decimals"}]}
         {"Refused": {**REFUSED, "SecureToken": "tok_4f1d"}},
         {"Refused": {**REFUSED, "TransactionID": "tok 4f1d"}},
         {"Refused": {**REFUSED, "ProcessorID": None}},
+        {"Refused": {**REFUSED, "TransactionID": CARD}},
+        {"Refused": {**REFUSED, "ProcessorID": CARD}},
         *(
             {"Refused": {"Violations": violations}}
             for violations in (
@@ -780,6 +839,7 @@ def test_nothing_else_is_a_refusal(start_input: object) -> None:
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment(start_input if start_input != VALID else {}, default_currency="USD")
     assert "4f1d" not in str(caught.value)
+    assert CARD not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -793,9 +853,11 @@ def test_nothing_else_is_a_refusal(start_input: object) -> None:
         ("tok_4f1d-secret", "tok_4f1d-secret", None),
         ("a-tok_4f1d-secret", "tok_4f1d-secret", None),
         ("tok_4f1d-secret", None, "tok_4f1d-secret"),
+        (CARD, None, None),
+        ("order_4111-1111-1111-1111", None, None),
     ],
 )
-def test_an_id_is_named_only_if_it_is_valid_and_holds_no_token(value: Any, token: Any, expected: str | None) -> None:
+def test_an_id_is_named_only_if_it_is_valid_and_holds_no_secret(value: Any, token: Any, expected: str | None) -> None:
     """It goes into logs, events and the execution's name."""
     start_input = {"TransactionID": value, "SecureToken": token, "ProcessorID": "tok_4f1d-secret"}
     assert valid_id(start_input, "TransactionID") == expected

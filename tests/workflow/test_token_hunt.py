@@ -25,13 +25,14 @@ from moto.core.botocore_stubber import BotocoreStubber
 
 from ledger.intake import seal
 from ledger.item import EncryptedPayment
+from ledger.payment import InvalidPaymentError
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine, lambda_runtime
 from ledger_cli.engine.http_api import Request
 from ledger_cli.engine.stack import Call
 from ledger_cli.samples import PROCESSORS, let_in_processors
 from ledger_cli.webhook import signed
-from tests.conftest import Faults
+from tests.conftest import Faults, intake_of
 
 CANARY = 'tók"7Kq\\2+vX/9ñw&R4%m\'Zu?5P=e8<J;3ß L6h#\\"d+Gy/1€sB\\'
 """Dense with characters that JSON, URLs, forms, HTML and `repr` write otherwise."""
@@ -251,13 +252,18 @@ class Traces:
         self._arns.append(execution.arn)
         return execution
 
+    def ended(self, arn: str) -> Any:
+        """The execution that somebody else started, once it has ended."""
+        self._arns.append(arn)
+        return self._engine.ended(arn)
+
     def answered(self, answer: tuple[int, dict[str, str], bytes]) -> int:
         """Keep a webhook's answer, and the execution that it names; returns its status."""
         status, headers, body = answer
         self._answers.append([headers, body])
         if name := json.loads(body).get("Execution"):
             prefix = self._engine.outputs["WorkflowArn"].replace(":stateMachine:", ":execution:")
-            self._arns.append(self._engine.ended(f"{prefix}:{name}").arn)
+            self.ended(f"{prefix}:{name}")
         return status
 
     def places(self) -> dict[str, object]:
@@ -526,6 +532,122 @@ def test_no_variable_makes_a_function_log_what_it_is_given(
     monkeypatch.undo()
     for function in engine.functions.values():
         function.restart()
+
+
+# ── Card data ───────────────────────────────────────────────────────────────────────────────────────
+
+CARD = "5425233430109903"
+"""A public test number of Mastercard's. The ledger never takes one, so its digits are in no place of ours."""
+
+GROUPED = "5425 2334 3010 9903"
+
+CARDS: dict[str, tuple[dict[str, Any], str]] = {
+    "TransactionID": ({"TransactionID": CARD}, "TransactionID: card_number"),
+    "in a TransactionID": ({"TransactionID": f"order_{CARD}-1"}, "TransactionID: card_number"),
+    "ProcessorID": ({"ProcessorID": CARD}, "ProcessorID: card_number"),
+    "metadata value": ({"Metadata": {"note": f"card {CARD} 12/28"}}, "Metadata: card_number"),
+    "metadata name": ({"Metadata": {CARD: ""}}, "Metadata: card_number"),
+    "metadata in groups": ({"Metadata": {"card": GROUPED}}, "Metadata: card_number"),
+    "a verification code": ({"Metadata": {"card_cvv": CARD[-4:], "pan": CARD}}, "Metadata: card_data"),
+    "the token": ({"SecureToken": CARD}, "SecureToken: card_number"),
+    "everywhere": (dict.fromkeys(("TransactionID", "ProcessorID", "SecureToken", "Status", CARD), CARD),
+        "TransactionID: card_number"),
+}  # fmt: skip
+"""By place: the fields, and the rule that they break."""
+
+
+def cards_found(traces: Traces) -> set[str]:
+    """The places that have the number, however it was written."""
+    places = traces.places()
+    return {*Hunt(CARD).found(places), *Hunt(GROUPED).found(places)}
+
+
+@pytest.mark.parametrize(("fields", "violation"), CARDS.values(), ids=CARDS)
+def test_a_card_number_in_an_execution_stays_where_its_sender_put_it(
+    traces: Traces, payment: dict[str, Any], fields: dict[str, Any], violation: str
+) -> None:
+    """An execution keeps its input, which the ledger cannot prevent; no log, event, cause or metric repeats it."""
+    execution = traces.run({**payment, **fields})
+    assert execution.outcome == "REJECTED"
+    assert violation in execution.cause.split("; ")
+    assert cards_found(traces) == SENT
+
+
+@pytest.mark.parametrize("refused", ["TransactionID", "ProcessorID"])
+def test_a_card_number_in_a_refusal_that_a_sender_writes_stays_there(traces: Traces, refused: str) -> None:
+    """It has the form of an ID, which a refusal publishes."""
+    violations = [{"Field": "Amount", "Rule": "decimal"}]
+    execution = traces.run({"Refused": {refused: CARD, "Violations": violations}})
+    assert "Payment: unknown_field" in execution.cause.split("; ")
+    assert cards_found(traces) == SENT
+
+
+@pytest.mark.parametrize(("fields", "violation"), CARDS.values(), ids=CARDS)
+def test_a_card_number_that_is_posted_is_nowhere(
+    engine: Engine,
+    webhook: Callable[..., int],
+    traces: Traces,
+    payment: dict[str, Any],
+    fields: dict[str, Any],
+    violation: str,
+) -> None:
+    """Neither is a hash of it, which anybody can turn back: there are not many numbers of one bank."""
+    status = webhook(json.dumps({**payment, **fields}).encode())
+    assert status == 400
+    (event,) = engine.published()
+    rules = [f"{broken['Field']}: {broken['Rule']}" for broken in event["detail"]["Violations"]]
+    assert (violation in rules) != (rules == ["ProcessorID: another_processor"])
+    assert cards_found(traces) == set()
+
+
+@pytest.mark.parametrize(
+    "fields", [{"id": f"ch_{CARD}"}, {"id": CARD}, {"payment_method": CARD}, {"payment_intent": GROUPED}]
+)
+def test_a_card_number_in_a_processors_own_format_is_nowhere(
+    webhook: Callable[..., int], traces: Traces, fields: dict[str, str]
+) -> None:
+    """What a format makes of a message is judged by the same rules."""
+    event = json.loads((ROOT / "events/webhooks/stripe-charge.succeeded.json").read_text())
+    event["data"]["object"] |= fields
+    assert webhook(json.dumps(event).encode(), "stripe") == 400
+    assert cards_found(traces) == set()
+
+
+def test_a_card_number_in_the_webhooks_address_is_nowhere(engine: Engine, traces: Traces) -> None:
+    """It has the form of a ProcessorID, which the log names, and which Secrets Manager is asked for."""
+    engine.functions["ReceivePayment"].restart()
+    headers = signed(PROCESSORS["acme-pay"], b"{}", round(time.time()))
+    answer = engine.answer(Request("POST", f"/processors/{CARD}/payments", headers, b"{}"))
+    assert answer is not None
+    assert traces.answered(answer) == 401
+    assert "unknown_processor" in engine.logs()
+    assert cards_found(traces) == set()
+
+
+@pytest.mark.parametrize(("fields", "violation"), CARDS.values(), ids=CARDS)
+def test_a_card_number_that_a_sender_starts_with_is_nowhere(
+    engine: Engine, traces: Traces, payment: dict[str, Any], fields: dict[str, Any], violation: str
+) -> None:
+    """`Intake` checks before it starts anything; `ledger start` and senders' own code use it."""
+    intake = intake_of(engine)
+    with pytest.raises(InvalidPaymentError) as caught:
+        intake.deliver({**payment, **fields})
+    assert violation in caught.value.log_keys["rules"]
+    assert engine.executions() == []
+    assert traces.ended(intake.refuse(caught.value, "message")).outcome == "REJECTED"
+    assert cards_found(traces) == set()
+
+
+@pytest.mark.parametrize(("fields", "violation"), CARDS.values(), ids=CARDS)
+def test_a_card_number_on_the_processors_bus_goes_no_further(
+    engine: Engine, traces: Traces, payment: dict[str, Any], fields: dict[str, Any], violation: str
+) -> None:
+    """The bus starts the execution with the event's detail, as its sender put it."""
+    (sample,) = json.loads((ROOT / "events/bus/put-events.json").read_text())
+    engine.client("events").put_events(Entries=[{**sample, "Detail": json.dumps({**payment, **fields})}])
+    (arn,) = engine.executions()
+    assert violation in traces.ended(arn).cause.split("; ")
+    assert cards_found(traces) == SENT
 
 
 # ── Technical failures ──────────────────────────────────────────────────────────────────────────────

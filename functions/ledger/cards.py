@@ -1,0 +1,158 @@
+"""Card data, which the ledger never takes: card numbers, and the metadata keys of what nobody may keep after a payment.
+
+A check digit alone would take a tenth of all numeric IDs for card numbers, so a number must also begin as a brand's
+cards do. docs/decisions.md says which share of each format of IDs is rejected by chance.
+"""
+
+import re
+from collections.abc import Iterator
+
+MIN_DIGITS = 13
+"""Of the card numbers of the brands below."""
+
+MAX_DIGITS = 19
+"""Of any card number. Source: ISO/IEC 7812-1."""
+
+BRANDS: dict[str, tuple[tuple[str, str, range], ...]] = {
+    "2": (
+        ("2200", "2204", range(16, 20)),  # Mir
+        ("2221", "2720", range(16, 17)),  # Mastercard
+    ),
+    "3": (
+        ("300", "305", range(14, 20)),  # Diners Club
+        ("3095", "3095", range(14, 20)),
+        ("34", "34", range(15, 16)),  # American Express
+        ("3528", "3589", range(16, 20)),  # JCB
+        ("36", "36", range(14, 20)),  # Diners Club
+        ("37", "37", range(15, 16)),  # American Express
+        ("38", "39", range(14, 20)),  # Diners Club
+    ),
+    "4": (
+        ("4", "4", range(13, 14)),  # Visa, and Elo's cards that begin with 4
+        ("4", "4", range(16, 17)),
+        ("4", "4", range(18, 20)),
+    ),
+    "5": (
+        ("5018", "5020", range(13, 20)),  # Maestro and Dankort
+        ("5038", "5038", range(13, 20)),  # Maestro
+        ("504175", "504175", range(16, 17)),  # Elo
+        ("506699", "506778", range(16, 17)),
+        ("508500", "508999", range(16, 17)),  # RuPay
+        ("509000", "509999", range(16, 17)),  # Elo
+        ("51", "55", range(16, 17)),  # Mastercard
+        ("5893", "5893", range(13, 20)),  # Maestro
+    ),
+    "6": (
+        ("6011", "6011", range(16, 20)),  # Discover
+        ("606985", "608500", range(16, 17)),  # RuPay
+        ("62", "62", range(16, 20)),  # UnionPay
+        ("6304", "6304", range(13, 20)),  # Maestro
+        ("636297", "636297", range(16, 17)),  # Elo
+        ("636368", "636368", range(16, 17)),
+        ("644", "649", range(16, 20)),  # Discover
+        ("65", "65", range(16, 20)),  # Discover, RuPay and Elo
+        ("6759", "6759", range(13, 20)),  # Maestro
+        ("6761", "6763", range(13, 20)),
+    ),
+}
+"""By the first digit: the first and the last beginning of a brand's numbers, and how many digits they have.
+
+Source: the ranges that Wikipedia's "Payment card number" and Braintree's package `credit-card-type` give. Three are
+left out, because far more IDs than cards begin with them: 81 and 82 (UnionPay, RuPay), as Adyen's references do; the
+rest of 50, 56 to 58 and 6 (other issuers of Maestro); 1800 and 2131 (JCB's former cards), as times do.
+"""
+
+# `\d` takes any script's digits on purpose: a card number in full-width digits is one, too.
+SEPARATOR = r"(?:[^\w:+,;]|_)"
+DIGIT_GROUPS = re.compile(rf"\d(?:{SEPARATOR}?\d){{{MIN_DIGITS - 1},}}")
+"""Groups of digits, one separator between each two, with 13 digits or more in all.
+
+A separator is one character that is neither a letter nor a digit. Colon, comma, plus and semicolon are none: times,
+lists, coordinates and offsets from UTC have them, and card numbers do not.
+"""
+
+HEXADECIMAL = (
+    r"(?:(?<=_sha256_)|(?<![0-9A-Za-z])(?!\d{13,19}[Dd]\d\d(?:0[1-9]|1[0-2])\d))"
+    r"(?:[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{24}|[0-9A-Fa-f]{32}|[0-9A-Fa-f]{40}"
+    r"|[0-9A-Fa-f]{64})(?![0-9A-Za-z])"
+)
+"""UUIDs, the hash of a mapped TransactionID, and other digests and object IDs: digits in them are there by chance. A
+chip card's track is hexadecimal as well: behind the number it has a D, the year and the month."""
+
+IBAN = r"(?<![0-9A-Za-z])[A-Z]{2}[0-9]{2}(?: ?[0-9A-Z]){11,30}(?![0-9A-Za-z])"
+
+MAX_PHONE_NUMBER_DIGITS = 15
+"""Source: ITU-T E.164. Numbers in Germany begin with 49, and Visa's card numbers with 4."""
+
+DOUBLED = {digit: str(sum(divmod(2 * int(digit), 10))) for digit in "0123456789"}
+
+LEADING_WORDS = ("payment", "method", "credit", "debit", "card")
+SENSITIVE_KEYS = frozenset(
+    "cvv cvv2 cvc cvc2 cvn cvn2 cvd csc cav2 cvvcode cvccode cvvnumber cvcnumber cvvvalue cvcvalue securitycode "  # noqa: SIM905
+    "verificationcode verificationnumber verificationvalue pin pinblock pinnumber encryptedpin encryptedpinblock "
+    "track track1 track2 track3 trackdata track1data track2data track3data trackdata1 trackdata2 trackdata3 "
+    "track2equivalent track2equivalentdata magstripe magstripedata magneticstripe magneticstripedata".split()
+)
+"""Source: PCI DSS 4.0.1, requirement 3.3.1: full track data, card verification code, PIN and PIN block. American
+Express' CID is left out, since many other things have this name."""
+
+
+def holds_card_number(text: str) -> bool:
+    """Return whether whole groups of digits in *text* are a card number, one alone or several behind each other.
+
+    Part of a group is never one. The cost is linear in the text, because each group begins at most 19 numbers.
+    """
+    if len(text) < MIN_DIGITS or DIGIT_GROUPS.search(text) is None:
+        return False
+    text = re.sub(IBAN, lambda found: "x" if _is_iban(found[0]) else found[0], re.sub(HEXADECIMAL, "x", text))
+    for run in DIGIT_GROUPS.finditer(text):
+        groups = re.findall(r"\d+", _ascii_digits(run[0]))
+        is_phone_number = text.startswith("+", run.start() - 1) and sum(map(len, groups)) <= MAX_PHONE_NUMBER_DIGITS
+        if not is_phone_number and any(map(_is_card_number, _joined(groups))):
+            return True
+    return False
+
+
+def is_card_number(text: str) -> bool:
+    """Return whether *text* is a card number and nothing else, with or without separators."""
+    digits = re.sub(SEPARATOR, "", text)
+    return digits.isdecimal() and _is_card_number(_ascii_digits(digits))
+
+
+def is_sensitive_key(key: str) -> bool:
+    """Return whether *key* names a card's verification code, PIN or track, however its words are written and joined."""
+    letters = re.sub(r"[._-]", "", key.casefold())
+    while leading := [word for word in LEADING_WORDS if letters.startswith(word)]:
+        letters = letters.removeprefix(leading[0])
+    return letters in SENSITIVE_KEYS
+
+
+def _joined(groups: list[str]) -> Iterator[str]:
+    """Yield the digits of each sequence of groups that has as many as a card number."""
+    for first in range(len(groups)):
+        digits = ""
+        for group in groups[first : first + MAX_DIGITS]:
+            digits += group
+            if len(digits) > MAX_DIGITS:
+                break
+            if len(digits) >= MIN_DIGITS:
+                yield digits
+
+
+def _is_card_number(digits: str) -> bool:
+    for first, last, lengths in BRANDS.get(digits[0], ()):
+        if len(digits) in lengths and first <= digits[: len(first)] <= last:
+            # Source: ISO/IEC 7812-1, annex B (Luhn): every second digit from the right counts twice.
+            checked = digits[-1::-2] + "".join(map(DOUBLED.__getitem__, digits[-2::-2]))
+            return sum(map(int, checked)) % 10 == 0
+    return False
+
+
+def _is_iban(text: str) -> bool:
+    """Return whether an IBAN's check digits are right. Source: ISO 13616, and ISO/IEC 7064, MOD 97-10."""
+    iban = text.replace(" ", "")
+    return int("".join(str(int(character, 36)) for character in iban[4:] + iban[:4])) % 97 == 1
+
+
+def _ascii_digits(text: str) -> str:
+    return text if text.isascii() else "".join(str(int(one)) if one.isdecimal() else one for one in text)
