@@ -9,7 +9,7 @@ import pytest
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.engine.server import EngineServer
-from tests.conftest import ledger
+from tests.conftest import Faults, ledger
 
 SUCCESS = "events/start/01-success.json"
 EXPIRED = "arn:aws:states:us-east-1:123456789012:execution:PaymentLedger"
@@ -93,6 +93,19 @@ def test_an_item_that_cannot_be_read_does_not_stop_the_payments_behind_it(
         assert f"its attribute {attribute} is not what" in first["cause"]
     else:
         assert (first["status"], first["outcome"]) == ("NOT_KEPT", "RECORDED")
+
+
+def test_a_payment_whose_names_are_taken_is_started_again(endpoint: str, engine: Engine, faults: Faults) -> None:
+    """Nine executions recorded nothing, and none can be redriven: docs/runbook.md sends an operator here."""
+    faults.refuse("PutItem", "ResourceNotFoundException", times=9)
+    done = ledger("start", "--json", *[SUCCESS] * 10, "--endpoint-url", endpoint)
+    *attempts, stuck = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [told["started"] for told in attempts] == [True] * 9
+    assert stuck["error"] == "TooManyAttemptsError"
+    assert stuck["cause"] == "txn-2026-0001: 9 executions recorded nothing"
+    done = ledger("start", "--again", "--json", SUCCESS, SUCCESS, "--endpoint-url", endpoint)
+    assert [json.loads(line)["outcome"] for line in done.stdout.splitlines()] == ["RECORDED", "DUPLICATE"]
+    assert len(engine.items()) == 1
 
 
 def test_people_get_a_line_a_payment(endpoint: str) -> None:
