@@ -32,7 +32,8 @@ def start_payments(stack: Stack, inputs: list[StartInput], *, wait: bool, again:
         for start_input in track.over(inputs, total=len(inputs)):
             number += 1
             told = _told(stack, start_input, number, wait=wait, again=again)
-            refused += told["outcome"] in {None, "REJECTED", "CONFLICT"} and told["status"] != "RUNNING"
+            under_way = told["outcome"] is None and told["status"] == "RUNNING"
+            refused += told["outcome"] in {None, "REJECTED", "CONFLICT"} and not under_way
             if as_json:
                 print(json.dumps(told), flush=True)  # noqa: T201
             else:

@@ -46,8 +46,8 @@ class Delivery:
     """A payment that was handed to the workflow.
 
     `outcome` is None while its execution runs, `RECORDED` if the ledger has the payment, and `CONFLICT` if it has
-    another under its ID. `execution` is the ARN of the one that decides, or that publishes the conflict; `started` says whether
-    this delivery started it.
+    another under its ID. `execution` is the ARN of the one that decides, or that publishes the conflict; `started` says
+    whether this delivery started it.
     """
 
     execution: str
