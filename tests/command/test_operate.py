@@ -275,11 +275,20 @@ def test_other_executions_of_a_payment_are_named(
 LONG = f"{'very-long-identifier-' * 3}1"
 
 
-@pytest.mark.parametrize("transaction_id", ["txn-2026-0001", LONG])
+@pytest.mark.parametrize(("transaction_id", "described"), [("txn-2026-0001", 0), (LONG, 10)])
 def test_a_payment_is_found_under_names_of_every_release(
-    at: Any, engine: Engine, payment: dict[str, Any], transaction_id: str
+    endpoint: str,
+    engine: Engine,
+    payment: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    transaction_id: str,
+    described: int,
 ) -> None:
-    """A new name has 45 characters of the ID, which another payment's may begin with; an old one has the whole ID."""
+    """A new name has 45 characters of the ID, which another payment's may begin with; an old one has the whole ID.
+
+    The input of an execution is read only if its name does not decide.
+    """
+    monkeypatch.setattr(inspection, "MAX_DESCRIBED", described)
     asked = {**payment, "TransactionID": transaction_id}
     canonical, _ = parse_payment(asked, default_currency="USD")
     name, before = execution_name(canonical), f"{transaction_id}-{canonical.fingerprint[:12]}"
@@ -292,9 +301,9 @@ def test_a_payment_is_found_under_names_of_every_release(
         parse_payment({**asked, "Amount": "y"}, default_currency="USD")
     names.append(intake_of(engine).refuse(caught.value, "any").rpartition(":")[2])
     assert engine.ended(f"{engine.executions()[0].rpartition(':')[0]}:{names[-1]}").outcome == "REJECTED"
-    told = json.loads(at("inspect", transaction_id, "--json").stdout)
-    found = [told["Execution"], *told["OtherExecutions"]]
-    assert sorted(one["Execution"] for one in found) == sorted(names)
+    told = inspect(Stack("payment-ledger", endpoint_url=endpoint), transaction_id)
+    assert told.execution is not None
+    assert sorted([told.execution.name, *(one.name for one in told.others)]) == sorted(names)
 
 
 @pytest.mark.parametrize(
