@@ -5,10 +5,11 @@ The plaintext leaves the workflow's state here, and a sealed token's plaintext n
 
 import base64
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ledger.aws import private_client
-from ledger.payment import InvalidPaymentError, Violation, encryption_context
+from ledger.payment import InvalidPaymentError, Violation, encryption_context, seal_context
 
 from aws_lambda_powertools import Logger
 
@@ -20,6 +21,9 @@ logger = Logger()
 kms: "KMSClient" = private_client("kms")
 TOKEN_KEY = os.environ["TOKEN_KEY"]
 INTAKE_KEY = os.environ["INTAKE_KEY"]
+
+UNBOUND_SEALS_END = datetime(2027, 7, 1, tzinfo=UTC)
+"""When seals of the first form end, which are bound to the TransactionID alone, as all were before December 2026."""
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
@@ -49,26 +53,33 @@ def encrypt(client: "KMSClient", transaction_id: str, plaintext: str) -> bytes:
 
 
 def reencrypt(client: "KMSClient", payment: dict[str, Any], sealed: bytes) -> bytes:
-    """The sealed token moved from the intake key to the token key; its plaintext stays within KMS.
+    """Move the sealed token from the intake key to the token key; its plaintext stays within KMS.
 
     Raises:
-        InvalidPaymentError: it was not sealed with the intake key for this TransactionID, which no
-            retry can mend. Never retried.
+        InvalidPaymentError: it was not sealed with the intake key for this TransactionID and ProcessorID, which no
+            retry can fix. Never retried.
         ClientError: any other KMS error, unchanged; the state machine retries those that may pass.
     """
-    context = encryption_context(payment["TransactionID"])
-    try:
-        reply = client.re_encrypt(
-            CiphertextBlob=sealed,
-            SourceKeyId=INTAKE_KEY,
-            SourceEncryptionContext=context,
-            DestinationKeyId=TOKEN_KEY,
-            DestinationEncryptionContext=context,
-        )
-    except (client.exceptions.InvalidCiphertextException, client.exceptions.IncorrectKeyException):
-        raise InvalidPaymentError(
-            [Violation("SealedToken", "not_sealed_for_this_payment")],
-            transaction_id=payment["TransactionID"],
-            processor_id=payment["ProcessorID"],
-        ) from None
-    return reply["CiphertextBlob"]
+    in_the_ledger = encryption_context(payment["TransactionID"])
+    sealed_for = [seal_context(payment["TransactionID"], payment["ProcessorID"])]
+    if datetime.now(UTC) < UNBOUND_SEALS_END:
+        sealed_for.append(in_the_ledger)
+    for context in sealed_for:
+        try:
+            reply = client.re_encrypt(
+                CiphertextBlob=sealed,
+                SourceKeyId=INTAKE_KEY,
+                SourceEncryptionContext=context,
+                DestinationKeyId=TOKEN_KEY,
+                DestinationEncryptionContext=in_the_ledger,
+            )
+        except client.exceptions.InvalidCiphertextException:
+            continue
+        except client.exceptions.IncorrectKeyException:
+            break
+        return reply["CiphertextBlob"]
+    raise InvalidPaymentError(
+        [Violation("SealedToken", "not_sealed_for_this_payment")],
+        transaction_id=payment["TransactionID"],
+        processor_id=payment["ProcessorID"],
+    )

@@ -88,8 +88,8 @@ def receive(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: i
 
     Returns:
         202 where its execution runs, 200 where the ledger has it already or the message is not about an outcome,
-        400 with every broken rule (413 if it is too large), 401 without a reason, 409 where the ledger has another
-        payment under its id; 429 or 503 where the same request may pass later.
+        400 with every broken rule, or if this sealed token had nine attempts (413 if it is too large), 401 without a
+        reason, 409 where the ledger has another payment under its id; 429 or 503 where the same request may pass later.
     """
     try:
         processor = PROCESSORS.of(processor_id, now_s)
@@ -102,7 +102,9 @@ def receive(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: i
         return unauthorized(processor_id, str(refused))
     except UnreadableItemError as damaged:
         return later(processor_id, damaged, transaction_id=damaged.transaction_id, attribute=damaged.attribute)
-    except (ClientError, BotoCoreError, ProcessorSecretError, TooManyAttemptsError) as failure:
+    except TooManyAttemptsError as ended:
+        return later(processor_id, ended, transaction_id=ended.transaction_id)
+    except (ClientError, BotoCoreError, ProcessorSecretError) as failure:
         return later(processor_id, failure)
 
 

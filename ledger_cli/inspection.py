@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from ledger.intake import DIGITS, NAMED_CHARACTERS
 from ledger.outcome import outcome_of
 from ledger.payment import IDENTIFIER, valid_id
 from ledger_cli.deployed import Stack, StackError
@@ -136,9 +137,9 @@ def read(stack: Stack, arn: str) -> Execution:
 def inspect(stack: Stack, asked: str) -> Inspection:
     """Find what there is of a payment, by its TransactionID, or by an execution's name or ARN.
 
-    An execution's name begins with its payment's ID where the sender follows docs/sending.md, or with the ProcessorID
-    if the payment was refused without a valid ID. One that an event bus named is found by its input, or by what the
-    ledger says of its payment.
+    An execution's name begins with its payment's ID if the sender follows docs/sending.md, or with the ProcessorID
+    if the payment was refused without a valid ID. It has 45 characters of a longer ID, so the input decides. One that
+    an event bus named is found by its input, or by what the ledger says of its payment.
     """
     if asked.startswith("arn:") and not asked.startswith(stack.executions_prefix):
         raise StackError(f"{asked}: is no execution of this stack's workflow")
@@ -176,8 +177,11 @@ def _payment(stack: Stack, asked: str) -> tuple[dict[str, Any] | None, str | Non
     return payment, None
 
 
-NAMED_BY_INTAKE = re.compile(r"([A-Za-z0-9_-]{1,64})-[0-9a-f]{12}(-[0-9])?")
+NAMED_BY_INTAKE = re.compile(rf"([A-Za-z0-9_-]{{1,{NAMED_CHARACTERS}}})-[0-9a-f]{{{DIGITS}}}(-[0-9c])?")
 """Names of executions that begin with an ID: see `ledger.intake.execution_name` and `refusal_name`."""
+
+NAMED_BEFORE = re.compile(r"([A-Za-z0-9_-]{1,64})-[0-9a-f]{12}(-[0-9])?")
+"""Names that releases before December 2026 gave: the whole ID, and 12 digits."""
 
 NAMED_BY_AWS = re.compile(r".*[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """A UUID at the end, which looks like the above: an event bus and Step Functions give such names."""
@@ -189,20 +193,25 @@ def _about(stack: Stack, asked: str) -> tuple[list[Listed], datetime | None]:
     reached: list[datetime] = []
     for status in SEARCHED:
         named_otherwise: list[Listed] = []
+        named_in_part: list[Listed] = []
         looked_at = 0
         for one in executions(stack, status=status, most=MAX_SEARCHED):
             looked_at += 1
             last = one
-            named = NAMED_BY_INTAKE.fullmatch(one.name)
-            if named and named[1] == asked:
+            named = NAMED_BY_INTAKE.fullmatch(one.name) or NAMED_BEFORE.fullmatch(one.name)
+            if named and named.re is NAMED_BY_INTAKE and len(named[1]) == NAMED_CHARACTERS:
+                if asked.startswith(named[1]):
+                    named_in_part.append(one)
+            elif named and named[1] == asked:
                 found.append(one)
             elif not named or NAMED_BY_AWS.fullmatch(one.name):
                 named_otherwise.append(one)
-        found += [one for one in named_otherwise[:MAX_DESCRIBED] if asked in _ids_of_input(stack, one)]
+        for unsure in (named_in_part, named_otherwise):
+            found += [one for one in unsure[:MAX_DESCRIBED] if asked in _ids_of_input(stack, one)]
+            if len(unsure) > MAX_DESCRIBED:
+                reached.append(unsure[MAX_DESCRIBED - 1].started_at)
         if looked_at == MAX_SEARCHED:
             reached.append(last.started_at)
-        if len(named_otherwise) > MAX_DESCRIBED:
-            reached.append(named_otherwise[MAX_DESCRIBED - 1].started_at)
     return sorted(found, key=lambda one: one.started_at, reverse=True), max(reached, default=None)
 
 

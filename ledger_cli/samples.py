@@ -17,7 +17,8 @@ def sealed_sample(kms: Any, intake_key: str) -> StartInput:
     """A payment whose token is sealed. It is made when it runs, since a ciphertext belongs to its key."""
     payment = json.loads((ROOT / "events/start/01-success.json").read_text(encoding="utf-8"))
     payment["TransactionID"] = "txn-sealed-0001"
-    payment["SealedToken"] = seal(kms, intake_key, payment["TransactionID"], payment.pop("SecureToken"))
+    ids = payment["TransactionID"], payment["ProcessorID"]
+    payment["SealedToken"] = seal(kms, intake_key, *ids, payment.pop("SecureToken"))
     return StartInput("(sealed when run)", json.dumps(payment))
 
 

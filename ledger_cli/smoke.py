@@ -20,7 +20,7 @@ from rich.text import Text
 
 from ledger.intake import seal
 from ledger.outcome import outcome_of
-from ledger.payment import encryption_context
+from ledger.payment import seal_context
 from ledger.processors import UNKNOWN_FOR_S
 from ledger_cli import webhook
 from ledger_cli.deployed import Stack, StackError
@@ -71,13 +71,14 @@ def checks(stack: Stack) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield each question with the check that answers it, in order."""
     transaction_id = f"smoke-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     token = f"smoke-token-of-{transaction_id[6:]}"
-    sealed = seal(stack.client("kms"), stack.outputs["IntakeKeyArn"], transaction_id, token)
+    ids = transaction_id, "smoke-test"
+    sealed = seal(stack.client("kms"), stack.outputs["IntakeKeyArn"], *ids, token)
     payment = {
         "TransactionID": transaction_id,
         "SealedToken": sealed,
         "Amount": "1.00",
         "Currency": "EUR",
-        "ProcessorID": "smoke-test",
+        "ProcessorID": ids[1],
         "Status": "Success",
         "Timestamp": datetime.now(UTC).isoformat(),
     }
@@ -95,7 +96,7 @@ def checks(stack: Stack) -> Iterator[tuple[str, Callable[[], None]]]:
             raise SmokeError("the item is not there, not marked as published, or holds the token in plaintext")
 
     def nobody_decrypts_what_was_sealed() -> None:
-        ciphertext, context = base64.b64decode(sealed), encryption_context(transaction_id)
+        ciphertext, context = base64.b64decode(sealed), seal_context(*ids)
         kms = stack.client("kms")
         refused(
             lambda: kms.decrypt(CiphertextBlob=ciphertext, EncryptionContext=context),

@@ -145,12 +145,14 @@ def _typed() -> str:
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE…|-")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until each execution has ended.")
+@click.option("--again", is_flag=True, help="Start an execution under a name of its own, whatever was started before.")
 @AS_JSON
-def start(stack: "Stack", *, files: tuple[str, ...], wait: bool, as_json: bool) -> int:
+def start(stack: "Stack", *, files: tuple[str, ...], wait: bool, again: bool, as_json: bool) -> int:
     """Start payments on a deployed stack, their tokens sealed before they leave this machine.
 
     Each execution has its payment's own name: started again, a payment meets the execution that it has,
-    and nothing runs twice; one that recorded nothing is attempted anew.
+    and nothing runs twice; one that recorded nothing is attempted again, up to nine times. With --again
+    it runs after that as well; the ledger has a payment once, however often it runs.
 
     \b
     Examples:
@@ -161,7 +163,7 @@ def start(stack: "Stack", *, files: tuple[str, ...], wait: bool, as_json: bool) 
     from ledger_cli.start import start_payments  # noqa: PLC0415
 
     inputs = [start_input for file in files for start_input in read(file)]
-    return start_payments(stack, inputs, wait=wait, as_json=as_json)
+    return start_payments(stack, inputs, wait=wait, again=again, as_json=as_json)
 
 
 @on_a_stack("Exit status: 0 the secret is active, 2 it is not, or AWS gave no answer.")

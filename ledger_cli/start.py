@@ -21,18 +21,19 @@ WAIT_S = 300
 """For one execution to end: all retries of one state take less."""
 
 
-def start_payments(stack: Stack, inputs: list[StartInput], *, wait: bool, as_json: bool) -> int:
+def start_payments(stack: Stack, inputs: list[StartInput], *, wait: bool, again: bool, as_json: bool) -> int:
     """Deliver each payment, in order, and print; returns the command's exit status.
 
     Raises:
         CommandError: it was stopped, by AWS, by Ctrl-C or by what takes the output: the message says at which payment.
     """
     refused = number = 0
-    with stopping_says(lambda: _stopped_at(number, inputs)), progress("Starting payments") as track:
+    with stopping_says(lambda: _stopped_at(number, inputs, again=again)), progress("Starting payments") as track:
         for start_input in track.over(inputs, total=len(inputs)):
             number += 1
-            told = _told(stack, start_input, number, wait=wait)
-            refused += told["outcome"] in {None, "REJECTED", "CONFLICT"} and told["status"] != "RUNNING"
+            told = _told(stack, start_input, number, wait=wait, again=again)
+            under_way = told["outcome"] is None and told["status"] == "RUNNING"
+            refused += told["outcome"] in {None, "REJECTED", "CONFLICT"} and not under_way
             if as_json:
                 print(json.dumps(told), flush=True)  # noqa: T201
             else:
@@ -40,21 +41,22 @@ def start_payments(stack: Stack, inputs: list[StartInput], *, wait: bool, as_jso
     return 1 if refused else 0
 
 
-def _stopped_at(number: int, inputs: list[StartInput]) -> str:
+def _stopped_at(number: int, inputs: list[StartInput], *, again: bool) -> str:
     """That payment may have been started: a reply that is lost says nothing."""
     number = max(number, 1)
+    met = "the ledger recognises what it has" if again else "what is started meets its execution"
     return (
         f"stopped at payment {number} of {len(inputs)} ({inputs[number - 1].file}): {number - 1} were handled before "
-        "it, it may be started, and none after it is. Give the same command again: what is started meets its execution"
+        f"it, it may be started, and none after it is. Give the same command again: {met}"
     )
 
 
-def _told(stack: Stack, start_input: StartInput, number: int, *, wait: bool) -> dict[str, Any]:
+def _told(stack: Stack, start_input: StartInput, number: int, *, wait: bool, again: bool) -> dict[str, Any]:
     """What is to be said of one payment, the *number*-th of all."""
     told: dict[str, Any] = {"file": start_input.file, "execution": None, "started": False}
     payment = loads(start_input.text)
     try:
-        delivery = stack.intake.deliver(payment)
+        delivery = stack.intake.deliver(payment, again=again)
         under_way = delivery.started and not wait
         described = {"status": "RUNNING"} if under_way else _ended(stack, delivery, WAIT_S if wait else 0)
     except InvalidPaymentError as refusal:

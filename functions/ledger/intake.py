@@ -6,13 +6,13 @@ The webhook and `ledger start` use this, and senders may from code of their own.
 import base64
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ledger.item import UnreadableItemError, as_recorded, stored
-from ledger.payment import InvalidPaymentError, Payment, encryption_context, parse_payment, refusal_input
+from ledger.payment import InvalidPaymentError, Payment, Violation, parse_payment, refusal_input, seal_context
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 MAX_ATTEMPTS = 9
-"""Of one payment, each under a name of its own: whoever sends on after so many needs an operator, not another."""
+"""Executions started for one payment. If nine recorded nothing, a tenth would not either: somebody has to look."""
+
+NAMED_CHARACTERS = 45
+"""Characters of an ID in an execution's name, which has 80 at most: `-`, 32 digits and a suffix of two follow."""
+
+DIGITS = 32
+"""Hexadecimal digits in an execution's name: with 128 bits, nobody finds two payments that have the same name."""
 
 
 GOES_ON = frozenset({"RUNNING", "PENDING_REDRIVE"})
@@ -28,15 +34,20 @@ GOES_ON = frozenset({"RUNNING", "PENDING_REDRIVE"})
 
 
 class TooManyAttemptsError(Exception):
-    """Every name of the payment is taken by an execution that recorded nothing: mend the cause first."""
+    """Every name of the payment is taken by an execution that recorded nothing: an operator fixes the cause first."""
+
+    def __init__(self, transaction_id: str) -> None:
+        self.transaction_id = transaction_id
+        super().__init__(f"{transaction_id}: {MAX_ATTEMPTS} executions recorded nothing")
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A payment that was handed to the workflow.
 
-    `outcome` is None while its execution runs; `RECORDED` where the ledger has the payment, and `CONFLICT` where it has
-    another under its id. `execution` is the ARN of the one that decides; `started`: this delivery started it.
+    `outcome` is None while its execution runs, `RECORDED` if the ledger has the payment, and `CONFLICT` if it has
+    another under its ID. `execution` is the ARN of the one that decides, or that publishes the conflict; `started` says
+    whether this delivery started it.
     """
 
     execution: str
@@ -44,11 +55,10 @@ class Delivery:
     outcome: str | None
 
 
-def seal(kms: "KMSClient", intake_key: str, transaction_id: str, token: str) -> str:
-    """The token under the intake key, bound to the TransactionID; base64, as `SealedToken` takes it."""
-    reply = kms.encrypt(
-        KeyId=intake_key, Plaintext=token.encode(), EncryptionContext=encryption_context(transaction_id)
-    )
+def seal(kms: "KMSClient", intake_key: str, transaction_id: str, processor_id: str, token: str) -> str:
+    """Return the token under the intake key, bound to both IDs, in base64 as `SealedToken` takes it."""
+    context = seal_context(transaction_id, processor_id)
+    reply = kms.encrypt(KeyId=intake_key, Plaintext=token.encode(), EncryptionContext=context)
     return base64.b64encode(reply["CiphertextBlob"]).decode()
 
 
@@ -74,39 +84,54 @@ class Intake:
     table_name: str
     default_currency: str
 
-    def deliver(self, start_input: Mapping[str, Any]) -> Delivery:
-        """Start an execution for the payment, or find what became of it. Safe to repeat, and to run twice at once.
+    def deliver(self, start_input: Mapping[str, Any], *, again: bool = False) -> Delivery:
+        """Start an execution for the payment, or find the outcome of the one that it has.
 
-        The token is sealed before it leaves this process. The execution's name is the payment's: delivered again it
-        meets its own execution, and nothing runs twice. Where that one ended and the ledger has nothing under the id
-        (it failed technically, or refused another token), a new attempt is started, which the table makes safe.
+        It is safe to repeat, and to run twice at once.
+        The token is sealed before it leaves this process. The execution has the name of what is delivered, so a repeat
+        meets its own execution, and nothing runs twice. If that one ended, and the ledger has nothing under the ID, a
+        new attempt is started; the table makes that safe.
+
+        A payment whose name is taken, and under whose ID the ledger has another payment, is started once more at most,
+        under a name for that alone: the execution that took the name may not have published the conflict.
 
         Args:
             start_input: the payment, as docs/contract.md describes it.
+            again: start an execution under a name that nobody can know or take, whatever was started before.
 
         Raises:
-            InvalidPaymentError: the contract is broken; nothing was started. Hand it to `refuse`.
-            TooManyAttemptsError: each attempt ended without a payment in the ledger.
+            InvalidPaymentError: the contract is broken, or nine executions with this very sealed token recorded
+                nothing. Nothing was started. Hand it to `refuse`.
+            TooManyAttemptsError: nine executions of this payment, whose token came as plaintext, recorded nothing.
             UnreadableItemError: the ledger has an item under the ID that it has not written so.
             ClientError: any error of KMS, Step Functions or DynamoDB, unchanged.
         """
         payment, token = parse_payment(start_input, default_currency=self.default_currency)
         content = {name: value for name, value in start_input.items() if name not in {"SecureToken", "SealedToken"}}
-        sealed = token.text
-        if token.field == "SecureToken":
-            sealed = seal(self.kms, self.intake_key, payment.transaction_id, token.text)
+        if token.field == "SealedToken":
+            sealed, name = token.text, execution_name(payment, token.text)
+        else:
+            # The seal is new each time, and right: it is no part of the name, so that a repeat meets its execution.
+            sealed = seal(self.kms, self.intake_key, payment.transaction_id, payment.processor_id, token.text)
+            name = execution_name(payment)
+        if again:
+            name = _name(payment.transaction_id, secrets.token_hex(DIGITS // 2))
         text = json.dumps({**content, "SealedToken": sealed})
-        for attempt in range(1, MAX_ATTEMPTS + 1):
-            name = execution_name(payment, attempt)
-            arn = f"{execution_prefix(self.workflow)}:{name}"
-            try:
-                self.states.start_execution(stateMachineArn=self.workflow, name=name, input=text)
-            except self.states.exceptions.ExecutionAlreadyExists:
-                if delivery := self._decided(payment, arn):
-                    return delivery
-            else:
-                return Delivery(arn, started=True, outcome=None)
-        raise TooManyAttemptsError(f"{payment.transaction_id}: {MAX_ATTEMPTS} executions recorded nothing")
+        if self._start(name, text):
+            return Delivery(self._arn(name), started=True, outcome=None)
+        if delivery := self._recorded(payment, name, text):
+            return delivery
+        newest, status = 1, self._status(name)
+        while status not in GOES_ON:
+            # It may have written the item after the table was asked. If it did not, it was another payment's.
+            if status == "SUCCEEDED" and (delivery := self._recorded(payment, name, text)):
+                return delivery
+            if newest == MAX_ATTEMPTS:
+                raise _too_many_attempts(payment, sealed_by_sender=token.field == "SealedToken")
+            if self._start(_attempt(name, newest + 1), text):
+                return Delivery(self._arn(_attempt(name, newest + 1)), started=True, outcome=None)
+            newest, status = self._newest(name, newest + 1)
+        return Delivery(self._arn(_attempt(name, newest)), started=False, outcome=None)
 
     def refuse(self, refused: InvalidPaymentError, message_id: str) -> str:
         """Start an execution that publishes a refusal, and return its ARN. Safe to repeat: each refusal runs once.
@@ -123,59 +148,98 @@ class Intake:
         """
         name = refusal_name(refused, message_id)
         text = json.dumps(refusal_input(refused))
-        with suppress(self.states.exceptions.ExecutionAlreadyExists):
-            self.states.start_execution(stateMachineArn=self.workflow, name=name, input=text)
+        self._start(name, text)
+        return self._arn(name)
+
+    def _arn(self, name: str) -> str:
         return f"{execution_prefix(self.workflow)}:{name}"
 
-    def _decided(self, payment: Payment, execution: str) -> Delivery | None:
-        """What became of a payment whose execution is there; None where that ended and left nothing in the table.
+    def _start(self, name: str, text: str) -> bool:
+        """Start an execution; False if its name is taken."""
+        try:
+            self.states.start_execution(stateMachineArn=self.workflow, name=name, input=text)
+        except self.states.exceptions.ExecutionAlreadyExists:
+            return False
+        return True
+
+    def _newest(self, name: str, taken: int) -> tuple[int, str]:
+        """Return the number and the status of a payment's newest attempt, of which *taken* is there.
+
+        Attempts are started in order, so that the first free name is found by halving: few executions can be described
+        in a second. Names that somebody took out of order cost an attempt, and nothing else.
+        """
+        status, free = None, MAX_ATTEMPTS + 1
+        while free - taken > 1:
+            middle = (taken + free) // 2
+            try:
+                taken, status = middle, self._status(_attempt(name, middle))
+            except self.states.exceptions.ExecutionDoesNotExist:
+                free = middle
+        return taken, status or self._status(_attempt(name, taken))
+
+    def _status(self, name: str) -> str:
+        """Return the execution's status, without its input and output: these need the history's key.
+
+        AWS does not say that the error comes without that key, so a refusal and a technical failure look the same.
+        """
+        return self.states.describe_execution(executionArn=self._arn(name), includedData="METADATA_ONLY")["status"]
+
+    def _recorded(self, payment: Payment, name: str, text: str) -> Delivery | None:
+        """Return what the ledger has under the payment's ID; None if that is nothing.
 
         The table is the truth: that an execution of the name succeeded does not say that it was this payment's. It is
-        asked first, since few executions can be described a second.
+        asked before any execution is described.
+
+        Raises:
+            UnreadableItemError: the item is not what this ledger has written.
         """
-        if item := self._recorded(payment.transaction_id):
-            return _of_the_item(item, payment, execution)
-        status = self._status(execution)
-        if status == "SUCCEEDED" and (item := self._recorded(payment.transaction_id)):  # written between the two
-            return _of_the_item(item, payment, execution)
-        return Delivery(execution, started=False, outcome=None) if status in GOES_ON else None
-
-    def _status(self, execution: str) -> str:
-        """The execution's status, without its input and output, for which a sender would need the history's key."""
-        return self.states.describe_execution(executionArn=execution, includedData="METADATA_ONLY")["status"]
-
-    def _recorded(self, transaction_id: str) -> Mapping[str, Any] | None:
-        """Which payment the ledger has under this id, and the execution that wrote it."""
         reply = self.dynamodb.get_item(
             TableName=self.table_name,
-            Key={"TransactionID": {"S": transaction_id}},
+            Key={"TransactionID": {"S": payment.transaction_id}},
             ProjectionExpression="Fingerprint, Execution",
             ConsistentRead=True,
         )
-        return reply.get("Item")
+        item = reply.get("Item")
+        if not item:
+            return None
+        if as_recorded(payment, stored(item, "Fingerprint", "S", payment.transaction_id)):
+            recorder = stored(item, "Execution", "S", payment.transaction_id)
+            if not recorder:
+                raise UnreadableItemError(payment.transaction_id, "Execution")
+            return Delivery(recorder, started=False, outcome="RECORDED")
+        publishing = f"{name}-c"
+        return Delivery(self._arn(publishing), started=self._start(publishing, text), outcome="CONFLICT")
 
 
-def _of_the_item(item: Mapping[str, Any], payment: Payment, execution: str) -> Delivery:
-    """Say what the ledger has of a payment.
+def _too_many_attempts(payment: Payment, *, sealed_by_sender: bool) -> Exception:
+    """Return the error for a payment whose nine attempts ended.
 
-    Raises:
-        UnreadableItemError: the item is not what this ledger has written.
+    A token that the sender sealed may be the reason, and another seal is another name: that refusal is final. A token
+    that came as plaintext was sealed here, so something else is broken.
     """
-    if as_recorded(payment, stored(item, "Fingerprint", "S", payment.transaction_id)):
-        recorder = stored(item, "Execution", "S", payment.transaction_id)
-        if not recorder:
-            raise UnreadableItemError(payment.transaction_id, "Execution")
-        return Delivery(recorder, started=False, outcome="RECORDED")
-    return Delivery(execution, started=False, outcome="CONFLICT")
+    if sealed_by_sender:
+        return InvalidPaymentError(
+            [Violation("SealedToken", "too_many_attempts")],
+            transaction_id=payment.transaction_id,
+            processor_id=payment.processor_id,
+        )
+    return TooManyAttemptsError(payment.transaction_id)
 
 
-def execution_name(payment: Payment, attempt: int = 1) -> str:
-    """The payment's own: its TransactionID, the beginning of its fingerprint, and a number from a second attempt on.
+def execution_name(payment: Payment, sealed_token: str | None = None) -> str:
+    """Return the name of the first execution that is started for a payment, of at most 78 characters.
 
-    A corrected or a different payment under the same id has another fingerprint, so it runs, and the table decides.
+    A different payment under the same ID has another name, so it runs, and the table decides. So does the same payment
+    with another sealed token. No name has anything of a plaintext token: whoever reads names could try tokens.
+
+    Args:
+        payment: in canonical form.
+        sealed_token: as its sender sealed it, in base64; None if the token came as plaintext.
     """
-    name = f"{payment.transaction_id}-{payment.fingerprint[:12]}"
-    return name if attempt == 1 else f"{name}-{attempt}"
+    if sealed_token is None:
+        return _name(payment.transaction_id, payment.fingerprint)
+    carried = json.dumps([payment.fingerprint, sealed_token])
+    return _name(payment.transaction_id, hashlib.sha256(carried.encode()).hexdigest())
 
 
 def refusal_name(refused: InvalidPaymentError, message_id: str) -> str:
@@ -185,7 +249,16 @@ def refusal_name(refused: InvalidPaymentError, message_id: str) -> str:
     """
     identity = [str(refused)] if refused.transaction_id else [str(refused), message_id]
     subject = refused.transaction_id or refused.processor_id or "refused"
-    return f"{subject}-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:12]}"
+    return _name(subject, hashlib.sha256(json.dumps(identity).encode()).hexdigest())
+
+
+def _name(subject: str, digest: str) -> str:
+    return f"{subject[:NAMED_CHARACTERS]}-{digest[:DIGITS]}"
+
+
+def _attempt(name: str, number: int) -> str:
+    """Return the name of a payment's *number*-th attempt, from that of its first."""
+    return name if number == 1 else f"{name}-{number}"
 
 
 def execution_prefix(workflow: str) -> str:

@@ -56,9 +56,10 @@ CONTRACT_FIELDS = (
 RULES = frozenset(
     # The contract's.
     "required type not_an_object unknown_field misspelled_field identifier exactly_one_token plaintext_token "  # noqa: SIM905
-    "token_length not_unicode base64 ciphertext_length not_sealed_for_this_payment holds_token decimal negative digits "
-    "decimals float_digits currency retired_currency no_minor_unit status timestamp timestamp_precision "
-    "timestamp_range leap_second metadata_pairs metadata_key metadata_value card_number card_data "
+    "token_length not_unicode base64 ciphertext_length not_sealed_for_this_payment too_many_attempts "
+    "holds_token decimal negative digits decimals float_digits currency retired_currency no_minor_unit status "
+    "timestamp timestamp_precision timestamp_range leap_second metadata_pairs metadata_key metadata_value "
+    "card_number card_data "
     # The webhook's.
     "not_json duplicate_name another_processor not_an_event amount_unit too_large".split()
 )
@@ -172,8 +173,13 @@ class Token(NamedTuple):
 
 
 def encryption_context(transaction_id: str) -> dict[str, str]:
-    """Binds a token's ciphertext to its transaction: KMS decrypts it under no other. It is no secret."""
+    """Bind a token's ciphertext in the ledger to its transaction: KMS decrypts it under no other. It is no secret."""
     return {"TransactionID": transaction_id}
+
+
+def seal_context(transaction_id: str, processor_id: str) -> dict[str, str]:
+    """Bind a sealed token to one payment of one processor: KMS opens it for no other. It is no secret."""
+    return {"TransactionID": transaction_id, "ProcessorID": processor_id}
 
 
 def parse_payment(

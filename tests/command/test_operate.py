@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from moto.stepfunctions.responses import StepFunctionResponse
 
+from ledger.intake import execution_name
+from ledger.payment import InvalidPaymentError, parse_payment
 from ledger_cli import inspection
 from ledger_cli.deployed import Stack
 from ledger_cli.engine import Engine
@@ -18,7 +20,7 @@ from ledger_cli.engine.redrive import ExecutionNotRedrivable
 from ledger_cli.engine.server import EngineServer
 from ledger_cli.inspection import inspect
 from ledger_cli.terminal import visible
-from tests.conftest import Faults, ledger
+from tests.conftest import Faults, intake_of, ledger
 
 
 @pytest.fixture
@@ -268,6 +270,40 @@ def test_other_executions_of_a_payment_are_named(
     assert [(one["Execution"], one["Outcome"]) for one in told["OtherExecutions"]] == [
         (f"{recorded}-bcc172d3b78d", "CONFLICT")
     ]
+
+
+LONG = f"{'very-long-identifier-' * 3}1"
+
+
+@pytest.mark.parametrize(("transaction_id", "described"), [("txn-2026-0001", 0), (LONG, 10)])
+def test_a_payment_is_found_under_names_of_every_release(
+    endpoint: str,
+    engine: Engine,
+    payment: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    transaction_id: str,
+    described: int,
+) -> None:
+    """A new name has 45 characters of the ID, which another payment's may begin with; an old one has the whole ID.
+
+    The input of an execution is read only if its name does not decide.
+    """
+    monkeypatch.setattr(inspection, "MAX_DESCRIBED", described)
+    asked = {**payment, "TransactionID": transaction_id}
+    canonical, _ = parse_payment(asked, default_currency="USD")
+    name, before = execution_name(canonical), f"{transaction_id}-{canonical.fingerprint[:12]}"
+    names = [before, f"{before}-2", name, f"{name}-2", f"{name}-c"]
+    for one in names:
+        assert engine.run(json.dumps({**asked, "Amount": "x"}), one).outcome == "REJECTED"
+    other = {**payment, "TransactionID": f"{transaction_id[:-1]}2"}
+    assert engine.run(json.dumps({**other, "Amount": "x"}), f"{other['TransactionID'][:45]}-{'0' * 32}").outcome
+    with pytest.raises(InvalidPaymentError) as caught:
+        parse_payment({**asked, "Amount": "y"}, default_currency="USD")
+    names.append(intake_of(engine).refuse(caught.value, "any").rpartition(":")[2])
+    assert engine.ended(f"{engine.executions()[0].rpartition(':')[0]}:{names[-1]}").outcome == "REJECTED"
+    told = inspect(Stack("payment-ledger", endpoint_url=endpoint), transaction_id)
+    assert told.execution is not None
+    assert sorted([told.execution.name, *(one.name for one in told.others)]) == sorted(names)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,8 @@ def test_the_four_outcomes(engine: Engine, warm: str, payment: dict[str, Any]) -
 def test_a_sealed_payment(engine: Engine, warm: str, payment: dict[str, Any]) -> None:
     """Base64, the ciphertext's bytes and the encryption context pass the real SDK and the wire."""
     token = payment.pop("SecureToken")
-    sealed = seal(engine.client("kms"), engine.outputs["IntakeKeyArn"], payment["TransactionID"], token)
+    ids = payment["TransactionID"], payment["ProcessorID"]
+    sealed = seal(engine.client("kms"), engine.outputs["IntakeKeyArn"], *ids, token)
     executions, *_ = in_both(
         engine,
         warm,

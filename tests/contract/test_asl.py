@@ -193,7 +193,8 @@ def test_timeouts_nest(name: str) -> None:
     """A client must give up before its function does, and the function before its state: else nobody learns why."""
     function = function_of(TASKS[name])
     function_s = TEMPLATE[function]["Properties"]["Timeout"]
-    calls_s = aws.CALL_TOTAL_S * (2 if function == "PublishOutcome" else 1 if CALLS[function] else 0)
+    two_calls = {"EncryptToken", "PublishOutcome"}  # a seal of the first form takes a second ReEncrypt
+    calls_s = aws.CALL_TOTAL_S * (2 if function in two_calls else 1 if CALLS[function] else 0)
     assert calls_s < function_s < TASKS[name]["TimeoutSeconds"]
 
 

@@ -3,7 +3,9 @@
 import base64
 import json
 import logging
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -166,7 +168,8 @@ def test_a_sealed_token_moves_to_the_token_key(engine: Engine, faults: Faults) -
     """Its plaintext stays within KMS: the function makes one ReEncrypt and nothing else."""
     event = sample("encrypt_token")
     token = event.pop("SecureToken")
-    event["SealedToken"] = seal(engine.client("kms"), engine.outputs["IntakeKeyArn"], "txn-2026-0001", token)
+    ids = "txn-2026-0001", "acme-pay"
+    event["SealedToken"] = seal(engine.client("kms"), engine.outputs["IntakeKeyArn"], *ids, token)
     faults.calls.clear()
     reply = invoke(engine, "EncryptToken", event)
     assert faults.calls == ["ReEncrypt"]
@@ -174,24 +177,55 @@ def test_a_sealed_token_moves_to_the_token_key(engine: Engine, faults: Faults) -
     assert reply["TokenKey"] == engine.functions["EncryptToken"].environment["TOKEN_KEY"]
 
 
-@pytest.mark.parametrize("sealed_for", ["another transaction", "another key", "nobody"])
-def test_a_token_that_was_not_sealed_for_this_payment_is_refused(engine: Engine, sealed_for: str) -> None:
-    """No retry can mend it, so it is the sender's: refused by name, not failed."""
+@pytest.mark.parametrize(
+    ("sealed_for", "calls"), [("another transaction", 2), ("another processor", 2), ("another key", 1), ("nobody", 2)]
+)
+def test_a_token_that_was_not_sealed_for_this_payment_is_refused(
+    engine: Engine, faults: Faults, sealed_for: str, calls: int
+) -> None:
+    """No retry can fix it, so the sender has to: it is refused by name, and does not fail."""
     kms, intake_key = engine.client("kms"), engine.outputs["IntakeKeyArn"]
     event = sample("encrypt_token")
     token = event.pop("SecureToken")
     event["SealedToken"] = {
-        "another transaction": lambda: seal(kms, intake_key, "txn-other", token),
-        "another key": lambda: seal(kms, kms.create_key()["KeyMetadata"]["KeyId"], "txn-2026-0001", token),
+        "another transaction": lambda: seal(kms, intake_key, "txn-other", "acme-pay", token),
+        "another processor": lambda: seal(kms, intake_key, "txn-2026-0001", "other", token),
+        "another key": lambda: seal(kms, kms.create_key()["KeyMetadata"]["KeyId"], "txn-2026-0001", "acme-pay", token),
         "nobody": lambda: base64.b64encode(b"x" * 200).decode(),
     }[sealed_for]()
+    faults.calls.clear()
     reply = invoke(engine, "EncryptToken", event)
+    assert faults.calls == ["ReEncrypt"] * calls
     assert reply["errorType"] == "InvalidPaymentError"
     assert json.loads(reply["errorMessage"]) == {
         "TransactionID": "txn-2026-0001",
         "ProcessorID": "acme-pay",
         "Violations": [{"Field": "SealedToken", "Rule": "not_sealed_for_this_payment"}],
     }
+
+
+@pytest.mark.parametrize(
+    ("now", "error"), [("2027-06-30T23:59:59Z", None), ("2027-07-01T00:00:00Z", "InvalidPaymentError")]
+)
+def test_a_seal_of_the_first_form_is_accepted_until_a_stated_date(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, now: str, error: str | None
+) -> None:
+    """Senders seal in code of their own: they need time, and docs/sending.md gives them the date."""
+    event = sample("encrypt_token")
+    token, kms = event.pop("SecureToken"), engine.client("kms")
+    sealed = kms.encrypt(
+        KeyId=engine.outputs["IntakeKeyArn"],
+        Plaintext=token.encode(),
+        EncryptionContext={"TransactionID": "txn-2026-0001"},
+    )
+    event["SealedToken"] = base64.b64encode(sealed["CiphertextBlob"]).decode()
+    clock = SimpleNamespace(now=lambda _: datetime.fromisoformat(now))
+    monkeypatch.setattr(engine.functions["EncryptToken"].module, "datetime", clock)
+    reply = invoke(engine, "EncryptToken", event)
+    assert reply.get("errorType") == error
+    if not error:
+        assert decrypted(engine, base64.b64decode(reply["EncryptedToken"]), "txn-2026-0001") == token
+    assert "2027-06-30" in (ROOT / "docs/sending.md").read_text()
 
 
 # ── Every client ──────────────────────────────────────────────────────────────────────────────────────

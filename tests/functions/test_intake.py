@@ -1,18 +1,22 @@
 """The way in: sealed before it starts, under the payment's own name, and harmless to repeat."""
 
 import base64
+import hashlib
 import json
 import threading
+from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 
 from ledger import intake
 from ledger.intake import Delivery, TooManyAttemptsError, execution_name, refusal_name, seal
-from ledger.payment import InvalidPaymentError, Payment, Violation, encryption_context
+from ledger.payment import InvalidPaymentError, Payment, Violation, parse_payment, seal_context
 from ledger_cli.engine import Engine
 from tests.conftest import Faults, intake_of
 
@@ -22,18 +26,25 @@ def send(engine: Engine, payment: dict[str, Any]) -> Delivery:
     return intake_of(engine).deliver(payment)
 
 
+def sealed_for(engine: Engine, payment: dict[str, Any], token: str) -> str:
+    """Seal a token as a sender does, for the payment that has these IDs."""
+    ids = payment["TransactionID"], payment["ProcessorID"]
+    return seal(engine.client("kms"), engine.outputs["IntakeKeyArn"], *ids, token)
+
+
 @settings(max_examples=60)
 @given(
     token=st.text(min_size=1, max_size=1000).filter(lambda text: text.isprintable()), other=st.text("abc", max_size=9)
 )
 def test_what_was_sealed_is_what_its_holder_gets(deployed: Any, token: str, other: str) -> None:
-    """And never under another TransactionID."""
+    """And never under another TransactionID, or of another processor."""
     kms, key = deployed[0].client("kms"), deployed[0].outputs["IntakeKeyArn"]
-    sealed = base64.b64decode(seal(kms, key, "txn-1", token))
-    opened = kms.decrypt(CiphertextBlob=sealed, EncryptionContext=encryption_context("txn-1"))["Plaintext"]
+    sealed = base64.b64decode(seal(kms, key, "txn-1", "acme-pay", token))
+    opened = kms.decrypt(CiphertextBlob=sealed, EncryptionContext=seal_context("txn-1", "acme-pay"))["Plaintext"]
     assert opened.decode() == token
-    with pytest.raises(ClientError, match="InvalidCiphertext"):
-        kms.decrypt(CiphertextBlob=sealed, EncryptionContext=encryption_context(f"txn-2{other}"))
+    for ids in ((f"txn-2{other}", "acme-pay"), ("txn-1", f"b{other}")):
+        with pytest.raises(ClientError, match="InvalidCiphertext"):
+            kms.decrypt(CiphertextBlob=sealed, EncryptionContext=seal_context(*ids))
 
 
 def test_the_token_is_in_no_history(engine: Engine, payment: dict[str, Any]) -> None:
@@ -70,13 +81,23 @@ def test_deliveries_at_once_start_one_execution(engine: Engine, payment: dict[st
 
 
 def test_a_different_payment_runs_and_conflicts_once(engine: Engine, payment: dict[str, Any]) -> None:
-    """It has a name of its own, so the table decides; delivered again it meets its own refusal."""
+    """It has a name of its own, so the table decides.
+
+    Delivered again, its name does not say whether that execution published the conflict. So another one does, once,
+    however often the payment comes; a consumer takes both events for one.
+    """
     engine.ended(send(engine, payment).execution)
     other = {**payment, "Amount": "1.00"}
     conflict = send(engine, other)
     assert engine.ended(conflict.execution).outcome == "CONFLICT"
-    assert send(engine, other) == Delivery(conflict.execution, started=False, outcome="CONFLICT")
-    assert [event["detail-type"] for event in engine.published()] == ["PaymentRecorded", "PaymentConflict"]
+    again = send(engine, other)
+    assert again == Delivery(f"{conflict.execution}-c", started=True, outcome="CONFLICT")
+    assert engine.ended(again.execution).outcome == "CONFLICT"
+    assert send(engine, other) == Delivery(again.execution, started=False, outcome="CONFLICT")
+    assert len(engine.executions()) == 3
+    assert [event["detail-type"] for event in engine.published()] == ["PaymentRecorded", *["PaymentConflict"] * 2]
+    _, first, second = (event["detail"]["OutcomeID"] for event in engine.published())
+    assert first == second
 
 
 def test_what_failed_technically_is_attempted_anew(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
@@ -90,15 +111,35 @@ def test_what_failed_technically_is_attempted_anew(engine: Engine, payment: dict
     assert send(engine, payment) == Delivery(second.execution, started=False, outcome="RECORDED")
 
 
-def test_a_corrected_token_is_attempted_anew(engine: Engine, payment: dict[str, Any]) -> None:
-    """The token is not part of the payment's name, so a refusal of the token alone must not bar the corrected one."""
+def test_a_corrected_token_gets_through_at_any_time(engine: Engine, payment: dict[str, Any]) -> None:
+    """After nine refusals of one sealed token, that one is refused for good; another one is another delivery."""
     token = payment.pop("SecureToken")
-    kms, key = engine.client("kms"), engine.outputs["IntakeKeyArn"]
-    refused = send(engine, {**payment, "SealedToken": seal(kms, key, "another", token)})
-    assert engine.ended(refused.execution).outcome == "REJECTED"
-    corrected = send(engine, {**payment, "SealedToken": seal(kms, key, payment["TransactionID"], token)})
-    assert (corrected.started, corrected.execution) == (True, f"{refused.execution}-2")
+    wrong = {**payment, "SealedToken": sealed_for(engine, {**payment, "TransactionID": "another"}, token)}
+    right = {**payment, "SealedToken": sealed_for(engine, payment, token)}
+    for _ in range(9):
+        delivery = send(engine, wrong)
+        assert delivery.started
+        assert engine.ended(delivery.execution).outcome == "REJECTED"
+    with pytest.raises(InvalidPaymentError) as caught:
+        send(engine, wrong)
+    assert caught.value.violations == [Violation("SealedToken", "too_many_attempts")]
+    assert (caught.value.transaction_id, caught.value.processor_id) == ("txn-2026-0001", "acme-pay")
+    published = intake_of(engine).refuse(caught.value, "any")
+    assert engine.ended(published).outcome == "REJECTED"
+    assert intake_of(engine).refuse(caught.value, "any") == published
+    corrected = send(engine, right)
+    assert corrected.started
     assert engine.ended(corrected.execution).outcome == "RECORDED"
+    assert len(engine.executions()) == 11
+
+
+def test_a_sealed_token_opens_for_its_own_processor_alone(engine: Engine, payment: dict[str, Any]) -> None:
+    """Whoever sees a sealed token and may send payments could else record it under a payment of its own."""
+    payment["SealedToken"] = sealed_for(engine, payment, payment.pop("SecureToken"))
+    stolen = send(engine, {**payment, "ProcessorID": "other"})
+    refused = engine.ended(stolen.execution)
+    assert (refused.outcome, refused.cause) == ("REJECTED", "SealedToken: not_sealed_for_this_payment")
+    assert engine.ended(send(engine, payment).execution).outcome == "RECORDED"
 
 
 def test_what_is_recorded_is_not_attempted_again(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
@@ -115,7 +156,9 @@ def test_a_failure_under_a_taken_id_is_a_conflict(engine: Engine, payment: dict[
     first = send(engine, payment)
     assert engine.ended(first.execution).outcome is None
     assert engine.ended(send(engine, {**payment, "Amount": "1.00"}).execution).outcome == "RECORDED"
-    assert send(engine, payment) == Delivery(first.execution, started=False, outcome="CONFLICT")
+    told = send(engine, payment)
+    assert told == Delivery(f"{first.execution}-c", started=True, outcome="CONFLICT")
+    assert engine.ended(told.execution).outcome == "CONFLICT"
 
 
 def test_nothing_of_an_execution_is_read(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
@@ -133,16 +176,116 @@ def test_nothing_of_an_execution_is_read(engine: Engine, payment: dict[str, Any]
     assert [params["includedData"] for params in asked] == ["METADATA_ONLY"]
 
 
-def test_attempts_come_to_an_end(
+def test_attempts_come_to_an_end(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
+    """A sender that repeats for ever must neither start executions for ever, nor use up the calls of others."""
+    faults.refuse("PutItem", "ResourceNotFoundException", times=9)
+    first = ""
+    for number in range(1, 10):
+        faults.calls.clear()
+        delivery = send(engine, payment)
+        first = first or delivery.execution
+        assert delivery == Delivery(first if number == 1 else f"{first}-{number}", started=True, outcome=None)
+        calls = Counter(faults.calls)
+        assert (calls["Encrypt"], calls["GetItem"]) == (1, int(number > 1))
+        assert calls["StartExecution"] <= 3
+        assert calls["DescribeExecution"] <= 5
+        assert engine.ended(delivery.execution).outcome is None
+    for _ in range(2):
+        faults.calls.clear()
+        with pytest.raises(TooManyAttemptsError, match=r"txn-2026-0001: 9 executions recorded nothing"):
+            send(engine, payment)
+        expected = {"Encrypt": 1, "StartExecution": 2, "GetItem": 1, "DescribeExecution": 4}
+        assert Counter(faults.calls) == expected
+
+
+def test_an_operator_gets_a_payment_through_whatever_has_its_names(engine: Engine, payment: dict[str, Any]) -> None:
+    """Whoever may start executions can take the nine names of a payment that it foresees, and nobody can free them."""
+    first = execution_name(parse_payment(payment, default_currency="USD")[0])
+    for name in (first, *(f"{first}-{number}" for number in range(2, 10))):
+        assert engine.run("{}", name).outcome == "REJECTED"
+    with pytest.raises(TooManyAttemptsError):
+        send(engine, payment)
+    delivery = intake_of(engine).deliver(payment, again=True)
+    assert engine.ended(delivery.execution).outcome == "RECORDED"
+    assert send(engine, payment).outcome == "RECORDED"
+    once_more = intake_of(engine).deliver(payment, again=True)
+    assert engine.ended(once_more.execution).outcome == "DUPLICATE"
+    assert delivery.execution != once_more.execution
+
+
+def test_the_newest_attempt_is_met_while_it_runs(
     engine: Engine, payment: dict[str, Any], faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sender that repeats for ever must not start executions for ever."""
-    monkeypatch.setattr(intake, "MAX_ATTEMPTS", 2)
-    faults.refuse("PutItem", "ResourceNotFoundException", times=2)
-    for _ in range(2):
+    """Its outcome is not known yet, and another attempt beside it would tell of the payment twice."""
+    faults.refuse("PutItem", "ResourceNotFoundException", times=3)
+    for _ in range(3):
         engine.ended(send(engine, payment).execution)
-    with pytest.raises(TooManyAttemptsError, match=r"txn-2026-0001: 2 executions recorded nothing"):
-        send(engine, payment)
+    released = threading.Event()
+    monkeypatch.setattr(retrier_decl, "time", SimpleNamespace(sleep=lambda _: released.wait(60)))
+    faults.refuse("ReEncrypt", "KeyUnavailableException")  # the workflow waits before it tries again
+    running = send(engine, payment)
+    met = send(engine, payment)
+    released.set()
+    assert met == Delivery(running.execution, started=False, outcome=None)
+    assert running.execution.endswith("-4")
+    assert engine.ended(running.execution).outcome == "RECORDED"
+
+
+def test_an_attempt_that_another_delivery_starts_meanwhile_is_met(
+    engine: Engine, payment: dict[str, Any], faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two deliveries at once see the same attempt as the newest, and one of them starts the next."""
+    faults.refuse("PutItem", "ResourceNotFoundException", times=3)
+    for _ in range(3):
+        engine.ended(send(engine, payment).execution)
+    released = threading.Event()
+    monkeypatch.setattr(retrier_decl, "time", SimpleNamespace(sleep=lambda _: released.wait(60)))
+    faults.refuse("ReEncrypt", "KeyUnavailableException")  # the workflow waits before it tries again
+    running = send(engine, payment)
+    faults.delay("DescribeExecution", 0, times=2)  # of the first and the sixth
+    faults.refuse("DescribeExecution", "ExecutionDoesNotExist")  # of the fourth, which is there a moment later
+    met = send(engine, payment)
+    released.set()
+    assert met == Delivery(running.execution, started=False, outcome=None)
+    assert engine.ended(running.execution).outcome == "RECORDED"
+    assert len(engine.executions()) == 4
+
+
+COLLIDING = (
+    {"Amount": "1.00", "Timestamp": "2026-11-24T00:00:06.732630Z"},
+    {"Amount": "1000000.00", "Timestamp": "2026-11-24T00:00:11.948477Z"},
+)
+"""Fingerprints of payments `t-birthday-1` that begin with the same 48 bits, found in three minutes."""
+
+
+def test_two_payments_under_one_id_have_two_names(
+    engine: Engine, payment: dict[str, Any], faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one name, the second would be taken for the first while that runs, and lost."""
+    a, b = ({**payment, "TransactionID": "t-birthday-1", **changes} for changes in COLLIDING)
+    fingerprints = [parse_payment(one, default_currency="USD")[0].fingerprint for one in (a, b)]
+    assert {fingerprint[:12] for fingerprint in fingerprints} == {"f98d948e506c"}
+    released = threading.Event()
+    monkeypatch.setattr(retrier_decl, "time", SimpleNamespace(sleep=lambda _: released.wait(60)))
+    faults.refuse("ReEncrypt", "KeyUnavailableException")
+    first, second = send(engine, a), send(engine, b)
+    released.set()
+    assert (first.started, second.started) == (True, True)
+    assert sorted(str(engine.ended(one.execution).outcome) for one in (first, second)) == ["CONFLICT", "RECORDED"]
+
+
+def test_a_conflict_that_meets_a_name_is_published(
+    engine: Engine, payment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever took the name says nothing of this payment: the ledger's owner must hear of the conflict."""
+    monkeypatch.setattr(intake, "execution_name", lambda payment, *_: f"{payment.transaction_id}-{'0' * 32}")
+    a, b = ({**payment, "TransactionID": "t-birthday-1", **changes} for changes in COLLIDING)
+    assert engine.ended(send(engine, a).execution).outcome == "RECORDED"
+    conflict = send(engine, b)
+    assert (conflict.started, conflict.outcome) == (True, "CONFLICT")
+    assert engine.ended(conflict.execution).outcome == "CONFLICT"
+    assert not send(engine, b).started
+    assert [event["detail-type"] for event in engine.published()] == ["PaymentRecorded", "PaymentConflict"]
 
 
 def test_an_invalid_payment_starts_nothing(engine: Engine, faults: Faults) -> None:
@@ -180,7 +323,7 @@ def test_an_error_of_aws_passes_unchanged(engine: Engine, payment: dict[str, Any
 def test_a_sealed_token_passes_as_it_came(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
     """Whoever seals at the source never shows the token to this code either."""
     token = payment.pop("SecureToken")
-    payment["SealedToken"] = seal(engine.client("kms"), engine.outputs["IntakeKeyArn"], payment["TransactionID"], token)
+    payment["SealedToken"] = sealed_for(engine, payment, token)
     faults.calls.clear()
     delivery = send(engine, payment)
     assert engine.ended(delivery.execution).outcome == "RECORDED"
@@ -190,11 +333,19 @@ def test_a_sealed_token_passes_as_it_came(engine: Engine, payment: dict[str, Any
 def test_the_longest_name_is_a_name() -> None:
     """Step Functions takes 80 characters of this set."""
     payment = Payment("t" * 64, "1", "JPY", "p", "Success", "2026-01-01T00:00:00.000000Z", {})
-    names = [execution_name(payment, attempt) for attempt in range(1, intake.MAX_ATTEMPTS + 1)]
-    assert max(map(len, names)) == 79
-    assert len(set(names)) == len(names)
+    assert len(execution_name(payment, "AAAA")) == len(execution_name(payment)) == 80 - len("-9")
     refused = InvalidPaymentError([Violation("Amount", "decimal")], transaction_id="t" * 64, processor_id="p" * 64)
-    assert len(refusal_name(refused, "any")) == 77
+    assert len(refusal_name(refused, "any")) == 78
+
+
+def test_a_name_is_made_of_what_is_delivered(payment: dict[str, Any]) -> None:
+    """As docs/sending.md tells senders that write their own code; nothing of a plaintext token is in it."""
+    canonical, _ = parse_payment(payment, default_currency="USD")
+    assert execution_name(canonical) == f"txn-2026-0001-{canonical.fingerprint[:32]}"
+    names = {execution_name(canonical, sealed) for sealed in (None, "AAAA", "AAAB")}
+    assert len(names) == 3
+    carried = json.dumps([canonical.fingerprint, "AAAA"]).encode()
+    assert execution_name(canonical, "AAAA") == f"txn-2026-0001-{hashlib.sha256(carried).hexdigest()[:32]}"
 
 
 def test_refusals_of_one_payment_by_the_same_rules_are_one() -> None:

@@ -4,6 +4,7 @@ import http.client
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -141,26 +142,52 @@ def test_a_delivery_during_it_is_under_way(
 
 
 def test_a_delivery_after_a_refusal_runs_again(webhook: Webhook, engine: Engine) -> None:
-    """Only KMS can tell that a token was sealed for another payment: corrected, it comes under the same name."""
+    """Only KMS can tell that a token was sealed for another payment: corrected, it is another delivery."""
     kms, key = engine.client("kms"), engine.outputs["IntakeKeyArn"]
     payment = json.loads(ACME)
     token = payment.pop("SecureToken")
-    wrong = json.dumps({**payment, "SealedToken": seal(kms, key, "another", token)}).encode()
-    right = json.dumps({**payment, "SealedToken": seal(kms, key, payment["TransactionID"], token)}).encode()
+    wrong = json.dumps({**payment, "SealedToken": seal(kms, key, "another", "acme-pay", token)}).encode()
+    right = json.dumps({**payment, "SealedToken": seal(kms, key, payment["TransactionID"], "acme-pay", token)}).encode()
     assert webhook.outcome(webhook.post(wrong)) == "REJECTED"
     assert webhook.outcome(webhook.post(right)) == "RECORDED"
     assert webhook.post(wrong)[0] == 200  # the payment is recorded, whatever this token is
 
 
 def test_a_delivery_after_a_conflict_is_a_conflict(webhook: Webhook, engine: Engine) -> None:
-    """The first delivery runs, so that the conflict is told of; the next is answered what became of it."""
+    """The first delivery runs, so that the conflict is published. The next ones are final, and publish it once more."""
     assert webhook.outcome(webhook.post()) == "RECORDED"
     other = changed(Amount="49.00")
     first = webhook.post(other)
     assert webhook.outcome(first) == "CONFLICT"
-    assert webhook.post(other) == (409, {"Execution": first[1]["Execution"], "Outcome": "CONFLICT"})
+    for _ in range(3):
+        assert webhook.post(other) == (409, {"Execution": f"{first[1]['Execution']}-c", "Outcome": "CONFLICT"})
     assert webhook.post()[0] == 200
-    assert [event["detail-type"] for event in engine.published()] == ["PaymentRecorded", "PaymentConflict"]
+    assert started(engine) == 3
+    for arn in engine.executions():
+        engine.ended(arn)
+    assert [event["detail-type"] for event in engine.published()] == ["PaymentRecorded", *["PaymentConflict"] * 2]
+
+
+def test_a_payment_that_is_always_refused_is_told_so_for_good(webhook: Webhook, engine: Engine, faults: Faults) -> None:
+    """It is the sender's fault: no alarm of ours rings, no release is held back, and no other processor pays for it."""
+    payment = json.loads(ACME)
+    del payment["SecureToken"]
+    wrong = json.dumps({**payment, "SealedToken": "AAAA"}).encode()
+    for _ in range(9):
+        assert webhook.outcome(webhook.post(wrong)) == "REJECTED"
+    answers = []
+    for _ in range(3):
+        faults.calls.clear()
+        answers.append(webhook.post(wrong))
+        calls = Counter(faults.calls)
+        assert (calls["StartExecution"], calls["GetItem"], calls["DescribeExecution"]) == (3, 1, 4)
+    violations = [{"Field": "SealedToken", "Rule": "too_many_attempts"}]
+    execution = answers[0][1]["Execution"]
+    assert answers == [(400, {"Execution": execution, "Violations": violations})] * 3
+    assert webhook.outcome(answers[0]) == "REJECTED"
+    assert started(engine) == 10
+    assert "PaymentNotStarted" not in engine.logs()
+    assert webhook.outcome(webhook.post()) == "RECORDED"  # the same payment, whose token the webhook seals
 
 
 def test_a_delivery_after_a_technical_failure_is_attempted_anew(
@@ -598,15 +625,20 @@ def test_a_lost_reply_starts_nothing_twice(webhook: Webhook, engine: Engine, fau
     assert started(engine) == 1
 
 
-def test_attempts_come_to_an_end(
-    webhook: Webhook, engine: Engine, faults: Faults, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_attempts_come_to_an_end(webhook: Webhook, engine: Engine, faults: Faults) -> None:
     """A processor that sends for ever must not start executions for ever."""
-    monkeypatch.setattr("ledger.intake.MAX_ATTEMPTS", 1)
-    faults.refuse("PutItem", "ResourceNotFoundException")
-    assert webhook.outcome(webhook.post()) is None
-    assert webhook.post()[0] == 503
-    assert log_lines(engine, "payment not started")[0]["code"] == "TooManyAttemptsError"
+    faults.refuse("PutItem", "ResourceNotFoundException", times=9)
+    for _ in range(9):
+        assert webhook.outcome(webhook.post()) is None
+    for _ in range(2):
+        faults.calls.clear()
+        assert webhook.post()[0] == 503
+        calls = Counter(faults.calls)
+        assert (calls["StartExecution"], calls["GetItem"], calls["DescribeExecution"]) == (2, 1, 4)
+    assert webhook.headers["retry-after"] == "30"
+    (line, _) = log_lines(engine, "payment not started")
+    assert (line["code"], line["transaction_id"]) == ("TooManyAttemptsError", "txn-2026-0101")
+    assert started(engine) == 9
 
 
 @pytest.mark.parametrize("stored", ["whsec_canary", '{"Format": "stripe", "Secrets": "whsec_canary_canary_canary"}'])

@@ -48,8 +48,10 @@ def contexts(layer: str, services: list[str], name: str = "", function: str | No
     if "kms" in services:
         found += [
             context("bound", kms__EncryptionContextKeys=["TransactionID"]),
+            context("bound-to-payment", kms__EncryptionContextKeys=["TransactionID", "ProcessorID"]),
             context("bound-and-more", kms__EncryptionContextKeys=["TransactionID", "Other"]),
             context("bound-otherwise", kms__EncryptionContextKeys=["Other"]),
+            context("bound-to-processor", kms__EncryptionContextKeys=["ProcessorID"]),
             {"name": "history", "keys": {history: THIS_WORKFLOW}},
             {"name": "log-delivery", "keys": {"kms:EncryptionContext:SourceArn": arn("logs", "*")}},
         ]

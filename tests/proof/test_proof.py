@@ -145,7 +145,7 @@ def test_what_is_granted_is_what_is_used(
     """A grant that nothing uses is an opening; a call that nothing grants is an outage."""
     key = engine.outputs["IntakeKeyArn"]
     sealed = {**payment, "TransactionID": "sealed"}
-    sealed["SealedToken"] = seal(engine.client("kms"), key, "sealed", sealed.pop("SecureToken"))
+    sealed["SealedToken"] = seal(engine.client("kms"), key, "sealed", payment["ProcessorID"], sealed.pop("SecureToken"))
     for start_input in (payment, payment, {**payment, "Amount": "1"}, {**payment, "Amount": "x"}, sealed):
         assert engine.run(json.dumps(start_input)).outcome
     overlooked = json.loads((ROOT / "events/functions/persist_payment_ledger.json").read_text())

@@ -90,6 +90,10 @@ BUGS = [
     Bug("a refusal is retried for ever", ASL, '"Catch": [\n        {\n          "ErrorEquals": [\n            "InvalidPaymentError"\n          ],\n          "Next": "Publish Rejection"\n        }\n      ],\n      "Next": "Encrypt Token"', '"Next": "Encrypt Token"'),
     Bug("a Retry names what nothing raises", ASL, '"Lambda.TooManyRequestsException"', '"TooManyRequestsException"'),
     Bug("a conflict is not told", ASL, '"Next": "Publish Conflict"', '"Next": "Conflicted"'),
+    Bug("a seal opens for every processor", "functions/ledger/payment.py", '"TransactionID": transaction_id, "ProcessorID": processor_id}', '"TransactionID": transaction_id}'),
+    Bug("a conflict under a taken name is not told", "functions/ledger/intake.py", "started=self._start(publishing, text)", "started=False"),
+    Bug("two payments may have one name", "functions/ledger/intake.py", "DIGITS = 32", "DIGITS = 12"),
+    Bug("a refused token bars the corrected one", "functions/ledger/intake.py", "token.text, execution_name(payment, token.text)", "token.text, execution_name(payment)"),
     Bug("recorded when it was published", ASL, '"StartTime.$": "$$.Execution.StartTime"', '"StartTime.$": "$$.State.EnteredTime"'),
 ]  # fmt: skip
 

@@ -43,7 +43,8 @@ def rejected(run: Run) -> None:
 def sealed(run: Run) -> None:
     """One payment whose token the sender has sealed."""
     engine = run.simulator.engine
-    token = {"SealedToken": seal(engine.client("kms"), engine.outputs["IntakeKeyArn"], PAYMENT["TransactionID"], "tok")}
+    ids = PAYMENT["TransactionID"], PAYMENT["ProcessorID"]
+    token = {"SealedToken": seal(engine.client("kms"), engine.outputs["IntakeKeyArn"], *ids, "tok")}
     assert base64.b64decode(token["SealedToken"])
     run.deliver({name: value for name, value in PAYMENT.items() if name != "SecureToken"} | token, "first")
 

@@ -102,8 +102,8 @@ def test_any_json_ends_in_an_outcome(engine: Engine, start_input: str) -> None:
 
 def test_a_sealed_payment_leaves_no_plaintext_in_the_history(engine: Engine, payment: dict[str, Any]) -> None:
     """Execution history keeps every input; only sealing keeps the token out of it."""
-    token = payment.pop("SecureToken")
-    payment["SealedToken"] = seal(engine.client("kms"), engine.outputs["IntakeKeyArn"], payment["TransactionID"], token)
+    ids, token = (payment["TransactionID"], payment["ProcessorID"]), payment.pop("SecureToken")
+    payment["SealedToken"] = seal(engine.client("kms"), engine.outputs["IntakeKeyArn"], *ids, token)
     execution = engine.run(json.dumps(payment))
     assert execution.outcome == "RECORDED"
     assert token not in json.dumps(engine.history(execution.arn), default=str)
@@ -116,8 +116,8 @@ def test_a_sealed_payment_leaves_no_plaintext_in_the_history(engine: Engine, pay
 
 def test_a_token_sealed_for_another_payment_is_rejected(engine: Engine, payment: dict[str, Any]) -> None:
     """KMS finds it out, so this refusal comes from the second state."""
-    token = payment.pop("SecureToken")
-    payment["SealedToken"] = seal(engine.client("kms"), engine.outputs["IntakeKeyArn"], "txn-other", token)
+    ids, token = ("txn-other", payment["ProcessorID"]), payment.pop("SecureToken")
+    payment["SealedToken"] = seal(engine.client("kms"), engine.outputs["IntakeKeyArn"], *ids, token)
     execution = engine.run(json.dumps(payment))
     assert (execution.outcome, execution.cause) == ("REJECTED", "SealedToken: not_sealed_for_this_payment")
     assert states(execution) == ["Validate Payment", "Encrypt Token", "Publish Rejection", "Rejected"]
@@ -227,9 +227,8 @@ def test_a_stack_for_sealed_tokens_takes_no_other(
     validating.restart()
     refused = engine.run(json.dumps(payment))
     assert (refused.outcome, refused.cause) == ("REJECTED", "SecureToken: plaintext_token")
-    sealed = seal(
-        engine.client("kms"), engine.outputs["IntakeKeyArn"], payment["TransactionID"], payment.pop("SecureToken")
-    )
+    ids, token = (payment["TransactionID"], payment["ProcessorID"]), payment.pop("SecureToken")
+    sealed = seal(engine.client("kms"), engine.outputs["IntakeKeyArn"], *ids, token)
     assert engine.run(json.dumps({**payment, "SealedToken": sealed})).outcome == "RECORDED"
     monkeypatch.undo()
     validating.restart()

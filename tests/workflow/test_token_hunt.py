@@ -309,7 +309,8 @@ def canary_payment(request: pytest.FixtureRequest, engine: Engine, payment: dict
     del payment["SecureToken"]
     if request.param == "plaintext":
         return {**payment, "SecureToken": CANARY}
-    sealed = seal(engine.client("kms"), engine.outputs["IntakeKeyArn"], payment["TransactionID"], CANARY)
+    ids = payment["TransactionID"], payment["ProcessorID"]
+    sealed = seal(engine.client("kms"), engine.outputs["IntakeKeyArn"], *ids, CANARY)
     return {**payment, "SealedToken": sealed}
 
 
