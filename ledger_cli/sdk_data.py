@@ -19,6 +19,9 @@ TARGET = ROOT / "functions/ledger/sdk_data"
 SDK_NAMES = {"states": "stepfunctions"}
 """botocore's name of a service, where IAM has another."""
 
+PERMISSIONS_ONLY = frozenset({("secretsmanager", "GetSecretValue"), ("secretsmanager", "ListSecrets")})
+"""What `BatchGetSecretValue` has to be allowed beside itself. No function calls these."""
+
 
 def calls_of(resources: Mapping[str, Any], function: str) -> list[tuple[str, str]]:
     """The calls that a function makes, as IAM names them: its role's actions, but for those that Lambda uses in its
@@ -29,9 +32,8 @@ def calls_of(resources: Mapping[str, Any], function: str) -> list[tuple[str, str
     named = [one["Action"] if isinstance(one["Action"], list) else [one["Action"]] for one in statements]
     actions = [action.split(":") for names in named for action in names]
     # kms:ReEncryptFrom and kms:ReEncryptTo are two sides of one call.
-    return sorted(
-        {(service, re.sub("(?<=ReEncrypt)(From|To)$", "", name)) for service, name in actions if service != "logs"}
-    )
+    calls = {(service, re.sub("(?<=ReEncrypt)(From|To)$", "", name)) for service, name in actions if service != "logs"}
+    return sorted(calls - PERMISSIONS_ONLY)
 
 
 def operations() -> dict[str, set[str]]:

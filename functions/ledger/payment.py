@@ -59,7 +59,7 @@ RULES = frozenset(
     "decimals float_digits currency retired_currency no_minor_unit status timestamp timestamp_precision "
     "timestamp_range leap_second metadata_pairs metadata_key metadata_value "
     # The webhook's.
-    "not_json duplicate_name another_processor not_an_event amount_unit too_large".split()
+    "not_json duplicate_name another_processor id_prefix not_an_event amount_unit too_large".split()
 )
 """Every rule that a refusal can name. A refusal from outside the workflow names no other: each is a metric."""
 
