@@ -197,7 +197,7 @@ def processor(
       ledger processor acme-pay --stack payment-ledger-dev
       ledger processor stripe --format stripe --secret - < secret.txt
       ledger processor acme-pay --only
-      ledger processor acme-pay --prefix acme-
+      ledger processor acme-pay --prefix txn-
     """  # noqa: D301
     from ledger_cli.deployed import stopping_says  # noqa: PLC0415
     from ledger_cli.webhook import let_in, validity  # noqa: PLC0415
