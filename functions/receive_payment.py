@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from ledger.aws import private_client
 from ledger.intake import Intake, TooManyAttemptsError
 from ledger.item import UnreadableItemError
-from ledger.payment import InvalidPaymentError, Violation, is_identifier
+from ledger.payment import InvalidPaymentError, Violation, is_identifier, valid_id
 from ledger.processors import Processor, Processors, ProcessorSecretError
-from ledger.signature import RefusedSignatureError, verify
+from ledger.signature import RefusedSignatureError, plausible_schemes, verify
 from ledger.strict_json import StrictJSONError, loads
 
 from aws_lambda_powertools import Logger, Metrics
@@ -46,6 +46,9 @@ MAX_BODY_BYTES = 256 * 1024
 """What an execution's input may have. Source: Step Functions Developer Guide, quotas."""
 
 TOO_LARGE = Violation("Payment", "too_large")
+FOREIGN_ID = Violation("TransactionID", "id_prefix")
+
+NOBODYS_SECRET = f"whsec_{base64.b64encode(bytes(32)).decode()}"
 
 THROTTLED = frozenset(
     {
@@ -92,8 +95,7 @@ def receive(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: i
         reason, 409 where the ledger has another payment under its id; 429 or 503 where the same request may pass later.
     """
     try:
-        processor = PROCESSORS.of(processor_id, now_s)
-        verify(processor.format.scheme, processor.secrets, headers, body, now_s)
+        processor = authenticated(processor_id, headers, body, now_s)
         try:
             return start(processor_id, start_input_of(processor, processor_id, body))
         except InvalidPaymentError as refused:
@@ -108,11 +110,36 @@ def receive(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: i
         return later(processor_id, failure)
 
 
+def authenticated(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: int) -> Processor:
+    """Return the processor that has signed this request.
+
+    Headers are judged before Secrets Manager is asked, so that what anybody can make up costs no call. Only the first
+    request of an environment reads the processors whatever its headers are: `unauthorized` has to know whose refusals
+    these are, also if a processor has sent nothing right for days.
+
+    Raises:
+        RefusedSignatureError: nobody known has signed it, or not at about this time.
+        ProcessorSecretError: the processor's secret is not usable.
+        ClientError: Secrets Manager's, unchanged.
+    """
+    PROCESSORS.read_once(now_s)
+    schemes = plausible_schemes(headers, now_s)
+    processor = PROCESSORS.find(processor_id, now_s)
+    if processor is None or processor.format.scheme not in schemes:
+        # As much work as for a known processor: the time of an answer does not say which names are registered.
+        schemes[0].sign(NOBODYS_SECRET, body)
+    if processor is None:
+        raise RefusedSignatureError("unknown_processor")
+    verify(processor.format.scheme, processor.active(now_s), headers, body, now_s)
+    return processor
+
+
 def start_input_of(processor: Processor, processor_id: str, body: bytes) -> dict[str, Any] | None:
     """Read the signed message; None if it is not about a payment's outcome.
 
     Raises:
-        InvalidPaymentError: it is too large, is not JSON, or breaks a rule of the processor's format.
+        InvalidPaymentError: it is too large, is not JSON, breaks a rule of the processor's format, or its valid
+            TransactionID does not begin with the processor's prefix.
     """
     if len(body) > MAX_BODY_BYTES:
         raise InvalidPaymentError([TOO_LARGE])
@@ -120,7 +147,11 @@ def start_input_of(processor: Processor, processor_id: str, body: bytes) -> dict
         message = loads(body)
     except StrictJSONError as unreadable:
         raise InvalidPaymentError([Violation("Payment", unreadable.rule)]) from None
-    return processor.format.start_input(message, processor_id)
+    start_input = processor.format.start_input(message, processor_id)
+    transaction_id = valid_id(start_input or {}, "TransactionID")
+    if transaction_id is not None and not transaction_id.startswith(processor.prefix):
+        raise InvalidPaymentError([FOREIGN_ID], transaction_id=transaction_id)
+    return start_input
 
 
 def start(processor_id: str, start_input: dict[str, Any] | None) -> Answer:
@@ -137,10 +168,19 @@ def start(processor_id: str, start_input: dict[str, Any] | None) -> Answer:
 
 
 def unauthorized(processor_id: str, reason: str) -> Answer:
-    """Whoever sent it is told nothing; the metric has an alarm. A name that is none may be anything: no log has it."""
+    """Answer 401 without a reason, so that a stranger learns nothing.
+
+    The reason is logged and counted: under the name of a known processor in a metric that has an alarm, which nobody
+    who does not know such a name can ring; otherwise in a metric of its own. The ProcessorID is logged only if it is
+    well-formed: otherwise it is a stranger's text.
+    """
     named = processor_id if is_identifier(processor_id) else None
-    logger.warning("signature refused", processor_id=named, reason=reason)
-    metrics.add_metric(name="SignatureRefused", unit=MetricUnit.Count, value=1)
+    known = PROCESSORS.remembers(processor_id)
+    logger.warning("signature refused", processor_id=named, known=known, reason=reason)
+    if known:
+        metrics.add_metric(name="SignatureRefused", unit=MetricUnit.Count, value=1)
+    else:
+        metrics.add_metric(name="UnknownSenderRefused", unit=MetricUnit.Count, value=1)
     metrics.flush_metrics()
     return Answer(401, {"message": "Unauthorized"})
 

@@ -48,7 +48,9 @@ class _Deployed(dict[str, str]):
 
 ANSWERS = {
     "CreateSecret": "ARN",
+    "DeleteSecret": "ARN",
     "DescribeExecution": "status",
+    "DescribeSecret": "ARN",
     "Encrypt": "CiphertextBlob",
     "GetCallerIdentity": "Arn",
     "GetExecutionHistory": "events",

@@ -19,8 +19,12 @@ TARGET = ROOT / "functions/ledger/sdk_data"
 SDK_NAMES = {"states": "stepfunctions"}
 """botocore's name of a service, where IAM has another."""
 
+PERMISSIONS_ONLY = frozenset({("secretsmanager", "GetSecretValue"), ("secretsmanager", "ListSecrets")})
+"""What `BatchGetSecretValue` has to be allowed beside itself. No function calls these."""
 
-READ_BY_LAMBDA = frozenset({"DescribeStream", "GetRecords", "GetShardIterator", "ListStreams"})
+READ_BY_LAMBDA = frozenset(
+    ("dynamodb", call) for call in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
+)
 """Of a table's stream, which Lambda reads in a function's name."""
 
 
@@ -33,13 +37,8 @@ def calls_of(resources: Mapping[str, Any], function: str) -> list[tuple[str, str
     named = [one["Action"] if isinstance(one["Action"], list) else [one["Action"]] for one in statements]
     actions = [action.split(":") for names in named for action in names]
     # kms:ReEncryptFrom and kms:ReEncryptTo are two sides of one call.
-    return sorted(
-        {
-            (service, re.sub("(?<=ReEncrypt)(From|To)$", "", name))
-            for service, name in actions
-            if service != "logs" and name not in READ_BY_LAMBDA
-        }
-    )
+    calls = {(service, re.sub("(?<=ReEncrypt)(From|To)$", "", name)) for service, name in actions if service != "logs"}
+    return sorted(calls - PERMISSIONS_ONLY - READ_BY_LAMBDA)
 
 
 def operations() -> dict[str, set[str]]:

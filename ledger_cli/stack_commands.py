@@ -166,43 +166,60 @@ def start(stack: "Stack", *, files: tuple[str, ...], wait: bool, again: bool, as
     return start_payments(stack, inputs, wait=wait, again=again, as_json=as_json)
 
 
-@on_a_stack("Exit status: 0 the secret is active, 2 it is not, or AWS gave no answer.")
+@on_a_stack("Exit status: 0 done, 2 it is not, or AWS gave no answer.")
 @click.argument("processor_id", metavar="PROCESSOR", type=NAME)
 @click.option(
     "--format",
     "format_name",
     type=click.Choice(["standard-webhooks", "stripe", "stripe-test"]),
-    help="How it signs and writes; standard-webhooks where it is new.",
+    help="How it signs and writes; standard-webhooks if it is new.",
 )
 @click.option("--secret", "secret_file", metavar="FILE|-", type=_Contents(), help="Holds the secret that it has.")
+@click.option("--only", is_flag=True, help="Revoke every other secret of the processor.")
+@click.option("--prefix", metavar="TEXT", help="What its TransactionIDs have to begin with; '' for anything.")
 @AS_JSON
 def processor(
-    stack: "Stack", *, processor_id: str, format_name: str | None, secret_file: tuple[str, bytes] | None, as_json: bool
+    stack: "Stack",
+    *,
+    processor_id: str,
+    format_name: str | None,
+    secret_file: tuple[str, bytes] | None,
+    only: bool,
+    prefix: str | None,
+    as_json: bool,
 ) -> int:
     """Let a processor post payments to the stack's webhook, or give it a new secret.
 
-    Without --secret one is made up, and shown this once. A processor that has a secret keeps it beside the
-    new one: call this, have it sign with the new one, and the next new one puts the old one out of use.
+    Without --secret one is made up, and shown this once. The secret before stays active beside the new one
+    for a day, in which the processor changes to the new one. With --only it is revoked within five minutes.
+    With --prefix alone, a processor keeps its secrets.
 
     \b
     Examples:
       ledger processor acme-pay --stack payment-ledger-dev
       ledger processor stripe --format stripe --secret - < secret.txt
+      ledger processor acme-pay --only
+      ledger processor acme-pay --prefix txn-
     """  # noqa: D301
     from ledger_cli.deployed import stopping_says  # noqa: PLC0415
-    from ledger_cli.webhook import let_in  # noqa: PLC0415
+    from ledger_cli.webhook import let_in, validity  # noqa: PLC0415
 
     secret = None if secret_file is None else decoded(*secret_file).strip()
-    told = let_in(stack, processor_id, format_name=format_name, secret=secret)
+    told = let_in(stack, processor_id, format_name=format_name, secret=secret, only=only, prefix=prefix)
     lines = {"Processor": f"{told['processor']} ({told['format']})", "Webhook": told["webhook"]}
     if told["secret"]:
         lines["Secret"] = f"{told['secret']}  (shown this once)"
-    unseen = "nobody has seen it" if told["secret"] else "it is the one that you gave"
-    with stopping_says(lambda: f"{processor_id} has a new secret all the same, and {unseen}"):
+    if told["prefix"]:
+        lines["Prefix"] = f"{told['prefix']}  (its TransactionIDs begin so)"
+    if told["secret"]:
+        done = f"{processor_id} has a new secret all the same, and nobody has seen it"
+    else:
+        done = f"{processor_id} was changed all the same"
+    with stopping_says(lambda: done):
         if as_json:
             click.echo(json.dumps(told))
         else:
-            display(Entries({**lines, "Active": f"{told['active']}, within five minutes"}))
+            display(Entries({**lines, "Active": validity(told)}))
         sys.stdout.flush()
     return 0
 

@@ -61,7 +61,7 @@ RULES = frozenset(
     "timestamp timestamp_precision timestamp_range leap_second metadata_pairs metadata_key metadata_value "
     "card_number card_data "
     # The webhook's.
-    "not_json duplicate_name another_processor not_an_event amount_unit too_large".split()
+    "not_json duplicate_name another_processor id_prefix not_an_event amount_unit too_large".split()
 )
 """Every rule that a refusal can name. A refusal from outside the workflow names no other: each is a metric."""
 

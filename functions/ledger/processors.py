@@ -3,13 +3,16 @@
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ledger.formats import FORMATS, Format
-from ledger.payment import is_identifier
-from ledger.signature import STANDARD_WEBHOOKS, RefusedSignatureError
+from ledger.identifiers import READABLE_BYTES
+from ledger.payment import BrokenRuleError, is_identifier, utc_timestamp
+from ledger.signature import STANDARD_WEBHOOKS
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -20,9 +23,20 @@ MAX_SECRETS = 2
 STANDARD_KEY_BYTES = range(24, 65)
 """Source: the Standard Webhooks specification, version 1.0.0, signing secrets."""
 
+OLDER_FOR_S = 24 * 3600
+"""How long a replaced secret stays active beside the new one."""
+
+PREFIX = re.compile(f"[A-Za-z0-9_-]{{1,{READABLE_BYTES}}}")
+"""What the TransactionIDs of a processor may have to begin with. A mapped ID keeps no more of its original."""
+
 KNOWN_FOR_S = 300
 UNKNOWN_FOR_S = 60
-MAX_UNKNOWN = 256
+
+PAGE = 20
+"""Source: Secrets Manager API Reference, BatchGetSecretValue, MaxResults."""
+
+DELETED = frozenset({"InvalidRequestException", "ResourceNotFoundException"})
+"""What Secrets Manager answers about a secret that is scheduled for deletion, or gone. Source: as above, errors."""
 
 
 class ProcessorSecretError(Exception):
@@ -31,14 +45,31 @@ class ProcessorSecretError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """One that was let in."""
+    """A registered processor.
+
+    Attributes:
+        format: how it signs and writes.
+        secrets: the newest first; `active` says which of them count.
+        older_until_s: when the older one of two ends, in Unix seconds.
+        prefix: what its TransactionIDs begin with; empty if they may be any.
+    """
 
     format: Format
     secrets: Sequence[str]
+    older_until_s: float
+    prefix: str
+
+    def active(self, now_s: int) -> Sequence[str]:
+        """Return the secrets that count at *now_s*, in Unix seconds: the newest, and the older one until its end."""
+        return self.secrets if now_s < self.older_until_s else self.secrets[:1]
 
     @classmethod
     def parse(cls, text: str) -> "Processor":
-        """The processor that a secret's text `{"Format": …, "Secrets": […]}` describes, the newest secret first.
+        """Return the processor that a secret's text describes.
+
+        The text is `{"Format": …, "Secrets": […]}`, the newest secret first. It may have `"OlderUntil"`, the RFC 3339
+        time at which the older one of two secrets ends, and `"Prefix"`. Of two secrets without `OlderUntil`, the newest
+        alone is active.
 
         A text that was put there by hand may have any shape, and some would let everybody in: a string where the list
         should be is a list of its letters.
@@ -50,8 +81,8 @@ class Processor:
             described: Any = json.loads(text)
         except ValueError:
             raise ProcessorSecretError("it is not JSON") from None
-        if not isinstance(described, dict) or described.keys() != {"Format", "Secrets"}:
-            raise ProcessorSecretError('it is not {"Format": …, "Secrets": […]}')
+        if not isinstance(described, dict) or described.keys() - {"OlderUntil", "Prefix"} != {"Format", "Secrets"}:
+            raise ProcessorSecretError('it is not {"Format": …, "Secrets": […]}, with "OlderUntil" and "Prefix" if any')
         if described["Format"] not in list(FORMATS):
             raise ProcessorSecretError(f"Format is one of {', '.join(FORMATS)}")
         secrets = described["Secrets"]
@@ -59,11 +90,37 @@ class Processor:
             raise ProcessorSecretError(f"Secrets is a list of 1 to {MAX_SECRETS}")
         for secret in secrets:
             check_secret(described["Format"], secret)
-        return cls(FORMATS[described["Format"]], secrets)
+        older_until_s = unix_seconds(described["OlderUntil"]) if "OlderUntil" in described else 0
+        prefix = described.get("Prefix", "")
+        if "Prefix" in described:
+            check_prefix(prefix)
+        return cls(FORMATS[described["Format"]], secrets, older_until_s, prefix)
+
+
+def unix_seconds(older_until: object) -> float:
+    """Return the time of an `OlderUntil`, in Unix seconds.
+
+    Raises:
+        ProcessorSecretError: it is not a time.
+    """
+    try:
+        return datetime.fromisoformat(utc_timestamp(older_until)).timestamp()
+    except BrokenRuleError:
+        raise ProcessorSecretError("OlderUntil is an RFC 3339 date-time with an offset") from None
+
+
+def check_prefix(prefix: object) -> None:
+    """Return if TransactionIDs can begin with *prefix*.
+
+    Raises:
+        ProcessorSecretError: says what a prefix is.
+    """
+    if not isinstance(prefix, str) or not PREFIX.fullmatch(prefix):
+        raise ProcessorSecretError(f"a prefix is 1 to {READABLE_BYTES} of A-Z a-z 0-9 _ -")
 
 
 def check_secret(format_name: str, secret: object) -> None:
-    """Return where a processor of this format can sign with *secret*, and nobody can guess it.
+    """Return if a processor of this format can sign with *secret*, and nobody can guess it.
 
     Raises:
         ProcessorSecretError: says what a secret of this format is.
@@ -82,43 +139,82 @@ def check_secret(format_name: str, secret: object) -> None:
 
 
 class Processors:
-    """Asks Secrets Manager for each processor, and remembers the answer for a while.
+    """Reads all processors from Secrets Manager at once, and remembers them for a while.
 
-    A rotated secret is known after `KNOWN_FOR_S`: until then the old one must stay active beside it. Names that nobody
-    has can be made up without end, so they are remembered apart, and not many.
+    A change is known after `KNOWN_FOR_S`. A name that is not among them, or whose secret is not usable, is looked for
+    again every `UNKNOWN_FOR_S`: names can be made up without end, and all of them together cost one reading in that
+    time.
     """
 
     def __init__(self, client: "SecretsManagerClient", prefix: str) -> None:
         self.client = client
         self.prefix = prefix
-        self._known: dict[str, tuple[int, Processor]] = {}
-        self._unknown: dict[str, int] = {}
+        self._found: dict[str, Processor | ProcessorSecretError] = {}
+        self._read_at_s: int | None = None
+        self._asked_at_s = 0
 
-    def of(self, processor_id: str, now_s: int) -> Processor:
-        """The processor of that name.
+    def read_once(self, now_s: int) -> None:
+        """Read the processors if that was never done.
 
         Raises:
-            RefusedSignatureError: nobody has let it in, or it was shut out.
-            ProcessorSecretError: its secret is not usable.
-            ClientError: any other error of Secrets Manager, unchanged.
+            ClientError: Secrets Manager's, unchanged.
         """
-        if not is_identifier(processor_id) or now_s < self._unknown.get(processor_id, 0):
-            raise RefusedSignatureError("unknown_processor")
-        until_s, processor = self._known.get(processor_id, (0, None))
-        if processor is None or now_s >= until_s:
-            processor = Processor.parse(self._asked(processor_id, now_s))
-            self._known[processor_id] = (now_s + KNOWN_FOR_S, processor)
-        return processor
+        if self._read_at_s is None:
+            self._read(now_s)
 
-    def _asked(self, processor_id: str, now_s: int) -> str:
-        errors = self.client.exceptions
-        try:
-            reply: Mapping[str, Any] = self.client.get_secret_value(SecretId=f"{self.prefix}{processor_id}")
-        # Invalid is the request for a secret that is scheduled to be deleted: whoever did that shut the processor out.
-        except (errors.ResourceNotFoundException, errors.InvalidRequestException):
-            self._known.pop(processor_id, None)
-            if len(self._unknown) >= MAX_UNKNOWN:
-                self._unknown.clear()
-            self._unknown[processor_id] = now_s + UNKNOWN_FOR_S
-            raise RefusedSignatureError("unknown_processor") from None
-        return str(reply["SecretString"])
+    def remembers(self, processor_id: str) -> bool:
+        """Return whether the last reading found this processor. Asks nobody."""
+        return processor_id in self._found
+
+    def find(self, processor_id: str, now_s: int) -> Processor | None:
+        """Return the processor of that name; None if it is not registered, or was revoked.
+
+        Raises:
+            ProcessorSecretError: its secret is not usable. Other processors are not concerned.
+            ClientError: Secrets Manager's, unchanged.
+        """
+        if not is_identifier(processor_id):
+            return None
+        is_usable = isinstance(self._found.get(processor_id), Processor)
+        if (
+            self._read_at_s is None
+            or now_s >= self._read_at_s + KNOWN_FOR_S
+            or (not is_usable and now_s >= self._asked_at_s + UNKNOWN_FOR_S)
+        ):
+            self._read(now_s)
+        found = self._found.get(processor_id)
+        if isinstance(found, ProcessorSecretError):
+            raise ProcessorSecretError(*found.args)
+        return found
+
+    def _read(self, now_s: int) -> None:
+        self._asked_at_s = now_s
+        found: dict[str, Processor | ProcessorSecretError] = {}
+        page: dict[str, Any] = {}
+        while True:
+            reply: Mapping[str, Any] = self.client.batch_get_secret_value(
+                Filters=[{"Key": "name", "Values": [self.prefix]}], MaxResults=PAGE, **page
+            )
+            for secret in reply["SecretValues"]:
+                found[self._processor_id(secret["Name"])] = _usable(secret.get("SecretString", ""))
+            for failed in reply.get("Errors", []):
+                if failed["ErrorCode"] not in DELETED:
+                    error = ProcessorSecretError(f"Secrets Manager does not give it: {failed['ErrorCode']}")
+                    found[self._processor_id(failed["SecretId"])] = error
+            if not reply.get("NextToken"):
+                break
+            page = {"NextToken": reply["NextToken"]}
+        self._found, self._read_at_s = found, now_s
+
+    def _processor_id(self, secret_id: str) -> str:
+        """Return whose secret this is, by its name or its ARN, which ends in a hyphen and six random characters."""
+        if secret_id.startswith("arn:"):
+            secret_id = secret_id.split(":", 6)[6][:-7]
+        return secret_id.removeprefix(self.prefix)
+
+
+def _usable(text: str) -> Processor | ProcessorSecretError:
+    try:
+        return Processor.parse(text)
+    except ProcessorSecretError as error:
+        return error

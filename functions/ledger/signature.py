@@ -37,6 +37,31 @@ class Scheme:
     sign: Callable[[str, bytes], str]
 
 
+def plausible_schemes(headers: Mapping[str, str], now_s: int) -> list[Scheme]:
+    """Return the schemes by which the headers are well-formed and say that the request was signed at about this time.
+
+    Anybody can write such headers: only `verify` says who signed. They are what costs nothing to check.
+
+    Args:
+        headers: the request's, by name in any case.
+        now_s: our time, in Unix seconds.
+
+    Raises:
+        RefusedSignatureError: there is no such scheme.
+    """
+    plausible, reasons = [], []
+    for scheme in (STANDARD_WEBHOOKS, STRIPE):
+        try:
+            _claim(scheme, headers, b"", now_s)
+        except RefusedSignatureError as refused:
+            reasons.append(str(refused))
+        else:
+            plausible.append(scheme)
+    if not plausible:
+        raise RefusedSignatureError(next((reason for reason in reasons if reason != "no_signature"), "no_signature"))
+    return plausible
+
+
 def verify(scheme: Scheme, secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now_s: int) -> None:
     """Return where one of the processor's active secrets has signed this body at about this time.
 
@@ -50,14 +75,19 @@ def verify(scheme: Scheme, secrets: Sequence[str], headers: Mapping[str, str], b
     Raises:
         RefusedSignatureError: headers are missing or malformed, the time is not near, or no signature is right.
     """
-    claim = scheme.claim({name.lower(): value for name, value in headers.items()}, body)
-    if abs(now_s - claim.sent_at_s) > TOLERANCE_S:
-        raise RefusedSignatureError("not_now")
+    claim = _claim(scheme, headers, body, now_s)
     expected = [scheme.sign(secret, claim.content).encode() for secret in secrets]
     # Every pair is compared, each in constant time: how long it takes tells nothing of what was nearly right.
     right = [hmac.compare_digest(_bytes(given), own) for given in claim.signatures for own in expected]
     if not any(right):
         raise RefusedSignatureError("wrong_signature")
+
+
+def _claim(scheme: Scheme, headers: Mapping[str, str], body: bytes, now_s: int) -> Claim:
+    claim = scheme.claim({name.lower(): value for name, value in headers.items()}, body)
+    if abs(now_s - claim.sent_at_s) > TOLERANCE_S:
+        raise RefusedSignatureError("not_now")
+    return claim
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:

@@ -36,14 +36,25 @@ from moto.dynamodb.models.table import Table
 from moto.ec2.models.vpcs import VPCEndPoint
 from moto.events.models import Rule, events_backends
 from moto.kms.responses import KmsResponse
-from moto.secretsmanager.models import secretsmanager_backends
+from moto.secretsmanager.models import SecretsManagerBackend, secretsmanager_backends
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from ledger_cli import REGION, ROOT
-from ledger_cli.engine import dynamodb, endpoints, http_api, kms, lambda_runtime, redrive, rules, sam_local, template
+from ledger_cli.engine import (
+    dynamodb,
+    endpoints,
+    http_api,
+    kms,
+    lambda_runtime,
+    redrive,
+    rules,
+    sam_local,
+    secretsmanager,
+    template,
+)
 from ledger_cli.engine.state import State
 from ledger_cli.environment import without_the_shells_variables
 from ledger_cli.execution import Execution
@@ -260,6 +271,9 @@ class Engine:
         stack.enter_context(patch.object(KmsResponse, "re_encrypt", kms.re_encrypt))
         # moto's Query starts anywhere.
         stack.enter_context(patch.object(Table, "query", dynamodb.query))
+        # moto's BatchGetSecretValue fails if one of the secrets is to be deleted.
+        reading = patch.object(SecretsManagerBackend, "batch_get_secret_value", secretsmanager.batch_get_secret_value)
+        stack.enter_context(reading)
         # moto redrives no executions.
         redriving = patch.object(StepFunctionResponse, "redrive_execution", redrive.redrive_execution, create=True)
         stack.enter_context(redriving)

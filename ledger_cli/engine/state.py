@@ -117,7 +117,7 @@ class State:
             "Version": VERSION,
             "Keys": {key.description: {"Id": key.id, "Material": key.key_material} for key in own},
             "Items": engine.items(),
-            "Secrets": {secret.name: _current(secret) for secret in secrets},
+            "Secrets": {secret.name: _current(secret) for secret in secrets if not secret.is_deleted()},
             "Events": engine.published(),
             "Executions": [_described(engine, arn) for arn in engine.executions() if engine.has_ended(arn)],
         }

@@ -10,16 +10,29 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from ledger_cli import REGION, smoke, webhook
+from ledger.processors import Processor, Processors
+from ledger_cli import REGION, smoke
 from ledger_cli.deployed import Stack
 from ledger_cli.engine import Engine
 from ledger_cli.engine.server import EngineServer
 from ledger_cli.engine.stack import STACK_NAME
+from ledger_cli.samples import PROCESSORS
 from tests.proof.resolved import Resolver
 
 TABLE_ARN = f"arn:aws:dynamodb:{REGION}:{Engine.account_id}:table/PaymentLedger"
 RESTORE = "docs/deploying.md#restore-the-table"
 WEBHOOK = "the webhook takes a signed payment, and no other"
+
+
+def forget(engine: Engine) -> None:
+    """Let the webhook look for an unknown name again at once."""
+    engine.functions["ReceivePayment"].module.PROCESSORS._asked_at_s = 0
+
+
+@pytest.fixture(autouse=True)
+def at_once(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test waits until the webhook looks for a new processor."""
+    monkeypatch.setattr(smoke.time, "sleep", lambda _: forget(engine))
 
 
 def test_the_smoke_test_asks_all_it_can_ask_here(
@@ -137,7 +150,9 @@ def test_a_webhook_that_accepts_every_request_fails(engine: Engine, monkeypatch:
     with EngineServer(["127.0.0.1"]) as server:
         server.start(engine)
         stack = Stack(STACK_NAME, endpoint_url=f"http://127.0.0.1:{server.port}")
-        monkeypatch.setattr(engine.functions["ReceivePayment"].module, "verify", lambda *_: None)
+        module = engine.functions["ReceivePayment"].module
+        anybody = Processor.parse(json.dumps(PROCESSORS["acme-pay"]))
+        monkeypatch.setattr(module, "authenticated", lambda *_: anybody)
         with pytest.raises(smoke.SmokeError, match=r"unsigned it answered 202, signed 20[02]"):
             dict(smoke.checks(stack))[WEBHOOK]()
     assert engine.client("secretsmanager").list_secrets()["SecretList"] == []
@@ -145,26 +160,25 @@ def test_a_webhook_that_accepts_every_request_fails(engine: Engine, monkeypatch:
 
 def test_a_secret_that_is_not_known_yet_is_asked_for_again(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A right deployment must not fail because Secrets Manager tells of a new secret a moment later."""
+    read = Processors._read
     waited: list[float] = []
-    processors = engine.functions["ReceivePayment"].module.PROCESSORS
+
+    def late(processors: Processors, now_s: int) -> None:
+        read(processors, now_s)
+        if len(waited) < 3:
+            processors._found.clear()
 
     def wait(seconds: float) -> None:
         waited.append(seconds)
-        processors._unknown.clear()
+        forget(engine)
 
+    forget(engine)
     monkeypatch.setattr(smoke.time, "sleep", wait)
-    post = webhook.post
-
-    def forgotten(address: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
-        if not waited:
-            processors._unknown[address.split("/")[-2]] = 2**40
-        return post(address, body, headers)
-
-    monkeypatch.setattr(webhook, "post", forgotten)
+    monkeypatch.setattr(Processors, "_read", late)
     with EngineServer(["127.0.0.1"]) as server:
         server.start(engine)
         dict(smoke.checks(Stack(STACK_NAME, endpoint_url=f"http://127.0.0.1:{server.port}")))[WEBHOOK]()
-    assert waited == [61]
+    assert waited == [61] * 3
 
 
 ALIAS = f"arn:aws:states:{REGION}:{Engine.account_id}:stateMachine:PaymentLedger"

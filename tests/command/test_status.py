@@ -22,7 +22,7 @@ from ledger_cli.engine.state import State, StateError
 from ledger_cli.errors import CommandError
 from ledger_cli.inspection import Inspection
 from ledger_cli.reading import StartInput
-from ledger_cli.samples import let_in_processors
+from ledger_cli.samples import PROCESSORS, let_in_processors
 from tests.conftest import Faults, ledger
 
 DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "StartExecution")
@@ -126,11 +126,54 @@ def test_a_secret_may_be_active_where_aws_gave_no_answer() -> None:
     """Called again at once, the command would put the secret out of use that the processor signs with."""
     stack = Mock(outputs={"ProcessorSecrets": "p/", "WebhookUrl": "https://a/{ProcessorID}"})
     client = stack.client.return_value
-    client.exceptions.ResourceNotFoundException = KeyError
+    client.exceptions.ResourceNotFoundException = client.exceptions.InvalidRequestException = KeyError
+    client.exceptions.ResourceExistsException = KeyError
     client.get_secret_value.side_effect = KeyError
     client.create_secret.side_effect = ReadTimeoutError(endpoint_url="https://a")
     with pytest.raises(StackError, match="whether acme-pay has the new secret is not known: look before"):
         webhook.let_in(stack, "acme-pay", format_name=None, secret=None)
+
+
+def test_a_revocation_that_aws_did_not_answer_is_repeated() -> None:
+    """The old secrets may be active still: whoever revokes them has to know that, and repeating does no harm."""
+    stack = Mock(outputs={"ProcessorSecrets": "p/", "WebhookUrl": "https://a/{ProcessorID}"})
+    client = stack.client.return_value
+    client.exceptions.ResourceNotFoundException = client.exceptions.InvalidRequestException = KeyError
+    client.get_secret_value.return_value = {"SecretString": json.dumps(PROCESSORS["acme-pay"])}
+    client.put_secret_value.side_effect = ReadTimeoutError(endpoint_url="https://a")
+    with pytest.raises(StackError, match="the old secrets of acme-pay are still active is not known: call this again"):
+        webhook.let_in(stack, "acme-pay", format_name=None, secret=None, only=True)
+
+
+def test_a_lost_reply_is_looked_up() -> None:
+    """If the secret is there, the command has done what it was to do, and shows it: nobody would see it otherwise."""
+    stack = Mock(outputs={"ProcessorSecrets": "p/", "WebhookUrl": "https://a/{ProcessorID}"}, endpoint_url=None)
+    client = stack.client.return_value
+    client.exceptions.ResourceNotFoundException = client.exceptions.InvalidRequestException = KeyError
+    texts = [json.dumps(PROCESSORS["acme-pay"])]
+    client.get_secret_value.side_effect = lambda **_: {"SecretString": texts[-1]}
+
+    def lose_reply(SecretId: str, SecretString: str) -> None:  # noqa: N803
+        texts.append(SecretString)
+        raise ReadTimeoutError(endpoint_url=SecretId)
+
+    client.put_secret_value.side_effect = lose_reply
+    told = webhook.let_in(stack, "acme-pay", format_name=None, secret=None, only=True)
+    assert json.loads(texts[-1])["Secrets"] == [told["secret"]]
+
+
+def test_a_name_is_free_a_little_after_its_secret_was_deleted() -> None:
+    """Secrets Manager deletes in the background; it says so to whoever creates the secret before."""
+    stack = Mock(outputs={"ProcessorSecrets": "p/", "WebhookUrl": "https://a/{ProcessorID}"}, endpoint_url=None)
+    client = stack.client.return_value
+    client.exceptions.InvalidRequestException = client.exceptions.ResourceExistsException = KeyError
+    client.exceptions.ResourceNotFoundException = LookupError
+    client.get_secret_value.side_effect = LookupError
+    client.describe_secret.return_value = {"DeletedDate": "x"}
+    client.create_secret.side_effect = [KeyError, KeyError, KeyError, {"ARN": "a"}]
+    with patch.object(webhook.time, "sleep") as sleep:
+        told = webhook.let_in(stack, "acme-pay", format_name=None, secret=None)
+    assert (told["active"], sleep.call_count, client.delete_secret.call_count) == (1, 2, 1)
 
 
 def test_an_older_stack_is_named_as_such() -> None:

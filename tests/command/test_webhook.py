@@ -2,7 +2,9 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from ledger_cli.engine import Engine
 from ledger_cli.engine.server import EngineServer
 from ledger_cli.samples import PROCESSORS, let_in_processors
-from tests.conftest import ledger
+from tests.conftest import Faults, ledger
 
 ACME = "events/webhooks/acme-pay.json"
 
@@ -39,7 +41,7 @@ def test_a_new_processor_is_let_in(endpoint: str, engine: Engine) -> None:
         r"Processor  new-pay \(standard-webhooks\)\n"
         rf"Webhook    {endpoint}/processors/new-pay/payments\n"
         r"Secret     (whsec_\S+)  \(shown this once\)\n"
-        r"Active     1, within five minutes\n",
+        r"Active     1 within 6 minutes; any other one ends by then\n",
         done.stdout,
     )
     assert shown
@@ -53,19 +55,149 @@ def test_a_new_processor_is_let_in(endpoint: str, engine: Engine) -> None:
     assert re.fullmatch(r'202 \{"Execution": "t-1-[0-9a-f]{12}"\}\n', posted.stdout)
 
 
+def asked(endpoint: str, processor_id: str, *arguments: str, stdin: str = "") -> Any:
+    """What `ledger processor` did, as JSON."""
+    done = ledger("processor", processor_id, *arguments, "--json", "--endpoint-url", endpoint, stdin=stdin)
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+def is_in_a_day(text: str) -> bool:
+    """Whether this is the end of a secret that was replaced now, in the form that Secrets Manager has."""
+    ends = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+    return time.time() + 86_400 - 60 <= ends <= time.time() + 86_400
+
+
 def test_a_secret_is_rotated_without_a_gap(endpoint: str, engine: Engine) -> None:
-    """The old one stays beside the new one until the next: one call before, and one after the processor's change."""
+    """The old one stays beside the new one for a day, or until the next."""
     (first,) = PROCESSORS["acme-pay"]["Secrets"]
-    second, third = (
-        json.loads(ledger("processor", "acme-pay", "--json", "--endpoint-url", endpoint).stdout)["secret"]
-        for _ in range(2)
+    second = asked(endpoint, "acme-pay")
+    assert stored(engine, "acme-pay") == {
+        "Format": "standard-webhooks",
+        "Secrets": [second["secret"], first],
+        "OlderUntil": second["older_until"],
+    }
+    assert (second["active"], second["within_minutes"], is_in_a_day(second["older_until"])) == (2, 5, True)
+    third = asked(endpoint, "acme-pay")["secret"]
+    assert stored(engine, "acme-pay")["Secrets"] == [third, second["secret"]]
+    assert len({first, second["secret"], third}) == 3
+
+
+def test_people_see_when_the_older_secret_ends(endpoint: str, engine: Engine) -> None:
+    """They have to change the processor before."""
+    done = ledger("processor", "acme-pay", "--endpoint-url", endpoint)
+    until = stored(engine, "acme-pay")["OlderUntil"]
+    assert done.stdout.endswith(f"\nActive     2 within 5 minutes; the older one ends at {until}\n")
+
+
+def test_a_leaked_secret_is_revoked(endpoint: str, engine: Engine) -> None:
+    """With --only, whoever makes the secret; repeated, nothing that was revoked comes back."""
+    one = asked(endpoint, "acme-pay", "--only")
+    assert stored(engine, "acme-pay") == {"Format": "standard-webhooks", "Secrets": [one["secret"]]}
+    assert (one["active"], one["older_until"], one["within_minutes"]) == (1, None, 5)
+    for _ in range(2):
+        given = asked(endpoint, "stripe", "--secret", "-", "--only", stdin="whsec_0123456789abcdef\n")
+        assert (given["active"], given["secret"]) == (1, None)
+        assert stored(engine, "stripe") == {"Format": "stripe-test", "Secrets": ["whsec_0123456789abcdef"]}
+    leaked = PROCESSORS["stripe"]["Secrets"][0]
+    assert ledger("send", ACME, "--processor", "acme-pay", "--endpoint-url", endpoint).returncode == 0
+    asked(endpoint, "stripe", "--secret", "-", stdin="whsec_another_of_stripes")
+    assert leaked not in stored(engine, "stripe")["Secrets"]
+
+
+def test_an_older_secret_that_has_ended_is_dropped(endpoint: str, engine: Engine) -> None:
+    """Another change must not give it another day, nor must a secret without an end be given one."""
+    (first,) = PROCESSORS["acme-pay"]["Secrets"]
+    name, newest = f"{engine.outputs['ProcessorSecrets']}acme-pay", f"whsec_{'A' * 32}"
+    for ended in ({"OlderUntil": "2026-01-01T00:00:00Z"}, {}):
+        text = json.dumps({"Format": "standard-webhooks", "Secrets": [newest, first], **ended})
+        engine.client("secretsmanager").put_secret_value(SecretId=name, SecretString=text)
+        assert asked(endpoint, "acme-pay", "--prefix", "acme-")["active"] == 1
+        assert stored(engine, "acme-pay")["Secrets"] == [newest]
+
+
+@pytest.mark.parametrize("how", [{}, {"ForceDeleteWithoutRecovery": True}], ids=["to be deleted", "gone"])
+def test_a_processor_whose_secret_was_deleted_is_registered_again(
+    endpoint: str, engine: Engine, how: dict[str, Any]
+) -> None:
+    """Its deleted secrets stay revoked: they are not restored, not even for the moment between two calls."""
+    (revoked,) = PROCESSORS["acme-pay"]["Secrets"]
+    secrets = engine.client("secretsmanager")
+    name = f"{engine.outputs['ProcessorSecrets']}acme-pay"
+    secrets.delete_secret(SecretId=name, **how)
+    refused = ledger("send", ACME, "--processor", "acme-pay", "--endpoint-url", endpoint)
+    assert refused.stderr.startswith("ledger: acme-pay is not known: let it in with ")
+    new = asked(endpoint, "acme-pay")
+    assert stored(engine, "acme-pay") == {"Format": "standard-webhooks", "Secrets": [new["secret"]]}
+    assert revoked != new["secret"]
+    assert ledger("send", ACME, "--processor", "acme-pay", "--endpoint-url", endpoint).returncode == 0
+
+
+@pytest.mark.parametrize("lost", ["DeleteSecret", "CreateSecret"])
+def test_registering_again_is_safe_to_repeat(endpoint: str, engine: Engine, faults: Faults, lost: str) -> None:
+    """Stopped anywhere, no revoked secret is active, and the same command goes on."""
+    secrets = engine.client("secretsmanager")
+    name = f"{engine.outputs['ProcessorSecrets']}acme-pay"
+    secrets.delete_secret(SecretId=name)
+    if lost == "CreateSecret":
+        faults.refuse("CreateSecret", "InvalidRequestException")  # a secret with this name is to be deleted
+    faults.refuse(lost, "AccessDeniedException")
+    failed = ledger("processor", "acme-pay", "--endpoint-url", endpoint)
+    assert (failed.returncode, failed.stdout, failed.stderr.count("\n")) == (2, "", 1)
+    assert "acme-pay" not in {one["Name"].rpartition("/")[2] for one in secrets.list_secrets()["SecretList"]}
+    new = asked(endpoint, "acme-pay")["secret"]
+    assert stored(engine, "acme-pay")["Secrets"] == [new]
+
+
+def test_a_prefix_is_set_and_removed(endpoint: str, engine: Engine) -> None:
+    """It changes no secret, and a new secret changes no prefix."""
+    own = PROCESSORS["acme-pay"]
+    done = ledger("processor", "acme-pay", "--prefix", "acme-", "--endpoint-url", endpoint)
+    assert done.stdout == (
+        "Processor  acme-pay (standard-webhooks)\n"
+        f"Webhook    {endpoint}/processors/acme-pay/payments\n"
+        "Prefix     acme-  (its TransactionIDs begin so)\n"
+        "Active     1 within 5 minutes; any other one ends by then\n"
     )
-    assert stored(engine, "acme-pay")["Secrets"] == [third, second]
-    assert len({first, second, third}) == 3
+    assert stored(engine, "acme-pay") == {**own, "Prefix": "acme-"}
+    new = asked(endpoint, "acme-pay", "--only")
+    assert (new["prefix"], stored(engine, "acme-pay")["Prefix"]) == ("acme-", "acme-")
+    posted = ledger("send", ACME, "--processor", "acme-pay", "--endpoint-url", endpoint)
+    assert (posted.returncode, '"Rule": "id_prefix"' in posted.stdout) == (1, True)
+    removed = asked(endpoint, "acme-pay", "--prefix", "")
+    assert (removed["prefix"], removed["secret"]) == (None, None)
+    assert stored(engine, "acme-pay") == {**own, "Secrets": [new["secret"]]}
+    both = asked(endpoint, "new-pay", "--prefix", "new-")
+    assert stored(engine, "new-pay")["Secrets"] == [both["secret"]]
+
+
+def test_a_prefix_gives_an_older_secret_no_other_day(endpoint: str, engine: Engine) -> None:
+    """It ends when it was to end."""
+    before = asked(endpoint, "acme-pay")
+    engine_text = {**stored(engine, "acme-pay"), "OlderUntil": "2126-01-01T00:00:00Z"}
+    name = f"{engine.outputs['ProcessorSecrets']}acme-pay"
+    engine.client("secretsmanager").put_secret_value(SecretId=name, SecretString=json.dumps(engine_text))
+    after = asked(endpoint, "acme-pay", "--prefix", "acme-")
+    assert (before["active"], after["active"], after["older_until"]) == (2, 2, "2126-01-01T00:00:00Z")
+
+
+def test_a_secret_that_is_not_usable_is_replaced(endpoint: str, engine: Engine) -> None:
+    """One put there by hand: the command says what is wrong, and what to call."""
+    name = f"{engine.outputs['ProcessorSecrets']}acme-pay"
+    engine.client("secretsmanager").put_secret_value(SecretId=name, SecretString="whsec_canary")
+    for arguments in (("processor", "acme-pay"), ("send", ACME, "--processor", "acme-pay")):
+        done = ledger(*arguments, "--endpoint-url", endpoint)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert done.stderr.startswith("ledger: the secret of acme-pay is not usable, it is not JSON: replace it with ")
+        assert done.stderr.endswith("acme-pay --format FORMAT --only`\n")
+        assert "canary" not in done.stderr
+    new = asked(endpoint, "acme-pay", "--format", "standard-webhooks", "--only")
+    assert stored(engine, "acme-pay") == {"Format": "standard-webhooks", "Secrets": [new["secret"]]}
 
 
 def test_a_given_secret_is_kept_to_itself(endpoint: str, engine: Engine) -> None:
     """It is in nobody's terminal; given once more, nothing changes."""
+    ends = set()
     for _ in range(2):
         done = ledger(
             "processor",
@@ -77,15 +209,20 @@ def test_a_given_secret_is_kept_to_itself(endpoint: str, engine: Engine) -> None
             endpoint,
             stdin="whsec_0123456789abcdef\n",
         )
-        assert json.loads(done.stdout) == {
+        told = json.loads(done.stdout)
+        ends.add(told.pop("older_until"))
+        assert told == {
             "processor": "stripe",
             "format": "stripe-test",
             "webhook": f"{endpoint}/processors/stripe/payments",
             "secret": None,
+            "prefix": None,
             "active": 2,
+            "within_minutes": 5,
         }
         assert "whsec_0123456789abcdef" not in done.stdout + done.stderr
     assert stored(engine, "stripe")["Secrets"] == ["whsec_0123456789abcdef", *PROCESSORS["stripe"]["Secrets"]]
+    assert ends == {stored(engine, "stripe")["OlderUntil"]}
 
 
 @pytest.mark.parametrize(
@@ -99,6 +236,9 @@ def test_a_given_secret_is_kept_to_itself(endpoint: str, engine: Engine) -> None
         (("new", "--secret", "-"), "whsec_short", "a secret is whsec_ and base64 of 24 to 64 bytes"),
         (("new", "--secret", "-"), "", "a secret is whsec_ and base64 of 24 to 64 bytes"),
         (("new", "--secret", "-"), "a\nb", "a secret is one line of ASCII"),
+        (("acme-pay", "--prefix", "acme."), "", "a prefix is 1 to 24 of A-Z a-z 0-9 _ -"),
+        (("acme-pay", "--prefix", "a" * 25), "", "a prefix is 1 to 24 of A-Z a-z 0-9 _ -"),
+        (("stripe", "--only"), "", "Stripe makes its secrets itself: copy the endpoint's, and give it with"),
         (("acme-pay", "--format", "stripe"), "", "acme-pay has the format standard-webhooks: give another format"),
         (("new", "--stack", "none"), "", "stack none is not in this account and region"),
     ],

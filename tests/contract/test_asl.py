@@ -50,7 +50,7 @@ def test_the_calls_are_found() -> None:
         "ReceivePayment": [
             ("dynamodb", "GetItem"),
             ("kms", "Encrypt"),
-            ("secretsmanager", "GetSecretValue"),
+            ("secretsmanager", "BatchGetSecretValue"),
             ("states", "DescribeExecution"),
             ("states", "StartExecution"),
         ],

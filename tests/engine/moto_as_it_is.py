@@ -202,6 +202,17 @@ def _parses_for_each_execution() -> bool:
     return len(parses) - before == 2
 
 
+def _a_deleted_secret_stops_a_batch() -> bool:
+    client = boto3.client("secretsmanager", "us-east-1")
+    client.create_secret(Name="processors/a", SecretString="a")
+    client.delete_secret(SecretId="processors/a")
+    try:
+        client.batch_get_secret_value(Filters=[{"Key": "name", "Values": ["processors/"]}])
+    except client.exceptions.InvalidRequestException:
+        return True
+    return False
+
+
 with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execute_state_machine": True}}):
     warnings.simplefilter("ignore")
     facts = {
@@ -216,6 +227,7 @@ with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execut
         "rules_start_no_workflow": _rules_start_no_workflow(),
         "redrives_nothing": _redrives_nothing(),
         "queries_start_anywhere": _queries_start_anywhere(),
+        "a_deleted_secret_stops_a_batch": _a_deleted_secret_stops_a_batch(),
         "retries_sleep": retrier_decl.time is time,
     }
 print(json.dumps(facts))  # noqa: T201

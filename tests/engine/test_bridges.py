@@ -36,6 +36,7 @@ FACTS = [
     "rules_start_no_workflow",
     "redrives_nothing",
     "queries_start_anywhere",
+    "a_deleted_secret_stops_a_batch",
 ]
 
 

@@ -22,6 +22,9 @@ payment = json.loads(open("events/start/01-success.json").read())
 state = State(Path(sys.argv[1]))
 with Engine(state=state) as engine:
     let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    revoked = engine.outputs["ProcessorSecrets"] + "deleted"
+    engine.client("secretsmanager").create_secret(Name=revoked, SecretString="x")
+    engine.client("secretsmanager").delete_secret(SecretId=revoked)
     assert engine.run(json.dumps(payment), "recorded").outcome == "RECORDED"
     assert engine.run(json.dumps({**payment, "Amount": "1"}), "conflict").outcome == "CONFLICT"
     engine.functions["PublishOutcome"].environment["EVENT_BUS_NAME"] = "gone"

@@ -1,5 +1,7 @@
 """The webhook over HTTP: who gets in, what each delivery is answered, and that nothing else starts anything."""
 
+import base64
+import hmac
 import http.client
 import json
 import threading
@@ -7,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,8 +19,8 @@ from hypothesis import strategies as st
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 
 from ledger.intake import seal
-from ledger.processors import MAX_UNKNOWN, Processor, Processors
-from ledger.signature import STRIPE, TOLERANCE_S, RefusedSignatureError
+from ledger.processors import PAGE, Processor, Processors, ProcessorSecretError
+from ledger.signature import STRIPE, TOLERANCE_S
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.engine.server import EngineServer
@@ -305,31 +308,73 @@ GOOD = signed(PROCESSORS["acme-pay"], ACME, 1)
 
 
 @pytest.mark.parametrize(
-    ("processor", "at_s", "headers", "reason"),
+    ("processor", "at_s", "headers", "reason", "is_known"),
     [
-        ("acme-pay", -TOLERANCE_S - 5, None, "not_now"),
-        ("acme-pay", TOLERANCE_S + 5, None, "not_now"),
-        ("acme-pay", 0, {}, "no_signature"),
-        ("acme-pay", 0, GOOD, "not_now"),
-        ("acme-pay", 0, {**GOOD, "webhook-timestamp": "yesterday"}, "malformed"),
-        ("stripe", 0, GOOD, "no_signature"),
-        ("nobody", 0, None, "unknown_processor"),
-        ("n%C3%B6body", 0, None, "unknown_processor"),
-        ("acme-pay%2F..%2Fstripe", 0, None, "unknown_processor"),
-        ("x" * 65, 0, None, "unknown_processor"),
-        ("4111111111111111", 0, None, "unknown_processor"),
+        ("acme-pay", -TOLERANCE_S - 5, None, "not_now", True),
+        ("acme-pay", TOLERANCE_S + 5, None, "not_now", True),
+        ("acme-pay", 0, {}, "no_signature", True),
+        ("acme-pay", 0, GOOD, "not_now", True),
+        ("acme-pay", 0, {**GOOD, "webhook-timestamp": "yesterday"}, "malformed", True),
+        ("stripe", 0, GOOD, "not_now", True),
+        ("nobody", 0, None, "unknown_processor", False),
+        ("nobody", 0, {}, "no_signature", False),
+        ("nobody", 0, GOOD, "not_now", False),
+        ("n%C3%B6body", 0, None, "unknown_processor", False),
+        ("acme-pay%2F..%2Fstripe", 0, None, "unknown_processor", False),
+        ("x" * 65, 0, None, "unknown_processor", False),
+        ("4111111111111111", 0, None, "unknown_processor", False),
     ],
 )
 def test_who_is_not_let_in_learns_nothing(
-    webhook: Webhook, engine: Engine, processor: str, at_s: float, headers: dict[str, str] | None, reason: str
+    webhook: Webhook,
+    engine: Engine,
+    processor: str,
+    at_s: float,
+    headers: dict[str, str] | None,
+    reason: str,
+    *,
+    is_known: bool,
 ) -> None:
-    """The reason is in the log and the metric, and not in the answer."""
+    """The reason is in the log, and not in the answer.
+
+    A stranger raises another metric than a registered processor: the alarm on that one has to be true. A registered
+    processor raises it also if it has sent nothing right in the life of an environment, because its clock is wrong.
+    """
     assert webhook.post(processor=processor, at_s=at_s, headers=headers) == UNAUTHORIZED
     (line,) = log_lines(engine, "signature refused")
-    assert line["reason"] == reason
     assert "4111111111111111" not in engine.logs()
-    assert '"SignatureRefused":[1.0]' in engine.logs().replace(" ", "")
+    assert (line["reason"], line["known"]) == (reason, is_known)
+    logs = engine.logs().replace(" ", "")
+    assert ('"SignatureRefused":[1.0]' in logs, '"UnknownSenderRefused":[1.0]' in logs) == (is_known, not is_known)
     assert (started(engine), engine.items()) == (0, [])
+
+
+def test_a_processor_signs_by_its_own_scheme(webhook: Webhook, engine: Engine) -> None:
+    """Fresh headers of the other scheme are none of its."""
+    headers = signed(PROCESSORS["acme-pay"], CHARGE, round(time.time()))
+    assert webhook.post(CHARGE, "stripe", headers=headers) == UNAUTHORIZED
+    assert log_lines(engine, "signature refused")[0]["reason"] == "no_signature"
+    both = {**headers, **signed(PROCESSORS["stripe"], CHARGE, round(time.time()))}
+    assert webhook.outcome(webhook.post(CHARGE, "stripe", headers=both)) == "RECORDED"
+
+
+@pytest.mark.parametrize(
+    ("processor", "body"), [("acme-pay", ACME), ("stripe", ACME), ("nobody", ACME)], ids=["known", "other", "unknown"]
+)
+def test_a_known_name_costs_no_more_work_than_another(
+    webhook: Webhook, monkeypatch: pytest.MonkeyPatch, processor: str, body: bytes
+) -> None:
+    """The time of an answer would say which processors are registered: each is one HMAC of the whole body."""
+    headers = signed(PROCESSORS["acme-pay"], b"another body", round(time.time()))
+    sizes: list[int] = []
+
+    def counted(key: bytes, content: bytes, digest: Any) -> bytes:
+        sizes.append(len(content))
+        return hmac.new(key, content, digest).digest()
+
+    monkeypatch.setattr("ledger.signature.hmac.digest", counted)
+    assert webhook.post(body, processor, headers=headers) == UNAUTHORIZED
+    assert len([size for size in sizes if size >= len(body)]) == 1
 
 
 def test_another_processors_secret_is_no_key(webhook: Webhook, engine: Engine) -> None:
@@ -348,11 +393,45 @@ def test_a_recorded_request_played_again_changes_nothing(webhook: Webhook, engin
     assert started(engine) == 1
 
 
-def test_unknown_names_are_not_asked_for_each_time(webhook: Webhook, faults: Faults) -> None:
-    """Whoever tries the same name costs one call a minute, and what is remembered is bounded."""
-    for _ in range(5):
-        assert webhook.post(processor="nobody") == UNAUTHORIZED
-    assert faults.calls.count("GetSecretValue") == 1
+def readings(faults: Faults) -> int:
+    """How often Secrets Manager was asked."""
+    assert "GetSecretValue" not in faults.calls
+    return faults.calls.count("BatchGetSecretValue")
+
+
+def test_made_up_names_cost_one_reading_a_minute(webhook: Webhook, faults: Faults) -> None:
+    """Names can be made up without end: a flood of them must not cost a call each."""
+    began = time.monotonic()
+    for number in range(600):
+        assert webhook.post(processor=f"made-up-{number % 300}") == UNAUTHORIZED
+    assert readings(faults) <= 1 + (time.monotonic() - began) / 60
+
+
+def test_known_and_unknown_names_together_are_read_in_time(engine: Engine, faults: Faults) -> None:
+    """A new name and a known one each second: one reading a minute. The known one alone: one in five minutes."""
+    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    processors = known(engine)
+    for now_s in range(600):
+        assert processors.find("acme-pay", now_s)
+        assert processors.find(f"made-up-{now_s}", now_s) is None
+    assert readings(faults) == 10
+    faults.calls.clear()
+    for now_s in range(600, 1800):
+        assert processors.find("acme-pay", now_s)
+    assert readings(faults) == 4
+
+
+def test_what_is_not_signed_at_all_asks_nobody(webhook: Webhook, engine: Engine, faults: Faults) -> None:
+    """Not even an hour later, when nothing that is remembered counts any more."""
+    receive = engine.functions["ReceivePayment"].module.receive
+    now_s = round(time.time())
+    assert webhook.post(processor="nobody") == UNAUTHORIZED
+    assert readings(faults) == 1
+    old = signed(PROCESSORS["acme-pay"], ACME, now_s)
+    for headers in ({}, old, {**old, "webhook-timestamp": "soon"}, {"stripe-signature": "t=1,t=2"}):
+        for processor in ("nobody", "acme-pay", "n o"):
+            assert receive(processor, headers, ACME, now_s + 3600).status == 401
+    assert readings(faults) == 1
 
 
 def test_nobody_is_asked_for_a_card_number(webhook: Webhook, engine: Engine, faults: Faults) -> None:
@@ -360,7 +439,7 @@ def test_nobody_is_asked_for_a_card_number(webhook: Webhook, engine: Engine, fau
     name = f"{engine.outputs['ProcessorSecrets']}4111111111111111"
     engine.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(PROCESSORS["acme-pay"]))
     assert webhook.post(processor="4111111111111111") == UNAUTHORIZED
-    assert "GetSecretValue" not in faults.calls
+    assert readings(faults) <= 1  # of all processors, by no name
 
 
 def known(engine: Engine) -> Processors:
@@ -369,44 +448,95 @@ def known(engine: Engine) -> Processors:
 
 
 @pytest.mark.usefixtures("webhook")
-def test_what_is_remembered_of_strangers_is_bounded_and_costs_the_known_nothing(engine: Engine, faults: Faults) -> None:
-    """Names can be made up without end."""
-    processors = known(engine)
-    processors.of("acme-pay", 0)
-    for number in range(MAX_UNKNOWN * 2):
-        with pytest.raises(RefusedSignatureError, match="unknown_processor"):
-            processors.of(f"made-up-{number}", 0)
-        assert len(processors._unknown) <= MAX_UNKNOWN
-    faults.calls.clear()
-    assert processors.of("acme-pay", 0).secrets == PROCESSORS["acme-pay"]["Secrets"]
-    assert faults.calls == []
-
-
-@pytest.mark.usefixtures("webhook")
 def test_a_rotated_secret_is_known_within_five_minutes(engine: Engine) -> None:
     """Until then the old one stands beside it; a processor that is let in is known within one."""
     processors, secrets = known(engine), engine.client("secretsmanager")
     prefix = engine.outputs["ProcessorSecrets"]
-    assert processors.of("acme-pay", 1000).secrets == PROCESSORS["acme-pay"]["Secrets"]
-    with pytest.raises(RefusedSignatureError):
-        processors.of("new-pay", 1000)
+
+    def secret_of(processor_id: str, now_s: int) -> Any:
+        found = processors.find(processor_id, now_s)
+        return found and found.secrets
+
+    assert secret_of("acme-pay", 1000) == PROCESSORS["acme-pay"]["Secrets"]
+    assert secret_of("new-pay", 1000) is None
     new = {"Format": "stripe", "Secrets": ["whsec_0123456789abcdef"]}
     secrets.put_secret_value(SecretId=f"{prefix}acme-pay", SecretString=json.dumps(new))
+    assert secret_of("acme-pay", 1299) == PROCESSORS["acme-pay"]["Secrets"]
+    assert secret_of("acme-pay", 1300) == new["Secrets"]
     secrets.create_secret(Name=f"{prefix}new-pay", SecretString=json.dumps(new))
-    assert processors.of("acme-pay", 1299).secrets == PROCESSORS["acme-pay"]["Secrets"]
-    assert processors.of("acme-pay", 1300).secrets == new["Secrets"]
-    with pytest.raises(RefusedSignatureError):
-        processors.of("new-pay", 1059)
-    assert processors.of("new-pay", 1060).secrets == new["Secrets"]
+    assert secret_of("new-pay", 1359) is None
+    assert secret_of("new-pay", 1360) == new["Secrets"]
 
 
-def test_a_processor_that_is_shut_out_is_unknown(webhook: Webhook, engine: Engine, faults: Faults) -> None:
-    """A secret that is to be deleted cannot be read any more, for a month; strangers must not ring an alarm with it."""
-    faults.refuse("GetSecretValue", "InvalidRequestException")
+@pytest.mark.usefixtures("webhook")
+def test_every_page_is_read(engine: Engine, faults: Faults) -> None:
+    """Secrets Manager gives twenty at most; secrets whose names begin otherwise are not asked for."""
+    secrets = engine.client("secretsmanager")
+    secrets.create_secret(Name="another/secret", SecretString="x")
+    for number in range(2 * PAGE):
+        text = json.dumps(PROCESSORS["acme-pay"])
+        secrets.create_secret(Name=f"{engine.outputs['ProcessorSecrets']}pay-{number}", SecretString=text)
+    processors = known(engine)
+    assert all(processors.find(f"pay-{number}", 0) for number in range(2 * PAGE))
+    assert processors.find("acme-pay", 0)
+    assert (readings(faults), len(processors._found)) == (3, 2 * PAGE + 2)
+
+
+def test_a_processor_whose_secret_is_deleted_is_unknown(webhook: Webhook, engine: Engine) -> None:
+    """From the next reading on, whether the secret is gone or only to be deleted. Others go on."""
+    processors, secrets = known(engine), engine.client("secretsmanager")
+    assert processors.find("acme-pay", 0)
+    secrets.delete_secret(SecretId=f"{engine.outputs['ProcessorSecrets']}acme-pay")
+    assert processors.find("acme-pay", 299)
+    assert processors.find("acme-pay", 300) is None
     assert webhook.post() == UNAUTHORIZED
     assert log_lines(engine, "signature refused")[0]["reason"] == "unknown_processor"
-    assert webhook.post() == UNAUTHORIZED
-    assert faults.calls.count("GetSecretValue") == 1
+    assert webhook.outcome(webhook.post(CHARGE, "stripe")) == "RECORDED"
+
+
+@pytest.mark.parametrize("by", ["name", "arn"])
+@pytest.mark.usefixtures("webhook")
+def test_one_secret_that_is_not_given_stops_no_other(engine: Engine, faults: Faults, by: str) -> None:
+    """Deleted since it was listed, it is unknown; for any other reason, its processor is to come again in a minute."""
+    prefix = engine.outputs["ProcessorSecrets"]
+    start = f"arn:aws:secretsmanager:us-east-1:123456789012:secret:{prefix}" if by == "arn" else prefix
+    end = "-AbC1d2" if by == "arn" else ""
+    faults.answer(
+        "BatchGetSecretValue",
+        {
+            "SecretValues": [{"Name": f"{prefix}acme-pay", "SecretString": json.dumps(PROCESSORS["acme-pay"])}],
+            "Errors": [
+                {"SecretId": f"{start}gone{end}", "ErrorCode": "InvalidRequestException", "Message": "x"},
+                {"SecretId": f"{start}stripe{end}", "ErrorCode": "DecryptionFailure", "Message": "x"},
+            ],
+        },
+    )
+    processors = known(engine)
+    assert processors.find("acme-pay", 0)
+    assert processors.find("gone", 0) is None
+    with pytest.raises(ProcessorSecretError, match="DecryptionFailure"):
+        processors.find("stripe", 59)
+    assert processors.find("stripe", 60)
+
+
+def test_an_older_secret_ends(webhook: Webhook, engine: Engine) -> None:
+    """A replaced secret would be trusted for good otherwise, whoever has it by now."""
+    (old,) = PROCESSORS["acme-pay"]["Secrets"]
+    new = "whsec_" + base64.b64encode(b"n" * 24).decode()
+    now_s = round(time.time())
+    until = datetime.fromtimestamp(now_s + 100, UTC).isoformat()
+    stored = {"Format": "standard-webhooks", "Secrets": [new, old], "OlderUntil": until}
+    name = f"{engine.outputs['ProcessorSecrets']}acme-pay"
+    engine.client("secretsmanager").put_secret_value(SecretId=name, SecretString=json.dumps(stored))
+    receive = engine.functions["ReceivePayment"].module.receive
+
+    def status(secret: str, at_s: int) -> Any:
+        headers = signed({"Format": "standard-webhooks", "Secrets": [secret]}, ACME, now_s + at_s)
+        return receive("acme-pay", headers, ACME, now_s + at_s).status
+
+    first = webhook.post(headers=signed(PROCESSORS["acme-pay"], ACME, now_s))
+    assert webhook.outcome(first) == "RECORDED"
+    assert [status(secret, at_s) for secret in (old, new) for at_s in (99, 100)] == [200, 401, 200, 200]
 
 
 # ── What is not taken ───────────────────────────────────────────────────────────────────────────────
@@ -450,6 +580,51 @@ def test_what_breaks_the_contract_is_refused_with_its_rules(
     assert engine.logs().replace(" ", "").count(f'"Rule":"{rule}","RuleBroken":[1.0]') == 1
     assert webhook.post(body, at_s=5) == (400, answer)
     assert (started(engine), len(engine.published()), engine.items()) == (1, 1, [])
+
+
+@pytest.mark.parametrize(
+    ("processor", "body", "prefix", "is_taken"),
+    [
+        ("acme-pay", ACME, "txn-2026-", True),
+        ("acme-pay", ACME, ID, True),
+        ("acme-pay", ACME, "acme-", False),
+        ("acme-pay", ACME, "TXN-", False),
+        ("acme-pay", (ROOT / "events/webhooks/acme-pay-event.json").read_bytes(), "acme-", False),
+        ("stripe", CHARGE, "ch_", True),
+        ("stripe", CHARGE, "py_", False),
+    ],
+)
+def test_a_processor_keeps_to_its_prefix(
+    webhook: Webhook, engine: Engine, processor: str, body: bytes, prefix: str, *, is_taken: bool
+) -> None:
+    """TransactionIDs are one space: without a prefix, a processor can take the next ID of another, or ask whether it is
+    taken. The refusal is published under the name of the processor that signed it.
+    """
+    text = json.dumps({**PROCESSORS[processor], "Prefix": prefix})
+    name = f"{engine.outputs['ProcessorSecrets']}{processor}"
+    engine.client("secretsmanager").put_secret_value(SecretId=name, SecretString=text)
+    answer = webhook.post(body, processor)
+    if is_taken:
+        assert webhook.outcome(answer) == "RECORDED"
+        return
+    violations = [{"Field": "TransactionID", "Rule": "id_prefix"}]
+    assert (answer[0], answer[1]["Violations"]) == (400, violations)
+    assert webhook.outcome(answer) == "REJECTED"
+    (event,) = engine.published()
+    assert (event["detail"]["ProcessorID"], event["detail"]["Violations"]) == (processor, violations)
+    assert engine.items() == []
+
+
+def test_a_prefix_says_nothing_of_other_messages(webhook: Webhook, engine: Engine) -> None:
+    """A ping has no ID to judge, and an invalid ID breaks the contract's own rule."""
+    text = json.dumps({**PROCESSORS["acme-pay"], "Prefix": "acme-"})
+    name = f"{engine.outputs['ProcessorSecrets']}acme-pay"
+    engine.client("secretsmanager").put_secret_value(SecretId=name, SecretString=text)
+    assert webhook.post(b'{"type": "ping"}') == (200, {"Outcome": "IGNORED"})
+    for invalid, rule in ((None, "type"), ("no id", "identifier")):
+        assert webhook.post(changed(TransactionID=invalid))[1]["Violations"] == [
+            {"Field": "TransactionID", "Rule": rule}
+        ]
 
 
 def test_messages_without_an_id_are_refused_each(webhook: Webhook, engine: Engine) -> None:
@@ -585,8 +760,8 @@ def test_whatever_stands_in_a_charge_has_a_right_answer(webhook: Webhook, name: 
 @pytest.mark.parametrize(
     ("operation", "code", "times", "status"),
     [
-        ("GetSecretValue", "ThrottlingException", 2, 429),
-        ("GetSecretValue", "DecryptionFailure", 1, 503),
+        ("BatchGetSecretValue", "ThrottlingException", 2, 429),
+        ("BatchGetSecretValue", "DecryptionFailure", 1, 503),
         ("Encrypt", "ThrottlingException", 2, 429),
         ("Encrypt", "DisabledException", 1, 503),
         ("Encrypt", "AccessDeniedException", 1, 503),
@@ -607,7 +782,7 @@ def test_what_fails_is_to_be_sent_again(
     assert webhook.outcome(webhook.post()) == "RECORDED"
 
 
-@pytest.mark.parametrize("operation", ["GetSecretValue", "Encrypt", "StartExecution"])
+@pytest.mark.parametrize("operation", ["BatchGetSecretValue", "Encrypt", "StartExecution"])
 def test_a_lost_request_is_sent_once_more(webhook: Webhook, faults: Faults, operation: str) -> None:
     """Then the processor is asked to come again."""
     faults.lose_request(operation)
@@ -653,6 +828,7 @@ def test_a_secret_that_is_none_lets_nobody_in(webhook: Webhook, engine: Engine, 
     assert '"PaymentNotStarted":[1.0]' in engine.logs().replace(" ", "")
     assert "canary" not in engine.logs()
     assert started(engine) == 0
+    assert webhook.outcome(webhook.post()) == "RECORDED"  # another processor's secret is its own
 
 
 def test_a_name_that_another_payment_has_taken_is_not_believed(webhook: Webhook, engine: Engine) -> None:

@@ -24,7 +24,9 @@ CALLS = {
     "kms:Decrypt": "kms.decrypt(",
     "kms:ReEncryptFrom": "client.re_encrypt(",
     "kms:ReEncryptTo": "client.re_encrypt(",
-    "secretsmanager:GetSecretValue": "client.get_secret_value(",
+    "secretsmanager:BatchGetSecretValue": "client.batch_get_secret_value(",
+    "secretsmanager:GetSecretValue": "client.batch_get_secret_value(",
+    "secretsmanager:ListSecrets": "client.batch_get_secret_value(",
     "states:DescribeExecution": "states.describe_execution(",
     "states:StartExecution": "states.start_execution(",
 }

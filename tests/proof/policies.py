@@ -132,7 +132,7 @@ def contexts(layer: str, services: list[str], name: str = "", function: str | No
 
 
 IS_SERVICE = {"a-person": "false", "a-service": "true"}
-INTENDED = frozenset({"bound", "facts", "ledger-source", "live", "look-up", "marker", "token"})
+INTENDED = frozenset({"bound", "bound-to-payment", "facts", "ledger-source", "live", "look-up", "marker", "token"})
 STEPS = ("-outside", "-other-endpoint", "-other-function", "-no-function", "-other-vpc")
 ENDPOINT_OF = {
     "dynamodb": "DynamoDBEndpoint",

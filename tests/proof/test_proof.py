@@ -125,11 +125,15 @@ USED_BY_AWS_ITSELF = {
 
 SAMPLES = ROOT / "events/functions"
 ACTIONS_OF_A_CALL = {
+    "BatchGetSecretValue": [
+        "secretsmanager:BatchGetSecretValue",
+        "secretsmanager:GetSecretValue",
+        "secretsmanager:ListSecrets",
+    ],
     "Decrypt": ["kms:Decrypt"],
     "DescribeExecution": ["states:DescribeExecution"],
     "Encrypt": ["kms:Encrypt"],
     "GetItem": ["dynamodb:GetItem"],
-    "GetSecretValue": ["secretsmanager:GetSecretValue"],
     "PutEvents": ["events:PutEvents"],
     "PutItem": ["dynamodb:PutItem"],
     "Query": ["dynamodb:Query"],

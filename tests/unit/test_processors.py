@@ -46,6 +46,15 @@ def test_a_processor_is_what_was_described(described: dict[str, Any]) -> None:
         {"Format": "other", "Secrets": [STRIPE]},
         {"Format": ["stripe"], "Secrets": [STRIPE]},
         {"Format": "stripe", "Secrets": [STRIPE], "Note": "x"},
+        {"Format": "stripe", "Secrets": [STRIPE], "Prefix": ""},
+        {"Format": "stripe", "Secrets": [STRIPE], "Prefix": "acme."},
+        {"Format": "stripe", "Secrets": [STRIPE], "Prefix": "a" * 25},
+        {"Format": "stripe", "Secrets": [STRIPE], "Prefix": None},
+        {"Format": "stripe", "Secrets": [STRIPE], "Prefix": "acme-\n"},
+        {"Format": "stripe", "Secrets": [STRIPE] * 2, "OlderUntil": "tomorrow"},
+        {"Format": "stripe", "Secrets": [STRIPE] * 2, "OlderUntil": "2026-11-26T00:00:00"},
+        {"Format": "stripe", "Secrets": [STRIPE] * 2, "OlderUntil": 1795651200},
+        {"Format": "stripe", "Secrets": [STRIPE] * 2, "OlderUntil": None},
         {"Format": "standard-webhooks", "Secrets": ["whsec_"]},
         {"Format": "standard-webhooks", "Secrets": ["whsec_!"]},
         {"Format": "standard-webhooks", "Secrets": [f"whsec_{base64.b64encode(b'k' * 23).decode()}"]},
@@ -58,6 +67,31 @@ def test_anything_else_lets_nobody_in(described: Any) -> None:
     with pytest.raises(ProcessorSecretError) as caught:
         Processor.parse(json.dumps(described))
     assert "0123456789abcdef" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("older_until", "now_s", "active"),
+    [
+        ("2026-11-26T00:00:00Z", 1795651199, 2),
+        ("2026-11-26T00:00:00Z", 1795651200, 1),
+        ("2026-11-26T01:00:00+01:00", 1795651200, 1),
+        (None, 0, 1),
+    ],
+)
+def test_of_two_secrets_the_older_has_an_end(older_until: str | None, now_s: int, active: int) -> None:
+    """Without one, only the newest counts: nobody knows since when the other is replaced."""
+    described = {"Format": "stripe", "Secrets": [STRIPE, f"{STRIPE}-older"]}
+    if older_until:
+        described["OlderUntil"] = older_until
+    processor = Processor.parse(json.dumps(described))
+    assert processor.active(now_s) == described["Secrets"][:active]
+
+
+def test_a_prefix_is_kept() -> None:
+    """As long as what a mapped ID keeps of its original, and empty if there is none."""
+    described = {"Format": "stripe", "Secrets": [STRIPE]}
+    assert Processor.parse(json.dumps(described)).prefix == ""
+    assert Processor.parse(json.dumps({**described, "Prefix": "a" * 24})).prefix == "a" * 24
 
 
 def test_a_secret_that_is_no_json_is_not_repeated() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.signature import STANDARD_WEBHOOKS, STRIPE, RefusedSignatureError, Scheme, verify
+from ledger.signature import STANDARD_WEBHOOKS, STRIPE, RefusedSignatureError, Scheme, plausible_schemes, verify
 
 NOW_S = 1614265330
 STANDARD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -59,6 +59,31 @@ def test_a_request_is_good_for_five_minutes(scheme: Scheme, secret: str, headers
         assert reason(scheme, [secret], headers, body, NOW_S + seconds) is None
     for seconds in (-301, 301):
         assert reason(scheme, [secret], headers, body, NOW_S + seconds) == "not_now"
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        (STANDARD, [STANDARD_WEBHOOKS]),
+        ({name.upper(): value for name, value in STANDARD.items()}, [STANDARD_WEBHOOKS]),
+        (STRIPE_HEADERS, [STRIPE]),
+        ({**STANDARD, **STRIPE_HEADERS}, [STANDARD_WEBHOOKS, STRIPE]),
+        ({**STANDARD, "stripe-signature": "x"}, [STANDARD_WEBHOOKS]),
+        ({**STANDARD, "webhook-timestamp": "x", **STRIPE_HEADERS}, [STRIPE]),
+        ({}, "no_signature"),
+        ({"stripe-signature": "x"}, "malformed"),
+        ({**STANDARD, "webhook-timestamp": "x"}, "malformed"),
+        ({**STANDARD, "webhook-timestamp": str(NOW_S - 301)}, "not_now"),
+        ({"stripe-signature": f"t={NOW_S + 301},v1=x"}, "not_now"),
+    ],
+)
+def test_headers_say_by_which_scheme_they_may_be_signed(headers: dict[str, str], expected: list[Scheme] | str) -> None:
+    """Before anybody is asked for a secret, and so before it is known how the processor signs."""
+    if isinstance(expected, list):
+        assert plausible_schemes(headers, NOW_S) == expected
+        return
+    with pytest.raises(RefusedSignatureError, match=expected):
+        plausible_schemes(headers, NOW_S)
 
 
 @pytest.mark.parametrize(("scheme", "secret", "headers", "body"), VECTORS)
