@@ -46,7 +46,7 @@ def serve(*, port: int, sam_file: Path | None, state_folder: Path | None) -> int
         hosts += [container_host] if container_host[0].isdecimal() else []
     try:
         state = State(state_folder) if state_folder else None
-        server = EngineServer(hosts, port)
+        server = EngineServer(hosts, port, names=[container_host])
     except StateError as error:
         raise CannotServeError(str(error)) from None
     except OSError as error:
