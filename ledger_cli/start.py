@@ -15,7 +15,7 @@ from ledger_cli.deployed import Stack, StackError, stopping_says, why
 from ledger_cli.payments import not_readable
 from ledger_cli.reading import StartInput
 from ledger_cli.run import STYLES
-from ledger_cli.terminal import Entry, display, progress, visible
+from ledger_cli.terminal import Entry, display, progress, say_json, visible
 
 WAIT_S = 300
 """For one execution to end: all retries of one state take less."""
@@ -34,7 +34,7 @@ def start_payments(stack: Stack, inputs: list[StartInput], *, wait: bool, as_jso
             told = _told(stack, start_input, number, wait=wait)
             refused += told["outcome"] in {None, "REJECTED", "CONFLICT"} and told["status"] != "RUNNING"
             if as_json:
-                print(json.dumps(told), flush=True)  # noqa: T201
+                say_json(told)
             else:
                 display(_entry(told), console=track.console)
     return 1 if refused else 0
