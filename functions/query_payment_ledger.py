@@ -253,7 +253,7 @@ def _read(cursor: Any, query: Query) -> tuple[str | None, list[Position]]:
     refused = InvalidQueryError([Violation("Cursor", "cursor")])
     try:
         digest, bound, positions = json.loads(base64.b64decode(cursor, altchars=b"-_", validate=True))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         raise refused from None
     if digest != query.digest:
         raise InvalidQueryError([Violation("Cursor", "of_another_query")])

@@ -156,7 +156,7 @@ class _Reading:
         """The publishing function replies with what it told; no other reply holds both names."""
         try:
             payload = json.loads(details.get("output") or "{}").get("Payload")
-        except ValueError:  # cut, or left out
+        except (ValueError, RecursionError):  # cut, or left out
             return
         if isinstance(payload, dict) and {"Outcome", "OutcomeID"} <= payload.keys():
             self.published = (DETAIL_TYPES[payload["Outcome"]], payload["OutcomeID"])

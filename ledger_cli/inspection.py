@@ -218,7 +218,10 @@ def _about(stack: Stack, asked: str) -> tuple[list[Listed], datetime | None]:
 def _ids_of_input(stack: Stack, one: Listed) -> list[Any]:
     """Return the TransactionID of an execution's input, or its ProcessorID if that is not valid."""
     described = stack.client("stepfunctions").describe_execution(executionArn=one.arn)
-    start_input = json.loads(described["input"])
+    try:
+        start_input = json.loads(described["input"])
+    except (ValueError, RecursionError):  # whoever may start executions decides what it is
+        return []
     if isinstance(start_input, dict) and isinstance(start_input.get("Refused"), dict):
         start_input = start_input["Refused"]
     if not isinstance(start_input, dict):

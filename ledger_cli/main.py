@@ -12,7 +12,7 @@ from ledger_cli import stack_commands
 from ledger_cli.errors import FAULT, INTERRUPTED, CommandError
 from ledger_cli.reading import read
 from ledger_cli.samples import START_INPUTS
-from ledger_cli.terminal import checked_streams, visible
+from ledger_cli.terminal import checked_streams, note
 
 
 class _Commands(click.Group):
@@ -40,7 +40,7 @@ class _Commands(click.Group):
         except CommandError as error:
             return _ended(str(error), error.status)
         except click.exceptions.NoArgsIsHelpError as error:
-            click.echo(error.format_message(), err=True)
+            click.echo(error.format_message(), err=True)  # noqa: TID251  # the help, in lines
             return error.exit_code
         except click.ClickException as error:
             where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "ledger"
@@ -56,7 +56,7 @@ class _Commands(click.Group):
 
 def _ended(message: str, status: int) -> int:
     if message:
-        click.echo(f"ledger: {visible(message)}", err=True)
+        note(message)
     return status
 
 
@@ -140,7 +140,7 @@ def graph(*, as_svg: bool) -> None:
     from ledger_cli import graph as drawing  # noqa: PLC0415
 
     drawn = drawing.read()
-    click.echo(drawing.svg(drawn) if as_svg else drawing.text(drawn), nl=not as_svg)
+    click.echo(drawing.svg(drawn) if as_svg else drawing.text(drawn), nl=not as_svg)  # noqa: TID251  # lines
 
 
 @cli.command(epilog="Exit status: 0.")
@@ -157,7 +157,7 @@ def completion(shell: str) -> None:
 
     kind = get_completion_class(shell)
     assert kind is not None  # noqa: S101  # for the type checker: click knows these three
-    click.echo(kind(cli, {}, "ledger", "_LEDGER_COMPLETE").source())
+    click.echo(kind(cli, {}, "ledger", "_LEDGER_COMPLETE").source())  # noqa: TID251  # lines
 
 
 for command in stack_commands.COMMANDS:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import click
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -17,7 +16,7 @@ from ledger_cli.deployed import Stack, StackError, stopping_says
 from ledger_cli.execution import Execution, StateRun
 from ledger_cli.inspection import MAX_SEARCHED, Inspection, executions, inspect, read
 from ledger_cli.payments import details
-from ledger_cli.terminal import Entry, display, glued, progress, visible
+from ledger_cli.terminal import Entry, display, glued, note, progress, say, say_json, visible
 
 STYLES = {
     "RECORDED": "green", "DUPLICATE": "cyan", "REJECTED": "yellow", "CONFLICT": "magenta", "FAILED": "bold red",
@@ -36,7 +35,7 @@ def show_executions(stack: Stack, *, status: str | None, most: int, as_json: boo
         for one in track.over(listed, total=len(listed)):
             execution = read(stack, one.arn)
             if as_json:
-                click.echo(json.dumps(as_line(execution)))
+                say_json(as_line(execution))
                 continue
             outcome = execution.outcome or execution.status
             when = f"{glued(moment(execution.started_at))}  {glued(took(execution))}"
@@ -90,9 +89,9 @@ def show_inspection(stack: Stack, asked: str, *, as_json: bool, html_file: Path 
             html_file.write_text(page.page(found), encoding="utf-8")
         except OSError as error:
             raise StackError(f"{html_file}: {(error.strerror or 'cannot be written').lower()}") from None
-        click.echo(f"{html_file}: {found.outcome}")
+        say(f"{html_file}: {found.outcome}")
     elif as_json:
-        click.echo(json.dumps(inspection_as_json(found)))
+        say_json(inspection_as_json(found))
     else:
         display(*_for_people(found))
     if found.outcome != "UNKNOWN":
@@ -199,12 +198,12 @@ def redrive(stack: Stack, asked: str | None, *, dry_run: bool, as_json: bool) ->
             redriven, refused = redriven + (reason is None), refused + (reason is not None)
             line = _told_of_redrive(execution, reason, dry_run=dry_run, as_json=as_json)
             if as_json:
-                click.echo(line)
+                say(line)
             else:
                 display(Entry("", line, 0), console=track.console)
     if redriven + refused == 0:
         whose = f" of {asked}" if asked else ""
-        click.echo(f"ledger: no execution{whose} failed technically: nothing to redrive", err=True)
+        note(f"no execution{whose} failed technically: nothing to redrive")
     return 1 if refused or (asked and not redriven) else 0
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from ledger_cli import graph
 from ledger_cli.execution import Event, Execution
 from ledger_cli.inspection import Inspection, Listed
+from ledger_cli.terminal import visible
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --paper: #ffffff; --soft: #57606a; --line: #d0d7de; --panel: #f6f8fa;
@@ -77,7 +78,7 @@ def page(found: Inspection, now: datetime | None = None) -> str:
 
 
 def _text(value: object) -> str:
-    return html.escape(str(value))
+    return html.escape(visible(value))
 
 
 def _head(found: Inspection) -> Iterable[str]:

@@ -11,7 +11,20 @@ import click
 from rich.text import Text
 
 from ledger_cli.deployed import FunctionError, Stack, StackError
-from ledger_cli.terminal import Column, Entries, Entry, Rows, display, moment, money, progress, visible
+from ledger_cli.terminal import (
+    Column,
+    Entries,
+    Entry,
+    Rows,
+    display,
+    moment,
+    money,
+    note,
+    progress,
+    say,
+    say_json,
+    visible,
+)
 
 PAGE = 100
 COLUMNS = ("TransactionID", "Amount", "Currency", "ProcessorID", "Status", "Timestamp", "RecordedAt", "PublishedAt")
@@ -52,14 +65,10 @@ def get(stack: Stack, transaction_id: str, *, as_json: bool) -> int:
     """Print one payment; returns the exit status."""
     payment = ask(stack, {"TransactionID": transaction_id})["Payment"]
     if payment is None:
-        click.echo(
-            f"ledger: no payment under {transaction_id}; see what came of it: "
-            f"{stack.command('inspect', transaction_id)}",
-            err=True,
-        )
+        note(f"no payment under {transaction_id}; see what came of it: {stack.command('inspect', transaction_id)}")
         return 1
     if as_json:
-        click.echo(json.dumps(payment))
+        say_json(payment)
     else:
         display(details(payment))
     return 0
@@ -105,20 +114,20 @@ def show(stack: Stack, query: dict[str, Any], *, most: int | None, cursor: str |
             elif "Attribute" in found:
                 unreadable.append(found)
             elif form == "json":
-                click.echo(json.dumps(found))
+                say_json(found)
             elif form == "csv":
-                writer.writerow(found)
+                writer.writerow({name: value and visible(value) for name, value in found.items()})
             else:
                 payments.append(found)
     if form == "json":
         for line in [*({"Unreadable": one} for one in unreadable), *([{"Cursor": rest}] if rest else [])]:
-            click.echo(json.dumps(line))
+            say_json(line)
     if form == "table":
         display(rows_of(payments, of_one_processor="ProcessorID" in query))
     if rest and form != "json":
-        click.echo("There are more: --limit with a larger number, or --all.", err=True)
+        say("There are more: --limit with a larger number, or --all.", err=True)
     for one in unreadable:
-        click.echo(f"ledger: {not_readable(one)}", err=True)
+        note(not_readable(one))
     return 1 if unreadable else 0
 
 
@@ -166,15 +175,18 @@ def reveal(stack: Stack, transaction_id: str, reason: str, *, as_json: bool) -> 
             raise StackError(not_readable(json.loads(error.message))) from None
         if error.name not in {"PaymentNotFoundError", "InvalidRevealError"}:
             raise StackError(f"reveal_secure_token failed: {error}") from None
-        click.echo(f"ledger: {error.message}", err=True)
+        note(error.message)
         return 1 if error.name == "PaymentNotFoundError" else 2
     if as_json:
-        click.echo(json.dumps(revealed))
+        say_json(revealed)
     elif "SecureToken" in revealed:
-        click.echo(visible(revealed["SecureToken"]) if sys.stdout.isatty() else revealed["SecureToken"].encode())
+        if sys.stdout.isatty():
+            say(revealed["SecureToken"])
+        else:  # a program reads it, as it is
+            click.echo(revealed["SecureToken"].encode())  # noqa: TID251
     else:
-        click.echo("ledger: the token is no text; this is base64 of it", err=True)
-        click.echo(revealed["SecureTokenBase64"])
+        note("the token is no text; this is base64 of it")
+        say(revealed["SecureTokenBase64"])
     return 0
 
 
@@ -198,12 +210,12 @@ def republish(stack: Stack, *, dry_run: bool, as_json: bool) -> int:
         done += "" if told["Published"] == told["Found"] else "; the log says why: see docs/runbook.md#unpublished"
         line = f"{told['Published']} of {told['Found']} overdue payments published{done}"
     if as_json:
-        click.echo(json.dumps(told))
+        say_json(told)
     else:
         display(Entry("", line, 0))
     if dry_run:
         for one in held_back:
-            click.echo(f"ledger: {not_readable(one)}", err=True)
+            note(not_readable(one))
         return 1 if held_back else 0
     return 0 if told["Done"] and told["Published"] == told["Found"] else 1
 

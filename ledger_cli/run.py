@@ -1,6 +1,5 @@
 """`ledger run`: payments through the embedded engine, and what became of them."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -15,7 +14,7 @@ from ledger_cli.engine import Engine
 from ledger_cli.execution import Execution
 from ledger_cli.reading import StartInput
 from ledger_cli.samples import sealed_sample
-from ledger_cli.terminal import Column, Entry, Rows, display, glued, moment, money, visible
+from ledger_cli.terminal import Column, Entry, Rows, display, glued, moment, money, say_json, visible
 
 MAX_ROWS = 50
 """Of each table for people; `--json` has them all."""
@@ -35,7 +34,7 @@ def run_payments(inputs: list[StartInput], *, as_json: bool, with_sealed_sample:
         for start_input, execution in _run_each(engine, inputs, errors):
             executions.append((start_input, execution))
             if as_json:
-                print(json.dumps(_as_json(start_input, execution)), flush=True)  # noqa: T201
+                say_json(_as_json(start_input, execution))
         if not as_json:
             _print_for_people(engine, executions)
     return 0 if all(execution.outcome for _, execution in executions) else 1

@@ -15,7 +15,7 @@ from ledger_cli.engine import Engine, sam_local
 from ledger_cli.engine.server import EngineServer
 from ledger_cli.engine.state import State, StateError
 from ledger_cli.errors import CommandError
-from ledger_cli.terminal import Entry, display, visible
+from ledger_cli.terminal import Entry, display, note, say, visible
 
 LOOPBACK = "127.0.0.1"
 WRITE_EVERY_S = 5
@@ -46,7 +46,7 @@ def serve(*, port: int, sam_file: Path | None, state_folder: Path | None) -> int
         hosts += [container_host] if container_host[0].isdecimal() else []
     try:
         state = State(state_folder) if state_folder else None
-        server = EngineServer(hosts, port)
+        server = EngineServer(hosts, port, names=[container_host])
     except StateError as error:
         raise CannotServeError(str(error)) from None
     except OSError as error:
@@ -69,17 +69,17 @@ def serve(*, port: int, sam_file: Path | None, state_folder: Path | None) -> int
                 raise CannotServeError(f"{sam_file}: {(error.strerror or 'cannot be written').lower()}") from None
         _tell(server.port, engine, sam_file, state)
         while not stopped.wait(WRITE_EVERY_S):
-            _write(state, engine, errors)
+            _write(state, engine)
         server.stop()
-        return 0 if _write(state, engine, errors) else 1
+        return 0 if _write(state, engine) else 1
 
 
-def _write(state: State | None, engine: Engine, errors: Console) -> bool:
+def _write(state: State | None, engine: Engine) -> bool:
     if state:
         try:
             state.write(engine)
         except StateError as error:
-            errors.print(f"ledger: {error}", highlight=False, soft_wrap=True, markup=False)
+            note(str(error))
             return False
     return True
 
@@ -101,7 +101,7 @@ def _tell(port: int, engine: Engine, sam_file: Path | None, state: State | None)
     lines["Connect"] = f"export LEDGER_ENDPOINT_URL=http://{LOOPBACK}:{port}  (or --endpoint-url)"
     for name, value in lines.items():
         display(Entry(Text(name), visible(value), 11))
-    print(f"Ready; Ctrl-C stops it, and {'its state' if state else 'nothing'} is kept.", flush=True)  # noqa: T201
+    say(f"Ready; Ctrl-C stops it, and {'its state' if state else 'nothing'} is kept.")
 
 
 def _container_host() -> str:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from http import HTTPStatus
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -19,7 +19,7 @@ from click.core import ParameterSource
 from ledger_cli.environment import without_the_shells_variables
 from ledger_cli.errors import CommandError
 from ledger_cli.reading import contents, decoded, read
-from ledger_cli.terminal import Entries, display
+from ledger_cli.terminal import Entries, display, note, say, say_json
 
 if TYPE_CHECKING:
     from ledger_cli.deployed import Stack
@@ -50,7 +50,21 @@ class _Endpoint(click.ParamType[str]):
             valid = False
         if not valid or value.removesuffix("/") != f"{url.scheme}://{url.netloc}" or "@" in url.netloc:
             self.fail("give http://HOST:PORT, as `ledger serve` prints it", param, ctx)
+        if url.scheme == "http" and not _is_loopback(host):
+            self.fail(
+                "http is for this machine only, since tokens would cross the network in plaintext: give https://",
+                param,
+                ctx,
+            )
         return value.removesuffix("/")
+
+
+def _is_loopback(host: str) -> bool:
+    """Return whether the host is an address of this machine that no network leads to, or its name."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 class _Name(click.ParamType[str]):
@@ -93,6 +107,8 @@ def on_a_stack(epilog: str) -> Callable[[Callable[..., int]], click.Command]:
 
             from ledger_cli.deployed import FunctionError, Stack, why  # noqa: PLC0415
 
+            if overruled := _overruled():
+                note(f"LEDGER_ENDPOINT_URL decides where this goes, and not {overruled}: unset it to reach AWS")
             # The endpoint is the engine's own: the shell's profile is AWS's, and a proxy does not know this machine.
             with without_the_shells_variables() if endpoint_url else nullcontext():
                 try:
@@ -124,6 +140,16 @@ def on_a_stack(epilog: str) -> Callable[[Callable[..., int]], click.Command]:
         return made
 
     return of
+
+
+def _overruled() -> str:
+    """Return the typed options that the shell's LEDGER_ENDPOINT_URL overrules: with it, the stack is not on AWS."""
+    context = click.get_current_context()
+    if context.get_parameter_source("endpoint_url") is not ParameterSource.ENVIRONMENT:
+        return ""
+    names = ("stack_name", "profile", "region")
+    typed = [OPTIONS[name] for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    return " or ".join(typed)
 
 
 def _typed() -> str:
@@ -217,7 +243,7 @@ def processor(
         done = f"{processor_id} was changed all the same"
     with stopping_says(lambda: done):
         if as_json:
-            click.echo(json.dumps(told))
+            say_json(told)
         else:
             display(Entries({**lines, "Active": validity(told)}))
         sys.stdout.flush()
@@ -241,7 +267,10 @@ def send(stack: "Stack", *, file: tuple[str, bytes], processor_id: str, as_json:
     from ledger_cli.webhook import send as post  # noqa: PLC0415
 
     status, body = post(stack, processor_id, file[1])
-    click.echo(json.dumps({"status": status, "body": body}) if as_json else f"{status} {json.dumps(body)}")
+    if as_json:
+        say_json({"status": status, "body": body})
+    else:
+        say(f"{status} {json.dumps(body)}")
     return 0 if status < HTTPStatus.BAD_REQUEST else 1
 
 

@@ -15,7 +15,7 @@ from ledger_cli.deployed import Stack, StackError, stopping_says, why
 from ledger_cli.payments import not_readable
 from ledger_cli.reading import StartInput
 from ledger_cli.run import STYLES
-from ledger_cli.terminal import Entry, display, progress, visible
+from ledger_cli.terminal import Entry, display, progress, say_json, visible
 
 WAIT_S = 300
 """For one execution to end: all retries of one state take less."""
@@ -35,7 +35,7 @@ def start_payments(stack: Stack, inputs: list[StartInput], *, wait: bool, again:
             under_way = told["outcome"] is None and told["status"] == "RUNNING"
             refused += told["outcome"] in {None, "REJECTED", "CONFLICT"} and not under_way
             if as_json:
-                print(json.dumps(told), flush=True)  # noqa: T201
+                say_json(told)
             else:
                 display(_entry(told), console=track.console)
     return 1 if refused else 0

@@ -1,6 +1,7 @@
 """What is shown on a terminal: text of others made harmless, tables and lines that fit, and progress beside them."""
 
 import io
+import json
 import re
 import shlex
 import sys
@@ -10,10 +11,12 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+import click
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -34,6 +37,21 @@ def visible(text: object) -> str:
         char.encode("unicode_escape", "surrogatepass").decode() if unicodedata.category(char) in NOT_SHOWN else char
         for char in str(text)
     )
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print one line, each control character spelled out."""
+    click.echo(visible(text), err=err)  # noqa: TID251
+
+
+def note(message: str) -> None:
+    """Print a line of the command's own on standard error, each control character spelled out."""
+    say(f"ledger: {message}", err=True)
+
+
+def say_json(value: object) -> None:
+    """Print a line of JSON for machines, which spells out every character beyond ASCII, and DEL."""
+    click.echo(json.dumps(value).replace("\x7f", r"\u007f"))  # noqa: TID251
 
 
 def argument(text: str) -> str:
@@ -149,9 +167,24 @@ def glued(text: str) -> str:
 
 
 def display(*things: RenderableType, console: Console | None = None) -> None:
-    """Print each thing below the other. A word that is wider than the terminal stays whole: it can be copied."""
+    """Print each thing below the other, each control character spelled out.
+
+    A word that is wider than the terminal stays whole: it can be copied.
+    """
     for thing in things:
-        (console or Console()).print(thing, crop=False)
+        (console or Console()).print(_Harmless(thing), crop=False)
+
+
+class _Harmless:
+    """Whatever is displayed, when it is laid out already: what others wrote must not reach the terminal as it is."""
+
+    def __init__(self, thing: RenderableType) -> None:
+        self.thing = thing
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        """Yield the thing's segments; a line's end stays one."""
+        for segment in console.render(self.thing, options):
+            yield Segment("\n".join(map(visible, segment.text.split("\n"))), segment.style)
 
 
 def money(payment: Mapping[str, Any]) -> str:

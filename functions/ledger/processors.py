@@ -79,7 +79,7 @@ class Processor:
         """
         try:
             described: Any = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ProcessorSecretError("it is not JSON") from None
         if not isinstance(described, dict) or described.keys() - {"OlderUntil", "Prefix"} != {"Format", "Secrets"}:
             raise ProcessorSecretError('it is not {"Format": …, "Secrets": […]}, with "OlderUntil" and "Prefix" if any')

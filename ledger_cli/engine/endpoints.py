@@ -1,8 +1,11 @@
-"""What moto's interface endpoints lack: their own DNS names, and an answer under them."""
+"""Where the engine's calls go: to the stack's interface endpoints, which moto lacks, and never out of the machine."""
 
 import re
-from typing import Any
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
+import requests
+from botocore.exceptions import EndpointConnectionError
 from moto.ec2.models.vpcs import VPCEndPoint
 
 
@@ -20,3 +23,25 @@ def get_cfn_attribute(endpoint: VPCEndPoint, attribute: str) -> Any:
 def public(url: str) -> str:
     """The URL of the same service outside the VPC, which is the only one that moto answers."""
     return re.sub(r"://vpce-[\w-]+\.(\w+)\.([\w-]+)\.vpce\.", r"://\1.\2.", url)
+
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def require_loopback(url: str) -> None:
+    """Let botocore send a request to another server on this machine, such as a served engine.
+
+    Raises:
+        EndpointConnectionError: the address is another machine's.
+    """
+    if urlsplit(url).hostname not in LOOPBACK:
+        raise EndpointConnectionError(endpoint_url=url)
+
+
+def send_nothing(_session: requests.Session, request: requests.PreparedRequest, **_: object) -> NoReturn:
+    """Replace `requests.Session.send`, with which moto delivers to subscribers, API destinations and streams.
+
+    Raises:
+        requests.ConnectionError: always.
+    """
+    raise requests.ConnectionError("the embedded engine sends nothing", request=request)

@@ -96,7 +96,7 @@ def end_where_time_is_up() -> None:
     """End this thread's handler if it runs for longer than its function's timeout.
 
     A thread cannot be ended from outside: it is looked at before and after each AWS call, which is where a
-    handler waits, and at its end.
+    handler waits, and at its end, whether it returns or raises. One that only computes is ended there.
     """
     deadline_s, timeout_s = getattr(_thread, "deadline_s", None), getattr(_thread, "timeout_s", 0.0)
     if deadline_s is not None and time.monotonic() > deadline_s:
@@ -180,8 +180,10 @@ class LocalFunction:
                 context.deadline_s = time.monotonic() + self.timeout_s  # initialising does not count
                 _thread.in_handler, _thread.function = True, self.name
                 _thread.deadline_s, _thread.timeout_s = context.deadline_s, self.timeout_s
-                returned, raised = handler(json.loads(payload), context), False
-                end_where_time_is_up()
+                try:
+                    returned, raised = handler(json.loads(payload), context), False
+                finally:
+                    end_where_time_is_up()  # an error that is raised too late is a timeout too
             except Exception as error:  # noqa: BLE001  # as the runtime does: any error becomes the reply
                 returned, raised = _error_reply(error, context), True
                 print(f"[ERROR] {''.join(traceback.format_exception(error))}")  # noqa: T201

@@ -1,9 +1,14 @@
 """The engine over HTTP: whoever is given its address as an endpoint calls it as they would call AWS.
 
 What is not signed for AWS goes to the stack's HTTP API, so that processors' webhooks have the same address.
+
+A signature proves nothing here, and a web page in a browser of this machine can send requests to loopback. So a request
+is answered only if its Host is the server's own, and if no browser sent it for a page: `ledger_cli.engine.served` says
+what can be asked for.
 """
 
 import contextlib
+import http.client
 import io
 import json
 import re
@@ -25,6 +30,7 @@ from botocore.model import OperationNotFoundError
 from moto.core.models import botocore_stubber
 
 from ledger_cli import REGION
+from ledger_cli.engine import served
 from ledger_cli.engine.http_api import Request
 from ledger_cli.engine.stack import Engine
 
@@ -60,6 +66,12 @@ HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 ABOUT_THE_CONNECTION = {"connection", "content-length", "expect", "keep-alive", "trailer", "transfer-encoding"}
 """Headers that are not passed on; the body's length is, whichever way it came."""
 
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+"""How a client on this machine calls the server."""
+
+OF_A_PERSON = "none"
+"""`Sec-Fetch-Site` of a request that a person makes, and not a page. Source: W3C, Fetch Metadata Request Headers."""
+
 SIGNED_FOR = re.compile(r"Credential=[^/]+/\d{8}/(?P<region>[a-z0-9-]+)/(?P<service>[a-z0-9-]+)/aws4_request")
 
 
@@ -71,6 +83,12 @@ class _RefusedError(Exception):
         self.status, self.code, self.message = status, code, message
 
 
+NOT_FOR_PAGES = _RefusedError(
+    HTTPStatus.FORBIDDEN, "AccessDenied", "the engine answers programs on this machine, and no web page"
+)
+NOT_SERVED = _RefusedError(
+    HTTPStatus.BAD_REQUEST, "UnknownOperationException", "the engine serves what the stack and the ledger command use"
+)
 UNKNOWN = _RefusedError(HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", "the engine does not know this")
 
 
@@ -214,12 +232,21 @@ class _Handler(BaseHTTPRequestHandler):
             HEADER_NAME.fullmatch(name) and HEADER_VALUE.fullmatch(v) for name, v in self.headers.items()
         ):
             raise _bad_request("a line of the head is not a header")
-        if self.request_version >= "HTTP/1.1" and len(self.headers.get_all("Host", [])) != 1:
+        hosts = self.headers.get_all("Host", [])
+        if self.request_version < "HTTP/1.1":
+            raise _RefusedError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "HttpVersionNotSupported", "use HTTP/1.1")
+        if len(hosts) != 1:
             raise _bad_request("a request has one Host")
-        try:
-            urlsplit(self.path)
-        except ValueError:
-            raise _bad_request("the target is not a path or an address") from None
+        if len(self.headers.get_all("X-Amz-Target", [])) > 1:
+            raise _bad_request("a request has one X-Amz-Target")
+        if not self.path.startswith("/"):
+            raise _bad_request("the target is not a path")
+        if hosts[0].strip(" \t").lower() not in self.server.authorities or self._is_of_a_page():
+            raise NOT_FOR_PAGES
+
+    def _is_of_a_page(self) -> bool:
+        """Return whether a browser says so. Source: Fetch Standard, 3.2 (Origin)."""
+        return "Origin" in self.headers or not {OF_A_PERSON}.issuperset(self.headers.get_all("Sec-Fetch-Site", []))
 
     def _answer(self) -> None:
         try:
@@ -261,7 +288,10 @@ class _Handler(BaseHTTPRequestHandler):
         return self.server.engine.answer(Request(self.command, path, headers, body, self.client_address[0], head))
 
     def _aws_answer(self, body: bytes, signed: re.Match[str] | None) -> tuple[int, dict[str, str], bytes]:
-        response = botocore_stubber("request-over-http", self._request(body, signed))
+        request = self._request(body, signed)
+        if signed is None or not served.is_served(signed["service"], request, urlsplit(self.path).path):
+            raise NOT_SERVED
+        response = botocore_stubber("request-over-http", request)
         if response is None:
             raise UNKNOWN
         return response.status_code, dict(response.headers), response.content
@@ -274,8 +304,7 @@ class _Handler(BaseHTTPRequestHandler):
             TimeoutError: it is too slow.
         """
         size = self._declared_size()
-        awaited = self.headers.get("Expect", "").lower() == "100-continue" and self.request_version >= "HTTP/1.1"
-        if awaited and size != 0:
+        if self.headers.get("Expect", "").lower() == "100-continue" and size != 0:
             self.send_response_only(HTTPStatus.CONTINUE)
             self.end_headers()
         return self._chunks() if size is None else self._exactly(size)
@@ -284,8 +313,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Return the body's length in bytes; None if it comes in chunks. Source: RFC 9112, 6."""
         lengths = self.headers.get_all("Content-Length", [])
         codings = self.headers.get_all("Transfer-Encoding", [])
-        if codings and (lengths or self.request_version < "HTTP/1.1"):
-            raise _bad_request("a body has a Content-Length, or in HTTP/1.1 a Transfer-Encoding, and never both")
+        if codings and lengths:
+            raise _bad_request("a body has a Content-Length or a Transfer-Encoding, and never both")
         if codings:
             if [coding.strip(" \t").lower() for coding in codings] != ["chunked"]:
                 raise _RefusedError(HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", "chunked is the one transfer coding")
@@ -380,6 +409,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Listener(ThreadingHTTPServer):
     engine: Engine
+    authorities: frozenset[str]
     daemon_threads = True
     block_on_close = False
     request_queue_size: ClassVar[int] = 128  # type: ignore[misc]
@@ -393,12 +423,13 @@ class _Listener(ThreadingHTTPServer):
 class EngineServer:
     """Serves the engine that lives in this process, at each of some addresses, from `with` to the end of the block."""
 
-    def __init__(self, hosts: Iterable[str], port: int = 0) -> None:
+    def __init__(self, hosts: Iterable[str], port: int = 0, *, names: Iterable[str] = ()) -> None:
         """Listen.
 
         Args:
             hosts: addresses of this machine: loopback, and a container bridge's.
             port: 0 takes one that is free, the same at each address.
+            names: how clients call this machine, other than by these addresses and loopback's.
 
         Raises:
             OSError: an address is not this machine's, or the port is in use there.
@@ -406,6 +437,7 @@ class EngineServer:
         self._listeners: list[_Listener] = []
         self._started = False
         self.port = port
+        hosts = list(hosts)
         try:
             for host in hosts:
                 listener = _Listener((host, self.port), _Handler)
@@ -414,12 +446,15 @@ class EngineServer:
         except OSError:
             self.close()
             raise
+        self._authorities = frozenset(f"{name}:{self.port}" for name in LOOPBACK.union(hosts, names))
+        if self.port == http.client.HTTP_PORT:  # which clients leave out
+            self._authorities |= LOOPBACK.union(hosts, names)
 
     def start(self, engine: Engine) -> None:
         """Answer for *engine*; until then, callers wait."""
         self._started = True
         for listener in self._listeners:
-            listener.engine = engine
+            listener.engine, listener.authorities = engine, self._authorities
             threading.Thread(target=listener.serve_forever, daemon=True).start()
 
     def __enter__(self) -> Self:

@@ -28,9 +28,11 @@ import boto3
 import botocore.endpoint
 import jsonpath_ng.ext.parser
 import moto.stepfunctions.models
+import requests
 from moto.awslambda_simple.models import LambdaSimpleBackend
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.models import DEFAULT_ACCOUNT_ID, MockAWS
+from moto.core.responses import BaseResponse
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import Table
 from moto.ec2.models.vpcs import VPCEndPoint
@@ -53,6 +55,7 @@ from ledger_cli.engine import (
     rules,
     sam_local,
     secretsmanager,
+    served,
     template,
 )
 from ledger_cli.engine.state import State
@@ -292,6 +295,10 @@ class Engine:
         # The same for the paths of an event's template, which are parsed again for each event.
         parse_path = functools.lru_cache(maxsize=64)(jsonpath_ng.ext.parser.parse)
         stack.enter_context(patch.object(jsonpath_ng.ext, "parse", parse_path))
+        # moto takes what follows `Action=` anywhere in a body for the operation.
+        stack.enter_context(patch.object(BaseResponse, "_get_action", served.get_action))
+        # moto posts to addresses that its callers name.
+        stack.enter_context(patch.object(requests.Session, "send", endpoints.send_nothing))
         # moto's backends are not safe under threads: each call to one is an atomic step here.
         stack.enter_context(patch.object(BotocoreStubber, "process_request", self._one_at_a_time()))
 
@@ -304,10 +311,12 @@ class Engine:
             request.url = endpoints.public(request.url)
             lambda_runtime.end_where_time_is_up()
             with lambda_runtime.outside_the_handler():
-                if re.match(r"https?://lambda\.", request.url):
-                    return process_request(stubber, request)  # it calls a handler, which makes calls of its own
-                with self._aws_turn:
-                    return process_request(stubber, request)
+                # Lambda calls a handler, which makes calls of its own.
+                with nullcontext() if re.match(r"https?://lambda\.", request.url) else self._aws_turn:
+                    answer = process_request(stubber, request)
+                if answer is None:  # botocore sends what moto does not answer
+                    endpoints.require_loopback(request.url)
+                return answer
 
         return atomic
 

@@ -8,7 +8,9 @@ import base64
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+import secrets
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +20,7 @@ from unittest.mock import patch
 
 from moto.events.models import events_backends
 from moto.kms.models import Key, KmsBackend, kms_backends
+from moto.kms.utils import MASTER_KEY_LEN
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
@@ -26,10 +29,28 @@ from ledger_cli import REGION
 if TYPE_CHECKING:
     from ledger_cli.engine.stack import Engine
 
-VERSION = 1
+VERSION = 2
+"""In version 1, `Marker` was always empty: what a caller had published could be taken for a time."""
+
+READABLE = (1, VERSION)
 FILE = "ledger.json"
 KEYS = ("TokenKey", "IntakeKey")
 SECTIONS = {"Version", "Keys", "Items", "Secrets", "Events", "Executions"}
+EXECUTION: dict[str, type | tuple[type, ...]] = {
+    "name": str,
+    "execution_arn": str,
+    "start_date": datetime,
+    "stop_date": datetime,
+    "execution_input": str,
+    "output": (dict, list, str, int, float, bool),
+    "error": str,
+    "cause": str,
+    "status": str,
+    "history": list,
+}
+"""What is kept of an execution, by moto's names. An optional part is left out if there is none."""
+
+OPTIONAL = {"output", "error", "cause", "stop_date"}
 
 
 class StateError(Exception):
@@ -46,25 +67,28 @@ class State:
             StateError: it is no folder, may not be written, or holds something else.
         """
         self.file = folder / FILE
+        self._marker = secrets.token_hex(8)
         self._written = b""
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK | os.X_OK):
                 raise StateError(f"{folder}: may not be written: choose another folder with --state")
-            lock = os.open(folder / ".lock", os.O_WRONLY | os.O_CREAT, 0o600)  # held until the process ends
+            _require_own(folder)
+            # Held until the process ends.
+            lock = os.open(folder / ".lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.kept: dict[str, Any] = json.loads(self.file.read_bytes(), object_hook=_of_json)
+            _require_own(self.file)
+            self.kept: dict[str, Any] = _decoded(self.file.read_bytes())
         except BlockingIOError:
             raise StateError(f"{folder}: another `ledger serve` has it: choose another with --state") from None
         except FileNotFoundError:
             self.kept = {}
         except OSError as error:
             raise StateError(f"{error.filename}: {(error.strerror or 'cannot be read').lower()}") from None
-        except ValueError:
+        except (ValueError, TypeError, RecursionError):
             raise self._unreadable() from None
         else:
-            known = isinstance(self.kept, dict) and self.kept.get("Version") == VERSION
-            if not known or not self.kept.keys() >= SECTIONS:
+            if not _is_state(self.kept):
                 raise self._unreadable()
 
     def _unreadable(self) -> StateError:
@@ -89,9 +113,18 @@ class State:
             yield
 
     def restore(self, engine: "Engine") -> None:
-        """Put into a freshly deployed engine what was kept."""
-        if not self.kept:
-            return
+        """Put into a freshly deployed engine what was kept.
+
+        Raises:
+            StateError: it holds what no engine has written.
+        """
+        if self.kept:
+            try:
+                self._restore(engine)
+            except Exception:  # noqa: BLE001  # moto raises anything at an item or a secret that it does not take
+                raise self._unreadable() from None
+
+    def _restore(self, engine: "Engine") -> None:
         table = engine.outputs["TableName"]
         for item in self.kept["Items"]:
             engine.client("dynamodb").put_item(TableName=table, Item=item)
@@ -111,36 +144,62 @@ class State:
             StateError: it cannot be written; what was written before stays.
         """
         keys = kms_backends[engine.account_id][REGION].keys
-        secrets = secretsmanager_backends[engine.account_id][REGION].secrets.values()
+        kept_secrets = secretsmanager_backends[engine.account_id][REGION].secrets.values()
         own = [keys[str(engine.physical_ids[name])] for name in KEYS]
         state = {
             "Version": VERSION,
+            "Marker": self._marker,
             "Keys": {key.description: {"Id": key.id, "Material": key.key_material} for key in own},
             "Items": engine.items(),
-            "Secrets": {secret.name: _current(secret) for secret in secrets if not secret.is_deleted()},
+            "Secrets": {
+                secret.name: text
+                for secret in kept_secrets
+                if not secret.is_deleted() and (text := _current(secret)) is not None
+            },
             "Events": engine.published(),
             "Executions": [_described(engine, arn) for arn in engine.executions() if engine.has_ended(arn)],
         }
-        written = json.dumps(state, default=_as_json).encode()
-        if written == self._written:
-            return
-        unfinished = self.file.with_suffix(".unfinished")
         try:
-            with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123
-                file.write(written)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(self.file)
+            written = json.dumps(state, default=_encoder(self._marker)).encode()
+            if written != self._written:
+                self._replace(written)
         except OSError as error:
             raise StateError(f"{self.file}: cannot be written: {(error.strerror or '').lower()}") from None
+        except RecursionError:
+            raise StateError(f"{self.file}: cannot be written: an event is nested too deeply") from None
         self._written = written
+
+    def _replace(self, written: bytes) -> None:
+        """Put a new file in the place of the state, whatever lies there and beside it: no link is followed."""
+        unfinished = self.file.with_suffix(".unfinished")
+        unfinished.unlink(missing_ok=True)
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with open(descriptor, "wb") as file:  # noqa: PTH123
+            file.write(written)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(self.file)
+
+
+def _require_own(path: Path) -> None:
+    """Look at who may change the folder or file, if it is there.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        StateError: another user may: the key material that is written there would be theirs to read or to replace.
+    """
+    found = path.stat()
+    if found.st_uid != os.geteuid():
+        raise StateError(f"{path}: belongs to another user: choose another folder with --state")
+    if stat.S_IMODE(found.st_mode) & (stat.S_IWGRP | stat.S_IWOTH):
+        raise StateError(f"{path}: others may write it: chmod go-w it, or choose another folder with --state")
 
 
 class _KeptExecution(SimpleNamespace):
     """An execution that ended before: what moto's answers about one read of it."""
 
     def __init__(self, machine: str, *, history: list[Any], **described: Any) -> None:
-        absent = dict.fromkeys(("output", "error", "cause", "stop_date"))
+        absent = dict.fromkeys(OPTIONAL)
         super().__init__(state_machine_arn=machine, output_details={"included": True}, **{**absent, **described})
         self.exec_arn = self.execution_arn
         self.history = history
@@ -152,38 +211,84 @@ class _KeptExecution(SimpleNamespace):
 
 def _described(engine: "Engine", arn: str) -> dict[str, Any]:
     execution: Any = stepfunctions_parser_backends[engine.account_id][REGION].describe_execution(arn)
-    names = (
-        "name",
-        "execution_arn",
-        "start_date",
-        "stop_date",
-        "execution_input",
-        "output",
-        "error",
-        "cause",
-        "status",
-    )
-    values = {name: getattr(execution, name) for name in names}
+    values = {name: getattr(execution, name) for name in EXECUTION if name != "history"}
     described = {name: value for name, value in values.items() if value is not None}
     return {**described, "history": execution.to_history_output()["events"]}
 
 
-def _current(secret: Any) -> str:
-    version = secret.versions[secret.default_version_id]
-    return str(version["secret_string"])
+def _current(secret: Any) -> str | None:
+    """Return the secret's text; None if it has none, since a processor's secret is text."""
+    version = secret.versions.get(secret.default_version_id, {})
+    text = version.get("secret_string")
+    return None if text is None else str(text)
 
 
-def _as_json(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return {"$time": value.isoformat()}
-    if isinstance(value, bytes):
-        return {"$bytes": base64.b64encode(value).decode()}
-    raise TypeError(type(value).__name__)
+def _encoder(marker: str) -> Callable[[Any], Any]:
+    """Return a function that writes a time or bytes as an object whose one name nobody can know and publish."""
+
+    def encoded(value: Any) -> Any:
+        if isinstance(value, datetime):
+            return {f"$time{marker}": value.isoformat()}
+        if isinstance(value, bytes):
+            return {f"$bytes{marker}": base64.b64encode(value).decode()}
+        raise TypeError(type(value).__name__)
+
+    return encoded
 
 
-def _of_json(value: dict[str, Any]) -> Any:
-    if value.keys() == {"$time"}:
-        return datetime.fromisoformat(value["$time"])
-    if value.keys() == {"$bytes"}:
-        return base64.b64decode(value["$bytes"])
-    return value
+def _decoded(written: bytes) -> Any:
+    """Return what was written, with its times and bytes.
+
+    Raises:
+        ValueError: it is not JSON, or a time or bytes have another form.
+        TypeError: a time or bytes are not text.
+        RecursionError: it is nested too deeply.
+    """
+    state = json.loads(written)
+    marker = state.get("Marker", "") if isinstance(state, dict) else ""
+
+    def decoded(value: dict[str, Any]) -> Any:
+        try:
+            if value.keys() == {f"$time{marker}"}:
+                return datetime.fromisoformat(value[f"$time{marker}"])
+            if value.keys() == {f"$bytes{marker}"}:
+                return base64.b64decode(value[f"$bytes{marker}"])
+        except (ValueError, TypeError):
+            if marker:
+                raise
+        return value  # in version 1, also what a caller had published under such a name
+
+    return json.loads(written, object_hook=decoded)
+
+
+def _is_state(kept: Any) -> bool:
+    """Return whether it has the form of a state: what moto takes only later must not fail there."""
+    return (
+        isinstance(kept, dict)
+        and kept.get("Version") in READABLE
+        and kept.keys() >= SECTIONS
+        and isinstance(kept["Keys"], dict)
+        and all(map(_is_key, kept["Keys"].values()))
+        and isinstance(kept["Secrets"], dict)
+        and all(isinstance(kept[name], list) for name in ("Items", "Events", "Executions"))
+        and all(isinstance(event, dict) and isinstance(event.get("detail"), dict) for event in kept["Events"])
+        and all(map(_is_execution, kept["Executions"]))
+    )
+
+
+def _is_key(key: Any) -> bool:
+    return (
+        isinstance(key, dict)
+        and isinstance(key.get("Id"), str)
+        and isinstance(key.get("Material"), bytes)
+        and len(key["Material"]) == MASTER_KEY_LEN
+    )
+
+
+def _is_execution(execution: Any) -> bool:
+    return (
+        isinstance(execution, dict)
+        and execution.keys() >= EXECUTION.keys() - OPTIONAL
+        and all(isinstance(value, EXECUTION.get(name, ())) for name, value in execution.items())
+        and all(isinstance(event, dict) for event in execution["history"])
+    )

@@ -151,7 +151,7 @@ class Aws(_Server):
         self.connections = 0
         self.authorities = folder / "authorities.pem"
         certificate, key_file = folder / "certificate.pem", folder / "key.pem"
-        _make_certificate(certificate, key_file)
+        make_certificate(certificate, key_file)
         # Behind all those that the SDK trusts by itself: reading them is a part of every first call.
         self.authorities.write_bytes(Path(get_cert_path(verify=True)).read_bytes() + certificate.read_bytes())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -169,7 +169,8 @@ class Aws(_Server):
         return f"https://127.0.0.1:{self.server_port}"
 
 
-def _make_certificate(certificate_file: Path, key_file: Path) -> None:
+def make_certificate(certificate_file: Path, key_file: Path) -> None:
+    """Write a certificate of 127.0.0.1, signed by itself, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)

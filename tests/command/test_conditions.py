@@ -200,6 +200,48 @@ def test_an_endpoint_that_is_none(url: str, way: str) -> None:
         assert "give http://HOST:PORT, as `ledger serve` prints it" in done.stderr
 
 
+@pytest.mark.parametrize("way", ["option", "variable"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://ledger.example:4510", "http://10.0.0.1", "http://127.0.0.1.nip.io:1", "http://0.0.0.0:4510", "http://[::]:1",
+     "http://localhost.example:1", "http://[fe80::1]:1", "HTTP://ledger.example", "http://2130706433:1"],
+)  # fmt: skip
+def test_plain_http_leads_nowhere_but_to_this_machine(url: str, way: str) -> None:
+    """A token that is to be sealed would cross the network in plaintext."""
+    variables = {"LEDGER_ENDPOINT_URL": url} if way == "variable" else {}
+    given = ["--endpoint-url", url] if way == "option" else []
+    done = CliRunner(env=variables).invoke(cli, ["start", SUCCESS, *given])
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.output
+    assert ("http is for this machine only" in done.stderr) is (not url.startswith("HTTP:")), done.stderr
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1", "http://localhost:1", "http://LOCALHOST:1", "http://127.1.2.3:1", "http://[::1]:1"]
+)
+def test_this_machine_may_be_asked_by_plain_http(url: str) -> None:
+    """Whether or not anything listens there."""
+    done = CliRunner().invoke(cli, ["get", "t", "--endpoint-url", url])
+    assert (done.exit_code, "is `ledger serve` running there?" in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], None),
+        (["--endpoint-url", "http://127.0.0.1:1", "--region", "us-east-1"], None),
+        (["--stack", "prod"], "--stack"),
+        (["--region", "eu-west-1"], "--region"),
+        (["--stack", "prod", "--profile", "admin", "--region", "us-east-1"], "--stack or --profile or --region"),
+    ],
+)
+def test_a_variable_that_overrules_what_was_typed_is_said(arguments: list[str], named: str | None) -> None:
+    """Who types `--profile prod` takes what is printed for production's."""
+    done = CliRunner(env={"LEDGER_ENDPOINT_URL": "http://127.0.0.1:1"}).invoke(cli, ["get", "t", *arguments])
+    said = f"ledger: LEDGER_ENDPOINT_URL decides where this goes, and not {named}: unset it to reach AWS\n"
+    assert done.stderr.startswith(said) is (named is not None), done.stderr
+    assert done.stderr.count("\n") == 1 + (named is not None)
+
+
 def test_an_empty_endpoint_is_not_aws() -> None:
     """`--endpoint-url "$UNSET"` would start a trial's payments on AWS."""
     done = CliRunner().invoke(cli, ["start", SUCCESS, "--endpoint-url", ""])

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from ledger.intake import execution_name
 from ledger.payment import InvalidPaymentError, parse_payment
-from ledger_cli import inspection
+from ledger_cli import REGION, inspection
 from ledger_cli.deployed import Stack
 from ledger_cli.engine import Engine
 from ledger_cli.engine.redrive import ExecutionNotRedrivable
@@ -71,6 +72,55 @@ def test_text_of_others_does_not_write_over_the_screen(at: Any, engine: Engine, 
     assert r"order=a\u202eb\u2028c" in at("get", payment["TransactionID"]).stdout
     assert visible("\x1b[2J\x9b\n") == r"\x1b[2J\x9b\n"
     assert visible("Zoë 日本 €") == "Zoë 日本 €"
+
+
+HOSTILE = "\x1b[2J\u202e\u2066\x9b\x07\u200b"
+
+
+def test_names_and_causes_of_others_are_harmless_everywhere(
+    at: Any, engine: Engine, payment: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whoever may start or stop an execution chooses its name or cause, which an operator's terminal shows."""
+    name = f"x{HOSTILE}"
+    monkeypatch.setattr("moto.stepfunctions.models.StepFunctionBackend._validate_name", lambda *_: None)
+    engine.run(json.dumps({**payment, "Amount": "1.001"}), name)
+    execution = stepfunctions_parser_backends[engine.account_id][REGION].describe_execution(engine.executions()[0])
+    execution.error, execution.cause = f"Stopped{HOSTILE}", f"because{HOSTILE}"
+    page = tmp_path / "page.html"
+    for arguments in (
+        ["executions"], ["inspect", payment["TransactionID"]], ["redrive", "--all"],
+        ["executions", "--json"], ["inspect", payment["TransactionID"], "--json"],
+        ["inspect", payment["TransactionID"], "--html", str(page)],
+    ):  # fmt: skip
+        shown = at(*arguments)
+        text = shown.stdout + shown.stderr + (page.read_text() if page.exists() else "")
+        assert r"\x1b[2J\u202e" in text or r"\u001b[2J\u202e" in text, (arguments, shown)
+        assert not set(HOSTILE) - set("[2J") & set(text), arguments
+
+
+def test_a_damaged_id_is_harmless_too(at: Any, engine: Engine, recorded: str) -> None:
+    """Who may write to the table chooses it; the command names it on standard error."""
+    table = engine.outputs["TableName"]
+    (item,) = engine.items()
+    damaged = {**item, "TransactionID": {"S": f"t{HOSTILE}"}, "Amount": {"S": "x"}, "Unpublished": {"S": "0"}}
+    damaged.pop("PublishedAt")
+    engine.client("dynamodb").put_item(TableName=table, Item=damaged)
+    for arguments in (["list", "--processor", item["ProcessorID"]["S"]], ["unpublished"], ["republish", "--dry-run"]):
+        shown = at(*arguments)
+        assert r"ledger: t\x1b[2J\u202e\u2066\x9b\x07\u200b: its attribute" in shown.stderr, shown
+    assert recorded in at("list", "--processor", item["ProcessorID"]["S"]).stdout
+
+
+def test_an_input_that_nobody_can_parse_hides_no_payment(
+    at: Any, engine: Engine, payment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may start executions decides what their input is, and `inspect` looks into those it cannot name."""
+    engine.run(json.dumps({**payment, "Amount": "x"}), "of-a-bus")
+    engine.run(json.dumps({**payment, "Amount": "x"}), "too-deep")
+    deep = stepfunctions_parser_backends[engine.account_id][REGION].describe_execution(engine.executions()[1])
+    deep.execution_input = "[" * 100_000
+    shown = at("inspect", payment["TransactionID"])
+    assert (shown.returncode, "of-a-bus" in shown.stdout or "REJECTED" in shown.stdout) == (0, True), shown
 
 
 def test_an_item_that_cannot_be_read_is_named_and_hides_no_other(
@@ -180,9 +230,10 @@ def test_a_time_range_is_given_as_it_is_said(at: Any, many: list[str]) -> None:
     ],
 )
 def test_what_cannot_be_read_is_one_line(at: Any, arguments: tuple[str, ...], message: str) -> None:
-    """With what to do."""
+    """With what to do; a note before it says that the shell's endpoint overrules what was typed."""
     done = at(*arguments)
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    lines = 1 + ("--stack" in arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", lines), done.stderr
     assert done.stderr.startswith("ledger: ")
     assert message in done.stderr
 

@@ -111,14 +111,14 @@ def test_a_request_that_is_none_is_refused(served: dict[str, str], head: str, st
     """Whatever connects to the port, the server goes on."""
     host, _, port = served["Endpoint"].partition(",")[0].removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
-        connection.sendall(head.encode())
+        connection.sendall(head.replace("Host: x", f"Host: {host}:{port}").encode())
         assert connection.recv(4096).startswith(f"HTTP/1.1 {status} ".encode())
 
 
 def test_a_connection_goes_on_behind_a_body_and_ends_behind_a_refusal(served: dict[str, str]) -> None:
     """Where a body that was refused ends, nobody can tell: what follows must not be taken for a request."""
     host, _, port = served["Endpoint"].partition(",")[0].removeprefix("http://").partition(":")
-    whole = f"{CHUNKED}3\r\nabc\r\n0\r\n\r\n".encode()
+    whole = f"{CHUNKED}3\r\nabc\r\n0\r\n\r\n".replace("Host: x", f"Host: {host}:{port}").encode()
     for first, answers in ((whole, 3), (whole.replace(b"3\r\n", b"2\r\n"), 1)):
         with socket.create_connection((host, int(port)), timeout=10) as connection:
             connection.sendall(first + whole + whole)

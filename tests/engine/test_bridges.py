@@ -1,5 +1,6 @@
 """What the engine adds to moto. A bridge that moto no longer needs fails here, so that it can go."""
 
+import itertools
 import json
 import logging
 import os
@@ -278,6 +279,32 @@ def test_a_handler_that_catches_everything_is_ended_too(
     )
     faults.planned.clear()
     assert (raised, json.loads(reply)["errorType"]) == (True, "Sandbox.Timedout")
+
+
+@pytest.mark.parametrize("ends", ["returns", "refuses", "fails"])
+def test_a_handler_that_only_computes_is_timed_out_however_it_ends(
+    engine: Engine, payment: Any, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    """A refusal that comes too late is none in Lambda: the workflow sees a technical failure, and tries again."""
+    function = engine.functions["ValidatePayment"]
+    module, handler, invoked = function.module, function.module.handler, itertools.count()
+
+    def late(event: Any, context: Any) -> Any:
+        if next(invoked) == 0:
+            time.sleep(0.25)
+            if ends == "refuses":
+                return handler({}, context)
+            if ends == "fails":
+                raise ZeroDivisionError
+        return handler(event, context)
+
+    monkeypatch.setattr(module, "handler", late)
+    monkeypatch.setattr(function, "timeout_s", 0.2)
+    execution = engine.run(json.dumps(payment))
+    failures = [event for event in engine.history(execution.arn) if event["type"] == "TaskFailed"]
+    errors = [failure["taskFailedEventDetails"]["error"] for failure in failures]
+    assert (execution.outcome, errors, next(invoked)) == ("RECORDED", ["Sandbox.Timedout"], 1)
+    assert function.module is not module
 
 
 def test_a_reply_that_is_no_json_fails_as_in_lambda(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

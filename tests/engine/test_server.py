@@ -34,15 +34,17 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """One connection, without a library that would correct what it sends."""
+    """One connection, without a library that would correct what it sends. `Host: x` stands for the server's own."""
 
     def __init__(self, port: int) -> None:
+        self.own = f"Host: 127.0.0.1:{port}"
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
         self.file = self.socket.makefile("rb")
 
     def send(self, *parts: str | bytes) -> None:
         """Send the parts as they are."""
-        self.socket.sendall(b"".join(part.encode("latin-1") if isinstance(part, str) else part for part in parts))
+        text = (part.replace("Host: x", self.own) if isinstance(part, str) else part for part in parts)
+        self.socket.sendall(b"".join(part.encode("latin-1") if isinstance(part, str) else part for part in text))
 
     def answer(self, *, to_head: bool = False) -> Answer:
         """Read the next answer to its end."""
@@ -258,7 +260,8 @@ def test_a_bad_form_is_refused_and_the_connection_closed(
         ("POST http://[/ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
         (f"POST /{'a' * 65536} HTTP/1.1\r\n", 414),
         ("BREW / HTTP/1.1\r\nHost: x\r\n\r\n", 501),
-        ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        ("POST / HTTP/1.0\r\nHost: x\r\n\r\n", 505),
+        ("GET /\r\n\r\n", 505),
     ],
 )
 def test_a_bad_first_line_is_refused(connect: Callable[[], Client], text: str, status: int) -> None:
@@ -367,9 +370,9 @@ def test_a_head_is_limited_as_api_gateway_limits_it(connect: Callable[[], Client
         ("dynamodb", ["X-Amz-Target: DynamoDB_20120810.GetItem"], b"[]", 400, "SerializationException"),
         ("dynamodb", ["X-Amz-Target: DynamoDB_20120810.GetItem"], b"\xff", 400, "SerializationException"),
         ("dynamodb", ["X-Amz-Target: DynamoDB_20120810.GetItem"], b"[" * 100_000, 400, "SerializationException"),
-        ("dynamodb", ["X-Amz-Target: DynamoDB_20120810.Nothing"], b"{}", 501, "NotImplemented"),
+        ("dynamodb", ["X-Amz-Target: DynamoDB_20120810.GetNothing"], b"{}", 501, "NotImplemented"),
         ("dynamodb", ["X-Amz-Target: DynamoDB_20120810.GetItem"], b"{}", 500, "InternalFailure"),
-        ("sts", ["Content-Type: application/x-www-form-urlencoded"], b"Action=Nothing", 501, "NotImplemented"),
+        ("sts", ["Content-Type: application/x-www-form-urlencoded"], b"Action=GetNothing", 501, "NotImplemented"),
     ],
 )
 def test_a_call_that_no_sdk_makes_is_answered(
@@ -382,3 +385,131 @@ def test_a_call_that_no_sdk_makes_is_answered(
     answer = client.answer()
     assert (answer.status, code in answer.body.decode()) == (status, True)
     assert client.answer().status == 403  # the connection goes on
+
+
+# ── Whom it answers, and what about ─────────────────────────────────────────────────────────────────
+
+SCAN = [SIGNED.format("dynamodb"), "X-Amz-Target: DynamoDB_20120810.Scan", "Content-Length: 29"]
+SCANNED = b'{"TableName":"PaymentLedger"}'
+
+
+def asked(method: str, path: str, *headers: str) -> str:
+    """The head of a request whose Host is among the headers, or absent."""
+    return "".join(f"{line}\r\n" for line in (f"{method} {path} HTTP/1.1", *headers, ""))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:{}", "localhost:{}", "LocalHost:{}", "[::1]:{}"])
+def test_a_program_on_this_machine_is_answered(connect: Callable[[], Client], port: int, host: str) -> None:
+    """Under each name of loopback; the tests below would pass with a server that refuses everything."""
+    client = connect()
+    client.send(asked("POST", "/", f"Host: {host.format(port)}", *SCAN), SCANNED)
+    answer = client.answer()
+    assert (answer.status, json.loads(answer.body)["Count"]) == (200, 0)
+
+
+OTHERS = [
+    ["Host: rebind.example:{}"],
+    ["Host: 127.0.0.1"],
+    ["Host: 127.0.0.1:1"],
+    ["Host: 127.0.0.1:{}.rebind.example"],
+    ["Host: 127.0.0.1.rebind.example:{}"],
+    ["Host: localhost.:{}"],
+    ["Host: 0.0.0.0:{}"],
+    ["Host: 172.17.0.1:{}"],
+    ["Host: host.docker.internal:{}"],
+    ["Host: me@127.0.0.1:{}"],
+    ["Host: "],
+    ["Host: 127.0.0.1:{}", "Origin: http://rebind.example"],
+    ["Host: 127.0.0.1:{}", "Origin: http://127.0.0.1:{}"],
+    ["Host: 127.0.0.1:{}", "Origin: null"],
+    ["Host: 127.0.0.1:{}", "Origin: "],
+    ["Host: 127.0.0.1:{}", "Sec-Fetch-Site: cross-site"],
+    ["Host: 127.0.0.1:{}", "Sec-Fetch-Site: same-site"],
+    ["Host: 127.0.0.1:{}", "Sec-Fetch-Site: same-origin"],
+    ["Host: 127.0.0.1:{}", "Sec-Fetch-Site: none", "Sec-Fetch-Site: cross-site"],
+]
+
+
+@pytest.mark.parametrize("others", OTHERS, ids=" ".join)
+@pytest.mark.parametrize("path", ["/", WEBHOOK])
+def test_a_web_page_is_not_answered(
+    connect: Callable[[], Client], port: int, engine: Engine, others: list[str], path: str
+) -> None:
+    """A page whose name leads to this machine would read the ledger, the secrets and each token that it reveals."""
+    client = connect()
+    client.send(asked("POST", path, *(header.format(port) for header in others), *SCAN, *posted()), SCANNED)
+    answer = client.answer()
+    assert (answer.status, client.is_closed()) == (403, True)
+    assert json.loads(answer.body)["message"] == "the engine answers programs on this machine, and no web page"
+    assert (engine.logs(), engine.executions()) == ("", [])
+
+
+def test_what_a_person_opens_is_no_page(connect: Callable[[], Client]) -> None:
+    """`Sec-Fetch-Site: none` is the address bar's."""
+    client = connect()
+    client.send(head("GET", WEBHOOK, "Sec-Fetch-Site: none"))
+    assert client.answer().status == 404
+
+
+@pytest.mark.parametrize("target", ["http://rebind.example/", "http://127.0.0.1/", "*", "@rebind.example/", ".x/"])
+def test_a_target_is_a_path(connect: Callable[[], Client], target: str) -> None:
+    """A whole address overrules Host, and what does not begin with a slash would become part of a host's name."""
+    client = connect()
+    client.send(head("POST", target, *SCAN), SCANNED)
+    assert client.answer().status == 400
+
+
+def test_containers_are_answered_under_the_name_that_they_are_given(deployed: tuple[Engine, list[float]]) -> None:
+    """On a desktop that is no address of this machine; the others of a container's names stay refused."""
+    with EngineServer(["127.0.0.1"], names=["host.docker.internal"]) as listening:
+        listening.start(deployed[0])
+        for name, status in (("host.docker.internal", 200), ("gateway.docker.internal", 403)):
+            client = Client(listening.port)
+            client.send(asked("POST", "/", f"Host: {name}:{listening.port}", *SCAN), SCANNED)
+            assert client.answer().status == status
+            client.file.close()
+            client.socket.close()
+
+
+FORM_BODY = ["Content-Type: application/x-www-form-urlencoded"]
+NOT_SERVED: dict[str, tuple[str, str, str, list[str], bytes]] = {
+    "another service": ("sns", "POST", "/", FORM_BODY, b"Action=ListTopics"),
+    "moto's own": ("motoapi", "POST", "/moto-api/reset", [], b""),
+    "a workflow of the caller's": ("states", "POST", "/", ["X-Amz-Target: AWSStepFunctions.CreateStateMachine"], b"{}"),
+    "a change of the workflow": ("states", "POST", "/", ["X-Amz-Target: AWSStepFunctions.UpdateStateMachine"], b"{}"),
+    "a state to try": ("states", "POST", "/", ["X-Amz-Target: AWSStepFunctions.TestState"], b"{}"),
+    "an address for events": ("events", "POST", "/", ["X-Amz-Target: AWSEvents.CreateApiDestination"], b"{}"),
+    "a target of events": ("events", "POST", "/", ["X-Amz-Target: AWSEvents.PutTargets"], b"{}"),
+    "a stack": ("cloudformation", "POST", "/", FORM_BODY, b"Action=CreateStack&StackName=x"),
+    "two actions": ("cloudformation", "POST", "/", FORM_BODY, b"Action=ListStacks&Action=CreateStack"),
+    "an action in the target": ("cloudformation", "POST", "/?Action=CreateStack", [], b""),
+    "a form without its type": ("cloudformation", "POST", "/", [], b"Action=ListStacks"),
+    "an action in a header": ("dynamodb", "POST", "/", ["Action: DeleteTable"], b""),
+    "a subscriber of a log": ("logs", "POST", "/", ["X-Amz-Target: Logs_20140328.PutSubscriptionFilter"], b"{}"),
+    "a rotation": ("secretsmanager", "POST", "/", ["X-Amz-Target: secretsmanager.RotateSecret"], b"{}"),
+    "a function": ("lambda", "POST", "/2015-03-31/functions", [], b"{}"),
+    "a function's address": ("lambda", "POST", "/2021-10-31/functions/validate_payment/url", [], b"{}"),
+    "a function's code": ("lambda", "PUT", "/2015-03-31/functions/validate_payment/code", [], b"{}"),
+    "a path that names a host": ("states", "POST", "/x.queue.amazonaws.com/", ["X-Amz-Target: x.ListQueues"], b"{}"),
+    "a function that names a host": ("lambda", "GET", "/2015-03-31/functions/x.sqs.amazonaws.com", [], b""),
+    "an unknown operation": ("dynamodb", "POST", "/", ["X-Amz-Target: DynamoDB_20120810.Nothing"], b"{}"),
+}
+
+
+@pytest.mark.parametrize(("service", "method", "path", "headers", "body"), NOT_SERVED.values(), ids=NOT_SERVED)
+def test_what_the_stack_does_not_use_is_not_served(
+    connect: Callable[[], Client], service: str, method: str, path: str, headers: list[str], body: bytes
+) -> None:
+    """Much of it has moto send requests to whatever address a caller names."""
+    client = connect()
+    client.send(head(method, path, SIGNED.format(service), f"Content-Length: {len(body)}", *headers), body)
+    answer = client.answer()
+    assert (answer.status, b"UnknownOperationException" in answer.body) == (400, True)
+
+
+def test_the_operation_is_the_headers_whatever_a_body_says(engine: Engine, payment: dict[str, Any]) -> None:
+    """In moto, `Action=` in a body is the operation: a payment's metadata would call another one than its sender."""
+    note = "a&Action=DeleteTable&TableName=PaymentLedger&b"
+    assert engine.run(json.dumps({**payment, "Metadata": {"note": note}})).outcome == "RECORDED"
+    (item,) = engine.items()
+    assert item["Metadata"]["M"]["note"]["S"] == note

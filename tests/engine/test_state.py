@@ -1,6 +1,7 @@
 """An engine that goes on where another one stopped: in a process of its own, as one lives at a time."""
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from ledger_cli import ROOT
+from ledger_cli.engine import Engine
 from ledger_cli.engine.state import FILE, State, StateError
 
 BEFORE = """
@@ -103,6 +105,143 @@ def test_nobody_else_may_read_it(tmp_path: Path) -> None:
     assert {file.name for file in (tmp_path / "state").iterdir()} == {FILE, ".lock"}
 
 
+def written(engine: Engine, folder: Path) -> Path:
+    """Write the engine's state into the folder; returns the file."""
+    state = State(folder)
+    state.write(engine)
+    return state.file
+
+
+def test_what_lies_in_the_folder_is_replaced_and_not_followed(engine: Engine, tmp_path: Path) -> None:
+    """A link would overwrite what it leads to, and a file of another mode would be the state for all to read."""
+    tmp_path.chmod(0o755)
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    (tmp_path / "ledger.unfinished").symlink_to(precious)
+    file = written(engine, tmp_path)
+    assert (precious.read_text(), file.is_symlink(), stat.S_IMODE(file.stat().st_mode)) == ("mine", False, 0o600)
+
+    other = tmp_path / "other"
+    other.mkdir(mode=0o700)
+    kept = tmp_path / "kept"
+    kept.write_bytes(file.read_bytes())
+    kept.chmod(0o644)
+    (other / FILE).symlink_to(kept)
+    (other / "ledger.unfinished").write_text("")
+    (other / "ledger.unfinished").chmod(0o666)
+    before = kept.read_bytes()
+    file = written(engine, other)
+    assert (kept.read_bytes(), file.is_symlink(), stat.S_IMODE(file.stat().st_mode)) == (before, False, 0o600)
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    """It would create a file elsewhere."""
+    tmp_path.chmod(0o700)
+    (tmp_path / ".lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StateError, match=r"\.lock: "):
+        State(tmp_path)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770, 0o722])
+def test_a_folder_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    """They could put a file of theirs in the place of the state."""
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(StateError, match="open: others may write it: chmod go-w it, or choose another folder with"):
+        State(folder)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: only root can give a folder away")
+@pytest.mark.parametrize("what", ["", FILE])
+def test_what_belongs_to_another_user_is_refused(tmp_path: Path, what: str) -> None:
+    """Whose it is may read and change it."""
+    (tmp_path / FILE).write_text(json.dumps(KEPT))
+    os.chown(tmp_path / what, 65534, 65534)
+    with pytest.raises(StateError, match="belongs to another user: choose another folder with --state"):
+        State(tmp_path)
+
+
+def test_a_state_file_that_others_may_write_is_refused(tmp_path: Path) -> None:
+    """Its keys and payments may be anybody's."""
+    (tmp_path / FILE).write_text(json.dumps(KEPT))
+    (tmp_path / FILE).chmod(0o666)
+    with pytest.raises(StateError, match=r"ledger\.json: others may write it: chmod go-w it"):
+        State(tmp_path)
+
+
+FORGED = [
+    {"$time": "x"},
+    {"$time": "2026-11-26T00:00:00Z"},
+    {"$bytes": "AAAA"},
+    {"$bytes": 7},
+    {"$time": {"$bytes": 7}},
+]
+
+
+@pytest.mark.parametrize("detail", FORGED, ids=json.dumps)
+def test_an_event_is_kept_as_it_was_published(engine: Engine, tmp_path: Path, detail: Any) -> None:
+    """Whoever may publish must not make the state unreadable, or a time of what is text."""
+    entry = {"Source": "payment.ledger", "DetailType": "d", "Detail": json.dumps({"deep": [detail]})}
+    bus = engine.outputs["EventBusName"]
+    engine.client("events").put_events(
+        Entries=[{**entry, "EventBusName": bus}, {**entry, "EventBusName": bus, "Detail": json.dumps(detail)}]
+    )
+    file = written(engine, tmp_path)
+    kept = json.loads(file.read_bytes())
+    assert [event["detail"] for event in kept["Events"]] == [{"deep": [detail]}, detail]
+    assert [event["detail"] for event in again(tmp_path).kept["Events"]] == [{"deep": [detail]}, detail]
+
+
+def again(folder: Path) -> State:
+    """The state as the next process reads it: the lock of this one is a file that is gone."""
+    (folder / ".lock").unlink()
+    return State(folder)
+
+
+def test_a_state_of_version_1_stays_readable(tmp_path: Path) -> None:
+    """Times and bytes had no marker; what a caller had published under their names, and is none, was unreadable."""
+    material = {"$bytes": "A" * 43 + "="}
+    execution = {**ENDED, "start_date": {"$time": "2026-11-26T02:31:27+00:00"}}
+    before = {**KEPT, "Version": 1, "Keys": {"k": {"Id": "i", "Material": material}}, "Executions": [execution]}
+    del before["Marker"]
+    (tmp_path / FILE).write_text(json.dumps({**before, "Events": [{"detail": {"$time": "x"}}]}))
+    kept = State(tmp_path).kept
+    assert kept["Keys"]["k"]["Material"] == bytes(32)
+    assert kept["Executions"][0]["start_date"].isoformat() == "2026-11-26T02:31:27+00:00"
+    assert kept["Events"] == [{"detail": {"$time": "x"}}]
+
+
+def test_a_secret_without_text_does_not_keep_the_state_from_being_written(engine: Engine, tmp_path: Path) -> None:
+    """A caller may give a secret bytes, or nothing: no processor has such a one."""
+    engine.client("secretsmanager").create_secret(Name="bytes", SecretBinary=b"b")
+    engine.client("secretsmanager").create_secret(Name="nothing")
+    engine.client("secretsmanager").create_secret(Name="text", SecretString="t")
+    assert json.loads(written(engine, tmp_path).read_bytes())["Secrets"] == {"text": "t"}
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        {"Items": [{"TransactionID": {"S": 7}}]},
+        {"Items": [{}]},
+        {"Items": [{"TransactionID": {"N": "1"}}]},
+        {"Items": ["text"]},
+        {"Secrets": {"": "s"}},
+        {"Secrets": {"s": 7}},
+    ],
+    ids=json.dumps,
+)
+def test_a_state_that_moto_does_not_take_is_said(engine: Engine, tmp_path: Path, hostile: dict[str, Any]) -> None:
+    """In one line, as any other that no engine has written."""
+    (tmp_path / FILE).write_text(json.dumps({**KEPT, **hostile}))
+    state = State(tmp_path)
+    with pytest.raises(StateError, match="holds no state of this version"):
+        state.restore(engine)
+
+
 def test_two_engines_do_not_share_a_folder(tmp_path: Path) -> None:
     """Each would write all of its own over the other's."""
     first = State(tmp_path)
@@ -111,7 +250,47 @@ def test_two_engines_do_not_share_a_folder(tmp_path: Path) -> None:
     assert first.kept == {}
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "7", '{"Version": 0}', "null and void", "\xff"])
+KEPT: dict[str, Any] = {
+    "Version": 2, "Marker": "m", "Keys": {}, "Items": [], "Secrets": {}, "Events": [], "Executions": [],
+}  # fmt: skip
+MATERIAL = {"$bytesm": "A" * 43 + "="}
+STARTED = {"$timem": "2026-11-26T02:31:27+00:00"}
+ENDED = {
+    "name": "n", "execution_arn": "a", "start_date": STARTED, "execution_input": "{}", "status": "FAILED",
+    "history": [],
+}  # fmt: skip
+HOSTILE = {
+    "no JSON": "{",
+    "an array": "[]",
+    "a number": "7",
+    "another version": json.dumps({**KEPT, "Version": 0}),
+    "words": "null and void",
+    "bytes": "\xff",
+    "a missing section": json.dumps({"Version": 2}),
+    "brackets": "[" * 200_000,
+    "a deep state": json.dumps({**KEPT, "Items": "x"}).replace('"x"', "[" * 5000 + "]" * 5000),
+    "a huge number": '{"Version": ' + "9" * 5000 + "}",
+    "no time": json.dumps({**KEPT, "Items": [{"$timem": "yesterday"}]}),
+    "a time of another type": json.dumps({**KEPT, "Items": [{"$timem": 7}]}),
+    "no bytes": json.dumps({**KEPT, "Items": [{"$bytesm": "A"}]}),
+    "bytes of another type": json.dumps({**KEPT, "Items": [{"$bytesm": {}}]}),
+    "keys of another type": json.dumps({**KEPT, "Keys": []}),
+    "a key without material": json.dumps({**KEPT, "Keys": {"k": {"Id": "i"}}}),
+    "a short key": json.dumps({**KEPT, "Keys": {"k": {"Id": "i", "Material": {"$bytesm": "AAAA"}}}}),
+    "a key's id of another type": json.dumps({**KEPT, "Keys": {"k": {"Id": 7, "Material": MATERIAL}}}),
+    "items of another type": json.dumps({**KEPT, "Items": {}}),
+    "secrets of another type": json.dumps({**KEPT, "Secrets": []}),
+    "events of another type": json.dumps({**KEPT, "Events": [7]}),
+    "an event without detail": json.dumps({**KEPT, "Events": [{}]}),
+    "executions of another type": json.dumps({**KEPT, "Executions": [7]}),
+    "an execution without a name": json.dumps({**KEPT, "Executions": [{**ENDED, "name": None}]}),
+    "an execution with more": json.dumps({**KEPT, "Executions": [{**ENDED, "to_history_output": "x"}]}),
+    "an execution without a start": json.dumps({**KEPT, "Executions": [{**ENDED, "start_date": "today"}]}),
+    "a history of another type": json.dumps({**KEPT, "Executions": [{**ENDED, "history": [7]}]}),
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
 def test_a_state_that_cannot_be_read_is_said(tmp_path: Path, content: Any) -> None:
     """And left as it is: somebody may want it."""
     (tmp_path / FILE).write_text(content, encoding="latin-1")

@@ -2,13 +2,11 @@
 
 import json
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from ledger_cli import REGION, page
 from ledger_cli.deployed import Stack
@@ -17,22 +15,9 @@ from ledger_cli.engine.stack import STACK_NAME
 from ledger_cli.inspection import inspect
 from tests.conftest import Faults
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 HOSTILE = """<img src=x onerror="document.title='script ran'"><script>document.title='script ran'</script>'"&"""
 READABLE = 4.5
 """WCAG 2.2, contrast of text, level AA."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The machine's own Chromium."""
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.skip("NOT TESTED: there is no Chromium here; `make browser` installs Debian's")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 class Opened:

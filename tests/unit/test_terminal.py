@@ -1,13 +1,17 @@
 """Whatever the words, the widths and the columns are: no heading, no ID and no word is broken."""
 
 import io
+import json
+import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
+from rich.text import Text
 
-from ledger_cli.terminal import Column, Entry, Rows, display
+from ledger_cli.terminal import Column, Entries, Entry, Rows, display, note, say, say_json
 
 WORDS = st.text(
     st.characters(whitelist_categories=("Lu", "Ll", "Nd", "Lo"), max_codepoint=0x9FFF), min_size=1, max_size=70
@@ -60,3 +64,37 @@ def test_a_table_breaks_neither_headings_nor_values(rows: list[tuple[str, ...]],
     else:
         for row in rows:
             assert set(" ".join(row).split()) <= words
+
+
+CONTROLS = [char for char in map(chr, range(0x110000)) if unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"}]
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_no_control_character_reaches_a_terminal_whatever_displays_it(*, wide: bool) -> None:
+    """A sender's text, an execution's name, somebody's cause: it is enough that one place forgets."""
+    hostile = "".join(f"a{char}" for char in CONTROLS if char != "\n")
+    things = [
+        Text(hostile),
+        Entry(hostile, hostile, 3),
+        Entries({hostile: hostile, "b": Text(hostile, "red")}),
+        Rows([Column(hostile), Column("b", wraps=True)], [[hostile, Text(hostile, "red")]], hostile),
+    ]
+    for thing in things:
+        written = io.StringIO()
+        display(thing, console=Console(file=written, width=100_000 if wide else 40, color_system=None))
+        assert not set(CONTROLS) - {"\n"} & set(written.getvalue())
+        assert r"a\x1ba" in written.getvalue()
+
+
+def test_no_control_character_reaches_a_terminal_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither in a message of the command's own, nor in JSON, which is the same value still."""
+    hostile = "".join(CONTROLS)
+    say(hostile)
+    note(hostile)
+    say_json({"a": hostile})
+    printed = capsys.readouterr()
+    text = printed.out + printed.err
+    assert not set(CONTROLS) - {"\n"} & set(text)
+    assert text.count("\n") == 3
+    assert json.loads(printed.out.splitlines()[1]) == {"a": hostile}
+    assert printed.err.startswith("ledger: ")

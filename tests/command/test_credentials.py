@@ -1,0 +1,99 @@
+"""What leaves this machine: never the shell's credentials to an endpoint, and nothing to an unknown server."""
+
+import re
+import ssl
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from ledger_cli import webhook
+from ledger_cli.main import cli
+from tests.bench.runtime_api import make_certificate
+from tests.command.test_conditions import ARGUMENTS, ON_A_STACK
+
+REAL = {
+    "AWS_ACCESS_KEY_ID": "AKIAREALREALREALREAL",
+    "AWS_SECRET_ACCESS_KEY": "the-real-secret",
+    "AWS_SESSION_TOKEN": "the-real-session",
+    "AWS_SECURITY_TOKEN": "the-real-session",
+}
+
+
+class Listener(ThreadingHTTPServer):
+    """Keeps what it is sent, and answers nothing that a command can use."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Kept)
+        self.came: list[str] = []
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that does not trust the server goes away."""
+
+
+class _Kept(BaseHTTPRequestHandler):
+    server: Listener
+
+    def do_POST(self) -> None:
+        """Keep the request."""
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        self.server.came.append(f"{self.requestline}\n{self.headers}\n{body.decode()}")
+        self.send_response(400)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing is printed."""
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    """A server that stands for an endpoint that somebody else has."""
+    with Listener() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.mark.parametrize("name", ON_A_STACK)
+def test_an_endpoint_never_gets_real_credentials(name: str, listener: Listener, tmp_path: Path) -> None:
+    """Neither from variables nor from a profile: who serves the endpoint could use a session's token."""
+    config = tmp_path / "credentials"
+    config.write_text("[default]\naws_access_key_id = AKIAREAL\naws_secret_access_key = the-real-secret\n")
+    environment = {**REAL, "AWS_SHARED_CREDENTIALS_FILE": str(config), "HOME": str(tmp_path)}
+    arguments = [name, *ARGUMENTS[name], "--endpoint-url", f"http://127.0.0.1:{listener.server_port}"]
+    for profile in ([], ["--profile", "default"]):
+        done = CliRunner(env=environment).invoke(cli, [*arguments, *profile])
+        assert done.exit_code == 2, done.output
+    assert listener.came
+    for request in listener.came:
+        assert re.search("^Authorization: AWS4-HMAC-SHA256 Credential=any/", request, re.MULTILINE)
+        assert not re.search("real", request, re.IGNORECASE)
+
+
+@pytest.fixture
+def untrusted(listener: Listener, tmp_path: Path) -> str:
+    """The address of a server whose certificate no authority has signed."""
+    make_certificate(tmp_path / "certificate.pem", tmp_path / "key.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
+    listener.socket = context.wrap_socket(listener.socket, server_side=True)
+    return f"https://127.0.0.1:{listener.server_port}"
+
+
+def test_an_endpoint_that_nobody_vouches_for_gets_nothing(untrusted: str, listener: Listener, tmp_path: Path) -> None:
+    """Whatever the shell trusts: its variables are AWS's."""
+    environment = {"AWS_CA_BUNDLE": str(tmp_path / "certificate.pem")}
+    done = CliRunner(env=environment).invoke(cli, ["get", "t", "--endpoint-url", untrusted])
+    assert (done.exit_code, "certificate verify failed" in done.stderr, listener.came) == (2, True, []), done.output
+
+
+def test_a_webhook_that_nobody_vouches_for_gets_nothing(untrusted: str, listener: Listener) -> None:
+    """A payment is signed for a processor's webhook, not for who stands in its way."""
+    with pytest.raises(webhook.WebhookError, match=r"nothing was sent \(SSLCertVerificationError\)"):
+        webhook.post(f"{untrusted}/processors/acme-pay/payments", b"{}", {})
+    assert listener.came == []

@@ -1,0 +1,138 @@
+"""Nothing leaves the machine: not by what callers ask the engine for, and not by what moto does of its own accord."""
+
+import ast
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+import moto
+import pytest
+import requests
+from botocore.exceptions import EndpointConnectionError
+
+from ledger_cli import REGION
+from ledger_cli.engine import Engine
+
+ROLE = "arn:aws:iam::123456789012:role/any"
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[str, list[str]]]:
+    """The address of a server on this machine, which stands for any address, and the requests that came."""
+    came: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            came.append(self.requestline)
+            self.send_response(200)
+            self.end_headers()
+
+        do_GET = do_POST = do_PUT = _answer  # noqa: N815  # http.server finds them by name
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing is printed."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", came
+        server.shutdown()
+
+
+def _client(service: str) -> Any:
+    return boto3.client(service, region_name=REGION)  # type: ignore[call-overload]
+
+
+def subscriber(address: str) -> None:
+    """SNS delivers a message by HTTP."""
+    topic = _client("sns").create_topic(Name="outside")["TopicArn"]
+    _client("sns").subscribe(TopicArn=topic, Protocol="http", Endpoint=address)
+    _client("sns").publish(TopicArn=topic, Message="m")
+
+
+def api_destination(address: str) -> None:
+    """EventBridge calls an API for an event."""
+    events = _client("events")
+    key = {"ApiKeyAuthParameters": {"ApiKeyName": "n", "ApiKeyValue": "v"}}
+    connection = events.create_connection(Name="outside", AuthorizationType="API_KEY", AuthParameters=key)
+    destination = events.create_api_destination(
+        Name="outside", ConnectionArn=connection["ConnectionArn"], InvocationEndpoint=address, HttpMethod="POST"
+    )["ApiDestinationArn"]
+    events.put_rule(Name="outside", EventPattern=json.dumps({"source": ["outside"]}))
+    events.put_targets(Rule="outside", Targets=[{"Id": "1", "Arn": destination, "RoleArn": ROLE}])
+    events.put_events(Entries=[{"Source": "outside", "DetailType": "d", "Detail": "{}"}])
+
+
+def stream(address: str) -> None:
+    """Firehose delivers records to an endpoint."""
+    firehose = _client("firehose")
+    s3 = {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::b"}
+    configuration = {"EndpointConfiguration": {"Url": address}, "S3Configuration": s3}
+    firehose.create_delivery_stream(DeliveryStreamName="outside", HttpEndpointDestinationConfiguration=configuration)
+    firehose.put_record(DeliveryStreamName="outside", Record={"Data": b"d"})
+
+
+def reset(address: str) -> None:
+    """A test in server mode empties another moto."""
+    requests.post(f"{address}moto-api/reset", timeout=5)
+
+
+@pytest.mark.parametrize("reach", [subscriber, api_destination, stream, reset])
+def test_nothing_is_sent_to_an_address_that_a_caller_names(
+    engine: Engine, listener: tuple[str, list[str]], reach: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server does not serve these operations; even if it did, nothing would be sent."""
+    address, came = listener
+    monkeypatch.setenv("MOTO_EVENTS_INVOKE_HTTP", "true")
+    with pytest.raises((requests.ConnectionError, RuntimeError)):  # moto hides the former behind the latter
+        reach(address)
+    assert came == []
+    assert engine
+
+
+def test_what_moto_does_not_answer_is_not_sent(engine: Engine) -> None:
+    """An SDK sends what moto has no answer to: only another engine on this machine may be asked."""
+    elsewhere = boto3.client("dynamodb", region_name=REGION, endpoint_url="https://dynamodb.invalid")
+    with pytest.raises(EndpointConnectionError, match=r"dynamodb\.invalid"):
+        elsewhere.list_tables()
+    assert engine
+
+
+NETWORK = {
+    "aiohttp", "asyncio", "docker", "ftplib", "http", "httpx", "paramiko", "smtplib", "socket", "socketserver",
+    "subprocess", "telnetlib", "urllib3",
+}  # fmt: skip
+"""Modules with which Python code reaches another process or machine, beside requests, which the engine replaces."""
+
+KNOWN = {
+    "awslambda/models.py: docker.errors",
+    "batch/models.py: docker",
+    "core/custom_responses_mock.py: http.client",
+    "moto_proxy/certificate_creator.py: subprocess",
+    "moto_proxy/proxy3.py: http.server",
+    "moto_proxy/proxy3.py: socket",
+    "moto_proxy/proxy3.py: subprocess",
+    "proxy.py: http.server",
+    "stepfunctions/parser/asl/component/state/exec/state_task/service/state_task_service_api_gateway.py: http",
+    "utilities/docker_utilities.py: docker",
+}
+"""Each was read. Docker's client sends by requests; the proxy is a program of its own; the others are names."""
+
+
+def reaching(package: Path) -> set[str]:
+    """Return `FILE: MODULE` of each import of a module that can reach out."""
+    found = set()
+    for file in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
+            found |= {f"{file.relative_to(package)}: {name}" for name in names if name.partition(".")[0] in NETWORK}
+    return found
+
+
+def test_moto_reaches_out_in_requests_only() -> None:
+    """The engine replaces it. A newer moto must not bring another way unseen."""
+    assert reaching(Path(str(moto.__file__)).parent) == KNOWN

@@ -1,0 +1,290 @@
+"""No input from outside costs more than its size, and none ends a parser otherwise than by a rule, however deep it is.
+
+A function of 256 MB has a seventh of a processor: what takes seconds here takes a minute there, keeps the webhook from
+everybody else, and makes a technical failure of what is a refusal.
+"""
+
+import base64
+import itertools
+import json
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from ledger.formats import FORMATS
+from ledger.identifiers import mapped_identifier
+from ledger.payment import BrokenRuleError, InvalidPaymentError, parse_payment, parse_refusal, utc_timestamp
+from ledger.processors import Processor, ProcessorSecretError
+from ledger.signature import STANDARD_WEBHOOKS, STRIPE, RefusedSignatureError, verify
+from ledger.strict_json import StrictJSONError, loads
+from ledger_cli import ROOT
+from ledger_cli.engine import Engine
+
+LARGEST = 256 * 1024
+"""Characters of the largest input of an execution, and of the largest body that the webhook reads."""
+
+CPU_S = 1.5
+"""For the largest input, on a machine that does other things too. What is linear takes a tenth of it."""
+
+SIZES = (1_000, 2_000, 4_000)
+STARTED = 400
+"""Steps that a call may take whatever its input: the beginning of what grows with the size must not hide in them."""
+
+VALID = json.loads((ROOT / "events/start/01-success.json").read_text())
+NOW = 1_800_000_000
+
+
+DEEP_LIST: Any = "x"
+DEEP_OBJECT: Any = "x"
+for _ in range(100_000):
+    DEEP_LIST, DEEP_OBJECT = [DEEP_LIST], {"a": DEEP_OBJECT}
+"""Values so deep that Python compares, prints and writes none of them."""
+
+
+def paid(**fields: Any) -> Callable[[], Any]:
+    """Parse a start input with these fields."""
+    return lambda: parse_payment({**VALID, **fields}, default_currency="USD")
+
+
+def without(*names: str, **fields: Any) -> Callable[[], Any]:
+    """Parse a start input without some fields and with others."""
+    given = {name: value for name, value in VALID.items() if name not in names}
+    return lambda: parse_payment({**given, **fields}, default_currency="USD")
+
+
+def anagrams(n: int, letters: str) -> dict[str, int]:
+    """Names of the same letters as a field's, which a comparison cannot tell apart quickly."""
+    words = itertools.islice(itertools.permutations(letters), n // (len(letters) + 4) + 1)
+    return {"".join(word): 1 for word in words}
+
+
+def refusal(n: int, **changed: Any) -> Callable[[], Any]:
+    """Parse a refusal with so many violations."""
+    violations = [{"Field": "Amount", "Rule": "decimals"}] * (n // 40 + 1)
+    return lambda: parse_refusal({"Refused": {"Violations": violations, **changed}})
+
+
+def claimed(scheme: Any, headers: dict[str, str]) -> Callable[[], Any]:
+    """Check a signature."""
+    return lambda: verify(scheme, ["whsec_" + "QUFB" * 8] * 2, headers, b"{}", NOW)
+
+
+def standard(**changed: str) -> Callable[[], Any]:
+    """Check a signature of Standard Webhooks."""
+    headers = {"webhook-id": "m", "webhook-timestamp": f"{NOW}", "webhook-signature": "v1,x"}
+    return claimed(STANDARD_WEBHOOKS, {**headers, **{f"webhook-{name}": value for name, value in changed.items()}})
+
+
+def secret(text: str) -> Callable[[], Any]:
+    """Parse what Secrets Manager has for a processor."""
+    return lambda: Processor.parse(text)
+
+
+def said(name: str, message: Any) -> Callable[[], Any]:
+    """Read a webhook's message in a processor's format, then judge it."""
+
+    def read() -> None:
+        payment = FORMATS[name].start_input(message, "acme-pay")
+        if payment is not None:
+            parse_payment(payment, default_currency="USD")
+
+    return read
+
+
+def charge(**fields: Any) -> dict[str, Any]:
+    """An event of Stripe's about a charge."""
+    made = {"id": "ch_1", "status": "succeeded", "captured": True, "amount_captured": 100, "currency": "eur",
+            "created": NOW, "payment_method": "pm_1", **fields}  # fmt: skip
+    return {"type": "charge.succeeded", "livemode": True, "id": "evt", "data": {"object": made}}
+
+
+INPUTS: dict[str, Callable[[int], Callable[[], Any]]] = {
+    # Each rule of the contract.
+    "made-up names like SecureToken": lambda n: paid(**anagrams(n, "securetoken")),
+    "made-up names like Timestamp": lambda n: paid(**anagrams(n, "timestamp")),
+    "short made-up names": lambda n: paid(**{f"{number:x}": 1 for number in range(n // 8)}),
+    "one long name": lambda n: paid(**{"securetoke" * (n // 10): 1}),
+    "a long TransactionID": lambda n: paid(TransactionID="a" * n),
+    "a TransactionID in other letters": lambda n: paid(TransactionID="é" * n),
+    "a long ProcessorID": lambda n: paid(ProcessorID="a-" * (n // 2)),
+    "a long amount": lambda n: paid(Amount="9" * n),
+    "an amount of zeros": lambda n: paid(Amount="0" * n),
+    "an amount with many decimals": lambda n: paid(Amount="0." + "0" * n),
+    "an amount that ends wrongly": lambda n: paid(Amount="9" * n + "x"),
+    "an amount of points": lambda n: paid(Amount="1." * (n // 2)),
+    "a negative amount": lambda n: paid(Amount="-" + "9" * n + "x"),
+    "a huge integer": lambda n: paid(Amount=1 << 3 * n),
+    "a huge negative integer": lambda n: paid(Amount=-(1 << 3 * n)),
+    "a tiny double": lambda _: paid(Amount=5e-324),
+    "a huge double": lambda _: paid(Amount=1.7e308),
+    "a long currency": lambda n: paid(Currency="E" * n),
+    "a long time": lambda n: paid(Timestamp="2026-01-01T00:00:00." + "0" * n + "Z"),
+    "a time that ends wrongly": lambda n: paid(Timestamp="2026-01-01T00:00:00." + "0" * n + "x"),
+    "a long status": lambda n: paid(Status="S" * n),
+    "many pairs": lambda n: paid(Metadata={f"{number:x}": "v" for number in range(n // 10)}),
+    "a long key": lambda n: paid(Metadata={"k" * n: "v"}),
+    "a long value": lambda n: paid(Metadata={"k": "é" * n}),
+    "half pairs in a value": lambda n: paid(Metadata={"k": "\ud800" * n}),
+    "a long token": lambda n: paid(SecureToken="t" * n),
+    "half pairs in a token": lambda n: paid(SecureToken="\ud800" * n),
+    "a token that nearly stands in a field": lambda n: paid(SecureToken="a" * (n // 2) + "b", TransactionID="a" * n),
+    "a token that nearly stands in each value": lambda n: paid(
+        SecureToken="ab" * 1000 + "a", Metadata={f"{number}": "ab" * (n // 32) for number in range(16)}
+    ),
+    "a long sealed token": lambda n: without("SecureToken", SealedToken="A" * n),
+    "a sealed token of padding": lambda n: without("SecureToken", SealedToken="=" * n),
+    "a sealed token in other letters": lambda n: without("SecureToken", SealedToken="é" * n),
+    # The webhook's body.
+    "brackets": lambda n: lambda: loads("[" * n),
+    "braces": lambda n: lambda: loads('{"a":' * (n // 5)),
+    "closed brackets": lambda n: lambda: loads("[" * (n // 2) + "]" * (n // 2)),
+    "digits": lambda n: lambda: loads("9" * n),
+    "numbers": lambda n: lambda: loads("[" + "9," * (n // 2) + "9]"),
+    "an exponent": lambda n: lambda: loads("1e" + "9" * n),
+    "decimals": lambda n: lambda: loads("0." + "9" * n),
+    "minus signs": lambda n: lambda: loads("-" * n),
+    "spaces": lambda n: lambda: loads(" " * n),
+    "escapes": lambda n: lambda: loads('"' + r"\u0041" * (n // 6) + '"'),
+    "a string without an end": lambda n: lambda: loads('"' + "\\" * n),
+    "one name again and again": lambda n: lambda: loads("{" + '"a":1,' * (n // 6) + '"a":1}'),
+    "many names": lambda n: lambda: loads(json.dumps({f"{number:x}": 1 for number in range(n // 12)})),
+    "many objects": lambda n: lambda: loads("[" + '{"a":1},' * (n // 8) + "1]"),
+    "bytes that are no text": lambda n: lambda: loads(b"\xff" * n),
+    "a mark of order": lambda n: lambda: loads("\ufeff" * n),
+    # Each format.
+    "a message of many names": lambda n: said("standard-webhooks", anagrams(n, "securetoken")),
+    "data of many names": lambda n: said("standard-webhooks", {"type": "a", "data": anagrams(n, "timestamp")}),
+    "a message of a long type": lambda n: said("standard-webhooks", {"type": "payment" + "s" * n}),
+    "a message of a type of spaces": lambda n: said("standard-webhooks", {"type": " " * n}),
+    "a charge with a long id": lambda n: said("stripe", charge(id="é" * n)),
+    "a charge with a long currency": lambda n: said("stripe", charge(currency="ß" * n)),
+    "a charge of many digits": lambda _: said("stripe", charge(amount_captured=10**64)),
+    "a charge of another time": lambda _: said("stripe", charge(created=10**64)),
+    "a charge with a long method": lambda n: said("stripe", charge(payment_method="p" * n)),
+    "an id of another system": lambda n: lambda: mapped_identifier("é" * n),
+    # Signatures, secrets, refusals, times.
+    "many signatures": lambda n: standard(signature="v1,a " * (n // 5)),
+    "a long signature": lambda n: standard(signature="v1," + "A" * n),
+    "signatures of blanks": lambda n: standard(signature=" " * n),
+    "a long message id": lambda n: standard(id="é" * n),
+    "a long time of sending": lambda n: standard(timestamp="9" * n),
+    "many of Stripe's signatures": lambda n: claimed(STRIPE, {"stripe-signature": f"t={NOW}" + ",v1=a" * (n // 5)}),
+    "many of Stripe's times": lambda n: claimed(STRIPE, {"stripe-signature": f"t={NOW}," * (n // 13)}),
+    "a secret of brackets": lambda n: secret("[" * n),
+    "a secret of digits": lambda n: secret("9" * n),
+    "a long secret": lambda n: secret(json.dumps({"Format": "stripe", "Secrets": ["whsec_" + "a" * n]})),
+    "a long standard secret": lambda n: secret(
+        json.dumps({"Format": "standard-webhooks", "Secrets": ["whsec_" + "A" * n]})
+    ),
+    "many secrets": lambda n: secret(json.dumps({"Format": "stripe", "Secrets": ["a"] * (n // 5)})),
+    "a refusal of many rules": refusal,
+    "a refusal with long ids": lambda n: refusal(1, TransactionID="t" * n, ProcessorID="é" * n),
+    "a refusal of unknown rules": lambda n: (
+        lambda: parse_refusal({"Refused": {"Violations": [{"Field": "F" * n, "Rule": "R" * n}]}})
+    ),
+    "the time of a query": lambda n: lambda: utc_timestamp("2026-01-01T00:00:00." + "1" * n + "+00:00x"),
+}
+
+DEEP: dict[str, Callable[[], Any]] = {
+    **{f"a deep {name}": paid(**{name: DEEP_LIST}) for name in VALID},
+    **{f"a deep object as {name}": paid(**{name: DEEP_OBJECT}) for name in VALID},
+    "a deep sealed token": without("SecureToken", SealedToken=DEEP_LIST),
+    "a deep unknown field": paid(other=DEEP_LIST),
+    "a deep start input": lambda: parse_payment(DEEP_LIST, default_currency="USD"),
+    "a deep metadata value": paid(Metadata={"k": DEEP_LIST}),
+    "a deep refusal": lambda: parse_refusal(DEEP_OBJECT),
+    "a refusal of deep rules": lambda: parse_refusal(
+        {"Refused": {"Violations": [{"Field": DEEP_LIST, "Rule": DEEP_LIST}]}}
+    ),
+    "a refusal of a deep id": lambda: parse_refusal(
+        {"Refused": {"Violations": [{"Field": "Amount", "Rule": "type"}], "TransactionID": DEEP_LIST}}
+    ),
+    "a deep message": said("standard-webhooks", {"type": "payment.x", "data": DEEP_OBJECT}),
+    **{f"a charge with a deep {name}": said("stripe", charge(**{name: DEEP_OBJECT}))
+       for name in ("id", "status", "captured", "amount_captured", "currency", "created", "payment_method")},
+    "a deep event of Stripe's": said("stripe", {"type": "charge.failed", "livemode": True, "data": DEEP_LIST}),
+    "deep brackets": lambda: loads("[" * 100_000 + "]" * 100_000),
+    "deep braces": lambda: loads('{"a":' * 100_000 + "1" + "}" * 100_000),
+    "a deep secret": secret("[" * 100_000 + "]" * 100_000),
+    "a deep format of a secret": secret('{"Secrets": [], "Format": ' + "[" * 500 + "]" * 500 + "}"),
+}  # fmt: skip
+
+RULES = (InvalidPaymentError, BrokenRuleError, StrictJSONError, ProcessorSecretError, RefusedSignatureError)
+
+
+def outcome(call: Callable[[], Any]) -> type[Exception] | None:
+    """The error of a rule that the call ends in; any other error is the test's."""
+    try:
+        call()
+    except RULES as broken:
+        return type(broken)
+    return None
+
+
+def steps(call: Callable[[], Any]) -> int:
+    """How many lines of Python a call takes, in our code and in the libraries that it uses."""
+    counted = 0
+
+    def trace(_frame: FrameType, event: str, _argument: Any) -> Any:
+        nonlocal counted
+        counted += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        outcome(call)
+    finally:
+        sys.settrace(before)
+    return counted
+
+
+@pytest.mark.parametrize("what", INPUTS)
+def test_an_input_takes_steps_in_proportion(what: str) -> None:
+    """`difflib` compared each of 17,000 made-up names with nine fields: 17 seconds of the webhook's function."""
+    outcome(INPUTS[what](SIZES[0]))  # imports what only a refusal needs
+    counted = [steps(INPUTS[what](size)) for size in SIZES]
+    assert all(later < 2.2 * before + STARTED for before, later in itertools.pairwise(counted)), counted
+    assert counted[-1] < 40 * SIZES[-1], counted
+
+
+@pytest.mark.parametrize("what", INPUTS)
+def test_the_largest_input_takes_no_time(what: str) -> None:
+    """What patterns, searches and parsers do within one line is not counted in steps."""
+    call = INPUTS[what](LARGEST)
+    began = time.process_time()
+    outcome(call)
+    assert time.process_time() - began < CPU_S
+
+
+@pytest.mark.parametrize("what", DEEP)
+def test_a_deep_input_breaks_a_rule(what: str) -> None:
+    """A `RecursionError` is a technical failure: it is tried again seven times, and nobody is informed."""
+    outcome(DEEP[what])
+
+
+TEXTS = ["[" * 100_000, '{"a":' * 100_000, "[" * 100_000 + "]" * 100_000, "9" * 100_000, '["a","b",' + "[" * 50_000]
+CURSORS = [base64.urlsafe_b64encode(text.encode()).decode() for text in TEXTS]
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [*CURSORS, "A" * LARGEST, "=" * LARGEST, "é" * LARGEST],
+    ids=lambda cursor: f"{cursor[:6]}_{len(cursor)}",
+)
+def test_a_deep_or_huge_cursor_breaks_its_rule(engine: Engine, cursor: str) -> None:
+    """Whoever may list payments may type anything: the answer names the field, and takes no time."""
+    began = time.process_time()
+    reply, _ = engine.functions["QueryPaymentLedger"].invoke(
+        json.dumps({"ProcessorID": "acme-pay", "Cursor": cursor}).encode()
+    )
+    error = json.loads(reply)
+    assert (error["errorType"], json.loads(error["errorMessage"])["Violations"]) == (
+        "InvalidQueryError",
+        [{"Field": "Cursor", "Rule": "cursor"}],
+    )
+    assert time.process_time() - began < CPU_S
