@@ -64,6 +64,28 @@ def test_every_function_has_a_sample() -> None:
     )
 
 
+def test_the_byte_code_is_that_of_the_sources(tmp_path: Path) -> None:
+    """Lambda runs the byte code without a look at the sources, so a review of the sources has to cover it.
+
+    The artefact's sources are those that lie here (`artefact.require_fresh`); they are compiled again and compared.
+    """
+    make = ["make", "--no-print-directory", "--silent", "-C", "functions", "runtime-python"]
+    python = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+    if not python:
+        pytest.skip("NOT TESTED: without python3.13, the artefact has no byte code")
+    for function in FUNCTIONS:
+        built = artefact.BUILT / function
+        again = tmp_path / function
+        shutil.copytree(built, again, ignore=shutil.ignore_patterns("__pycache__"))
+        compileall = [python, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
+        subprocess.run([*compileall, "-s", again, "-p", "/var/task", again], check=True)  # noqa: S603
+        byte_code = {file.relative_to(again) for file in again.rglob("*.pyc")}
+        assert byte_code
+        assert byte_code == {file.relative_to(built) for file in built.rglob("*.pyc")}
+        differs = [file for file in byte_code if (built / file).read_bytes() != (again / file).read_bytes()]
+        assert differs == []
+
+
 def comparable(reply: Any) -> Any:
     """A reply without what is new each time: the ciphertext, a request's id, the stack."""
     return {key: value for key, value in reply.items() if key not in MARKERS | {"EncryptedToken"}}

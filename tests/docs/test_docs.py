@@ -17,7 +17,7 @@ from ledger.payment import RULES
 from ledger_cli import ROOT
 from tests.conftest import ledger
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLE = re.compile(r"^```console\n\$ (?P<command>.+)\n(?P<output>(?:.*\n)*?)```$", re.MULTILINE)
 EXAMPLES = [(page.name, example) for page in PAGES for example in EXAMPLE.finditer(page.read_text())]
 

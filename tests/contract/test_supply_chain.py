@@ -1,0 +1,58 @@
+"""What others publish, and the project installs or runs, is pinned to its content: nobody can change it later."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from ledger_cli import ROOT
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+REQUIREMENTS = sorted(
+    file for file in ROOT.rglob("requirements.txt") if not {".venv", "node_modules", ".aws-sam"} & {*file.parts}
+)
+LOCKS = sorted(file for file in ROOT.glob("tests/*/node/package-lock.json"))
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda file: file.name)
+def test_each_action_is_pinned_by_its_commit(workflow: Path) -> None:
+    """A tag can be moved to other code; the commit cannot. The version stands behind it for people and for updates."""
+    text = workflow.read_text(encoding="utf-8")
+    actions = re.findall(r"uses: (.+)", text)
+    assert actions
+    assert [action for action in actions if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)] == []
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda file: file.name)
+def test_the_pipeline_may_only_read(workflow: Path) -> None:
+    """A test that runs others' packages must not be able to push, and finds no credentials on the disk."""
+    text = workflow.read_text(encoding="utf-8")
+    assert re.findall(r"^permissions: (.+)", text, re.MULTILINE) == ["{contents: read}"]
+    assert text.count("actions/checkout@") == text.count("persist-credentials: false")
+    assert "secrets." not in text
+
+
+def test_all_requirements_and_locks_are_found() -> None:
+    """Without them, the tests below would prove nothing."""
+    found = {str(file.relative_to(ROOT)) for file in (*REQUIREMENTS, *LOCKS)}
+    assert {"functions/requirements.txt", "requirements.txt", "tests/proof/node/package-lock.json"} <= found
+
+
+@pytest.mark.parametrize("file", REQUIREMENTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_each_requirement_has_its_version_and_hashes(file: Path) -> None:
+    """What an index gives under a name and version later has to be what was tested."""
+    text = file.read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
+    assert lines
+    pinned = re.compile(r"[\w.-]+(\[[\w,-]+\])?==\S+.* --hash=sha256:[0-9a-f]{64}")
+    assert [line for line in lines if not pinned.match(line)] == []
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_each_package_of_node_has_its_hash(lock: Path) -> None:
+    """The same, for what npm installs."""
+    packages = json.loads(lock.read_text(encoding="utf-8"))["packages"]
+    fetched = {name: package for name, package in packages.items() if "resolved" in package and not package.get("link")}
+    fetched = {name: package for name, package in fetched.items() if not package["resolved"].startswith("left-out")}
+    assert [name for name, package in fetched.items() if not package.get("integrity", "").startswith("sha512-")] == []
