@@ -33,7 +33,8 @@ def calls_of(resources: Mapping[str, Any], function: str) -> list[tuple[str, str
     name.
     """
     role = resources[resources[function]["Properties"]["Role"]["Fn::GetAtt"][0]]["Properties"]
-    statements = [one for policy in role["Policies"] for one in policy["PolicyDocument"]["Statement"]]
+    granted = [one for policy in role["Policies"] for one in policy["PolicyDocument"]["Statement"]]
+    statements = [one for one in granted if "kms:ViaService" not in str(one.get("Condition"))]  # a service's call
     named = [one["Action"] if isinstance(one["Action"], list) else [one["Action"]] for one in statements]
     actions = [action.split(":") for names in named for action in names]
     # kms:ReEncryptFrom and kms:ReEncryptTo are two sides of one call.

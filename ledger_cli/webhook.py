@@ -165,10 +165,10 @@ def _create(stack: Stack, name: str, text: str) -> None:
     Restoring that one would make the revoked secrets in it active until the next call, or for good if that call fails.
     So it is deleted for good first, and its name is free a little later.
     """
-    client = stack.client("secretsmanager")
+    client, key = stack.client("secretsmanager"), stack.outputs["ProcessorSecretsKeyArn"]
     taken = (client.exceptions.InvalidRequestException, client.exceptions.ResourceExistsException)
     try:
-        client.create_secret(Name=name, SecretString=text)
+        client.create_secret(Name=name, SecretString=text, KmsKeyId=key)
     except taken:
         if "DeletedDate" not in client.describe_secret(SecretId=name):
             raise
@@ -177,7 +177,7 @@ def _create(stack: Stack, name: str, text: str) -> None:
         return
     for _ in range(DELETION_S // DELETION_POLL_S):
         try:
-            client.create_secret(Name=name, SecretString=text)
+            client.create_secret(Name=name, SecretString=text, KmsKeyId=key)
         except taken:
             time.sleep(DELETION_POLL_S)
         else:

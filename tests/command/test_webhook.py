@@ -52,7 +52,7 @@ def test_a_new_processor_is_let_in(endpoint: str, engine: Engine) -> None:
                           "ProcessorID": "new-pay", "Status": "Success", "Timestamp": "2026-11-24T10:00:00Z"}),
     )  # fmt: skip
     assert (posted.returncode, posted.stderr) == (0, "")
-    assert re.fullmatch(r'202 \{"Execution": "t-1-[0-9a-f]{12}"\}\n', posted.stdout)
+    assert re.fullmatch(r'202 \{"Execution": "t-1-[0-9a-f]{32}"\}\n', posted.stdout)
 
 
 def asked(endpoint: str, processor_id: str, *arguments: str, stdin: str = "") -> Any:
@@ -296,3 +296,12 @@ def test_a_stack_without_a_webhook_says_how_to_get_one(monkeypatch: pytest.Monke
     monkeypatch.setattr(stack, "outputs", {}, raising=False)
     with pytest.raises(WebhookError, match="deploy it with the parameter Webhook=open"):
         let_in(stack, "acme-pay", format_name=None, secret=None)
+
+
+def test_a_secret_is_under_the_stacks_key(endpoint: str, engine: Engine) -> None:
+    """To read it takes a right on the key as well, and not only one on secrets."""
+    asked(endpoint, "new-pay")
+    secrets = {secret["Name"]: secret for secret in engine.client("secretsmanager").list_secrets()["SecretList"]}
+    key = engine.outputs["ProcessorSecretsKeyArn"]
+    assert secrets[f"{engine.outputs['ProcessorSecrets']}new-pay"]["KmsKeyId"] == key
+    assert key.endswith(engine.physical_ids["HistoryKey"])

@@ -122,6 +122,8 @@ def needed_by(action: str, role: str) -> str:
             for number, line in enumerate((ROOT / file).read_text().splitlines(), 1):
                 if any(call in line for call in CALLS[action].split("|")):
                     return f"{file}:{number}"
+    if (role, action) == ("ReceivePaymentRole", "kms:Decrypt"):
+        return "Secrets Manager reads a processor's secret"
     if role == "PaymentStarterPolicy":
         return "functions/ledger/intake.py"
     if role == "RepublishScheduleRole":

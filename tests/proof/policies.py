@@ -64,6 +64,8 @@ def contexts(layer: str, services: list[str], name: str = "", function: str | No
             },
             {"name": "other-delivery", "keys": {"kms:EncryptionContext:SourceArn": elsewhere}},
         ]
+    if "kms" in services and (layer == "identity" or name == "HistoryKey"):
+        found += [{"name": f"via-{name}", "keys": {"kms:ViaService": f"{name}.{REGION}.amazonaws.com"}} for name in VIA]
     if "kms" in services and layer == "resource":
         found.append({"name": "via-dynamodb", "keys": VIA_DYNAMODB})
         found += [_of_log_group("function-logs", "/payment-ledger/prod/x")]
@@ -186,6 +188,7 @@ def function_of(resources: Resources, role: str) -> str | None:
     return None
 
 
+VIA = ("secretsmanager", "ssm")
 FACTS = [
     "Amount", "Currency", "Execution", "Fingerprint", "Metadata", "ProcessorID", "PublishedAt", "RecordedAt", "Status",
     "Timestamp", "TransactionID",

@@ -177,7 +177,8 @@ def test_what_is_granted_is_what_is_used(
         used.setdefault(call.function, set()).update(ACTIONS_OF_A_CALL[call.operation])
     for _, function in policies.of_type(resources, "AWS::Lambda::Function"):
         role = function["Role"].rpartition("/")[2]
-        actions = {line.split()[1] for line in granted(role)} - USED_BY_AWS_ITSELF
+        lines = [line for line in granted(role) if not line.split()[-1].startswith("via-")]  # a service's own calls
+        actions = {line.split()[1] for line in lines} - USED_BY_AWS_ITSELF
         assert actions == used.get(function["FunctionName"], set()), role
 
 
@@ -187,8 +188,9 @@ def test_no_function_of_the_workflow_may_decrypt(resources: dict[str, Any]) -> N
     for label, lines in policies.reviewed().items():
         if label.startswith(("role ", "key TokenKey", "key IntakeKey")):
             decrypting = {line for line in lines if "kms:Decrypt " in line} - {
-                "paymentledger-workflow-role kms:Decrypt arn:aws:kms:us-east-1:123456789012:key/HistoryKey history",
-                "paymentledger-reveal-role kms:Decrypt arn:aws:kms:us-east-1:123456789012:key/TokenKey bound",
+                f"paymentledger-workflow-role kms:Decrypt {arn('kms', 'key/HistoryKey')} history",
+                f"paymentledger-reveal-role kms:Decrypt {arn('kms', 'key/TokenKey')} bound",
+                f"paymentledger-receive-role kms:Decrypt {arn('kms', 'key/HistoryKey')} via-secretsmanager",
             }
             assert not decrypting, label
 
