@@ -398,7 +398,9 @@ def events_and_alarms(resources: Resources) -> Iterator[str]:
         missing = "breaching" if name == "UnpublishedAlarm" else "notBreaching"
         if alarm.get("TreatMissingData") != missing or alarm.get("ComparisonOperator") != "GreaterThanThreshold":
             yield f"{name}: rings without data, or the wrong way round"
-        if alarm.get("AlarmActions") != ["arn:aws:sns:us-east-1:123456789012:alarms"]:
+        if alarm.get("AlarmActions") != ["arn:aws:sns:us-east-1:123456789012:alarms"] or not alarm.get(
+            "ActionsEnabled", True
+        ):
             yield f"{name}: tells nobody"
     yield from _dashboard(resources)
     for name, schedule in of_type(resources, "AWS::Scheduler::Schedule"):
@@ -619,7 +621,6 @@ def actions_are_explicit(resources: Resources) -> Iterator[str]:
 def changes_are_watched(resources: Resources) -> Iterator[str]:
     """Each record of the table's stream, and each call that weakens what protects the ledger, reaches the watch."""
     watch = arn("lambda", "function:watch_ledger:live")
-    table, bus = resources["PaymentLedgerTable"]["Properties"], resources["LedgerBus"]["Properties"]
     mappings = [mapping for _, mapping in of_type(resources, "AWS::Lambda::EventSourceMapping")]
     expected = {
         "EventSourceArn": "PaymentLedgerTable.StreamArn",
@@ -638,22 +639,104 @@ def changes_are_watched(resources: Resources) -> Iterator[str]:
         yield "WatchLedgerProtection: does not reach the watch"
     if rule.get("EventBusName", "default") != "default":
         yield "WatchLedgerProtection: not on the bus of CloudTrail's events"
-    pattern = rule["EventPattern"]
-    if pattern.get("detail-type") != ["AWS API Call via CloudTrail"]:
-        yield "WatchLedgerProtection: not for calls that CloudTrail reports"
-    if pattern["detail"].get("errorCode") != [{"exists": False}]:
-        yield "WatchLedgerProtection: sees calls that were refused"
-    named = json.dumps(pattern)
-    own = {arn("kms", f"key/{name}") for name, _ in of_type(resources, "AWS::KMS::Key")}
-    own |= {table["TableName"], arn("dynamodb", f"table/{table['TableName']}"), bus["Name"]}
-    yield from (f"WatchLedgerProtection: leaves out {one}" for one in own | WEAKENING if f'"{one}"' not in named)
+    if rule["EventPattern"] != _protection_pattern(resources):
+        yield f"WatchLedgerProtection: {rule['EventPattern']}"
 
 
-WEAKENING = {
-    "DeleteResourcePolicy", "DeleteTable", "DisableKey", "DisableKeyRotation", "PutKeyPolicy", "PutPermission",
-    "PutResourcePolicy", "RemovePermission", "ScheduleKeyDeletion", "UpdateContinuousBackups", "UpdateTable",
-}  # fmt: skip
-"""The calls after which a policy, a key or the recovery may no longer protect the ledger."""
+def _protection_pattern(resources: Resources) -> dict[str, Any]:
+    """Return what the watch has to hear of: each call that is not refused, and on which resource.
+
+    Source: CloudTrail's records of KMS, DynamoDB, EventBridge and Lambda; EventBridge User Guide, content filtering.
+    """
+    table = resources["PaymentLedgerTable"]["Properties"]["TableName"]
+    bus = resources["LedgerBus"]["Properties"]["Name"]
+    keys = [arn("kms", f"key/{name}") for name in ("TokenKey", "IntakeKey", "TableKey", "HistoryKey")]
+    own = arn("dynamodb", f"table/{table}")
+
+    def calls(service: str, names: list[Any], **on: Any) -> dict[str, Any]:
+        return {"eventSource": [f"{service}.amazonaws.com"], "eventName": names, **on}
+
+    weakening = ["DisableKey", "DisableKeyRotation", "PutKeyPolicy", "RevokeGrant", "ScheduleKeyDeletion"]
+    policies = {"resourceArn": [own, {"prefix": f"{own}/stream/"}]}
+    reconfiguring = ["DeleteTable", "EnableKinesisStreamingDestination", "UpdateContinuousBackups", "UpdateTable"]
+    mapping = [{"prefix": "DeleteEventSourceMapping"}, {"prefix": "UpdateEventSourceMapping"}]
+    archive = {"archiveName": ["LedgerArchive"]}
+    return {
+        "source": ["aws.dynamodb", "aws.events", "aws.kms", "aws.lambda"],
+        "detail-type": ["AWS API Call via CloudTrail"],
+        "detail": {
+            "errorCode": [{"exists": False}],
+            "$or": [
+                calls("kms", weakening, resources={"ARN": keys}),
+                calls("dynamodb", ["DeleteResourcePolicy", "PutResourcePolicy"], requestParameters=policies),
+                calls("dynamodb", reconfiguring, requestParameters={"tableName": [table, own]}),
+                calls("events", ["PutPermission", "RemovePermission"], requestParameters={"eventBusName": [bus]}),
+                calls("events", ["DeleteArchive"], requestParameters=archive),
+                calls("events", ["DeleteEventBus"], requestParameters={"name": [bus]}),
+                calls("lambda", mapping, requestParameters={"uuid": ["WatchLedgerItems"]}),
+            ],
+        },
+    }
+
+
+READS_OF_LAMBDA = {f"{service}:{call}" for service, call in READ_BY_LAMBDA}
+
+
+def a_role_is_its_functions(resources: Resources) -> Iterator[str]:
+    """Each call of a function's role holds for that function's code and one endpoint, by their exact names."""
+    functions = {
+        function["Role"].rpartition("/")[2]: arn("lambda", f"function:{function['FunctionName']}")
+        for _, function in of_type(resources, "AWS::Lambda::Function")
+    }
+    for name, role in of_type(resources, "AWS::IAM::Role"):
+        statements = [one for policy in role["Policies"] for one in policy["PolicyDocument"]["Statement"]]
+        for statement in statements:
+            actions = as_list(statement["Action"])
+            service = actions[0].partition(":")[0]
+            conditions = statement.get("Condition", {})
+            called = role["RoleName"] in functions and service in ENDPOINTS and not READS_OF_LAMBDA & {*actions}
+            if not called or conditions == OF_SECRETS_MANAGER:
+                continue
+            source = conditions.get("ArnEquals", {}).get("lambda:SourceFunctionArn")
+            endpoint = conditions.get("StringEquals", {}).get("aws:SourceVpce")
+            if (source, endpoint) != (functions[role["RoleName"]], ENDPOINTS[service][1]):
+                yield f"{name}: {actions[0]} from {source} through {endpoint}"
+
+
+OF_SECRETS_MANAGER = {"StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}}
+
+
+def the_few_are_named(resources: Resources) -> Iterator[str]:
+    """Who may write the table, tell outcomes and use the keys of tokens, by their exact names."""
+
+    def roles(*names: str) -> list[str]:
+        return [arn("iam", f"role/paymentledger-{name}", region="") for name in names]
+
+    keys = dict(of_type(resources, "AWS::KMS::Key"))
+    documents = {
+        "table": resources["PaymentLedgerTable"]["Properties"]["ResourcePolicy"]["PolicyDocument"]["Statement"],
+        "bus": as_list(resources["LedgerBusPolicy"]["Properties"]["Statement"]),
+        "TokenKey": keys["TokenKey"]["KeyPolicy"]["Statement"],
+        "IntakeKey": keys["IntakeKey"]["KeyPolicy"]["Statement"],
+    }
+    found = [
+        (where, as_list(statement["Action"])[0], as_list(named))
+        for where, statements in documents.items()
+        for statement in statements
+        for operator in ("ArnEquals", "ArnNotEquals")
+        if (named := statement.get("Condition", {}).get(operator, {}).get("aws:PrincipalArn"))
+    ]
+    expected = [
+        ("table", "dynamodb:PutItem", roles("role")),
+        ("table", "dynamodb:UpdateItem", roles("publish-role", "republish-role")),
+        ("table", "dynamodb:DeleteResourcePolicy", ["arn:aws:iam::123456789012:role/break-glass"]),
+        ("bus", "events:PutEvents", roles("publish-role", "republish-role")),
+        ("TokenKey", "kms:Encrypt", roles("encrypt-role")),
+        ("TokenKey", "kms:Decrypt", roles("reveal-role")),
+        ("IntakeKey", "kms:ReEncryptFrom", roles("encrypt-role")),
+    ]
+    if found != expected:
+        yield f"who may: {[one for one in found if one not in expected]}"
 
 
 def concurrency_is_reserved(resources: Resources) -> Iterator[str]:
@@ -681,6 +764,8 @@ CHECKS: tuple[Callable[[Resources], Iterator[str]], ...] = (
     workflow_runs_this_code,
     actions_are_explicit,
     changes_are_watched,
+    a_role_is_its_functions,
+    the_few_are_named,
     concurrency_is_reserved,
 )
 
