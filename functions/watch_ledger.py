@@ -7,7 +7,7 @@ calls nothing.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ledger.item import UnreadableItemError, published_at, recorded_facts, shard_of, stored
+from ledger.item import ATTRIBUTES, UnreadableItemError, published_at, recorded_facts, shard_of, stored
 from ledger.payment import valid_id
 
 from aws_lambda_powertools import Logger, Metrics
@@ -70,17 +70,23 @@ def unexpected(event_name: str, images: Mapping[str, Item]) -> Change | None:
 
 def _unreadable(item: Item, change: str) -> Change | None:
     """Return None if the ledger could have written *item* so."""
+    marker = "PublishedAt" if change == "marked" else "Unpublished"
+    wrong = sorted(item.keys() ^ {*ATTRIBUTES, marker})
+    if wrong:
+        return Change(change, wrong)
     try:
         facts = recorded_facts(item)
-        marked = published_at(item) is not None
+        published_at(item)
         shard = f"{shard_of(facts['TransactionID'])}"
-        expected = {"ProcessorShard": f"{facts['ProcessorID']}#{shard}"} | ({} if marked else {"Unpublished": shard})
+        expected = {"ProcessorShard": f"{facts['ProcessorID']}#{shard}"} | (
+            {"Unpublished": shard} if change == "added" else {}
+        )
         wrong = [name for name, value in expected.items() if stored(item, name, "S", "") != value]
-        stored(item, "SecureToken", "B", "")
+        wrong += [name for name in ("Execution", "TokenKey") if not stored(item, name, "S", "").startswith("arn:")]
+        wrong += [] if stored(item, "SecureToken", "B", "") else ["SecureToken"]
+        wrong += [] if all([*text] == ["S"] for text in item["Metadata"]["M"].values()) else ["Metadata"]
     except UnreadableItemError as unreadable:
         return Change(change, [unreadable.attribute])
-    # An item is marked later, in an update of its own.
-    wrong += ["PublishedAt"] if marked and change == "added" else []
     return Change(change, wrong) if wrong else None
 
 

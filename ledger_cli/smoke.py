@@ -32,7 +32,7 @@ WAIT_S = 60
 INITIAL = "INITIAL"
 
 RESTORED = (
-    "A restored table has no policy, no deletion protection and no point-in-time recovery: "
+    "A restored table has no policy, no stream, no deletion protection and no point-in-time recovery: "
     "see docs/deploying.md#restore-the-table"
 )
 
@@ -115,6 +115,7 @@ def checks(stack: Stack) -> Iterator[tuple[str, Callable[[], None]]]:
     yield "the table's policy is the one in the template", lambda: the_policy_is_the_templates(stack)
     yield "the table's deletion protection is on", lambda: the_table_is_protected(stack)
     yield "the table's point-in-time recovery is on", lambda: the_table_is_backed_up(stack)
+    yield "the watch sees the table's stream and CloudTrail's reports", lambda: the_watch_is_on(stack)
     for what, attempt in attempts(stack, transaction_id).items():
         yield f"the stack's own policies forbid {what}", functools.partial(refused, attempt, what)
     yield "an administrator cannot decrypt a sealed token", nobody_decrypts_what_was_sealed
@@ -169,13 +170,49 @@ def attempts(stack: Stack, transaction_id: str) -> dict[str, Callable[[], Any]]:
             **item, UpdateExpression="SET Amount = :a", ExpressionAttributeValues={":a": {"N": "2"}}
         ),
         "moving a marker": lambda: dynamodb.update_item(**item, UpdateExpression="REMOVE Unpublished"),
-        "telling an outcome": lambda: stack.client("events").put_events(Entries=[entry]),
+        "telling an outcome": lambda: put(stack, entry),
     }
     if stack.parameters["BreakGlassRoleArn"]:
         found["changing the recovery"] = lambda: dynamodb.update_continuous_backups(
             TableName=item["TableName"], PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
         )
     return found
+
+
+def put(stack: Stack, entry: Any) -> None:
+    """Put one event on a bus.
+
+    Raises:
+        ClientError: the call or its one entry is refused. Source: EventBridge API, PutEvents, PutEventsResultEntry.
+    """
+    (result,) = stack.client("events").put_events(Entries=[entry])["Entries"]
+    if "ErrorCode" in result:
+        raise ClientError(
+            {"Error": {"Code": result["ErrorCode"], "Message": result.get("ErrorMessage", "")}}, "PutEvents"
+        )
+
+
+def the_watch_is_on(stack: Stack) -> None:
+    """Look whether the table's stream and the reports of CloudTrail reach the function `watch_ledger`.
+
+    Raises:
+        SmokeError: names what is missing, off, or leads elsewhere.
+    """
+    described = table(stack)
+    specification = described.get("StreamSpecification", {})
+    if specification.get("StreamViewType") != "NEW_AND_OLD_IMAGES" or not specification.get("StreamEnabled"):
+        raise SmokeError(f"the table has no stream of both images. {RESTORED}")
+    watch = f"{physical_ids(stack, 'AWS::Lambda::Function')['WatchLedger']}:live"
+    mappings = stack.client("lambda").list_event_source_mappings(
+        FunctionName=watch, EventSourceArn=described["LatestStreamArn"]
+    )["EventSourceMappings"]
+    if [mapping["State"] for mapping in mappings] != ["Enabled"]:
+        raise SmokeError(f"the table's stream does not reach {watch}. {RESTORED}")
+    rule, events = physical_ids(stack, "AWS::Events::Rule")["WatchLedgerProtection"], stack.client("events")
+    targets = events.list_targets_by_rule(Rule=rule)["Targets"]
+    reached = [target["Arn"].endswith(f":function:{watch}") for target in targets]
+    if events.describe_rule(Name=rule)["State"] != "ENABLED" or reached != [True]:
+        raise SmokeError(f"the rule {rule} is disabled, or does not reach {watch}")
 
 
 def the_history_is_encrypted(stack: Stack) -> None:

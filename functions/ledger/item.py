@@ -17,6 +17,13 @@ SHARDS = 8
 on the table itself. Source: DynamoDB Developer Guide, partitions and back-pressure of global secondary indexes."""
 
 
+ATTRIBUTES = frozenset(
+    "TransactionID SecureToken Amount Currency ProcessorID Status Timestamp Metadata Fingerprint RecordedAt Execution "  # noqa: SIM905
+    "TokenKey ProcessorShard".split()
+)
+"""Of every item; beside them, an item has `Unpublished`, or `PublishedAt` once it is marked."""
+
+
 class PaymentConflictError(Exception):
     """The TransactionID is taken by a different payment. A business refusal: never retried.
 

@@ -4,6 +4,7 @@ import copy
 import json
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -59,6 +60,7 @@ def test_the_smoke_test_asks_all_it_can_ask_here(
         ("FAILED", "the table's policy is the one in the template"),
         ("ok", "the table's deletion protection is on"),
         ("FAILED", "the table's point-in-time recovery is on"),
+        ("FAILED", "the watch sees the table's stream and CloudTrail's reports"),
         ("FAILED", "the stack's own policies forbid deleting an item"),
         ("FAILED", "the stack's own policies forbid replacing an item"),
         ("FAILED", "the stack's own policies forbid changing an amount"),
@@ -67,13 +69,14 @@ def test_the_smoke_test_asks_all_it_can_ask_here(
         ("FAILED", "an administrator cannot decrypt a sealed token"),
         ("ok", WEBHOOK),
     ]
-    assert failed == 11
+    assert failed == 12
     reasons = [reason for reason in answers.values() if reason]
     assert reasons[0].count("has no alias live") == len(engine.functions)
     assert "history is not encrypted" in reasons[2]
     assert reasons[3].startswith("the table has no resource policy.")
     assert reasons[4].startswith("the table's point-in-time recovery is off.")
-    assert reasons[5:] == [
+    assert reasons[5].startswith("the table has no stream of both images.")
+    assert reasons[6:] == [
         "deleting an item was allowed",
         "replacing an item was allowed",
         "changing an amount was allowed",
@@ -128,6 +131,71 @@ def test_the_policy_with_a_break_glass_role_passes(engine: Engine, stack: Stack,
     answer_policy(dynamodb, policy)
     with pytest.raises(smoke.SmokeError, match="only in the template: OnlyBreakGlassChangesTheTable"):
         smoke.the_policy_is_the_templates(stack)
+
+
+STREAM = f"{TABLE_ARN}/stream/2026-11-26"
+WATCHED = {
+    "a right deployment": ({}, None),
+    "no stream": ({"stream": {}}, "no stream of both images"),
+    "half a stream": ({"stream": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}}, "no stream of both images"),
+    "no mapping": ({"states": []}, "does not reach watch_ledger:live"),
+    "a disabled mapping": ({"states": ["Disabled"]}, "does not reach watch_ledger:live"),
+    "a disabled rule": ({"rule": "DISABLED"}, "is disabled"),
+    "another target": ({"target": "function:other:live"}, "does not reach watch_ledger:live"),
+}
+
+
+@pytest.mark.parametrize("case", WATCHED)
+def test_the_watch_has_to_be_on(stack: Stack, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    """A restored table has another stream, or none; and who wants to change items switches the watch off first."""
+    changes, says = WATCHED[case]
+    states = {"stream": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}, "states": ["Enabled"]}
+    given: dict[str, Any] = {**states, "rule": "ENABLED", "target": "function:watch_ledger:live", **changes}
+    asked: list[Any] = []
+
+    class Answers:
+        """What AWS answers of the stack."""
+
+        def describe_table(self, **_: Any) -> Any:
+            return {"Table": {"LatestStreamArn": STREAM, "StreamSpecification": given["stream"]}}
+
+        def list_event_source_mappings(self, **parameters: Any) -> Any:
+            asked.append(parameters)
+            return {"EventSourceMappings": [{"State": state} for state in given["states"]]}
+
+        def list_targets_by_rule(self, **_: Any) -> Any:
+            return {"Targets": [{"Arn": f"arn:aws:lambda:{REGION}:{Engine.account_id}:{given['target']}"}]}
+
+        def describe_rule(self, **_: Any) -> Any:
+            return {"State": given["rule"]}
+
+    ids = {
+        "AWS::Lambda::Function": {"WatchLedger": "watch_ledger"},
+        "AWS::Events::Rule": {"WatchLedgerProtection": "r"},
+    }
+    monkeypatch.setattr(smoke, "physical_ids", lambda _stack, kind: ids[kind])
+    monkeypatch.setattr(stack, "client", lambda _service: Answers())
+    with pytest.raises(smoke.SmokeError, match=says) if says else nullcontext():
+        smoke.the_watch_is_on(stack)
+    assert asked in ([], [{"FunctionName": "watch_ledger:live", "EventSourceArn": STREAM}])
+
+
+@pytest.mark.parametrize(
+    ("result", "says"),
+    [
+        ({"EventId": "1"}, "was allowed"),
+        ({"ErrorCode": "AccessDeniedException", "ErrorMessage": f"no, {smoke.EXPLICIT_DENY}"}, None),
+        ({"ErrorCode": "AccessDeniedException"}, "not by the stack's policy"),
+    ],
+)
+def test_an_entry_may_be_refused_alone(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, result: dict[str, str], says: str | None
+) -> None:
+    """PutEvents refuses each entry by itself, and answers 200."""
+    events = SimpleNamespace(put_events=lambda **_: {"Entries": [result], "FailedEntryCount": len(result) - 1})
+    monkeypatch.setattr(stack, "client", lambda _service: events)
+    with pytest.raises(smoke.SmokeError, match=says) if says else nullcontext():
+        smoke.refused(lambda: smoke.put(stack, {}), "telling an outcome")
 
 
 def test_it_can_run_twice_in_a_row(engine: Engine) -> None:

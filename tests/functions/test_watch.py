@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from moto.dynamodb.models import dynamodb_backends
 
-from ledger.item import shard_of
+from ledger.item import ATTRIBUTES, EncryptedPayment, shard_of
+from ledger.payment import Payment
 from ledger_cli import ROOT, sample_requests
 from ledger_cli.engine import Engine
 from ledger_cli.engine.stack import ACCOUNT_ID, REGION
@@ -124,7 +126,10 @@ ATTACKS = {
     ),
     "marker moved on": (update("SET PublishedAt = :p", p=AT), "replaced", ["PublishedAt"]),
     "shard of the sweep changed": (update("SET Unpublished = :u", u={"S": "99"}), "replaced", ["Unpublished"]),
-    "a free ID taken": (update("SET PublishedAt = :p", key="txn-2", p=AT), "added", ["Metadata"]),
+    "a free ID taken": (
+        update("SET PublishedAt = :p", key="txn-2", p=AT), "added",
+        sorted(ATTRIBUTES - {"TransactionID"} | {"Unpublished"}),
+    ),
     "added where no sweep looks": (
         put(TransactionID={"S": "txn-1"}, PublishedAt=None, Unpublished={"S": "99"}), "replaced",
         ["PublishedAt", "Unpublished"],
@@ -149,11 +154,15 @@ def test_what_goes_past_the_ledger_is_found(engine: Engine, payment: dict[str, A
 
 FORGED = {
     "marked as told": ({"PublishedAt": AT}, ["PublishedAt"]),
+    "with a note": ({"Note": {"S": "x"}}, ["Note"]),
+    "without a key": ({"TokenKey": None}, ["TokenKey"]),
+    "under no key": ({"TokenKey": {"S": "mine"}}, ["TokenKey"]),
     "where no sweep looks": ({"Unpublished": OTHER_SHARD}, ["Unpublished"]),
     "where no list looks": ({"ProcessorShard": {"S": "acme-pay#9"}}, ["ProcessorShard"]),
     "without a token": ({"SecureToken": None}, ["SecureToken"]),
     "of another amount": ({"Amount": {"N": "7"}}, ["Fingerprint"]),
     "without an execution": ({"Execution": {"S": ""}}, ["Execution"]),
+    "of no execution": ({"Execution": {"S": "by hand"}}, ["Execution"]),
 }
 
 
@@ -174,6 +183,78 @@ def test_an_item_that_the_ledger_would_not_write_is_found(
     assert watched(engine) == 1
     (line,) = log_of(engine)
     assert (line["change"], line["attributes"]) == ("added", attributes)
+
+
+def marked(**changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the images of an item before and after its marking, with changes of the second; None takes one out."""
+    payment = Payment("txn-1", "1.00", "EUR", "acme-pay", "Success", "2026-11-23T08:30:00.000000Z", {"k": "v"})
+    before = EncryptedPayment(payment, b"", "arn:aws:kms:key", "arn:aws:states:execution", AT["S"]).as_item()
+    before["SecureToken"] = {"B": "Y2lwaGVydGV4dA=="}
+    after = {**before, "PublishedAt": AT, "Unpublished": None, **changes}
+    return before, {name: value for name, value in after.items() if value is not None}
+
+
+MARKED = {
+    "as the ledger marks": ({}, None),
+    "at no time": ({"PublishedAt": {"S": "now"}}, ("marked", ["PublishedAt"])),
+    "and left unpublished": ({"Unpublished": {"S": f"{shard_of('txn-1')}"}}, ("replaced", ["PublishedAt"])),
+    "with an empty token": ({"SecureToken": {"B": ""}}, ("replaced", ["PublishedAt", "SecureToken", "Unpublished"])),
+    "and changed": ({"Amount": {"N": "2"}}, ("replaced", ["Amount", "PublishedAt", "Unpublished"])),
+}
+
+
+@pytest.mark.parametrize("case", MARKED)
+def test_a_marking_is_judged(engine: Engine, case: str) -> None:
+    """Publish and the sweep mark each item once, and change nothing else of it."""
+    changes, expected = MARKED[case]
+    before, after = marked(**changes)
+    unexpected = engine.functions["WatchLedger"].module.unexpected
+    found = unexpected("MODIFY", {"OldImage": before, "NewImage": after})
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "attributes"),
+    [({"SecureToken": {"B": ""}}, ["SecureToken"]), ({"Metadata": {"M": {"k": {"S": "v", "N": "1"}}}}, ["Metadata"])],
+    ids=["an empty token", "metadata of two types"],
+)
+def test_values_that_the_ledger_does_not_write_are_found(
+    engine: Engine, changes: dict[str, Any], attributes: list[str]
+) -> None:
+    """DynamoDB takes both."""
+    before, _ = marked()
+    unexpected = engine.functions["WatchLedger"].module.unexpected
+    assert unexpected("INSERT", {"NewImage": before}) is None
+    assert unexpected("INSERT", {"NewImage": before | changes}) == ("added", attributes)
+
+
+def test_a_second_marking_is_found(engine: Engine) -> None:
+    """The first time stays. Whoever changes it hides when consumers heard of the payment."""
+    _, once = marked()
+    twice = {**once, "PublishedAt": {"S": "2026-11-24T09:00:00.000000Z"}}
+    again = {**once, "Unpublished": {"S": "4"}}
+    unexpected = engine.functions["WatchLedger"].module.unexpected
+    assert unexpected("MODIFY", {"OldImage": once, "NewImage": twice}) == ("replaced", ["PublishedAt"])
+    assert unexpected("MODIFY", {"OldImage": again, "NewImage": twice}) == ("replaced", ["PublishedAt", "Unpublished"])
+
+
+def test_a_damaged_item_is_found_when_it_is_marked(engine: Engine) -> None:
+    """Somebody has added it in the life of an earlier version, or while the watch was off."""
+    before, after = marked()
+    for image in (before, after):
+        image["Amount"] = {"N": "7"}
+    unexpected = engine.functions["WatchLedger"].module.unexpected
+    assert unexpected("MODIFY", {"OldImage": before, "NewImage": after}) == ("marked", ["Fingerprint"])
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "tests/items").glob("*.json")), ids=lambda file: file.stem)
+def test_items_of_every_version_are_known(engine: Engine, file: Path) -> None:
+    """An item that an earlier version wrote is no alarm when it is marked."""
+    item = json.loads(file.read_text())["Item"]
+    assert item.keys() - {"PublishedAt", "Unpublished"} == ATTRIBUTES
+    new = {name: value for name, value in item.items() if name != "Unpublished"} | {"PublishedAt": AT}
+    old = {name: value for name, value in item.items() if name != "PublishedAt"} | {"Unpublished": {"S": "0"}}
+    assert engine.functions["WatchLedger"].module.unexpected("MODIFY", {"OldImage": old, "NewImage": new}) is None
 
 
 def test_no_value_is_in_the_log(engine: Engine, payment: dict[str, Any]) -> None:
