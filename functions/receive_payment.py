@@ -7,6 +7,7 @@ import base64
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -122,8 +123,12 @@ def authenticated(processor_id: str, headers: Mapping[str, str], body: bytes, no
         ProcessorSecretError: the processor's secret is not usable.
         ClientError: Secrets Manager's, unchanged.
     """
-    PROCESSORS.read_once(now_s)
-    schemes = plausible_schemes(headers, now_s)
+    try:
+        schemes = plausible_schemes(headers, now_s)
+    except RefusedSignatureError:
+        with suppress(ClientError, BotoCoreError):  # which would tell a stranger how Secrets Manager is
+            PROCESSORS.read_once(now_s)
+        raise
     processor = PROCESSORS.find(processor_id, now_s)
     if processor is None or processor.format.scheme not in schemes:
         # As much work as for a known processor: the time of an answer does not say which names are registered.

@@ -64,8 +64,8 @@ rest of 50, 56 to 58 and 6 (other issuers of Maestro); 1800 and 2131 (JCB's form
 
 # `\d` takes any script's digits on purpose: a card number in full-width digits is one, too.
 SEPARATOR = r"(?:[^\w:+,;]|_)"
-DIGIT_GROUPS = re.compile(rf"\d(?:{SEPARATOR}?\d){{{MIN_DIGITS - 1},}}")
-"""Groups of digits, one separator between each two, with 13 digits or more in all.
+DIGIT_GROUPS = re.compile(rf"\d(?:{SEPARATOR}{{0,3}}\d){{{MIN_DIGITS - 1},}}")
+"""Groups of digits, at most three separators between each two, with 13 digits or more in all.
 
 A separator is one character that is neither a letter nor a digit. Colon, comma, plus and semicolon are none: times,
 lists, coordinates and offsets from UTC have them, and card numbers do not.
@@ -86,9 +86,12 @@ MAX_PHONE_NUMBER_DIGITS = 15
 
 DOUBLED = {digit: str(sum(divmod(2 * int(digit), 10))) for digit in "0123456789"}
 
+CODES = frozenset({"cav2", "ccv", "csc", "cvc", "cvc2", "cvc3", "cvn", "cvn2", "cvv", "cvv2"})
+"""What the brands call a card's verification code, and a common slip of the pen."""
+
 LEADING_WORDS = ("payment", "method", "credit", "debit", "card")
 SENSITIVE_KEYS = frozenset(
-    "cvv cvv2 cvc cvc2 cvn cvn2 cvd csc cav2 cvvcode cvccode cvvnumber cvcnumber cvvvalue cvcvalue securitycode "  # noqa: SIM905
+    "cvd cvvcode cvccode cvvnumber cvcnumber cvvvalue cvcvalue securitycode "  # noqa: SIM905
     "verificationcode verificationnumber verificationvalue pin pinblock pinnumber encryptedpin encryptedpinblock "
     "track track1 track2 track3 trackdata track1data track2data track3data trackdata1 trackdata2 trackdata3 "
     "track2equivalent track2equivalentdata magstripe magstripedata magneticstripe magneticstripedata".split()
@@ -121,10 +124,13 @@ def is_card_number(text: str) -> bool:
 
 def is_sensitive_key(key: str) -> bool:
     """Return whether *key* names a card's verification code, PIN or track, however its words are written and joined."""
+    words = re.split(r"[._-]|(?<=[a-z])(?=[A-Z])", key)
+    if words[-1].casefold() in CODES:  # such as `billing.cvc`; a PIN may also be a place's, and a track a parcel's
+        return True
     letters = re.sub(r"[._-]", "", key.casefold())
     while leading := [word for word in LEADING_WORDS if letters.startswith(word)]:
         letters = letters.removeprefix(leading[0])
-    return letters in SENSITIVE_KEYS
+    return letters in SENSITIVE_KEYS | CODES
 
 
 def _joined(groups: list[str]) -> Iterator[str]:

@@ -122,6 +122,8 @@ class Intake:
         if delivery := self._recorded(payment, name, text):
             return delivery
         newest, status = 1, self._status(name)
+        if status not in GOES_ON and (last := self._status_of_the_last(name)):
+            newest, status = MAX_ATTEMPTS, last
         while status not in GOES_ON:
             # It may have written the item after the table was asked. If it did not, it was another payment's.
             if status == "SUCCEEDED" and (delivery := self._recorded(payment, name, text)):
@@ -161,6 +163,16 @@ class Intake:
         except self.states.exceptions.ExecutionAlreadyExists:
             return False
         return True
+
+    def _status_of_the_last(self, name: str) -> str | None:
+        """Return the status of the last attempt that a payment may have; None if it has fewer.
+
+        It is asked first, because whoever sends a payment after its last attempt may go on for ever.
+        """
+        try:
+            return self._status(_attempt(name, MAX_ATTEMPTS))
+        except self.states.exceptions.ExecutionDoesNotExist:
+            return None
 
     def _newest(self, name: str, taken: int) -> tuple[int, str]:
         """Return the number and the status of a payment's newest attempt, of which *taken* is there.

@@ -391,6 +391,8 @@ def _float_text(value: float, decimals: int) -> str:
     distance to the next double is one minor unit at most, and the shortest text that reads back has
     at most 15 digits.
     """
+    if math.isnan(value):  # `strict_json.loads` has seen digits that a double does not keep
+        raise BrokenRuleError("float_digits")
     if not math.isfinite(value):
         raise BrokenRuleError("decimal")
     shortest = Decimal(repr(value)).normalize()

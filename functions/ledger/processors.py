@@ -151,15 +151,15 @@ class Processors:
         self.prefix = prefix
         self._found: dict[str, Processor | ProcessorSecretError] = {}
         self._read_at_s: int | None = None
-        self._asked_at_s = 0
+        self._asked_at_s = -UNKNOWN_FOR_S
 
     def read_once(self, now_s: int) -> None:
-        """Read the processors if that was never done.
+        """Read the processors if that was never done, and not tried in the last `UNKNOWN_FOR_S`.
 
         Raises:
             ClientError: Secrets Manager's, unchanged.
         """
-        if self._read_at_s is None:
+        if self._read_at_s is None and now_s >= self._asked_at_s + UNKNOWN_FOR_S:
             self._read(now_s)
 
     def remembers(self, processor_id: str) -> bool:
@@ -189,7 +189,10 @@ class Processors:
 
     def _read(self, now_s: int) -> None:
         self._asked_at_s = now_s
+        # What was read is good for its time, whatever Secrets Manager says of one secret because another is asked for.
+        kept = self._found if self._read_at_s is not None and now_s < self._read_at_s + KNOWN_FOR_S else {}
         found: dict[str, Processor | ProcessorSecretError] = {}
+        read_at_s = now_s
         page: dict[str, Any] = {}
         while True:
             reply: Mapping[str, Any] = self.client.batch_get_secret_value(
@@ -199,12 +202,15 @@ class Processors:
                 found[self._processor_id(secret["Name"])] = _usable(secret.get("SecretString", ""))
             for failed in reply.get("Errors", []):
                 if failed["ErrorCode"] not in DELETED:
+                    processor_id = self._processor_id(failed["SecretId"])
                     error = ProcessorSecretError(f"Secrets Manager does not give it: {failed['ErrorCode']}")
-                    found[self._processor_id(failed["SecretId"])] = error
+                    found[processor_id] = kept.get(processor_id, error)
+                    if processor_id in kept and self._read_at_s is not None:
+                        read_at_s = self._read_at_s
             if not reply.get("NextToken"):
                 break
             page = {"NextToken": reply["NextToken"]}
-        self._found, self._read_at_s = found, now_s
+        self._found, self._read_at_s = found, read_at_s
 
     def _processor_id(self, secret_id: str) -> str:
         """Return whose secret this is, by its name or its ARN, which ends in a hyphen and six random characters."""

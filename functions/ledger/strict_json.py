@@ -1,10 +1,13 @@
 """JSON without what two parsers read in two ways: no name twice, no NaN, nothing but UTF-8.
 
-A number is what it is to the Lambda runtime, which parses a start input before any code of ours: a double, if it has a
-point or an exponent. So a payment meets the same verdict by whichever way it comes.
+A number with a point or an exponent is a double, as it is to the Lambda runtime, which parses a start input before any
+code of ours. So a payment meets the same verdict by whichever way it comes, with one exception: here the digits that
+were written are known, and a number that a double does not keep is none.
 """
 
 import json
+import math
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 MAX_INTEGER_DIGITS = 64
@@ -29,6 +32,7 @@ def loads(text: bytes | str) -> Any:
         return json.loads(
             text.decode() if isinstance(text, bytes) else text,
             parse_int=lambda digits: int(digits[:MAX_INTEGER_DIGITS]),
+            parse_float=_double,
             parse_constant=_no_constant,
             object_pairs_hook=_each_name_once,
         )
@@ -36,6 +40,16 @@ def loads(text: bytes | str) -> Any:
         raise
     except (ValueError, RecursionError):
         raise StrictJSONError("not_json") from None
+
+
+def _double(text: str) -> float:
+    """Return the number; not-a-number if a double rounds it, which the contract refuses by `float_digits`."""
+    number = float(text)
+    try:
+        is_kept = math.isinf(number) or Decimal(text) == Decimal(repr(number))
+    except InvalidOperation:  # an exponent that is beyond a Decimal
+        is_kept = False
+    return number if is_kept else math.nan
 
 
 def _no_constant(_constant: str) -> None:

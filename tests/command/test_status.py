@@ -58,7 +58,7 @@ def test_start_says_at_which_payment_it_stopped(raised: BaseException, status: i
         patch.object(start, "_told", side_effect=[{**RECORDED, "cause": None, "error": None}, raised]),
         pytest.raises(CommandError) as stopped,
     ):
-        start.start_payments(Mock(), inputs, wait=True, as_json=True)
+        start.start_payments(Mock(), inputs, wait=True, again=False, as_json=True)
     line = str(stopped.value)
     assert (stopped.value.status, line.startswith(why)) == (status, True), line
     assert "stopped at payment 2 of 3 (a.jsonl): 1 were handled before it, it may be started, and none after" in line
@@ -122,9 +122,12 @@ def test_a_post_without_a_connection_was_not_sent() -> None:
         webhook.post("http://127.0.0.1:9/", b"{}", {})
 
 
+OUTPUTS = {"ProcessorSecrets": "p/", "ProcessorSecretsKeyArn": "k", "WebhookUrl": "https://a/{ProcessorID}"}
+
+
 def test_a_secret_may_be_active_where_aws_gave_no_answer() -> None:
     """Called again at once, the command would put the secret out of use that the processor signs with."""
-    stack = Mock(outputs={"ProcessorSecrets": "p/", "WebhookUrl": "https://a/{ProcessorID}"})
+    stack = Mock(outputs=OUTPUTS)
     client = stack.client.return_value
     client.exceptions.ResourceNotFoundException = client.exceptions.InvalidRequestException = KeyError
     client.exceptions.ResourceExistsException = KeyError
@@ -136,7 +139,7 @@ def test_a_secret_may_be_active_where_aws_gave_no_answer() -> None:
 
 def test_a_revocation_that_aws_did_not_answer_is_repeated() -> None:
     """The old secrets may be active still: whoever revokes them has to know that, and repeating does no harm."""
-    stack = Mock(outputs={"ProcessorSecrets": "p/", "WebhookUrl": "https://a/{ProcessorID}"})
+    stack = Mock(outputs=OUTPUTS)
     client = stack.client.return_value
     client.exceptions.ResourceNotFoundException = client.exceptions.InvalidRequestException = KeyError
     client.get_secret_value.return_value = {"SecretString": json.dumps(PROCESSORS["acme-pay"])}
@@ -147,7 +150,10 @@ def test_a_revocation_that_aws_did_not_answer_is_repeated() -> None:
 
 def test_a_lost_reply_is_looked_up() -> None:
     """If the secret is there, the command has done what it was to do, and shows it: nobody would see it otherwise."""
-    stack = Mock(outputs={"ProcessorSecrets": "p/", "WebhookUrl": "https://a/{ProcessorID}"}, endpoint_url=None)
+    stack = Mock(
+        outputs=OUTPUTS,
+        endpoint_url=None,
+    )
     client = stack.client.return_value
     client.exceptions.ResourceNotFoundException = client.exceptions.InvalidRequestException = KeyError
     texts = [json.dumps(PROCESSORS["acme-pay"])]
@@ -164,7 +170,10 @@ def test_a_lost_reply_is_looked_up() -> None:
 
 def test_a_name_is_free_a_little_after_its_secret_was_deleted() -> None:
     """Secrets Manager deletes in the background; it says so to whoever creates the secret before."""
-    stack = Mock(outputs={"ProcessorSecrets": "p/", "WebhookUrl": "https://a/{ProcessorID}"}, endpoint_url=None)
+    stack = Mock(
+        outputs=OUTPUTS,
+        endpoint_url=None,
+    )
     client = stack.client.return_value
     client.exceptions.InvalidRequestException = client.exceptions.ResourceExistsException = KeyError
     client.exceptions.ResourceNotFoundException = LookupError

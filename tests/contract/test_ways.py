@@ -1,6 +1,7 @@
 """One contract, whichever way a payment comes: webhook, `ledger start`, `ledger run`, workflow and schema agree."""
 
 import json
+import math
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -106,6 +107,7 @@ def verdict_of_the_intake(engine: Engine, message: Any) -> Verdict:
 @example(text=as_object({**VALID, "TransactionID": "9" * 70}))
 @example(text=as_object({**VALID, "Amount": "1e2"}))
 @example(text=as_object({**VALID, "Amount": "10.500"}))
+@example(text=as_object({**VALID, "Amount": "48.00000000000000001"}))
 @example(text=as_object({**VALID, "Amount": "-0"}))
 @example(text=as_object({**VALID, "Amount": "-0.0"}))
 @example(text=as_object({**VALID, "Amount": "1e400"}))
@@ -126,10 +128,17 @@ def test_every_way_gives_the_same_verdict(
     """A sender that changes its way must not find that what was recorded yesterday is rejected today.
 
     A file's text is handed on as it is: to the workflow (`ledger run`), or to the intake (`ledger start`).
+
+    One thing differs: Step Functions and Lambda round a number before the contract sees it, and the intake rejects one
+    that a double does not keep.
     """
     engine = deployed[0]
     verdict = verdict_of_the_workflow(engine, text)
     message = loads(text)
+    amount = message.get("Amount") if isinstance(message, dict) else None
+    if isinstance(amount, float) and math.isnan(amount):
+        assert {"Field": "Amount", "Rule": "float_digits"} in verdict_of_the_intake(engine, message)
+        return
     assert verdict_of_the_intake(engine, message) == verdict
     if isinstance(message, dict):
         file = tmp_path_factory.getbasetemp() / "payment.json"

@@ -172,7 +172,7 @@ def test_a_delivery_after_a_conflict_is_a_conflict(webhook: Webhook, engine: Eng
 
 
 def test_a_payment_that_is_always_refused_is_told_so_for_good(webhook: Webhook, engine: Engine, faults: Faults) -> None:
-    """It is the sender's fault: no alarm of ours rings, no release is held back, and no other processor pays for it."""
+    """It is the sender's fault: no alarm of ours rings, and no release is held back."""
     payment = json.loads(ACME)
     del payment["SecureToken"]
     wrong = json.dumps({**payment, "SealedToken": "AAAA"}).encode()
@@ -183,7 +183,7 @@ def test_a_payment_that_is_always_refused_is_told_so_for_good(webhook: Webhook, 
         faults.calls.clear()
         answers.append(webhook.post(wrong))
         calls = Counter(faults.calls)
-        assert (calls["StartExecution"], calls["GetItem"], calls["DescribeExecution"]) == (3, 1, 4)
+        assert (calls["StartExecution"], calls["GetItem"], calls["DescribeExecution"]) == (2, 1, 2)
     violations = [{"Field": "SealedToken", "Rule": "too_many_attempts"}]
     execution = answers[0][1]["Execution"]
     assert answers == [(400, {"Execution": execution, "Violations": violations})] * 3
@@ -519,6 +519,34 @@ def test_one_secret_that_is_not_given_stops_no_other(engine: Engine, faults: Fau
     assert processors.find("stripe", 60)
 
 
+@pytest.mark.usefixtures("webhook")
+def test_a_secret_that_was_read_is_good_for_its_time(engine: Engine, faults: Faults) -> None:
+    """A stranger's name causes a reading. If Secrets Manager fails for one secret then, that processor goes on."""
+    name = f"{engine.outputs['ProcessorSecrets']}acme-pay"
+    failed = {"SecretId": name, "ErrorCode": "InternalServiceError", "Message": "x"}
+    processors = known(engine)
+    assert processors.find("acme-pay", 0)
+    faults.answer("BatchGetSecretValue", {"SecretValues": [], "Errors": [failed]}, times=2)
+    assert processors.find("nobody", 60) is None
+    assert processors.find("acme-pay", 61)
+    assert processors.find("acme-pay", 299)
+    with pytest.raises(ProcessorSecretError, match="InternalServiceError"):
+        processors.find("acme-pay", 300)
+    assert processors.find("acme-pay", 360)
+
+
+def test_a_stranger_learns_nothing_of_secrets_manager(webhook: Webhook, engine: Engine, faults: Faults) -> None:
+    """Without headers, a request is refused whatever Secrets Manager does, and keeps no throttled one throttled."""
+    faults.refuse("BatchGetSecretValue", "ThrottlingException", times=2)
+    now_s = round(time.time())
+    receive = engine.functions["ReceivePayment"].module.receive
+    for second in range(3):
+        assert receive("nobody", {}, ACME, now_s + second).status == 401
+    assert faults.calls.count("BatchGetSecretValue") == 2  # one reading, which the SDK repeats
+    assert "PaymentNotStarted" not in engine.logs()
+    assert webhook.outcome(webhook.post(at_s=1)) == "RECORDED"
+
+
 def test_an_older_secret_ends(webhook: Webhook, engine: Engine) -> None:
     """A replaced secret would be trusted for good otherwise, whoever has it by now."""
     (old,) = PROCESSORS["acme-pay"]["Secrets"]
@@ -589,6 +617,7 @@ def test_what_breaks_the_contract_is_refused_with_its_rules(
         ("acme-pay", ACME, ID, True),
         ("acme-pay", ACME, "acme-", False),
         ("acme-pay", ACME, "TXN-", False),
+        ("acme-pay", ACME, "2026-", False),
         ("acme-pay", (ROOT / "events/webhooks/acme-pay-event.json").read_bytes(), "acme-", False),
         ("stripe", CHARGE, "ch_", True),
         ("stripe", CHARGE, "py_", False),
@@ -809,7 +838,7 @@ def test_attempts_come_to_an_end(webhook: Webhook, engine: Engine, faults: Fault
         faults.calls.clear()
         assert webhook.post()[0] == 503
         calls = Counter(faults.calls)
-        assert (calls["StartExecution"], calls["GetItem"], calls["DescribeExecution"]) == (2, 1, 4)
+        assert (calls["StartExecution"], calls["GetItem"], calls["DescribeExecution"]) == (1, 1, 2)
     assert webhook.headers["retry-after"] == "30"
     (line, _) = log_lines(engine, "payment not started")
     assert (line["code"], line["transaction_id"]) == ("TooManyAttemptsError", "txn-2026-0101")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ledger import formats
 from ledger.currencies import MINOR_UNITS
 from ledger.formats import FORMATS, STRIPE_THREE_DECIMAL, STRIPE_TWO_DECIMAL, STRIPE_ZERO_DECIMAL
 from ledger.identifiers import mapped_identifier
@@ -463,6 +464,17 @@ def test_an_envelope_hides_nothing_from_the_rules(payment: dict[str, Any]) -> No
 def test_a_test_of_the_endpoint_is_no_payment(message: dict[str, Any]) -> None:
     """Refused, the processor would send it for days, and at last close the endpoint."""
     assert OF_THE_CONTRACT(message, "acme-pay") is None
+
+
+def test_few_names_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comparison takes long, and a message may have thousands of names that resemble each other and no field."""
+    compared: list[str] = []
+    monkeypatch.setattr(formats, "meant_field", lambda name: compared.append(name) and None)
+    assert OF_THE_CONTRACT({f"name{number}": 1 for number in range(17)}, "acme-pay") is not None
+    assert OF_THE_CONTRACT({f"name{number}": 1 for number in range(10_000)}, "acme-pay") is not None
+    assert compared == []
+    assert OF_THE_CONTRACT({f"name{number}": 1 for number in range(16)}, "acme-pay") is None
+    assert len(compared) == 16
 
 
 @pytest.mark.parametrize(

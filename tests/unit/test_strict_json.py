@@ -38,6 +38,11 @@ def of_the_webhook(text: str) -> Any:
         ("Amount", "10.500", []),
         ("Amount", "9" * 70, ["digits"]),
         ("Amount", "12345678901234567.89", ["float_digits"]),
+        ("Amount", "48.00000000000000001", ["float_digits"]),
+        ("Amount", "0.99999999999999999", ["float_digits"]),
+        ("Amount", "1e-400", ["float_digits"]),
+        ("Amount", "1e-99999999999999999999", ["float_digits"]),
+        ("TransactionID", "48.00000000000000001", ["type"]),
     ],
 )
 def test_a_number_is_judged_as_the_workflow_judges_it(field: str, written: str, rules: list[str]) -> None:
