@@ -52,7 +52,7 @@ CHANGED: list[tuple[str, list[str | int], Any]] = [
     ("AWS::ApiGatewayV2::Stage", ["AccessLogSettings", "Format"], "$context.requestId"),
     ("AWS::Events::Archive", ["SourceArn"], {"Fn::GetAtt": ["PaymentsBus", "Arn"]}),
     ("AWS::Events::Rule", ["EventPattern"], {"source": ["acme-pay"]}),
-    ("AWS::Events::Rule", ["EventBusName"], "default"),
+    ("AWS::Events::Rule", ["EventBusName"], "payment-ledger"),
     ("AWS::Events::Rule", ["State"], "DISABLED"),
     ("AWS::Events::Rule", ["Targets", 0, "Arn"], {"Ref": "PaymentLedgerWorkflow"}),
     ("AWS::Events::Rule", ["Targets", 0, "InputPath"], "$"),
