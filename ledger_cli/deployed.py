@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -142,7 +143,10 @@ class Stack:
     def client(self, service: str) -> Any:
         """A client with the caller's credentials; one for each service, since to make one takes long."""
         if service not in self._clients:
-            self._clients[service] = self.session.client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
+            made = self.session.client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
+            if not self.endpoint_url:
+                _require_encrypted(service, made.meta.endpoint_url)
+            self._clients[service] = made
         return self._clients[service]
 
     @functools.cached_property
@@ -201,6 +205,18 @@ class Stack:
             if described["status"] != "RUNNING" or time.monotonic() >= deadline:
                 return described
             time.sleep(POLL_S)
+
+
+def _require_encrypted(service: str, url: str) -> None:
+    """Look at where a setting leads, which botocore follows without a word.
+
+    Raises:
+        StackError: tokens would go to another machine in plaintext.
+    """
+    address = urlsplit(url)
+    if address.scheme == "http" and address.hostname not in {"127.0.0.1", "::1", "localhost"}:
+        names = f"AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_{service.upper()} or endpoint_url in ~/.aws/config"
+        raise StackError(f"{names} leads to another machine by http: use https, or remove it")
 
 
 def _unusable_settings(error: ValueError | OSError) -> str:

@@ -45,7 +45,7 @@ def serve(*, port: int, sam_file: Path | None, state_folder: Path | None) -> int
         container_host = _container_host()
         hosts += [container_host] if container_host[0].isdecimal() else []
     try:
-        state = State(state_folder) if state_folder else None
+        state = State(state_folder, note) if state_folder else None
         server = EngineServer(hosts, port, names=[container_host])
     except StateError as error:
         raise CannotServeError(str(error)) from None

@@ -89,6 +89,10 @@ NOT_FOR_PAGES = _RefusedError(
 NOT_SERVED = _RefusedError(
     HTTPStatus.BAD_REQUEST, "UnknownOperationException", "the engine serves what the stack and the ledger command use"
 )
+CODED = _RefusedError(
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", "the engine reads no Content-Encoding: send it as it is"
+)
+"""moto decompresses a body, to any size, and looks for the operation in the result, which `served` never saw."""
 UNKNOWN = _RefusedError(HTTPStatus.NOT_IMPLEMENTED, "NotImplemented", "the engine does not know this")
 
 
@@ -243,6 +247,9 @@ class _Handler(BaseHTTPRequestHandler):
             raise _bad_request("the target is not a path")
         if hosts[0].strip(" \t").lower() not in self.server.authorities or self._is_of_a_page():
             raise NOT_FOR_PAGES
+        codings = ",".join(self.headers.get_all("Content-Encoding", ["identity"])).split(",")
+        if {coding.strip(" \t").lower() for coding in codings} != {"identity"}:
+            raise CODED
 
     def _is_of_a_page(self) -> bool:
         """Return whether a browser says so. Source: Fetch Standard, 3.2 (Origin)."""
@@ -367,6 +374,8 @@ class _Handler(BaseHTTPRequestHandler):
         if signed["region"] != REGION:
             where = f"the engine is in {REGION}: ask there"
             raise _RefusedError(HTTPStatus.BAD_REQUEST, "InvalidRegion", where)
+        if any("_" in name for name in self.headers):  # to moto it is a hyphen, and the header another one
+            raise _bad_request("a header's name has an underscore")
         if body and "X-Amz-Target" in self.headers:
             _check_json(body)
         headers = HTTPHeaders()

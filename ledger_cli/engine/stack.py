@@ -15,7 +15,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -194,6 +194,11 @@ class Engine:
     def has_ended(self, arn: str) -> bool:
         """Whether an execution has ended, with all that there is to tell of it."""
         return _is_told(stepfunctions_parser_backends[ACCOUNT_ID][REGION].describe_execution(arn))
+
+    @property
+    def between_calls(self) -> AbstractContextManager[bool]:
+        """A lock; while it is held, no call of AWS changes what the account holds."""
+        return self._aws_turn
 
     def answer(self, request: http_api.Request) -> tuple[int, dict[str, str], bytes] | None:
         """What the stack's HTTP API answers: status, headers and body; None if no route has the path."""

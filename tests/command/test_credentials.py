@@ -97,3 +97,12 @@ def test_a_webhook_that_nobody_vouches_for_gets_nothing(untrusted: str, listener
     with pytest.raises(webhook.WebhookError, match=r"nothing was sent \(SSLCertVerificationError\)"):
         webhook.post(f"{untrusted}/processors/acme-pay/payments", b"{}", {})
     assert listener.came == []
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_CLOUDFORMATION"])
+def test_a_setting_that_leads_elsewhere_by_http_is_refused(name: str) -> None:
+    """Nobody typed it for this command, and a token would cross the network in plaintext."""
+    environment = {**REAL, "AWS_DEFAULT_REGION": "us-east-1", name: "http://127.0.0.2:9"}
+    done = CliRunner(env=environment).invoke(cli, ["get", "t", "--stack", "s"])
+    assert (done.exit_code, "leads to another machine by http: use https, or remove it" in done.stderr) == (2, True)
+    assert name in done.stderr

@@ -12,6 +12,7 @@ import boto3
 import moto
 import pytest
 import requests
+from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 
 from ledger_cli import REGION
@@ -36,9 +37,9 @@ def listener() -> Iterator[tuple[str, list[str]]]:
         def log_message(self, *_: Any) -> None:
             """Nothing is printed."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.2", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/", came
+        yield f"http://127.0.0.2:{server.server_port}/", came
         server.shutdown()
 
 
@@ -93,11 +94,14 @@ def test_nothing_is_sent_to_an_address_that_a_caller_names(
     assert engine
 
 
-def test_what_moto_does_not_answer_is_not_sent(engine: Engine) -> None:
+def test_what_moto_does_not_answer_is_not_sent(engine: Engine, listener: tuple[str, list[str]]) -> None:
     """An SDK sends what moto has no answer to: only another engine on this machine may be asked."""
-    elsewhere = boto3.client("dynamodb", region_name=REGION, endpoint_url="https://dynamodb.invalid")
-    with pytest.raises(EndpointConnectionError, match=r"dynamodb\.invalid"):
+    address, came = listener
+    config = Config(retries={"total_max_attempts": 1})
+    elsewhere = boto3.client("dynamodb", region_name=REGION, endpoint_url=address, config=config)
+    with pytest.raises(EndpointConnectionError, match=r"127\.0\.0\.2"):
         elsewhere.list_tables()
+    assert came == []
     assert engine
 
 

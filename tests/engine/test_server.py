@@ -1,6 +1,7 @@
 """The served engine over raw sockets: what API Gateway takes it takes, and what it refuses gets a true status."""
 
 import contextlib
+import gzip
 import json
 import re
 import socket
@@ -505,6 +506,51 @@ def test_what_the_stack_does_not_use_is_not_served(
     client.send(head(method, path, SIGNED.format(service), f"Content-Length: {len(body)}", *headers), body)
     answer = client.answer()
     assert (answer.status, b"UnknownOperationException" in answer.body) == (400, True)
+
+
+def zipped(body: bytes, name: bytes) -> bytes:
+    """Compress the body; the header of the result has *name* in plain text. Source: RFC 1952, 2.3 (FNAME)."""
+    packed = gzip.compress(body, mtime=0)
+    return packed[:3] + b"\x08" + packed[4:10] + name + b"\0" + packed[10:]
+
+
+DELETE = zipped(b"Action=DeleteStack&StackName=payment-ledger", b"&Action=ListStacks&x=")
+PLAIN = b"Action=ListStacks"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status", "code"),
+    [
+        (["Content-Encoding: gzip"], DELETE, 415, b"UnsupportedMediaType"),
+        (["Content-Encoding: GZIP"], DELETE, 415, b"UnsupportedMediaType"),
+        (["Content-Encoding: identity, gzip"], DELETE, 415, b"UnsupportedMediaType"),
+        (["Content-Encoding: identity", "Content-Encoding: gzip"], DELETE, 415, b"UnsupportedMediaType"),
+        (["Content-Encoding: "], PLAIN, 415, b"UnsupportedMediaType"),
+        (["Content_Encoding: gzip"], DELETE, 400, b"a header's name has an underscore"),
+        (["X_Amz_Target: x.DeleteStack"], PLAIN, 400, b"a header's name has an underscore"),
+        (["Content-Encoding: Identity"], PLAIN, 200, b"payment-ledger"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_the_operation_is_the_one_that_was_looked_at(
+    connect: Callable[[], Client], engine: Engine, headers: list[str], body: bytes, status: int, code: bytes
+) -> None:
+    """In moto it is that of the decompressed body, and an underscore for a hyphen: a read would delete the stack."""
+    client = connect()
+    framing = f"Content-Length: {len(body)}"
+    client.send(head("POST", "/", SIGNED.format("cloudformation"), framing, *FORM_BODY, *headers), body)
+    answer = client.answer()
+    assert (answer.status, code in answer.body) == (status, True)
+    (stack,) = engine.client("cloudformation").describe_stacks(StackName="payment-ledger")["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+
+
+@pytest.mark.parametrize("path", ["/", WEBHOOK])
+def test_a_compressed_body_is_refused_before_it_is_read(connect: Callable[[], Client], path: str) -> None:
+    """A few kilobytes could become gigabytes."""
+    client = connect()
+    client.send(head("POST", path, "Content-Encoding: gzip", "Content-Length: 9", "Expect: 100-continue"))
+    assert (client.answer().status, client.is_closed()) == (415, True)
 
 
 def test_the_operation_is_the_headers_whatever_a_body_says(engine: Engine, payment: dict[str, Any]) -> None:

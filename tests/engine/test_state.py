@@ -2,15 +2,23 @@
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
+import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.compat import HTTPHeaders
+from moto.core.models import botocore_stubber
+from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.dynamo_type import DynamoType, Item
 
-from ledger_cli import ROOT
+from ledger_cli import REGION, ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.engine.state import FILE, State, StateError
 
@@ -195,6 +203,13 @@ def test_an_event_is_kept_as_it_was_published(engine: Engine, tmp_path: Path, de
     assert [event["detail"] for event in again(tmp_path).kept["Events"]] == [{"deep": [detail]}, detail]
 
 
+def test_each_state_has_a_marker_of_its_own(engine: Engine, tmp_path: Path) -> None:
+    """A caller that knew it could publish what is read as a time."""
+    folders = [tmp_path / "one", tmp_path / "two"]
+    one, two = (json.loads(written(engine, folder).read_bytes())["Marker"] for folder in folders)
+    assert one != two
+
+
 def again(folder: Path) -> State:
     """The state as the next process reads it: the lock of this one is a file that is gone."""
     (folder / ".lock").unlink()
@@ -222,24 +237,163 @@ def test_a_secret_without_text_does_not_keep_the_state_from_being_written(engine
     assert json.loads(written(engine, tmp_path).read_bytes())["Secrets"] == {"text": "t"}
 
 
-@pytest.mark.parametrize(
-    "hostile",
-    [
-        {"Items": [{"TransactionID": {"S": 7}}]},
-        {"Items": [{}]},
-        {"Items": [{"TransactionID": {"N": "1"}}]},
-        {"Items": ["text"]},
-        {"Secrets": {"": "s"}},
-        {"Secrets": {"s": 7}},
-    ],
-    ids=json.dumps,
+def ask(service: str, operation: str, body: str) -> int:
+    """Ask moto as the server does, with what an SDK would not let pass; returns the status."""
+    headers = HTTPHeaders()
+    for name, value in {
+        "X-Amz-Target": f"{TARGETS[service]}.{operation}",
+        "Content-Type": "application/x-amz-json-1.1",
+        "Content-Length": str(len(body)),
+        "Authorization": f"AWS4-HMAC-SHA256 Credential=any/20260101/{REGION}/{service}/aws4_request",
+    }.items():
+        headers[name] = value
+    request = AWSPreparedRequest(
+        "POST", f"https://{service}.{REGION}.amazonaws.com/", headers, body.encode(), stream_output=False
+    )
+    return int(botocore_stubber("request", request).status_code)
+
+
+TARGETS = {
+    "dynamodb": "DynamoDB_20120810",
+    "events": "AWSEvents",
+    "secretsmanager": "secretsmanager",
+}
+PUT = '{"TableName": "PaymentLedger", "Item": {"TransactionID": {"S": "odd"}, %s}}'
+UPDATE = (
+    '{"TableName": "PaymentLedger", "Key": {"TransactionID": {"S": "odd"}}, "UpdateExpression": "%s",'
+    ' "ExpressionAttributeValues": {":v": %s}}'
 )
-def test_a_state_that_moto_does_not_take_is_said(engine: Engine, tmp_path: Path, hostile: dict[str, Any]) -> None:
-    """In one line, as any other that no engine has written."""
-    (tmp_path / FILE).write_text(json.dumps({**KEPT, **hostile}))
-    state = State(tmp_path)
+EVENT = '{"Entries": [{"EventBusName": "BUS", "Source": "payment.ledger", "DetailType": "d", "Detail": "%s"}]}'
+SECRET = '{"Name": %s, "SecretString": %s, "ClientRequestToken": "00000000-0000-0000-0000-000000000000"}'
+
+
+def deep(levels: int) -> str:
+    """Return an attribute of so many maps."""
+    return '"deep": ' + '{"M": {"m": ' * levels + '{"S": "x"}' + "}}" * levels
+
+
+ODD: dict[str, tuple[str, str, str]] = {
+    "a truth that is text": ("dynamodb", "PutItem", PUT % '"Odd": {"BOOL": "x"}'),
+    "a text that is a number": ("dynamodb", "PutItem", PUT % '"Odd": {"S": 7}'),
+    "a number that is text": ("dynamodb", "PutItem", PUT % '"Odd": {"N": "x"}'),
+    "bytes that are no Base64": ("dynamodb", "PutItem", PUT % '"Odd": {"B": "%%"}'),
+    "bytes": ("dynamodb", "PutItem", PUT % '"Odd": {"B": "AAAA"}'),
+    "sets of bytes": ("dynamodb", "PutItem", PUT % '"Odd": {"BS": ["AAAA", "%%", "AB=="]}'),
+    "a null": ("dynamodb", "PutItem", PUT % '"Odd": {"NULL": "x"}'),
+    "an empty name": ("dynamodb", "PutItem", PUT % '"": {"S": "x"}'),
+    "an empty name in a map": ("dynamodb", "PutItem", PUT % '"Odd": {"M": {"": {"S": "x"}}}'),
+    "30 maps": ("dynamodb", "PutItem", PUT % deep(30)),
+    "an index's key of no text": ("dynamodb", "UpdateItem", UPDATE % ("SET Unpublished = :v", '{"S": ""}')),
+    "an index's key of null": ("dynamodb", "UpdateItem", UPDATE % ("SET Unpublished = :v", '{"NULL": true}')),
+    "an empty set": ("dynamodb", "UpdateItem", UPDATE % ("SET PublishedAt = :v", '{"SS": []}')),
+    "a detail that is an array": ("events", "PutEvents", EVENT % "[1]"),
+    "a detail that is null": ("events", "PutEvents", EVENT % "null"),
+    "a detail that is no number": ("events", "PutEvents", EVENT % "NaN"),
+    "a long integer": ("events", "PutEvents", EVENT % (r"{\"i\": " + "9" * 4301 + "}")),
+    "a secret without a name": ("secretsmanager", "CreateSecret", SECRET % ('""', '"s"')),
+    "a secret that is a number": ("secretsmanager", "CreateSecret", SECRET % ('"s"', "7")),
+}
+"""What the server passes on, and moto mostly takes."""
+
+
+@pytest.mark.parametrize(("service", "operation", "body"), ODD.values(), ids=ODD)
+def test_no_call_makes_the_state_unreadable(
+    engine: Engine, tmp_path: Path, service: str, operation: str, body: str, request: pytest.FixtureRequest
+) -> None:
+    """One would lose every payment. What cannot be kept is named, and the rest is kept."""
+    engine.client("secretsmanager").create_secret(Name="other", SecretString="text")
+    engine.client("dynamodb").put_item(TableName="PaymentLedger", Item={"TransactionID": {"S": "other"}})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # moto's, about a detail that is no object
+        names = {"BUS": engine.outputs["EventBusName"], "WORKFLOW": engine.outputs["WorkflowArn"]}
+        ask(service, operation, re.sub("BUS|WORKFLOW", lambda name: names[name[0]], body))
+    for arn in engine.executions():
+        engine.ended(arn)
+    table = dynamodb_backends[engine.account_id][REGION].tables["PaymentLedger"].items
+    before = {key.value: repr(item.attrs) for key, item in table.items()}
+    file = written(engine, tmp_path)
+    engine.clear()
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(4300)  # as in the next process, whose engine has not lifted it yet
+    request.addfinalizer(lambda: sys.set_int_max_str_digits(limit))
+    state = again(tmp_path)
+    sys.set_int_max_str_digits(limit)
+    state.restore(engine)
+    assert {key.value: repr(item.attrs) for key, item in table.items()} == before
+    assert "other" in {one["Name"] for one in engine.client("secretsmanager").list_secrets()["SecretList"]}
+    (tmp_path / "again").mkdir(mode=0o700)
+    assert json.loads(written(engine, tmp_path / "again").read_bytes())["Events"] == state.kept["Events"]
+    assert file.exists()
+
+
+@pytest.mark.parametrize("levels", [300])
+def test_what_is_nested_too_deeply_is_named_once_and_the_rest_is_kept(
+    engine: Engine, tmp_path: Path, levels: int
+) -> None:
+    """Reading it back would exhaust Python's stack, and AWS would not have taken it."""
+    engine.client("dynamodb").put_item(TableName="PaymentLedger", Item={"TransactionID": {"S": "other"}})
+    nested: dict[str, Any] = {"S": "x"}
+    for _ in range(levels):
+        nested = {"M": {"m": nested}}
+    item = Item(DynamoType({"S": "odd"}), None, {})
+    dict.__setitem__(item.attrs, "deep", DynamoType(nested))
+    table: Any = dynamodb_backends[engine.account_id][REGION].tables["PaymentLedger"]
+    table.items[item.hash_key] = item
+    notes: list[str] = []
+    state = State(tmp_path, notes.append)
+    state.write(engine)
+    state.write(engine)
+    assert notes == [f"{state.file}: the payment odd is left out (it is nested too deeply)"]
+    assert json.loads(state.file.read_bytes())["Items"] == [{"TransactionID": {"S": "other"}}]
+
+
+def test_what_cannot_be_restored_is_named_and_the_rest_is_restored(engine: Engine, tmp_path: Path) -> None:
+    """An older state may hold what moto no longer takes."""
+    items = [{"TransactionID": {"S": "odd"}, "Odd": {}}, {"TransactionID": {"S": "other"}}]
+    (tmp_path / FILE).write_text(json.dumps({**KEPT, "Items": items, "Secrets": {"": "s", "other": "s"}}))
+    notes: list[str] = []
+    State(tmp_path, notes.append).restore(engine)
+    assert [item["TransactionID"]["S"] for item in engine.items()] == ["other"]
+    assert [one["Name"] for one in engine.client("secretsmanager").list_secrets()["SecretList"]] == ["other"]
+    assert [note.partition(": the ")[2].partition(" is left out")[0] for note in notes] == ["payment odd", "secret "]
+
+
+def test_an_execution_of_another_workflow_is_said(engine: Engine, tmp_path: Path) -> None:
+    """Its ARN is what everybody asks by: another one would fail only then."""
+    (tmp_path / FILE).write_text(json.dumps({**KEPT, "Executions": [{**ENDED, "execution_arn": "nonsense"}]}))
     with pytest.raises(StateError, match="holds no state of this version"):
-        state.restore(engine)
+        State(tmp_path).restore(engine)
+    assert engine.executions() == []
+
+
+def test_the_state_is_written_between_calls(engine: Engine, tmp_path: Path) -> None:
+    """Else a call that comes meanwhile changes what is being read, which ended the server."""
+    state, done = State(tmp_path), threading.Event()
+
+    def write() -> None:
+        state.write(engine)
+        done.set()
+
+    with engine.between_calls:
+        thread = threading.Thread(target=write)
+        thread.start()
+        assert not done.wait(0.3)
+    thread.join(10)
+    assert done.is_set()
+
+
+@pytest.mark.parametrize("error", [RuntimeError, AttributeError, RecursionError, KeyError])
+def test_a_state_that_cannot_be_written_is_said(
+    engine: Engine, tmp_path: Path, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a line that `ledger serve` prints before it goes on serving; anything else would end it."""
+
+    def published(_: Engine) -> Any:
+        raise error
+
+    monkeypatch.setattr(Engine, "published", published)
+    with pytest.raises(StateError, match=rf"ledger\.json: cannot be written \({error.__name__}\)"):
+        State(tmp_path).write(engine)
 
 
 def test_two_engines_do_not_share_a_folder(tmp_path: Path) -> None:
@@ -279,6 +433,11 @@ HOSTILE = {
     "a short key": json.dumps({**KEPT, "Keys": {"k": {"Id": "i", "Material": {"$bytesm": "AAAA"}}}}),
     "a key's id of another type": json.dumps({**KEPT, "Keys": {"k": {"Id": 7, "Material": MATERIAL}}}),
     "items of another type": json.dumps({**KEPT, "Items": {}}),
+    "an item that is text": json.dumps({**KEPT, "Items": ["text"]}),
+    "an item without a key": json.dumps({**KEPT, "Items": [{}]}),
+    "an item's key of another type": json.dumps({**KEPT, "Items": [{"TransactionID": {"N": "1"}}]}),
+    "an item's key that is a number": json.dumps({**KEPT, "Items": [{"TransactionID": {"S": 7}}]}),
+    "a secret of another type": json.dumps({**KEPT, "Secrets": {"s": 7}}),
     "secrets of another type": json.dumps({**KEPT, "Secrets": []}),
     "events of another type": json.dumps({**KEPT, "Events": [7]}),
     "an event without detail": json.dumps({**KEPT, "Events": [{}]}),
