@@ -143,17 +143,20 @@ class Stack:
     def client(self, service: str) -> Any:
         """A client with the caller's credentials; one for each service, since to make one takes long."""
         if service not in self._clients:
-            made = self.session.client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
-            if not self.endpoint_url:
-                _require_encrypted(service, made.meta.endpoint_url)
-            self._clients[service] = made
+            self._clients[service] = self._made(service)
         return self._clients[service]
+
+    def _made(self, service: str, config: Config | None = None) -> Any:
+        client = self.session.client(service, endpoint_url=self.endpoint_url, config=config)  # type: ignore[call-overload]
+        if not self.endpoint_url:  # which the command has looked at
+            _require_encrypted(client)
+        return client
 
     @functools.cached_property
     def _lambda(self) -> Any:
         """A client that waits for as long as a function may take; asked again, a function would answer twice."""
         patient = Config(read_timeout=PATIENCE_S, retries={"total_max_attempts": 1})
-        return self.session.client("lambda", endpoint_url=self.endpoint_url, config=patient)
+        return self._made("lambda", patient)
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
         """What one of the stack's functions replies, named by the stack's output of its alias.
@@ -207,15 +210,16 @@ class Stack:
             time.sleep(POLL_S)
 
 
-def _require_encrypted(service: str, url: str) -> None:
+def _require_encrypted(client: Any) -> None:
     """Look at where a setting leads, which botocore follows without a word.
 
     Raises:
         StackError: tokens would go to another machine in plaintext.
     """
-    address = urlsplit(url)
+    address = urlsplit(client.meta.endpoint_url)
     if address.scheme == "http" and address.hostname not in {"127.0.0.1", "::1", "localhost"}:
-        names = f"AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_{service.upper()} or endpoint_url in ~/.aws/config"
+        own = client.meta.service_model.service_id.upper().replace(" ", "_")
+        names = f"AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_{own} or endpoint_url in ~/.aws/config"
         raise StackError(f"{names} leads to another machine by http: use https, or remove it")
 
 
