@@ -281,7 +281,8 @@ def test_text_that_python_takes_for_a_number_is_no_amount(engine: Engine, paymen
 
 @pytest.mark.parametrize(("amount", "rule"), [
     ('"-0"', "negative"), ('"-0.00"', "negative"), ('"-1"', "negative"), ("-0.0", "negative"), ("-1", "negative"),
-    ("-0.01", "negative"), (f"-{10**40}", "negative"), ("1e400", "decimal"), ("-1e400", "decimal"), ("NaN", "float_digits"),
+    ("-0.01", "negative"), (f"-{10**40}", "negative"), ("1e400", "decimal"), ("-1e400", "decimal"),
+    ("NaN", "float_digits"),
     ("1e-3", "decimals"), ("5e-324", "decimals"), ('"1.001"', "decimals"), ('"1.000"', "decimals"),
     ("1e22", "float_digits"), ("1.7976931348623157e308", "float_digits"), ("0.30000000000000004", "float_digits"),
     ("1" + "0" * 38, "digits"), ("9" * 5000, "digits"), (f"-{'9' * 5000}", "negative"),
