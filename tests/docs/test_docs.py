@@ -40,7 +40,7 @@ def served() -> Iterator[str]:
 def comparable(output: str) -> list[str]:
     """The output's words without times and secrets, and without how a terminal's width breaks lines."""
     output = re.sub(r"whsec_\S+", "whsec_", output)
-    output = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d, \d+ ms|\d+ ms", "", output)
+    output = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ?, \d+ ms|\d+ ms", "", output)
     output = re.sub(r'"milliseconds": [0-9.]+', '"milliseconds": 0', output)
     output = re.sub(r"(Payment|Token|Outcome|Conflict|Conflicted|Rejection|Rejected) [0-9]+\b", r"\1", output)
     return sorted(re.sub(r"[─\s]+", " ", output).split())
