@@ -7,3 +7,6 @@ ROOT = Path(__file__).resolve().parent.parent
 
 REGION = "us-east-1"
 """Where the embedded engine is."""
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+"""The hosts of a URL that leads to this machine, over no network."""

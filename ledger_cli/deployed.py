@@ -21,7 +21,7 @@ from botocore.exceptions import (
 )
 
 from ledger.intake import Intake, execution_prefix
-from ledger_cli import REGION
+from ledger_cli import LOOPBACK, REGION
 from ledger_cli.errors import INTERRUPTED, CommandError
 from ledger_cli.terminal import argument
 
@@ -217,7 +217,7 @@ def _require_encrypted(client: Any) -> None:
         StackError: tokens would go to another machine in plaintext.
     """
     address = urlsplit(client.meta.endpoint_url)
-    if address.scheme == "http" and address.hostname not in {"127.0.0.1", "::1", "localhost"}:
+    if address.scheme == "http" and address.hostname not in LOOPBACK:
         own = client.meta.service_model.service_id.upper().replace(" ", "_")
         names = f"AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_{own} or endpoint_url in ~/.aws/config"
         raise StackError(f"{names} leads to another machine by http: use https, or remove it")

@@ -28,7 +28,6 @@ NAMED_CHARACTERS = 45
 DIGITS = 32
 """Hexadecimal digits in an execution's name: with 128 bits, nobody finds two payments that have the same name."""
 
-
 GOES_ON = frozenset({"RUNNING", "PENDING_REDRIVE"})
 """Of an execution's statuses, those in which it has not ended. Source: Step Functions API, DescribeExecution."""
 

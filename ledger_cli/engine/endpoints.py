@@ -8,6 +8,8 @@ import requests
 from botocore.exceptions import EndpointConnectionError
 from moto.ec2.models.vpcs import VPCEndPoint
 
+from ledger_cli import LOOPBACK
+
 
 def get_cfn_attribute(endpoint: VPCEndPoint, attribute: str) -> Any:
     """`Fn::GetAtt` of an endpoint's `DnsEntries`: `hostedzone:name`, the regional name first.
@@ -23,9 +25,6 @@ def get_cfn_attribute(endpoint: VPCEndPoint, attribute: str) -> Any:
 def public(url: str) -> str:
     """The URL of the same service outside the VPC, which is the only one that moto answers."""
     return re.sub(r"://vpce-[\w-]+\.(\w+)\.([\w-]+)\.vpce\.", r"://\1.\2.", url)
-
-
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def require_loopback(url: str) -> None:

@@ -150,10 +150,7 @@ def test_a_revocation_that_aws_did_not_answer_is_repeated() -> None:
 
 def test_a_lost_reply_is_looked_up() -> None:
     """If the secret is there, the command has done what it was to do, and shows it: nobody would see it otherwise."""
-    stack = Mock(
-        outputs=OUTPUTS,
-        endpoint_url=None,
-    )
+    stack = Mock(outputs=OUTPUTS, endpoint_url=None)
     client = stack.client.return_value
     client.exceptions.ResourceNotFoundException = client.exceptions.InvalidRequestException = KeyError
     texts = [json.dumps(PROCESSORS["acme-pay"])]
@@ -170,10 +167,7 @@ def test_a_lost_reply_is_looked_up() -> None:
 
 def test_a_name_is_free_a_little_after_its_secret_was_deleted() -> None:
     """Secrets Manager deletes in the background; it says so to whoever creates the secret before."""
-    stack = Mock(
-        outputs=OUTPUTS,
-        endpoint_url=None,
-    )
+    stack = Mock(outputs=OUTPUTS, endpoint_url=None)
     client = stack.client.return_value
     client.exceptions.InvalidRequestException = client.exceptions.ResourceExistsException = KeyError
     client.exceptions.ResourceNotFoundException = LookupError

@@ -6,11 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import boto3
 import botocore
@@ -23,6 +20,7 @@ from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 
 from ledger_cli import ROOT
 from ledger_cli.environment import is_withheld, without_the_shells_variables
+from tests.engine.listening import listening
 
 PACKAGES = (boto3, botocore, moto, responses, s3transfer)
 
@@ -116,23 +114,8 @@ def test_the_shells_variables_come_back(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.fixture
 def listener() -> Iterator[tuple[str, list[str]]]:
     """The address of a server, and the requests that came."""
-    came: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def _answer(self) -> None:
-            came.append(self.requestline)
-            self.send_response(200)
-            self.end_headers()
-
-        do_CONNECT = do_GET = do_POST = do_PUT = _answer  # noqa: N815  # http.server finds them by name
-
-        def log_message(self, *_: Any) -> None:
-            """Nothing is printed."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", came
-        server.shutdown()
+    with listening("127.0.0.1") as listener:
+        yield listener
 
 
 @pytest.mark.parametrize("command", ["run", "serve"])

@@ -2,9 +2,7 @@
 
 import ast
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from ledger_cli import REGION
 from ledger_cli.engine import Engine
+from tests.engine.listening import listening
 
 ROLE = "arn:aws:iam::123456789012:role/any"
 
@@ -24,23 +23,8 @@ ROLE = "arn:aws:iam::123456789012:role/any"
 @pytest.fixture
 def listener() -> Iterator[tuple[str, list[str]]]:
     """The address of a server on this machine, which stands for any address, and the requests that came."""
-    came: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def _answer(self) -> None:
-            came.append(self.requestline)
-            self.send_response(200)
-            self.end_headers()
-
-        do_GET = do_POST = do_PUT = _answer  # noqa: N815  # http.server finds them by name
-
-        def log_message(self, *_: Any) -> None:
-            """Nothing is printed."""
-
-    with ThreadingHTTPServer(("127.0.0.2", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.2:{server.server_port}/", came
-        server.shutdown()
+    with listening("127.0.0.2") as (address, came):
+        yield f"{address}/", came
 
 
 def _client(service: str) -> Any:

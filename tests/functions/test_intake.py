@@ -213,10 +213,10 @@ def test_an_operator_gets_a_payment_through_whatever_has_its_names(engine: Engin
     assert delivery.execution != once_more.execution
 
 
-def test_the_newest_attempt_is_met_while_it_runs(
+def fourth_attempt(
     engine: Engine, payment: dict[str, Any], faults: Faults, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its outcome is not known yet, and another attempt beside it would tell of the payment twice."""
+) -> tuple[Delivery, threading.Event]:
+    """Return a payment's fourth attempt, which runs until the event is set; three attempts have failed."""
     faults.refuse("PutItem", "ResourceNotFoundException", times=3)
     for _ in range(3):
         engine.ended(send(engine, payment).execution)
@@ -224,6 +224,14 @@ def test_the_newest_attempt_is_met_while_it_runs(
     monkeypatch.setattr(retrier_decl, "time", SimpleNamespace(sleep=lambda _: released.wait(60)))
     faults.refuse("ReEncrypt", "KeyUnavailableException")  # the workflow waits before it tries again
     running = send(engine, payment)
+    return running, released
+
+
+def test_the_newest_attempt_is_met_while_it_runs(
+    engine: Engine, payment: dict[str, Any], faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its outcome is not known yet, and another attempt beside it would tell of the payment twice."""
+    running, released = fourth_attempt(engine, payment, faults, monkeypatch)
     met = send(engine, payment)
     released.set()
     assert met == Delivery(running.execution, started=False, outcome=None)
@@ -235,13 +243,7 @@ def test_an_attempt_that_another_delivery_starts_meanwhile_is_met(
     engine: Engine, payment: dict[str, Any], faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two deliveries at once see the same attempt as the newest, and one of them starts the next."""
-    faults.refuse("PutItem", "ResourceNotFoundException", times=3)
-    for _ in range(3):
-        engine.ended(send(engine, payment).execution)
-    released = threading.Event()
-    monkeypatch.setattr(retrier_decl, "time", SimpleNamespace(sleep=lambda _: released.wait(60)))
-    faults.refuse("ReEncrypt", "KeyUnavailableException")  # the workflow waits before it tries again
-    running = send(engine, payment)
+    running, released = fourth_attempt(engine, payment, faults, monkeypatch)
     faults.delay("DescribeExecution", 0, times=3)  # of the first, the ninth and the sixth
     faults.refuse("DescribeExecution", "ExecutionDoesNotExist")  # of the fourth, which is there a moment later
     met = send(engine, payment)

@@ -11,7 +11,7 @@ from ledger.outcome import DETAIL_TYPES
 from ledger.payment import Payment
 from ledger_cli import ROOT
 from ledger_cli.sdk_data import READ_BY_LAMBDA
-from tests.proof.policies import THIS_WORKFLOW, Resources, as_list, of_type
+from tests.proof.policies import ENDPOINT_OF, THIS_WORKFLOW, Resources, as_list, of_type
 from tests.proof.resolved import arn
 
 FUNCTIONS = {
@@ -28,12 +28,14 @@ FUNCTIONS = {
 
 # Service: the variable that gives a function the endpoint's own name, and the resource.
 ENDPOINTS = {
-    "dynamodb": ("AWS_ENDPOINT_URL_DYNAMODB", "DynamoDBEndpoint"),
-    "events": ("AWS_ENDPOINT_URL_EVENTBRIDGE", "EventsEndpoint"),
-    "kms": ("AWS_ENDPOINT_URL_KMS", "KmsEndpoint"),
-    "secretsmanager": ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "SecretsManagerEndpoint"),
-    "states": ("AWS_ENDPOINT_URL_SFN", "StatesEndpoint"),
+    "dynamodb": ("AWS_ENDPOINT_URL_DYNAMODB", ENDPOINT_OF["dynamodb"]),
+    "events": ("AWS_ENDPOINT_URL_EVENTBRIDGE", ENDPOINT_OF["events"]),
+    "kms": ("AWS_ENDPOINT_URL_KMS", ENDPOINT_OF["kms"]),
+    "secretsmanager": ("AWS_ENDPOINT_URL_SECRETS_MANAGER", ENDPOINT_OF["secretsmanager"]),
+    "states": ("AWS_ENDPOINT_URL_SFN", ENDPOINT_OF["states"]),
 }
+
+READS_OF_LAMBDA = {f"{service}:{call}" for service, call in READ_BY_LAMBDA}
 
 NO_WAY_OUT = (
     "AWS::EC2::CarrierGateway",
@@ -228,7 +230,7 @@ def functions_are_inside(resources: Resources) -> Iterator[str]:
         documents = [policy["PolicyDocument"] for policy in roles[FUNCTIONS.get(name, "")]["Policies"]]
         given = [statement for one in documents for statement in one["Statement"]]
         actions = {action for statement in given for action in as_list(statement["Action"])}
-        actions -= {f"{service}:{call}" for service, call in READ_BY_LAMBDA}
+        actions -= READS_OF_LAMBDA
         for service, (variable, endpoint) in ENDPOINTS.items():
             called = any(action.startswith(f"{service}:") for action in actions)
             dns = f"https://vpce-{endpoint}.{service}.us-east-1.vpce.amazonaws.com" if called else None
@@ -677,9 +679,6 @@ def _protection_pattern(resources: Resources) -> dict[str, Any]:
             ],
         },
     }
-
-
-READS_OF_LAMBDA = {f"{service}:{call}" for service, call in READ_BY_LAMBDA}
 
 
 def a_role_is_its_functions(resources: Resources) -> Iterator[str]:

@@ -59,8 +59,7 @@ test fails when it is stale. ARNs are shown without the partition, region and ac
 
 def page() -> str:
     """The page's text, as it should be for the template and the code as they are."""
-    parameters = {**PARAMETERS}
-    resources = Resolver(template.expand(ROOT / "template.yaml", {}), parameters).resources()
+    resources = Resolver(template.expand(ROOT / "template.yaml", {}), PARAMETERS).resources()
     return HEAD + "".join(f"\n## {title}\n\n{_table(rows)}" for title, rows in _sections(resources))
 
 

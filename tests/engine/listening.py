@@ -1,0 +1,29 @@
+"""A server that keeps what it is asked, for tests of what leaves the engine."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@contextmanager
+def listening(host: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the address of a server on *host*, and the requests that came."""
+    came: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            came.append(self.requestline)
+            self.send_response(200)
+            self.end_headers()
+
+        do_CONNECT = do_GET = do_POST = do_PUT = _answer  # noqa: N815  # http.server finds them by name
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing is printed."""
+
+    with ThreadingHTTPServer((host, 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://{host}:{server.server_port}", came
+        server.shutdown()
