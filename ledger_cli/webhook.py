@@ -75,7 +75,7 @@ def let_in(
         WebhookError: something that was given is wrong, or the stack has no webhook. Nothing was changed.
         StackError: AWS refuses, or gives no answer.
     """
-    now_s = round(time.time())
+    now_s = int(time.time())
     text_before = _text_of(stack, processor_id)
     before = _usable(stack, processor_id, text_before, is_replaced=only and format_name is not None)
     format_name = _agreed(processor_id, before, format_name)
