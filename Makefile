@@ -10,7 +10,7 @@ CHECKOV_READY := .venv/checkov/.ready
 CONTAINERS := tests/containers
 DYNAMODB := tests/dynamodb
 DYNAMODB_READY := $(DYNAMODB)/node/node_modules/.ready
-BENCH := tests/bench
+BENCH := bench
 BENCH_READY := .venv/bench/.ready
 # Lambda's Python where it can be found, for what is compared with others is what Lambda runs.
 BENCH_PYTHON = $(or $(shell $(MAKE) --no-print-directory --silent -C functions runtime-python),$(PYTHON))
@@ -57,29 +57,29 @@ check: $(READY) $(PROOF_READY) ## linters and types
 	$(BIN)/mypy
 	$(BIN)/cfn-lint --include-checks I -- template.yaml
 	$(BIN)/statelint $(ASL)
-	$(BIN)/python -m ledger_cli.asl | PATH="$(CURDIR)/$(BIN):$$PATH" node $(PROOF)/asl.mjs
+	$(BIN)/python -m tools.asl | PATH="$(CURDIR)/$(BIN):$$PATH" node $(PROOF)/asl.mjs
 
 bench: $(READY) $(BENCH_READY) ## what a cold start and a warm call cost, beside others; ARGUMENTS=--write keeps it
-	@$(BIN)/python -m tests.bench $(ARGUMENTS)
+	@$(BIN)/python -m bench $(ARGUMENTS)
 
 format: $(READY) ## let ruff write the code's form
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 currencies: $(READY) ## make the ISO 4217 table anew
-	$(BIN)/python -m ledger_cli.currencies
+	$(BIN)/python -m tools.currencies
 
 sdk-data: $(READY) ## make the functions' part of the SDK's data anew
-	$(BIN)/python -m ledger_cli.sdk_data
+	$(BIN)/python -m tools.sdk_data
 
 requests: $(READY) ## make the sample requests of the webhook anew
-	@$(BIN)/python -m ledger_cli.sample_requests
+	@$(BIN)/python -m tools.sample_requests
 
 graph: $(READY) ## make docs/workflow.svg anew
 	@$(BIN)/ledger graph --svg > docs/workflow.svg
 
 scale: $(READY) ## make the tables of scale and price in docs/ again
-	@$(BIN)/python -m ledger_cli.scale
+	@$(BIN)/python -m tools.scale
 
 browser: ## install Debian's Chromium, in which the tests open the page of ledger inspect (as root)
 	@command -v chromium chromium-browser google-chrome >/dev/null || { apt-get update -qq && \

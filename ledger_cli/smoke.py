@@ -22,11 +22,11 @@ from ledger.intake import seal
 from ledger.outcome import outcome_of
 from ledger.payment import seal_context
 from ledger.processors import UNKNOWN_FOR_S
-from ledger_cli import webhook
-from ledger_cli.deployed import Stack, StackError
 from ledger_cli.engine.parameters import holds
-from ledger_cli.terminal import Entry, display, visible
-from ledger_cli.webhook import WebhookError
+from ledger_cli.stack import webhook
+from ledger_cli.stack.client import Stack, StackError
+from ledger_cli.stack.webhook import WebhookError
+from ledger_cli.views.terminal import Entry, display, visible
 
 WAIT_S = 60
 INITIAL = "INITIAL"

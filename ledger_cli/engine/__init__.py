@@ -4,6 +4,6 @@ from ledger_cli.environment import without_the_shells_variables
 
 # moto looks for the shell's AWS profile when it is imported, and fails where there is none of that name.
 with without_the_shells_variables():
-    from ledger_cli.engine.stack import Engine
+    from ledger_cli.engine.engine import Engine
 
 __all__ = ["Engine"]

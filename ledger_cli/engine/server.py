@@ -31,8 +31,8 @@ from moto.core.models import botocore_stubber
 
 from ledger_cli import REGION
 from ledger_cli.engine import served
+from ledger_cli.engine.engine import Engine
 from ledger_cli.engine.http_api import Request
-from ledger_cli.engine.stack import Engine
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

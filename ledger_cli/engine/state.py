@@ -30,7 +30,7 @@ from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from ledger_cli import REGION
 
 if TYPE_CHECKING:
-    from ledger_cli.engine.stack import Engine
+    from ledger_cli.engine.engine import Engine
 
 VERSION = 2
 """In version 1, `Marker` was always empty: what a caller had published could be taken for a time."""

@@ -2,14 +2,14 @@
 
 import pytest
 
+from bench import plot
+from bench.figures import GOALS, Figure, Measured, as_json, far_off, figures_of, goal_rows, page
+from bench.measure import WARM_UP, Run
+from bench.runtime_api import Call
+from bench.variants import STEPS, SWITCHED_OFF
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
-from ledger_cli.graph import read
-from tests.bench import plot
-from tests.bench.figures import GOALS, Figure, Measured, as_json, far_off, figures_of, goal_rows, page
-from tests.bench.measure import WARM_UP, Run
-from tests.bench.runtime_api import Call
-from tests.bench.variants import STEPS, SWITCHED_OFF
+from ledger_cli.views.graph import read
 
 
 def chain(variant: str, *seconds: float) -> dict[str, list[Run]]:

@@ -17,12 +17,12 @@ import pytest
 from click.testing import CliRunner
 
 from ledger_cli import ROOT
-from ledger_cli.deployed import FunctionError, StackError
+from ledger_cli.cli import cli
+from ledger_cli.commands.payments import ask
 from ledger_cli.engine import Engine, server
 from ledger_cli.engine.server import EngineServer
-from ledger_cli.main import cli
-from ledger_cli.payments import ask
 from ledger_cli.samples import let_in_processors
+from ledger_cli.stack.client import FunctionError, StackError
 
 ID = "txn-2026-0001"
 SUCCESS = "events/start/01-success.json"
@@ -374,7 +374,7 @@ def test_an_interrupt_while_the_command_is_imported_is_one_line() -> None:
         "import sys, ledger_cli.__main__ as command\n"
         "class Interrupted:\n"
         "    def find_spec(self, name, *_):\n"
-        "        if name == 'ledger_cli.main': raise KeyboardInterrupt\n"
+        "        if name == 'ledger_cli.cli': raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Interrupted())\n"
         "command.main()\n"
     )

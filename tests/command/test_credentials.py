@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from ledger_cli import webhook
-from ledger_cli.main import cli
-from tests.bench.runtime_api import make_certificate
+from bench.runtime_api import make_certificate
+from ledger_cli.cli import cli
+from ledger_cli.stack import webhook
 from tests.command.test_conditions import ARGUMENTS, ON_A_STACK
 
 REAL = {

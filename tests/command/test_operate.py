@@ -14,14 +14,17 @@ from moto.stepfunctions.responses import StepFunctionResponse
 
 from ledger.intake import execution_name
 from ledger.payment import InvalidPaymentError, parse_payment
-from ledger_cli import REGION, inspection
-from ledger_cli.deployed import Stack
+from ledger_cli import REGION
 from ledger_cli.engine import Engine
 from ledger_cli.engine.redrive import ExecutionNotRedrivable
 from ledger_cli.engine.server import EngineServer
-from ledger_cli.inspection import inspect
-from ledger_cli.terminal import visible
-from tests.conftest import Faults, intake_of, ledger
+from ledger_cli.stack import inspection
+from ledger_cli.stack.client import Stack
+from ledger_cli.stack.inspection import inspect
+from ledger_cli.views.terminal import visible
+from tests.support.cli import ledger
+from tests.support.faults import Faults
+from tests.support.intake import intake_of
 
 
 @pytest.fixture
@@ -258,7 +261,7 @@ def test_a_token_is_revealed_for_a_reason(at: Any, engine: Engine, recorded: str
 
 def test_a_stack_that_reveals_nothing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """By default there is no such function."""
-    from ledger_cli.deployed import Stack, StackError  # noqa: PLC0415
+    from ledger_cli.stack.client import Stack, StackError  # noqa: PLC0415
 
     stack = Stack.__new__(Stack)
     monkeypatch.setattr(stack, "outputs", {}, raising=False)

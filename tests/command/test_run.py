@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ledger_cli import ROOT
-from tests.conftest import ledger
+from tests.support.cli import ledger
 
 SUCCESS = "events/start/01-success.json"
 
@@ -139,7 +139,7 @@ def broken(self, payload):
     error = b'{"errorType": "DisabledException", "errorMessage": "x"}'
     return (error, True) if "encrypt" in self.name else real(self, payload)
 with patch.object(LocalFunction, "invoke", broken):
-    from ledger_cli.main import cli
+    from ledger_cli.cli import cli
     cli(["run", "--json", "-"])
 """
     done = subprocess.run(  # noqa: S603

@@ -20,7 +20,7 @@ import pytest
 from ledger_cli import REGION, ROOT, artefact
 from ledger_cli.artefact import StaleArtefactError
 from ledger_cli.engine import template
-from tests.conftest import ledger
+from tests.support.cli import ledger
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +218,7 @@ def test_a_stale_dependency_is_named(built: Path) -> None:
 
 def test_no_container_engine_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what to do; nothing has started."""
-    from ledger_cli import serve  # noqa: PLC0415
+    from ledger_cli.commands import serve  # noqa: PLC0415
 
     monkeypatch.setattr(artefact, "require_fresh", lambda: None)
     monkeypatch.setenv("PATH", str(tmp_path))

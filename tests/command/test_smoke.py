@@ -13,11 +13,11 @@ from botocore.stub import Stubber
 
 from ledger.processors import Processor, Processors
 from ledger_cli import REGION, smoke
-from ledger_cli.deployed import Stack
 from ledger_cli.engine import Engine
+from ledger_cli.engine.engine import STACK_NAME
 from ledger_cli.engine.server import EngineServer
-from ledger_cli.engine.stack import STACK_NAME
 from ledger_cli.samples import PROCESSORS
+from ledger_cli.stack.client import Stack
 from tests.proof.resolved import Resolver
 
 TABLE_ARN = f"arn:aws:dynamodb:{REGION}:{Engine.account_id}:table/PaymentLedger"

@@ -9,7 +9,8 @@ import pytest
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.engine.server import EngineServer
-from tests.conftest import Faults, ledger
+from tests.support.cli import ledger
+from tests.support.faults import Faults
 
 SUCCESS = "events/start/01-success.json"
 EXPIRED = "arn:aws:states:us-east-1:123456789012:execution:PaymentLedger"
@@ -179,7 +180,7 @@ def test_a_missing_permission_is_named() -> None:
     """Which one, in AWS's own words."""
     from botocore.exceptions import ClientError  # noqa: PLC0415
 
-    from ledger_cli.deployed import why  # noqa: PLC0415
+    from ledger_cli.stack.client import why  # noqa: PLC0415
 
     message = "User: arn:aws:iam::1:user/x is not authorized to perform: states:StartExecution on resource: y"
     error = ClientError({"Error": {"Code": "AccessDeniedException", "Message": message}}, "StartExecution")

@@ -14,16 +14,18 @@ from unittest.mock import Mock, patch
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from ledger_cli import operate, serve, start, webhook
-from ledger_cli.deployed import Stack, StackError
+from ledger_cli.commands import operate, serve, start
 from ledger_cli.engine import Engine
 from ledger_cli.engine.server import EngineServer
 from ledger_cli.engine.state import State, StateError
 from ledger_cli.errors import CommandError
-from ledger_cli.inspection import Inspection
 from ledger_cli.reading import StartInput
 from ledger_cli.samples import PROCESSORS, let_in_processors
-from tests.conftest import Faults, ledger
+from ledger_cli.stack import webhook
+from ledger_cli.stack.client import Stack, StackError
+from ledger_cli.stack.inspection import Inspection
+from tests.support.cli import ledger
+from tests.support.faults import Faults
 
 DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "StartExecution")
 RECORDED = {"file": "-", "execution": "e", "started": True, "status": "SUCCEEDED", "outcome": "RECORDED"}

@@ -12,7 +12,8 @@ import pytest
 from ledger_cli.engine import Engine
 from ledger_cli.engine.server import EngineServer
 from ledger_cli.samples import PROCESSORS, let_in_processors
-from tests.conftest import Faults, ledger
+from tests.support.cli import ledger
+from tests.support.faults import Faults
 
 ACME = "events/webhooks/acme-pay.json"
 
@@ -289,8 +290,8 @@ def test_a_file_that_is_not_there_is_named() -> None:
 
 def test_a_stack_without_a_webhook_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is closed unless somebody asked for it."""
-    from ledger_cli.deployed import Stack  # noqa: PLC0415
-    from ledger_cli.webhook import WebhookError, let_in  # noqa: PLC0415
+    from ledger_cli.stack.client import Stack  # noqa: PLC0415
+    from ledger_cli.stack.webhook import WebhookError, let_in  # noqa: PLC0415
 
     stack = Stack.__new__(Stack)
     monkeypatch.setattr(stack, "outputs", {}, raising=False)

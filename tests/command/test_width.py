@@ -12,13 +12,14 @@ from click.testing import CliRunner
 from rich.cells import cell_len
 from rich.console import Console
 
-from ledger_cli import ROOT, run, serve, smoke
+from ledger_cli import ROOT, smoke
+from ledger_cli.cli import cli
+from ledger_cli.commands import run, serve
 from ledger_cli.engine import Engine
 from ledger_cli.engine.server import EngineServer
-from ledger_cli.main import cli
 from ledger_cli.reading import StartInput
-from ledger_cli.terminal import Column, Entry, Rows, display, glued
-from tests.conftest import Faults
+from ledger_cli.views.terminal import Column, Entry, Rows, display, glued
+from tests.support.faults import Faults
 
 WIDTHS = (60, 80, 120, 200)
 WIDE = 2000

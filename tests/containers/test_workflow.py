@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from ledger.intake import seal
-from ledger_cli import ROOT, sample_requests
+from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.engine.http_api import Request
 from ledger_cli.samples import PROCESSORS, let_in_processors
-from ledger_cli.webhook import signed
-from tests.conftest import Faults
+from ledger_cli.stack.webhook import signed
 from tests.containers.conftest import start_lambda, with_timeout
+from tests.support.faults import Faults
+from tools import sample_requests
 
 HAPPY_PATH = ["Validate Payment", "Encrypt Token", "Persist Payment", "Publish Outcome"]
 

@@ -19,7 +19,7 @@ from ledger.item import PaymentConflictError
 from ledger.payment import InvalidPaymentError
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine, template
-from ledger_cli.sdk_data import calls_of
+from tools.sdk_data import calls_of
 
 ASL = json.loads((ROOT / "statemachine/payment_ledger.asl.json").read_text())
 STATES: dict[str, dict[str, Any]] = ASL["States"]

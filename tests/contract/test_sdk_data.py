@@ -17,7 +17,7 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 from botocore.session import Session
 
 from ledger import aws
-from ledger_cli import sdk_data
+from tools import sdk_data
 
 OPERATIONS = sorted((service, name) for service, names in sdk_data.operations().items() for name in names)
 MAX_DEPTH = 3

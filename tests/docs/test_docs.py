@@ -15,7 +15,7 @@ import pytest
 from ledger.formats import FORMATS
 from ledger.payment import RULES
 from ledger_cli import ROOT
-from tests.conftest import ledger
+from tests.support.cli import ledger
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLE = re.compile(r"^```console\n\$ (?P<command>.+)\n(?P<output>(?:.*\n)*?)```$", re.MULTILINE)

@@ -3,8 +3,9 @@
 import json
 import re
 
-from ledger_cli import ROOT, graph
-from tests.conftest import ledger
+from ledger_cli import ROOT
+from ledger_cli.views import graph
+from tests.support.cli import ledger
 
 STATES = json.loads((ROOT / "statemachine/payment_ledger.asl.json").read_text())["States"]
 

@@ -15,8 +15,8 @@ import click
 import pytest
 
 from ledger_cli import ROOT
-from ledger_cli.main import cli
-from tests.conftest import ledger
+from ledger_cli.cli import cli
+from tests.support.cli import ledger
 
 COMMANDS = sorted(cli.commands)
 EXAMPLES = [

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from ledger_cli import ROOT, scale
+from ledger_cli import ROOT
 from ledger_cli.engine import Engine, template
-from ledger_cli.scale import Cost, Deployment, Index, Numbers, ScaleError, Way
-from tests.conftest import Faults, intake_of
+from tests.support.faults import Faults
+from tests.support.intake import intake_of
+from tools import scale
+from tools.scale import Cost, Deployment, Index, Numbers, ScaleError, Way
 
 TEXT = scale.INPUTS.read_text()
 INPUTS = scale.inputs_of(TEXT)

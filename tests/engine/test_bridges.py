@@ -19,7 +19,7 @@ from moto.stepfunctions.parser.asl.eval.states import States
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine, template
 from ledger_cli.engine.parameters import ParameterError
-from tests.conftest import Faults
+from tests.support.faults import Faults
 
 FACTS = [
     "created_where_nothing_runs",
@@ -226,7 +226,7 @@ import logging, os, sys
 os.environ["AWS_PROFILE"] = "of-the-shell"
 from ledger_cli.engine import Engine, template
 from ledger_cli.engine.parameters import ParameterError
-from tests.conftest import Faults
+from tests.support.faults import Faults
 for stage, table in (("prod", "PaymentLedger"), ("dev", "PaymentLedger-dev")):
     with Engine(parameters={"Stage": stage}) as engine:
         assert engine.outputs["TableName"] == table

@@ -16,7 +16,7 @@ import pytest
 from ledger_cli import ROOT, samples
 from ledger_cli.engine import Engine, http_api, server
 from ledger_cli.engine.server import EngineServer
-from ledger_cli.webhook import signed
+from ledger_cli.stack.webhook import signed
 
 WEBHOOK = "/processors/acme-pay/payments"
 SAMPLE = (ROOT / "events/webhooks/acme-pay.json").read_bytes()

@@ -12,10 +12,11 @@ import pytest
 
 from ledger.aws import CALL_TOTAL_S
 from ledger.intake import seal
-from ledger_cli import ROOT, sample_requests
+from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.samples import PROCESSORS, let_in_processors
-from tests.conftest import Faults
+from tests.support.faults import Faults
+from tools import sample_requests
 
 SAMPLES = ROOT / "events/functions"
 

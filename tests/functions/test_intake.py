@@ -18,7 +18,8 @@ from ledger import intake
 from ledger.intake import Delivery, TooManyAttemptsError, execution_name, refusal_name, seal
 from ledger.payment import InvalidPaymentError, Payment, Violation, parse_payment, seal_context
 from ledger_cli.engine import Engine
-from tests.conftest import Faults, intake_of
+from tests.support.faults import Faults
+from tests.support.intake import intake_of
 
 
 def send(engine: Engine, payment: dict[str, Any]) -> Delivery:

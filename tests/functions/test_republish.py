@@ -11,7 +11,7 @@ from ledger.payment import utc_timestamp
 from ledger.publication import MAX_BYTES, put_outcomes
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
-from tests.conftest import Faults
+from tests.support.faults import Faults
 
 PERSIST = json.loads((ROOT / "events/functions/persist_payment_ledger.json").read_text())
 SWEEP = json.loads((ROOT / "events/functions/republish_outcomes.json").read_text())

@@ -10,11 +10,12 @@ from moto.dynamodb.models import dynamodb_backends
 
 from ledger.item import ATTRIBUTES, EncryptedPayment, shard_of
 from ledger.payment import Payment
-from ledger_cli import ROOT, sample_requests
+from ledger_cli import ROOT
 from ledger_cli.engine import Engine
-from ledger_cli.engine.stack import ACCOUNT_ID, REGION
+from ledger_cli.engine.engine import ACCOUNT_ID, REGION
 from ledger_cli.samples import let_in_processors
-from tests.conftest import Faults
+from tests.support.faults import Faults
+from tools import sample_requests
 
 PROTECTION = (ROOT / "events/functions/watch_ledger-protection.json").read_bytes()
 ITEMS = (ROOT / "events/functions/watch_ledger-items.json").read_bytes()

@@ -25,9 +25,9 @@ from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.engine.server import EngineServer
 from ledger_cli.samples import PROCESSORS, let_in_processors
-from ledger_cli.webhook import signed
-from tests.conftest import Faults
+from ledger_cli.stack.webhook import signed
 from tests.functions.test_handlers import log_lines
+from tests.support.faults import Faults
 
 ACME = (ROOT / "events/webhooks/acme-pay.json").read_bytes()
 CHARGE = (ROOT / "events/webhooks/stripe-charge.succeeded.json").read_bytes()

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from ledger_cli import REGION, page
-from ledger_cli.deployed import Stack
+from ledger_cli import REGION
 from ledger_cli.engine import Engine
-from ledger_cli.engine.stack import STACK_NAME
-from ledger_cli.inspection import inspect
-from tests.conftest import Faults
+from ledger_cli.engine.engine import STACK_NAME
+from ledger_cli.stack.client import Stack
+from ledger_cli.stack.inspection import inspect
+from ledger_cli.views import page
+from tests.support.faults import Faults
 
 HOSTILE = """<img src=x onerror="document.title='script ran'"><script>document.title='script ran'</script>'"&"""
 READABLE = 4.5

@@ -10,9 +10,9 @@ from ledger.item import EncryptedPayment
 from ledger.outcome import DETAIL_TYPES
 from ledger.payment import Payment
 from ledger_cli import ROOT
-from ledger_cli.sdk_data import READ_BY_LAMBDA
 from tests.proof.policies import ENDPOINT_OF, THIS_WORKFLOW, Resources, as_list, of_type
 from tests.proof.resolved import arn
+from tools.sdk_data import READ_BY_LAMBDA
 
 FUNCTIONS = {
     "ValidatePayment": "paymentledger-validate-role",

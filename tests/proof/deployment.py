@@ -13,12 +13,13 @@ from typing import Any, Literal, NamedTuple
 
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
-from ledger_cli import ROOT, scale
+from ledger_cli import ROOT
 from ledger_cli.engine import template
 from tests.proof.conftest import PARAMETERS
 from tests.proof.evaluator import Evaluator
 from tests.proof.policies import NONE, THIS_WORKFLOW, Resources, as_list, of_type, person
 from tests.proof.resolved import ACCOUNT, REGION, Resolver, arn
+from tools import scale
 
 PAGE = ROOT / "docs/deploying.md"
 EVERYTHING = "everything optional"

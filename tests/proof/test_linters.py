@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ledger_cli import ROOT
-from ledger_cli.asl import definition
+from tools.asl import definition
 
 CFN_LINT = Path(sys.executable).with_name("cfn-lint")
 CHECKOV = (ROOT / ".venv/checkov/bin/checkov", "--config-file", ROOT / "tests/proof/checkov/config.yaml", "--file")

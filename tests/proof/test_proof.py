@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 
 from ledger.intake import seal
-from ledger_cli import ROOT, sample_requests
+from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.samples import let_in_processors
-from tests.conftest import Faults
 from tests.proof import checks, permissions, policies
 from tests.proof.conftest import PARAMETERS
 from tests.proof.evaluator import Evaluator
 from tests.proof.mutants import mutants
 from tests.proof.resolved import Resolver, arn
+from tests.support.faults import Faults
+from tools import sample_requests
 
 # ── What must hold ──────────────────────────────────────────────────────────────────────────────────
 

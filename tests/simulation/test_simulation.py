@@ -12,12 +12,12 @@ from botocore.retries.quota import RetryQuota
 from ledger import publication
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
-from tests.conftest import Faults
 from tests.simulation import bugs, faults
 from tests.simulation.invariants import ViolationError
 from tests.simulation.search import Found, Searcher
 from tests.simulation.world import PAYMENT, Run, Simulator, calls_pass_through
 from tests.simulation.worlds import CONFLICT, DUPLICATE, INVALID, STATES, WORLDS
+from tests.support.faults import Faults
 
 
 @pytest.fixture

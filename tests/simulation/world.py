@@ -23,7 +23,7 @@ from ledger.intake import execution_prefix
 from ledger.item import shard_of
 from ledger_cli import REGION
 from ledger_cli.engine import Engine, lambda_runtime
-from ledger_cli.engine.stack import ACCOUNT_ID
+from ledger_cli.engine.engine import ACCOUNT_ID
 from tests.simulation import faults
 from tests.simulation.interpreter import Execution, Interpreter
 from tests.simulation.invariants import Seen, ViolationError, after_each_call, at_the_end, when_it_ends

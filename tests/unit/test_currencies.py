@@ -1,6 +1,6 @@
 """The currency table is the kept library's."""
 
-from ledger_cli import currencies
+from tools import currencies
 
 
 def test_the_table_is_what_the_library_says_today() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ledger_cli.execution import Execution
+from ledger_cli.stack.execution import Execution
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 

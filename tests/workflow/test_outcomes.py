@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from ledger.intake import seal
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
-from tests.conftest import Faults
+from tests.support.faults import Faults
 
 HAPPY_PATH = ["Validate Payment", "Encrypt Token", "Persist Payment", "Publish Outcome"]
 

@@ -9,7 +9,7 @@ from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import Time
 
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
-from tests.conftest import Faults
+from tests.support.faults import Faults
 
 STATES = json.loads((ROOT / "statemachine/payment_ledger.asl.json").read_text())["States"]
 

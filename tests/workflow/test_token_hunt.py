@@ -28,11 +28,12 @@ from ledger.item import EncryptedPayment
 from ledger.payment import InvalidPaymentError
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine, lambda_runtime
+from ledger_cli.engine.engine import Call
 from ledger_cli.engine.http_api import Request
-from ledger_cli.engine.stack import Call
 from ledger_cli.samples import PROCESSORS, let_in_processors
-from ledger_cli.webhook import signed
-from tests.conftest import Faults, intake_of
+from ledger_cli.stack.webhook import signed
+from tests.support.faults import Faults
+from tests.support.intake import intake_of
 
 CANARY = 'tók"7Kq\\2+vX/9ñw&R4%m\'Zu?5P=e8<J;3ß L6h#\\"d+Gy/1€sB\\'
 """Dense with characters that JSON, URLs, forms, HTML and `repr` write otherwise."""

@@ -60,7 +60,7 @@ from ledger_cli.engine import (
 )
 from ledger_cli.engine.state import State
 from ledger_cli.environment import without_the_shells_variables
-from ledger_cli.execution import Execution
+from ledger_cli.stack.execution import Execution
 
 ACCOUNT_ID = DEFAULT_ACCOUNT_ID
 STACK_NAME = "payment-ledger"

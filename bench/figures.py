@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ledger_cli import graph
-from tests.bench.measure import Run
-from tests.bench.runtime_api import Call
-from tests.bench.variants import STEPS, SWITCHED_OFF
+from bench.measure import Run
+from bench.runtime_api import Call
+from bench.variants import STEPS, SWITCHED_OFF
+from ledger_cli.views import graph
 
 PAGE = Path(__file__).parent / "page.md"
 CHAIN = "cold start of the four functions"

@@ -11,10 +11,10 @@ from rich.text import Text
 from ledger.item import recorded_facts
 from ledger.outcome import SOURCE, reason
 from ledger_cli.engine import Engine
-from ledger_cli.execution import Execution
 from ledger_cli.reading import StartInput
 from ledger_cli.samples import sealed_sample
-from ledger_cli.terminal import Column, Entry, Rows, display, glued, moment, money, say_json, visible
+from ledger_cli.stack.execution import Execution
+from ledger_cli.views.terminal import Column, Entry, Rows, display, glued, moment, money, say_json, visible
 
 MAX_ROWS = 50
 """Of each table for people; `--json` has them all."""

@@ -1,4 +1,4 @@
-"""Prints the workflow's definition as it is deployed: `python -m ledger_cli.asl`, for tools that check it."""
+"""Prints the workflow's definition as it is deployed: `python -m tools.asl`, for tools that check it."""
 
 import json
 from collections.abc import Mapping

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.bench.runtime_api import Aws, Invocations, RuntimeApi
+from bench.runtime_api import Aws, Invocations, RuntimeApi
 
 ANSWER_S = 60
 WARM_UP = 20

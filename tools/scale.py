@@ -22,9 +22,10 @@ from typing import Any
 from ledger.intake import execution_name, execution_prefix
 from ledger.item import SHARDS, EncryptedPayment
 from ledger.payment import parse_payment
-from ledger_cli import REGION, ROOT, graph
+from ledger_cli import REGION, ROOT
 from ledger_cli.engine import template
 from ledger_cli.engine.parameters import ParameterError, checked, holds
+from ledger_cli.views import graph
 
 DOCS, SAMCONFIG, TEMPLATE = ROOT / "docs", ROOT / "samconfig.toml", ROOT / "template.yaml"
 INPUTS = DOCS / "scale.toml"
@@ -432,7 +433,7 @@ def removed_costs(n: Numbers, resources: Mapping[str, Mapping[str, Any]]) -> lis
         ("each GB in log groups, until it expires", number.pop("AWS::Logs::LogGroup", 0), n["logs_gb_month"]),
     ]
     if number:
-        raise ScaleError(f"template.yaml: {min(number)} is retained, and ledger_cli/scale.py has no price for it")
+        raise ScaleError(f"template.yaml: {min(number)} is retained, and tools/scale.py has no price for it")
     return [Cost("kept", what, count * price, count) for what, count, price in kept] + [
         Cost("stored", what, bool(count) * price, Decimal(count)) for what, count, price in stored
     ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ledger_cli import ROOT
-from ledger_cli.execution import Execution, StateRun
+from ledger_cli.stack.execution import Execution, StateRun
 
 ASL = ROOT / "statemachine/payment_ledger.asl.json"
 

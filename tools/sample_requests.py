@@ -8,7 +8,7 @@ from typing import Any
 from ledger_cli import ROOT
 from ledger_cli.engine import http_api, template
 from ledger_cli.samples import PROCESSORS
-from ledger_cli.webhook import signed
+from ledger_cli.stack.webhook import signed
 
 BODIES = {"acme-pay": "acme-pay.json", "stripe": "stripe-charge.succeeded.json"}
 """What each sample processor posts, of `events/webhooks`."""

@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from ledger_cli import stack_commands
+from ledger_cli.commands import stack_commands
 from ledger_cli.errors import FAULT, INTERRUPTED, CommandError
 from ledger_cli.reading import read
 from ledger_cli.samples import START_INPUTS
-from ledger_cli.terminal import checked_streams, note
+from ledger_cli.views.terminal import checked_streams, note
 
 
 class _Commands(click.Group):
@@ -88,7 +88,7 @@ def run(files: tuple[str, ...], *, as_json: bool) -> None:
     """  # noqa: D301  # \b is click's mark for lines that stay as they are
     inputs = [start_input for file in files or START_INPUTS for start_input in read(str(file))]
     # The engine takes a second to import, and a mistyped file name should not.
-    from ledger_cli.run import run_payments  # noqa: PLC0415
+    from ledger_cli.commands.run import run_payments  # noqa: PLC0415
 
     sys.exit(run_payments(inputs, as_json=as_json, with_sealed_sample=not files))
 
@@ -122,7 +122,7 @@ def serve(port: int, sam_file: Path | None, state_folder: Path | None) -> None:
       ledger serve --sam env.json
       aws --endpoint-url http://127.0.0.1:4510 dynamodb scan --table-name PaymentLedger
     """  # noqa: D301
-    from ledger_cli.serve import serve as serve_until_stopped  # noqa: PLC0415
+    from ledger_cli.commands.serve import serve as serve_until_stopped  # noqa: PLC0415
 
     sys.exit(serve_until_stopped(port=port, sam_file=sam_file, state_folder=state_folder))
 
@@ -137,7 +137,7 @@ def graph(*, as_svg: bool) -> None:
       ledger graph
       ledger graph --svg > workflow.svg
     """  # noqa: D301
-    from ledger_cli import graph as drawing  # noqa: PLC0415
+    from ledger_cli.views import graph as drawing  # noqa: PLC0415
 
     drawn = drawing.read()
     click.echo(drawing.svg(drawn) if as_svg else drawing.text(drawn), nl=not as_svg)  # noqa: TID251  # lines

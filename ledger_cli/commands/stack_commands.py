@@ -19,10 +19,10 @@ from click.core import ParameterSource
 from ledger_cli.environment import without_the_shells_variables
 from ledger_cli.errors import CommandError
 from ledger_cli.reading import contents, decoded, read
-from ledger_cli.terminal import Entries, display, note, say, say_json
+from ledger_cli.views.terminal import Entries, display, note, say, say_json
 
 if TYPE_CHECKING:
-    from ledger_cli.deployed import Stack
+    from ledger_cli.stack.client import Stack
 
 COMMANDS: list[click.Command] = []
 OPTIONS = {
@@ -105,7 +105,7 @@ def on_a_stack(epilog: str) -> Callable[[Callable[..., int]], click.Command]:
         ) -> None:
             from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-            from ledger_cli.deployed import FunctionError, Stack, why  # noqa: PLC0415
+            from ledger_cli.stack.client import FunctionError, Stack, why  # noqa: PLC0415
 
             if overruled := _overruled():
                 note(f"LEDGER_ENDPOINT_URL decides where this goes, and not {overruled}: unset it to reach AWS")
@@ -186,7 +186,7 @@ def start(stack: "Stack", *, files: tuple[str, ...], wait: bool, again: bool, as
       ledger start --json - < payments.jsonl
       ledger start events/start/01-success.json --endpoint-url http://127.0.0.1:4510
     """  # noqa: D301
-    from ledger_cli.start import start_payments  # noqa: PLC0415
+    from ledger_cli.commands.start import start_payments  # noqa: PLC0415
 
     inputs = [start_input for file in files for start_input in read(file)]
     return start_payments(stack, inputs, wait=wait, again=again, as_json=as_json)
@@ -227,8 +227,8 @@ def processor(
       ledger processor acme-pay --only
       ledger processor acme-pay --prefix txn-
     """  # noqa: D301
-    from ledger_cli.deployed import stopping_says  # noqa: PLC0415
-    from ledger_cli.webhook import let_in, validity  # noqa: PLC0415
+    from ledger_cli.stack.client import stopping_says  # noqa: PLC0415
+    from ledger_cli.stack.webhook import let_in, validity  # noqa: PLC0415
 
     secret = None if secret_file is None else decoded(*secret_file).strip()
     told = let_in(stack, processor_id, format_name=format_name, secret=secret, only=only, prefix=prefix)
@@ -264,7 +264,7 @@ def send(stack: "Stack", *, file: tuple[str, bytes], processor_id: str, as_json:
       ledger send events/webhooks/acme-pay.json --processor acme-pay --endpoint-url http://127.0.0.1:4510
       ledger send payment.json --processor acme-pay --stack payment-ledger-dev
     """  # noqa: D301
-    from ledger_cli.webhook import send as post  # noqa: PLC0415
+    from ledger_cli.stack.webhook import send as post  # noqa: PLC0415
 
     status, body = post(stack, processor_id, file[1])
     if as_json:
@@ -288,7 +288,7 @@ def get(stack: "Stack", *, transaction_id: str, as_json: bool) -> int:
       ledger get txn-2026-0001
       ledger get txn-2026-0001 --json --stack payment-ledger-dev
     """  # noqa: D301
-    from ledger_cli import payments  # noqa: PLC0415
+    from ledger_cli.commands import payments  # noqa: PLC0415
 
     return payments.get(stack, transaction_id, as_json=as_json)
 
@@ -324,7 +324,7 @@ def list_(
       ledger list --processor acme-pay --status Failure --from 2026-11-24T00:00:00Z
       ledger list --processor acme-pay --all --csv > payments.csv
     """  # noqa: D301
-    from ledger_cli import payments  # noqa: PLC0415
+    from ledger_cli.commands import payments  # noqa: PLC0415
 
     query = {"ProcessorID": processor_id, "From": first, "To": last, "Status": status}
     form = "json" if as_json else "csv" if as_csv else "table"
@@ -347,7 +347,7 @@ def reveal(stack: "Stack", *, transaction_id: str, reason: str, as_json: bool) -
     Examples:
       ledger reveal txn-2026-0001 --reason "refund, ticket 4711"
     """  # noqa: D301
-    from ledger_cli import payments  # noqa: PLC0415
+    from ledger_cli.commands import payments  # noqa: PLC0415
 
     return payments.reveal(stack, transaction_id, reason, as_json=as_json)
 
@@ -364,7 +364,7 @@ def unpublished(stack: "Stack", *, limit: int, everything: bool, as_json: bool) 
       ledger unpublished
       ledger unpublished --all --json
     """  # noqa: D301
-    from ledger_cli import payments  # noqa: PLC0415
+    from ledger_cli.commands import payments  # noqa: PLC0415
 
     most, form = None if everything else limit, "json" if as_json else "table"
     return payments.show(stack, {"Unpublished": True}, most=most, cursor=None, form=form)
@@ -381,7 +381,7 @@ def republish(stack: "Stack", *, dry_run: bool, as_json: bool) -> int:
       ledger republish --dry-run
       ledger republish
     """  # noqa: D301
-    from ledger_cli import payments  # noqa: PLC0415
+    from ledger_cli.commands import payments  # noqa: PLC0415
 
     return payments.republish(stack, dry_run=dry_run, as_json=as_json)
 
@@ -403,7 +403,7 @@ def executions(stack: "Stack", *, status: str | None, limit: int, as_json: bool)
       ledger executions
       ledger executions --status FAILED --limit 100
     """  # noqa: D301
-    from ledger_cli import operate  # noqa: PLC0415
+    from ledger_cli.commands import operate  # noqa: PLC0415
 
     return operate.show_executions(stack, status=status, most=limit, as_json=as_json)
 
@@ -425,7 +425,7 @@ def inspect(stack: "Stack", *, asked: str, html_file: Path | None, as_json: bool
       ledger inspect txn-2026-0001
       ledger inspect txn-2026-0001 --html payment.html
     """  # noqa: D301
-    from ledger_cli import operate  # noqa: PLC0415
+    from ledger_cli.commands import operate  # noqa: PLC0415
 
     return operate.show_inspection(stack, asked, as_json=as_json, html_file=html_file)
 
@@ -448,7 +448,7 @@ def redrive(stack: "Stack", *, asked: str | None, everything: bool, dry_run: boo
       ledger redrive txn-2026-0001
       ledger redrive --all --dry-run
     """  # noqa: D301
-    from ledger_cli import operate  # noqa: PLC0415
+    from ledger_cli.commands import operate  # noqa: PLC0415
 
     if (asked is None) is not everything:
         raise click.UsageError("name an ID, or say --all")

@@ -23,7 +23,7 @@ from botocore.exceptions import (
 from ledger.intake import Intake, execution_prefix
 from ledger_cli import LOOPBACK, REGION
 from ledger_cli.errors import INTERRUPTED, CommandError
-from ledger_cli.terminal import argument
+from ledger_cli.views.terminal import argument
 
 POLL_S = 0.2
 

@@ -1,6 +1,6 @@
 """The embedded engine under a thousand payments, and what a payment takes of the ledger as its table grows.
 
-A process of its own, so that its memory is the engine's: `python -m tests.bench.engine` prints JSON.
+A process of its own, so that its memory is the engine's: `python -m bench.engine` prints JSON.
 """
 
 import base64
@@ -17,12 +17,13 @@ from unittest.mock import patch
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.dynamodb.models import dynamodb_backends
 
-from ledger_cli import REGION, ROOT, scale
+from bench.measure import memory_mib
+from ledger_cli import REGION, ROOT
 from ledger_cli.engine import Engine, lambda_runtime, template
-from ledger_cli.engine.stack import Call
+from ledger_cli.engine.engine import Call
 from ledger_cli.reading import read
 from ledger_cli.samples import START_INPUTS
-from tests.bench.measure import memory_mib
+from tools import scale
 
 WARM_UP = 5
 PAYMENTS = 1000

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.measure import Bench, BenchError, Function
+from bench.runtime_api import Call
 from ledger_cli import ROOT
-from tests.bench.measure import Bench, BenchError, Function
-from tests.bench.runtime_api import Call
 
 HERE = Path(__file__).parent
 PYTHON = ROOT / ".venv/bench/bin/python"

@@ -15,7 +15,7 @@ from ledger_cli.engine import Engine, sam_local
 from ledger_cli.engine.server import EngineServer
 from ledger_cli.engine.state import State, StateError
 from ledger_cli.errors import CommandError
-from ledger_cli.terminal import Entry, display, note, say, visible
+from ledger_cli.views.terminal import Entry, display, note, say, visible
 
 LOOPBACK = "127.0.0.1"
 WRITE_EVERY_S = 5

@@ -1,4 +1,4 @@
-"""Makes `functions/ledger/sdk_data` from the pinned botocore: `python -m ledger_cli.sdk_data`.
+"""Makes `functions/ledger/sdk_data` from the pinned botocore: `python -m tools.sdk_data`.
 
 Left out are services and operations that no function may call, and documentation; all else is as botocore has it.
 """

@@ -10,8 +10,8 @@ from typing import Any
 import click
 from rich.text import Text
 
-from ledger_cli.deployed import FunctionError, Stack, StackError
-from ledger_cli.terminal import (
+from ledger_cli.stack.client import FunctionError, Stack, StackError
+from ledger_cli.views.terminal import (
     Column,
     Entries,
     Entry,

@@ -26,7 +26,7 @@ from ledger.processors import (
     check_secret,
 )
 from ledger.signature import STRIPE
-from ledger_cli.deployed import Stack, StackError, why
+from ledger_cli.stack.client import Stack, StackError, why
 
 GENERATED_BYTES = 32
 ANSWER_S = 35

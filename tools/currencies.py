@@ -1,4 +1,4 @@
-"""Makes `functions/ledger/currencies.py` from the `iso4217` package: `python -m ledger_cli.currencies`."""
+"""Makes `functions/ledger/currencies.py` from the `iso4217` package: `python -m tools.currencies`."""
 
 from collections.abc import Mapping
 

@@ -15,13 +15,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench import plot, variants
+from bench.figures import Figure, Measured, as_json, far_off, figures_of, goal_rows, page
+from bench.measure import WARM_UP, Bench, BenchError, Run
+from bench.runtime_api import Aws
 from ledger_cli import ROOT
 from ledger_cli.engine import template
-from ledger_cli.terminal import progress
-from tests.bench import plot, variants
-from tests.bench.figures import Figure, Measured, as_json, far_off, figures_of, goal_rows, page
-from tests.bench.measure import WARM_UP, Bench, BenchError, Run
-from tests.bench.runtime_api import Aws
+from ledger_cli.views.terminal import progress
 
 RUNTIME = template.load(ROOT / "template.yaml")["Globals"]["Function"]["Runtime"].removeprefix("python")
 ROUNDS = 11
@@ -73,7 +73,7 @@ def measure(folder: Path, rounds: int) -> Measured:
 def engine() -> dict[str, Any]:
     """What the embedded engine's own process measured."""
     print("bench: the embedded engine, a thousand payments and a growing table", file=sys.stderr)  # noqa: T201
-    command = [sys.executable, "-m", "tests.bench.engine"]
+    command = [sys.executable, "-m", "bench.engine"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         raise BenchError(f"the embedded engine failed: {done.stderr}")

@@ -11,12 +11,12 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from ledger.outcome import outcome_of
-from ledger_cli import graph, page
-from ledger_cli.deployed import Stack, StackError, stopping_says
-from ledger_cli.execution import Execution, StateRun
-from ledger_cli.inspection import MAX_SEARCHED, Inspection, executions, inspect, read
-from ledger_cli.payments import details
-from ledger_cli.terminal import Entry, display, glued, note, progress, say, say_json, visible
+from ledger_cli.commands.payments import details
+from ledger_cli.stack.client import Stack, StackError, stopping_says
+from ledger_cli.stack.execution import Execution, StateRun
+from ledger_cli.stack.inspection import MAX_SEARCHED, Inspection, executions, inspect, read
+from ledger_cli.views import graph, page
+from ledger_cli.views.terminal import Entry, display, glued, note, progress, say, say_json, visible
 
 STYLES = {
     "RECORDED": "green", "DUPLICATE": "cyan", "REJECTED": "yellow", "CONFLICT": "magenta", "FAILED": "bold red",

@@ -4,8 +4,8 @@ import html
 import statistics
 from collections.abc import Iterator
 
-from tests.bench.figures import CHAIN, GOALS, Measured, pairs
-from tests.bench.variants import STEPS, SWITCHED_OFF
+from bench.figures import CHAIN, GOALS, Measured, pairs
+from bench.variants import STEPS, SWITCHED_OFF
 
 WIDTH, LABELS, RIGHT = 908, 240, 60
 ROW, BAR, TOP = 34, 20, 64

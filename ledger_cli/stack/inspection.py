@@ -10,9 +10,9 @@ from typing import Any
 from ledger.intake import DIGITS, NAMED_CHARACTERS
 from ledger.outcome import outcome_of
 from ledger.payment import IDENTIFIER, valid_id
-from ledger_cli.deployed import Stack, StackError
-from ledger_cli.execution import Execution
-from ledger_cli.payments import ask
+from ledger_cli.commands.payments import ask
+from ledger_cli.stack.client import Stack, StackError
+from ledger_cli.stack.execution import Execution
 
 MAX_SEARCHED = 10_000
 """Executions of one status whose names are looked at for one payment; the newest come first."""

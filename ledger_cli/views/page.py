@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from ledger_cli import graph
-from ledger_cli.execution import Event, Execution
-from ledger_cli.inspection import Inspection, Listed
-from ledger_cli.terminal import visible
+from ledger_cli.stack.execution import Event, Execution
+from ledger_cli.stack.inspection import Inspection, Listed
+from ledger_cli.views import graph
+from ledger_cli.views.terminal import visible
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --paper: #ffffff; --soft: #57606a; --line: #d0d7de; --panel: #f6f8fa;

@@ -11,11 +11,11 @@ from ledger.item import UnreadableItemError
 from ledger.outcome import outcome_of, reason
 from ledger.payment import InvalidPaymentError
 from ledger.strict_json import loads
-from ledger_cli.deployed import Stack, StackError, stopping_says, why
-from ledger_cli.payments import not_readable
+from ledger_cli.commands.payments import not_readable
+from ledger_cli.commands.run import STYLES
 from ledger_cli.reading import StartInput
-from ledger_cli.run import STYLES
-from ledger_cli.terminal import Entry, display, progress, say_json, visible
+from ledger_cli.stack.client import Stack, StackError, stopping_says, why
+from ledger_cli.views.terminal import Entry, display, progress, say_json, visible
 
 WAIT_S = 300
 """For one execution to end: all retries of one state take less."""

@@ -1,0 +1,1 @@
+"""How the command shows what it knows: data in, text out."""

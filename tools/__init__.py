@@ -1,0 +1,1 @@
+"""Programs that only the developers of this project run."""
