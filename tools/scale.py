@@ -1,4 +1,4 @@
-"""Make the tables of scale and price in `docs/` from `docs/scale.toml` and from the stack itself: `make scale`.
+"""The tables of scale and price in `docs/`, from `docs/scale.toml` and from the stack itself.
 
 What the project knows is read from it: states, memory, indexes, shards, endpoints, keys, alarms, and the deployments
 that samconfig.toml declares. What only AWS or an operator knows is in the TOML file, with its source. Each page gets
@@ -8,7 +8,6 @@ the tables that it has markers for. Money is decimal; a GB is 10^9 bytes.
 import decimal
 import json
 import re
-import sys
 import textwrap
 import tomllib
 from collections import Counter
@@ -29,7 +28,7 @@ from ledger_cli.views import graph
 
 DOCS, SAMCONFIG, TEMPLATE = ROOT / "docs", ROOT / "samconfig.toml", ROOT / "template.yaml"
 INPUTS = DOCS / "scale.toml"
-MARKER = re.compile(r"^<!-- (?:(\w+): made by make scale|end) -->$", re.MULTILINE)
+MARKER = re.compile(r"^<!-- (?:(\w+): made by make generate|end) -->$", re.MULTILINE)
 WHOLE, MILLION, GB = Decimal(1), Decimal(10**6), Decimal(10**9)
 
 CALLS = {
@@ -626,21 +625,17 @@ def read_pages(docs: Path) -> dict[str, str]:
     }
 
 
-def main(inputs: Path = INPUTS, docs: Path = DOCS) -> None:
-    """Write every page below *docs* that has markers, or say in one line why not."""
+def generated_pages(inputs: Path = INPUTS, docs: Path = DOCS) -> dict[Path, str]:
+    """Return the text of every page below *docs* that has markers, by its path.
+
+    Raises:
+        ScaleError: an input, a parameter or a marker is wrong, or no page shows a part.
+    """
     pages = read_pages(docs)
     try:
         made = pages_of(inputs.read_text(encoding="utf-8"), pages)
-    except ScaleError as error:
-        sys.exit(str(error))
     except decimal.DivisionByZero:
-        sys.exit(
+        raise ScaleError(
             "docs/scale.toml: a value is 0 that others are divided by: durations, bytes, hours and quotas are more"
-        )
-    for name, page in made.items():
-        if page != pages[name]:
-            (docs.parent / name).write_text(page, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+        ) from None
+    return {docs.parent / name: page for name, page in made.items() if MARKER.search(page)}

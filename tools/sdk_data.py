@@ -1,11 +1,10 @@
-"""Makes `functions/ledger/sdk_data` from the pinned botocore: `python -m tools.sdk_data`.
+"""The files of `functions/ledger/sdk_data`, from the pinned botocore.
 
 Left out are services and operations that no function may call, and documentation; all else is as botocore has it.
 """
 
 import json
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -108,11 +107,3 @@ def _undocumented(part: Any) -> Any:
         kept = {name: value for name, value in part.items() if not (name == "documentation" and isinstance(value, str))}
         return {name: _undocumented(value) for name, value in kept.items()}
     return [_undocumented(value) for value in part] if isinstance(part, list) else part
-
-
-if __name__ == "__main__":
-    made = texts()
-    shutil.rmtree(TARGET, ignore_errors=True)
-    for path, text in made.items():
-        (TARGET / path).parent.mkdir(parents=True, exist_ok=True)
-        (TARGET / path).write_text(text, encoding="utf-8")

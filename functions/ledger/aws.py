@@ -47,7 +47,7 @@ class PrivateEndpointError(Exception):
 
 
 class _OwnDataFirst(Loader):
-    """The SDK's data as `make sdk-data` made it: the operations in use, of the services in use, and no other.
+    """The SDK's data as `make generate` made it: the operations in use, of the services in use, and no other.
 
     botocore looks into more than 400 folders for the one it needs, and reads the endpoints of them all. It still
     reads its own copy of any other file that it asks for. A service or an operation that is missing here is an error

@@ -1,4 +1,4 @@
-"""ISO 4217: how many decimals an amount may have. Made by `make currencies`; do not edit."""
+"""ISO 4217: how many decimals an amount may have. Made by `make generate`; do not edit."""
 
 MINOR_UNITS = {
     "AED": 2,

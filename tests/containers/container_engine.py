@@ -25,7 +25,7 @@ from pathlib import Path
 from ledger_cli import ROOT
 
 FOLDER = ROOT / ".venv/containers"
-RUNTIME_REQUIREMENTS = Path(__file__).parent / "runtime/requirements.txt"
+RUNTIME_REQUIREMENTS = ROOT / "requirements/runtime.txt"
 SAM_PYTHON = ROOT / ".venv/sam/bin/python"
 RUNTIME = "python3.13"
 DEBIAN = "trixie"  # whose Python is 3.13

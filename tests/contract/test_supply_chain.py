@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,7 @@ import pytest
 from ledger_cli import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
-REQUIREMENTS = sorted(
-    file for file in ROOT.rglob("requirements.txt") if not {".venv", "node_modules", ".aws-sam"} & {*file.parts}
-)
+REQUIREMENTS = [ROOT / "functions/requirements.txt", *sorted((ROOT / "requirements").glob("*.txt"))]
 LOCKS = sorted(file for file in ROOT.glob("tests/*/node/package-lock.json"))
 
 
@@ -36,7 +35,9 @@ def test_the_pipeline_may_only_read(workflow: Path) -> None:
 def test_all_requirements_and_locks_are_found() -> None:
     """Without them, the tests below would prove nothing."""
     found = {str(file.relative_to(ROOT)) for file in (*REQUIREMENTS, *LOCKS)}
-    assert {"functions/requirements.txt", "requirements.txt", "tests/proof/node/package-lock.json"} <= found
+    assert {"functions/requirements.txt", "requirements/dev.txt", "tests/proof/node/package-lock.json"} <= found
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    assert {f"requirements/{name}.txt" for name in groups.keys() - {"functions"}} <= found
 
 
 @pytest.mark.parametrize("file", REQUIREMENTS, ids=lambda file: str(file.relative_to(ROOT)))

@@ -21,7 +21,7 @@ from typing import IO
 from ledger_cli import ROOT
 
 EMULATOR = Path(__file__).parent / "node/node_modules/amplify-dynamodb-simulator/emulator"
-OWN_PYTHON = ROOT / ".venv/dynamodb/bin/python"
+OWN_PYTHON = ROOT / ".venv/java/bin/python"
 """Of the environment with a Java runtime, which `make` sets up if the machine has none."""
 
 MIN_JAVA = 17

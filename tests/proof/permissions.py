@@ -1,4 +1,4 @@
-"""Makes `docs/permissions.md` from the template: `make permissions`."""
+"""The text of `docs/permissions.md`, from the template."""
 
 import json
 import re
@@ -51,7 +51,7 @@ BY_AWS = {
 
 HEAD = """# Permissions
 
-Who may do what, on what, under which condition, and what needs it. Made from `template.yaml` by `make permissions`; a
+Who may do what, on what, under which condition, and what needs it. Made from `template.yaml` by `make generate`; a
 test fails when it is stale. ARNs are shown without the partition, region and account, which are the stack's own.
 `tests/proof/reviewed.json` has what comes of it, as an evaluator sees it.
 """
@@ -155,7 +155,3 @@ def _table(rows: list[list[str]]) -> str:
     return re.sub(
         rf"arn:{PARTITION}:(\w+):(?:{REGION})?:(?:{ACCOUNT})?:", r"\1:", text
     )  # this account's, in this region
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page())

@@ -15,7 +15,7 @@ from ledger.intake import seal
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.samples import let_in_processors
-from tests.proof import checks, permissions, policies
+from tests.proof import checks, policies
 from tests.proof.conftest import PARAMETERS
 from tests.proof.evaluator import Evaluator
 from tests.proof.mutants import mutants
@@ -194,11 +194,6 @@ def test_no_function_of_the_workflow_may_decrypt(resources: dict[str, Any]) -> N
                 f"paymentledger-receive-role kms:Decrypt {arn('kms', 'key/HistoryKey')} via-secretsmanager",
             }
             assert not decrypting, label
-
-
-def test_the_permission_table_is_fresh() -> None:
-    """Who signs off a deployment reads it."""
-    assert permissions.PAGE.read_text() == permissions.page(), "run: make permissions"
 
 
 def test_what_is_not_asked_for_is_not_there(expanded: dict[str, Any]) -> None:
