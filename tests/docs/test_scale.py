@@ -276,7 +276,7 @@ def test_every_section_that_deploys_is_a_deployment() -> None:
     """The sections that only validate, build or invoke are none; the parameters are those of the file."""
     assert [deployment.name for deployment in DEPLOYED] == ["dev", "prod"]
     assert DEPLOYED[0].given["Webhook"] == "open"
-    assert DEPLOYED[1].given == {"Stage": "prod", "PlaintextTokens": "refused", "LogRetentionDays": "400"}
+    assert DEPLOYED[1].given == {"PlaintextTokens": "refused", "LogRetentionDays": "400"}
 
 
 def test_a_section_may_give_its_parameters_to_every_command_or_none() -> None:
@@ -291,8 +291,8 @@ capabilities = "CAPABILITY_NAMED_IAM"
         scale.deployments(samconfig, DECLARED)  # all of a=b is the value
     (common,) = scale.deployments(samconfig.replace("a=b", "a"), DECLARED)
     assert common.given["Webhook"] == "open"
-    own = samconfig.replace("a=b", "a") + 'parameter_overrides = ["Stage=own"]\n'
-    assert scale.deployments(own, DECLARED)[0].given == {"Stage": "own"}
+    own = samconfig.replace("a=b", "a") + 'parameter_overrides = ["Suffix=-own"]\n'
+    assert scale.deployments(own, DECLARED)[0].given == {"Suffix": "-own"}
     assert scale.deployments("[plain.deploy.parameters]\n", DECLARED)[0].given == {}
 
 
@@ -302,7 +302,7 @@ capabilities = "CAPABILITY_NAMED_IAM"
         ("[dev", "samconfig.toml: "),
         ("version = 0.1\n[dev.build.parameters]\ncached = true", "samconfig.toml: no section says how to deploy"),
         ('[dev.deploy.parameters]\nparameter_overrides = ["Webhook"]', "samconfig.toml: dev: parameter_overrides must"),
-        ('[dev.deploy.parameters]\nparameter_overrides = "Stage=dev"', "samconfig.toml: dev: parameter_overrides must"),
+        ('[dev.deploy.parameters]\nparameter_overrides = "Suffix=-dev"', "samconfig.toml: dev: parameter_overrides must"),
         ('[dev.deploy.parameters]\nparameter_overrides = ["Webhok=open"]', "samconfig.toml: dev: Webhok: "),
         ('[dev.deploy.parameters]\nparameter_overrides = ["Webhook=ajar"]', "samconfig.toml: dev: Webhook: "),
     ],
@@ -318,7 +318,7 @@ FEATURES = {
     "ProcessorsBus=open": {"alarm_metrics": 1},
     "RevealTokens=allowed": {"alarm_metrics": 1},
     "PlaintextTokens=accepted": {},
-    "Stage=dev": {},
+    "Suffix=-dev": {},
 }
 
 

@@ -156,7 +156,7 @@ def test_calls_go_to_the_private_endpoint(engine: Engine, payment: Any) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"Stage": "Dev"}, "Stage: 1 to 12 of a-z and 0-9, beginning with a letter"),
+        ({"Suffix": "-Dev"}, "Suffix: empty, or a hyphen, a letter and at most 11 more of a-z and 0-9"),
         ({"DefaultCurrency": "EURO"}, "DefaultCurrency: an ISO 4217 code of three capital letters"),
         ({"LogRetentionDays": "8"}, "LogRetentionDays: one of 7, 14, 30,"),
         ({"RepublishAfterMinutes": "0"}, "RepublishAfterMinutes: 1 to 1440"),
@@ -227,8 +227,8 @@ os.environ["AWS_PROFILE"] = "of-the-shell"
 from ledger_cli.engine import Engine, template
 from ledger_cli.engine.parameters import ParameterError
 from tests.support.faults import Faults
-for stage, table in (("prod", "PaymentLedger"), ("dev", "PaymentLedger-dev")):
-    with Engine(parameters={"Stage": stage}) as engine:
+for suffix, table in (("", "PaymentLedger"), ("-dev", "PaymentLedger-dev")):
+    with Engine(parameters={"Suffix": suffix}) as engine:
         assert engine.outputs["TableName"] == table
         assert "AWS_PROFILE" not in os.environ
         assert engine.run('{}').outcome == "REJECTED"

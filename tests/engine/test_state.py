@@ -98,7 +98,7 @@ def test_an_engine_goes_on_where_it_stopped(tmp_path: Path) -> None:
         "taken": True,
         "redriven": "RECORDED",
         "items": ["failed", "txn-2026-0001"],
-        "secrets": ["payment-ledger/prod/processors/acme-pay", "payment-ledger/prod/processors/stripe"],
+        "secrets": ["payment-ledger/processors/acme-pay", "payment-ledger/processors/stripe"],
         "events": ["PaymentRecorded", "PaymentConflict", "PaymentDuplicate", "PaymentRecorded"],
     }
     kept = json.loads((folder / FILE).read_text())

@@ -25,7 +25,7 @@ ASKED: dict[str, tuple[str, str, str, str | None, str]] = {
     "the ledger": ("POST", "/", "dynamodb", "DynamoDB_20120810.Scan", '{"TableName": "PaymentLedger"}'),
     "a secret": (
         "POST", "/", "secretsmanager", "secretsmanager.GetSecretValue",
-        '{"SecretId": "payment-ledger/prod/processors/acme-pay"}',
+        '{"SecretId": "payment-ledger/processors/acme-pay"}',
     ),
     "a token": (
         "POST", "/2015-03-31/functions/reveal_secure_token/invocations", "lambda", None, json.dumps(REVEAL),
@@ -49,7 +49,7 @@ def headers(service: str, target: str | None) -> dict[str, str]:
 def port(engine: Engine, payment: dict[str, Any]) -> Iterator[int]:
     """The port of a served engine with a payment and a secret."""
     engine.run(json.dumps(payment))
-    secret = {"Name": "payment-ledger/prod/processors/acme-pay", "SecretString": "of acme-pay"}
+    secret = {"Name": "payment-ledger/processors/acme-pay", "SecretString": "of acme-pay"}
     engine.client("secretsmanager").create_secret(**secret)
     with EngineServer(["127.0.0.1"]) as server:
         server.start(engine)

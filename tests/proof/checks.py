@@ -121,7 +121,7 @@ def one_way_in(resources: Resources) -> Iterator[str]:
         logs = stage.get("AccessLogSettings", {})
         if (
             logs.get("DestinationArn")
-            != "arn:aws:logs:us-east-1:123456789012:log-group:/aws/vendedlogs/apis/payment-ledger/prod:*"
+            != "arn:aws:logs:us-east-1:123456789012:log-group:/aws/vendedlogs/apis/payment-ledger:*"
         ):
             yield f"{name}: requests are not logged"
         logged = set(re.findall(r"\$context\.([\w.]+)", logs.get("Format", "")))
@@ -239,7 +239,7 @@ def functions_are_inside(resources: Resources) -> Iterator[str]:
         if function.get("TracingConfig") != {"Mode": "Active"}:
             yield f"{name}: not traced"
         module = function["Handler"].partition(".")[0]
-        if function.get("LoggingConfig") != {"LogGroup": f"/payment-ledger/prod/{module}"}:
+        if function.get("LoggingConfig") != {"LogGroup": f"/payment-ledger/{module}"}:
             yield f"{name}: does not write to its own log group"
         if function.get("Role") != f"arn:aws:iam::123456789012:role/{FUNCTIONS.get(name)}":
             yield f"{name}: does not have its own role"
@@ -251,8 +251,8 @@ def functions_are_inside(resources: Resources) -> Iterator[str]:
         yield "functions: not every one is deployed gradually"
     for name, group in groups:
         alarms = [alarm["Name"] for alarm in group.get("AlarmConfiguration", {}).get("Alarms", [])]
-        own = ["payment-ledger-prod-webhook-failures"] if name == "ReceivePaymentDeploymentGroup" else []
-        expected = ["payment-ledger-prod-technical-failures", "payment-ledger-prod-function-errors", *own]
+        own = ["payment-ledger-webhook-failures"] if name == "ReceivePaymentDeploymentGroup" else []
+        expected = ["payment-ledger-technical-failures", "payment-ledger-function-errors", *own]
         if alarms != expected or not group["AlarmConfiguration"].get("Enabled"):
             yield f"{name}: rolls back on no alarm"
         if "DEPLOYMENT_STOP_ON_ALARM" not in group.get("AutoRollbackConfiguration", {}).get("Events", []):
@@ -357,7 +357,7 @@ def keys_and_logs(resources: Resources) -> Iterator[str]:
             yield f"{name}: not a standard workflow under its fixed name"
     for name, alias in of_type(resources, "AWS::StepFunctions::StateMachineAlias"):
         preference = alias.get("DeploymentPreference", {})
-        alarms = ["payment-ledger-prod-technical-failures", "payment-ledger-prod-function-errors"]
+        alarms = ["payment-ledger-technical-failures", "payment-ledger-function-errors"]
         canary = {"Type": "CANARY", "Percentage": 10, "Interval": 10, "Alarms": alarms}
         if {**preference, **canary} != preference:
             yield f"{name}: a new version gets every payment at once, or rolls back on no alarm"
@@ -417,7 +417,7 @@ def events_and_alarms(resources: Resources) -> Iterator[str]:
         yield "schedules: not exactly one"
 
 
-WORKFLOW_LOG = arn("logs", "log-group:/aws/vendedlogs/states/payment-ledger/prod:*")
+WORKFLOW_LOG = arn("logs", "log-group:/aws/vendedlogs/states/payment-ledger:*")
 """Step Functions refuses it without the last two characters."""
 
 REFUSALS = {
@@ -514,7 +514,7 @@ COUNTED: Mapping[str, Mapping[str, str]] = {
 
 def what_alarms_count(resources: Resources) -> Iterator[str]:
     """Each alarm counts a metric that something writes, over the right time; refusals count as no failures."""
-    workflow = "/aws/vendedlogs/states/payment-ledger/prod"
+    workflow = "/aws/vendedlogs/states/payment-ledger"
     expected = {
         (workflow, '{ $.type = "ExecutionFailed" || $.type = "ExecutionTimedOut" }', "ExecutionsFailed"),
         (workflow, '{ $.type = "FailStateEntered" }', "ExecutionsRefused"),

@@ -315,7 +315,7 @@ ANOTHER = {
     "BreakGlassRoleArn": "arn:aws:iam::123456789012:role/another",
     "DefaultCurrency": "EUR",
     "RepublishAfterMinutes": "7",
-    "Stage": "other",
+    "Suffix": "-other",
     "WebhookConcurrency": "50",
 }
 """Another value of each parameter that has no list of allowed ones."""
@@ -390,7 +390,7 @@ def faults_of_changes(
             done = change_set(inside, expanded, {**in_own_vpc, name: "subnet-0ccccccc"})
             faults = [*lost_by_a_change(inside, done), *not_live_after_a_change(inside, done)]
             yield from (f"{stack}, another {name}: {fault}" for fault in faults)
-    if unchangeable != {"Stage", "Zones"}:  # docs/deploying.md says so
+    if unchangeable != {"Suffix", "Zones"}:  # docs/deploying.md says so
         yield f"parameters that cannot change on a living stack: {sorted(unchangeable)}"
     yield from _faults_of_edits(source, stacks[EVERYTHING], deployed[EVERYTHING], counts)
 

@@ -84,7 +84,7 @@ def mutants_of_changes(source: Template) -> Iterator[Mutant]:
     path = ["Resources", "PaymentLedgerWorkflowVersion", "Properties", "StateMachineRevisionId"]
     yield "PaymentLedgerWorkflowVersion: of no revision", changed(source, path, "1")
     table: list[str | int] = ["Resources", "PaymentLedgerTable", "Properties", "TableName"]
-    by_currency = {"Fn::Sub": "PaymentLedger-${Stage}-${DefaultCurrency}"}
+    by_currency = {"Fn::Sub": "PaymentLedger${Suffix}-${DefaultCurrency}"}
     yield "PaymentLedgerTable: a name by currency", changed(source, table, by_currency)
 
 

@@ -68,7 +68,7 @@ def contexts(layer: str, services: list[str], name: str = "", function: str | No
         found += [{"name": f"via-{name}", "keys": {"kms:ViaService": f"{name}.{REGION}.amazonaws.com"}} for name in VIA]
     if "kms" in services and layer == "resource":
         found.append({"name": "via-dynamodb", "keys": VIA_DYNAMODB})
-        found += [_of_log_group("function-logs", "/payment-ledger/prod/x")]
+        found += [_of_log_group("function-logs", "/payment-ledger/x")]
     if name == "TableKey":
         found += [
             {"name": "via-s3", "keys": {**VIA_DYNAMODB, "kms:ViaService": f"s3.{REGION}.amazonaws.com"}},
@@ -76,8 +76,8 @@ def contexts(layer: str, services: list[str], name: str = "", function: str | No
         ]
     if name == "HistoryKey":
         found += [
-            _of_log_group("workflow-logs", "/aws/vendedlogs/states/payment-ledger/prod"),
-            _of_log_group("other-logs", "/payment-ledger/dev/x"),
+            _of_log_group("workflow-logs", "/aws/vendedlogs/states/payment-ledger"),
+            _of_log_group("other-logs", "/payment-ledger-dev/x"),
             {"name": "deploys", "keys": {history: THIS_WORKFLOW, "kms:ViaService": f"states.{REGION}.amazonaws.com"}},
             {"name": "via-states", "keys": {"kms:ViaService": f"states.{REGION}.amazonaws.com"}},
             {"name": "via-logs", "keys": VIA_LOGS},
@@ -239,7 +239,7 @@ def stack_arns(resources: Resources) -> list[str]:
         found += [arn("states", f"execution:{m['StateMachineName']}{other}:any") for other in ("", "2")]
     found += [arn("dynamodb", f"table/{name}/stream/2026-11-26") for name in ("PaymentLedger", "Other")]
     found += [arn("sqs", queue["QueueName"]) for _, queue in of_type(resources, "AWS::SQS::Queue")]
-    found += [arn("secretsmanager", f"secret:payment-ledger/{stage}/processors/any") for stage in ("prod", "dev")]
+    found += [arn("secretsmanager", f"secret:payment-ledger{suffix}/processors/any") for suffix in ("", "-dev")]
     for _, group in of_type(resources, "AWS::Logs::LogGroup"):
         name = arn("logs", f"log-group:{group['LogGroupName']}")
         found += [name, f"{name}:*", f"{name}:log-stream:a"]
