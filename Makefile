@@ -85,7 +85,7 @@ browser: ## install Debian's Chromium, in which the tests open the page of ledge
 	@command -v chromium chromium-browser google-chrome >/dev/null || { apt-get update -qq && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
 
-permissions: $(READY) ## make docs/permissions.md anew
+permissions: $(READY) ## make docs/internals/permissions.md anew
 	@$(BIN)/python -m tests.proof.permissions
 
 review: $(READY) $(PROOF_READY) ## write tests/proof/reviewed.json anew, to be read line by line
