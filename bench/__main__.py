@@ -27,7 +27,7 @@ RUNTIME = template.load(ROOT / "template.yaml")["Globals"]["Function"]["Runtime"
 ROUNDS = 11
 WARM_ROUNDS = 7
 WARM_CALLS = 200
-PAGE, DATA, PLOT = (ROOT / f"docs/benchmarks.{kind}" for kind in ("md", "json", "svg"))
+PAGE, DATA, PLOT = (ROOT / f"docs/concepts/benchmarks.{kind}" for kind in ("md", "json", "svg"))
 
 
 def measure(folder: Path, rounds: int) -> Measured:
@@ -112,7 +112,7 @@ def main() -> int:
     """Measure and print; with --write, keep it; 1 where a function fails, or a goal with --check."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of cold starts; {ROUNDS} where it is not given")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md, .json and .svg")
+    parser.add_argument("--write", action="store_true", help="write docs/concepts/benchmarks.md, .json and .svg")
     parser.add_argument(
         "--check",
         action="store_true",

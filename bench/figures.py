@@ -184,7 +184,7 @@ def far_off(figures: Sequence[Figure]) -> list[str]:
 
 
 def as_json(figures: Sequence[Figure], versions: str, rounds: int) -> str:
-    """The figures for machines, to four digits: `docs/benchmarks.json`."""
+    """The figures for machines, to four digits: `docs/concepts/benchmarks.json`."""
     data = []
     for figure in figures:
         value, *spread = (float(f"{number:.4g}") for number in (figure.value, *figure.spread))
@@ -193,7 +193,7 @@ def as_json(figures: Sequence[Figure], versions: str, rounds: int) -> str:
 
 
 def page(data: str) -> str:
-    """`docs/benchmarks.md`, from `docs/benchmarks.json`."""
+    """`docs/concepts/benchmarks.md`, from `docs/concepts/benchmarks.json`."""
     read = json.loads(data)
     figures = [Figure(one["group"], one["name"], one["value"], one["spread"]) for one in read["figures"]]
     text = PAGE.read_text().replace("{versions}", read["versions"]).replace("{rounds}", str(read["rounds"]))

@@ -1,4 +1,4 @@
-"""`docs/benchmarks.svg`: the starts of each variant's functions, one after the other, as bars beside lean's."""
+"""`docs/concepts/benchmarks.svg`: the starts of each variant's functions, one after the other, beside lean's."""
 
 import html
 import statistics

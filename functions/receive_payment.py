@@ -1,6 +1,6 @@
 """Receive Payment: a processor's webhook. Checks who sent it, seals the token, and starts the workflow.
 
-The answer tells a processor what it needs to know to send again or not to: docs/sending.md lists them all.
+The answer tells a processor what it needs to know to send again or not to: docs/integrate/sending.md lists them all.
 """
 
 import base64

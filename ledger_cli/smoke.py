@@ -33,7 +33,7 @@ INITIAL = "INITIAL"
 
 RESTORED = (
     "A restored table has no policy, no stream, no deletion protection and no point-in-time recovery: "
-    "see docs/deploying.md#restore-the-table"
+    "see docs/operate/deploying.md#restore-the-table"
 )
 
 RELEASED = (
@@ -428,7 +428,7 @@ def run(stack: Stack) -> int:
     """Ask everything, print each answer and return how many were wrong."""
     failed = 0
     if stack.parameters.get("Release") == "at-once":
-        display(_answer("note", "Release is at-once, so no alarm watches a release: see docs/deploying.md"))
+        display(_answer("note", "Release is at-once, so no alarm watches a release: see docs/operate/deploying.md"))
     for question, check in checks(stack):
         try:
             check()

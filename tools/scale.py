@@ -1,4 +1,4 @@
-"""The tables of scale and price in `docs/`, from `docs/scale.toml` and from the stack itself.
+"""The tables of scale and price in `docs/`, from `docs/concepts/scale.toml` and from the stack itself.
 
 What the project knows is read from it: states, memory, indexes, shards, endpoints, keys, alarms, and the deployments
 that samconfig.toml declares. What only AWS or an operator knows is in the TOML file, with its source. Each page gets
@@ -27,7 +27,7 @@ from ledger_cli.engine.parameters import ParameterError, checked, holds
 from ledger_cli.views import graph
 
 DOCS, SAMCONFIG, TEMPLATE = ROOT / "docs", ROOT / "samconfig.toml", ROOT / "template.yaml"
-INPUTS = DOCS / "scale.toml"
+INPUTS = DOCS / "concepts/scale.toml"
 MARKER = re.compile(r"^<!-- (?:(\w+): made by make generate|end) -->$", re.MULTILINE)
 WHOLE, MILLION, GB = Decimal(1), Decimal(10**6), Decimal(10**9)
 
@@ -62,7 +62,7 @@ class Numbers(dict[str, Decimal]):
 
     def __missing__(self, name: str) -> Decimal:
         """One clear line instead of a traceback."""
-        raise ScaleError(f"docs/scale.toml: {name} is missing")
+        raise ScaleError(f"docs/concepts/scale.toml: {name} is missing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,18 +132,20 @@ def inputs_of(text: str) -> dict[str, dict[str, Any]]:
     try:
         sections = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
-        raise ScaleError(f"docs/scale.toml: {error}") from None
+        raise ScaleError(f"docs/concepts/scale.toml: {error}") from None
     lines: dict[str, dict[str, Any]] = {}
     if loose := [name for name, section in sections.items() if not isinstance(section, dict)]:
-        raise ScaleError(f"docs/scale.toml: {loose[0]} stands in no section")
+        raise ScaleError(f"docs/concepts/scale.toml: {loose[0]} stands in no section")
     for name, line in (pair for section in sections.values() for pair in section.items()):
         value = line.get("value", "") if isinstance(line, dict) else ""
         if name in lines:
-            raise ScaleError(f"docs/scale.toml: {name} is there twice")
+            raise ScaleError(f"docs/concepts/scale.toml: {name} is there twice")
         if type(value) not in {int, str} or not re.fullmatch(r"[0-9]+(\.[0-9]+)?", str(value)):
-            raise ScaleError(f"docs/scale.toml: {name}: value must be a whole number, or a decimal in quotes")
+            raise ScaleError(f"docs/concepts/scale.toml: {name}: value must be a whole number, or a decimal in quotes")
         if type(line.get("read")) is not date or not line.get("unit") or not line.get("source"):
-            raise ScaleError(f"docs/scale.toml: {name}: needs a unit, the date on which it was read, and a source")
+            raise ScaleError(
+                f"docs/concepts/scale.toml: {name}: needs a unit, the date on which it was read, and a source"
+            )
         lines[name] = {**line, "value": Decimal(value)}
     return lines
 
@@ -636,6 +638,7 @@ def generated_pages(inputs: Path = INPUTS, docs: Path = DOCS) -> dict[Path, str]
         made = pages_of(inputs.read_text(encoding="utf-8"), pages)
     except decimal.DivisionByZero:
         raise ScaleError(
-            "docs/scale.toml: a value is 0 that others are divided by: durations, bytes, hours and quotas are more"
+            "docs/concepts/scale.toml: a value is 0 that others are divided by: "
+            "durations, bytes, hours and quotas are more"
         ) from None
     return {docs.parent / name: page for name, page in made.items() if MARKER.search(page)}

@@ -6,7 +6,7 @@ A start is mostly the SDK's. Three things shorten it; retries, signing and crede
 - the SDK's data of the few services in use, instead of a search through all of AWS (`_OwnDataFirst`);
 - one client per environment, made when it starts, whose connection is kept for the calls that follow.
 
-`make bench` measures each start; `docs/benchmarks.md` says what each of these is worth.
+`make bench` measures each start; `docs/concepts/benchmarks.md` says what each of these is worth.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """Card data, which the ledger never takes: card numbers, and the metadata keys of what nobody may keep after a payment.
 
 A check digit alone would take a tenth of all numeric IDs for card numbers, so a number must also begin as a brand's
-cards do. docs/decisions.md says which share of each format of IDs is rejected by chance.
+cards do. docs/internals/decisions.md says which share of each format of IDs is rejected by chance.
 """
 
 import re

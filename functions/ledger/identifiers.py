@@ -1,4 +1,4 @@
-"""IDs of other systems as identifiers of the contract. docs/contract.md has the rule and its test vectors."""
+"""IDs of other systems as identifiers of the contract. docs/integrate/contract.md has the rule and its test vectors."""
 
 import hashlib
 import re

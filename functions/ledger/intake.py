@@ -95,7 +95,7 @@ class Intake:
         under a name for that alone: the execution that took the name may not have published the conflict.
 
         Args:
-            start_input: the payment, as docs/contract.md describes it.
+            start_input: the payment, as docs/integrate/contract.md describes it.
             again: start an execution under a name that nobody can know or take, whatever was started before.
 
         Raises:

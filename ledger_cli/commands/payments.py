@@ -135,7 +135,7 @@ def not_readable(found: dict[str, str]) -> str:
     """One line about an item that the query function cannot read."""
     return (
         f"{found['TransactionID']}: its attribute {found['Attribute']} is not what the ledger has written; "
-        "see docs/runbook.md#held-back"
+        "see docs/operate/runbook.md#held-back"
     )
 
 
@@ -205,9 +205,10 @@ def republish(stack: Stack, *, dry_run: bool, as_json: bool) -> int:
         try:
             told = stack.invoke("RepublishFunction", {"ScheduledTime": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"})
         except FunctionError as error:
-            raise StackError(f"republish_outcomes failed: {error}; see docs/runbook.md#unpublished") from None
+            raise StackError(f"republish_outcomes failed: {error}; see docs/operate/runbook.md#unpublished") from None
         done = "" if told["Done"] else "; its time was not enough for all: call it again"
-        done += "" if told["Published"] == told["Found"] else "; the log says why: see docs/runbook.md#unpublished"
+        if told["Published"] != told["Found"]:
+            done += "; the log says why: see docs/operate/runbook.md#unpublished"
         line = f"{told['Published']} of {told['Found']} overdue payments published{done}"
     if as_json:
         say_json(told)

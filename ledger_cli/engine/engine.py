@@ -1,7 +1,7 @@
 """`Engine`: an AWS account with one stack in it, made from `template.yaml`, in this process.
 
 What moto lacks is bridged here; `tests/engine/test_bridges.py` fails when a bridge is no longer needed.
-It is not AWS: `docs/engine.md` says what it does not enforce.
+It is not AWS: `docs/internals/engine.md` says what it does not enforce.
 """
 
 import functools

@@ -87,16 +87,17 @@ class Inspection:
         if self.outcome in {"RECORDED", "DUPLICATE"} and any(one.outcome == "CONFLICT" for one in self.others):
             return (
                 "It is recorded, and another payment came under its id, which was refused: ask the processor which is "
-                "right (docs/runbook.md#conflicts)."
+                "right (docs/operate/runbook.md#conflicts)."
             )
         return {
             "RECORDED": "Nothing: it is recorded, and was told of.",
             "DUPLICATE": "Nothing: it was recorded before, and this delivery changed nothing.",
-            "REJECTED": "Tell the sender which rules it breaks (docs/contract.md#rules); corrected, it can come again.",
+            "REJECTED": "Tell the sender which rules it breaks (docs/integrate/contract.md#rules); "
+            "corrected, it can come again.",
             "CONFLICT": "Ask the processor which payment is right; another one needs a TransactionID of its own "
-            "(docs/runbook.md#conflicts).",
+            "(docs/operate/runbook.md#conflicts).",
             "RUNNING": "Wait: it is under way.",
-            "FAILED": f"Mend the cause (docs/runbook.md#technical-failures), then: {self.redrive}",
+            "FAILED": f"Mend the cause (docs/operate/runbook.md#technical-failures), then: {self.redrive}",
             "UNKNOWN": self._unknown,
         }[self.outcome]
 
@@ -137,9 +138,9 @@ def read(stack: Stack, arn: str) -> Execution:
 def inspect(stack: Stack, asked: str) -> Inspection:
     """Find what there is of a payment, by its TransactionID, or by an execution's name or ARN.
 
-    An execution's name begins with its payment's ID if the sender follows docs/sending.md, or with the ProcessorID
-    if the payment was refused without a valid ID. It has 45 characters of a longer ID, so the input decides. One that
-    an event bus named is found by its input, or by what the ledger says of its payment.
+    An execution's name begins with its payment's ID if the sender follows docs/integrate/sending.md, or with the
+    ProcessorID if the payment was refused without a valid ID. It has 45 characters of a longer ID: the input decides.
+    One that an event bus named is found by its input, or by what the ledger says of its payment.
     """
     if asked.startswith("arn:") and not asked.startswith(stack.executions_prefix):
         raise StackError(f"{asked}: is no execution of this stack's workflow")

@@ -138,7 +138,10 @@ def test_an_item_that_cannot_be_read_is_named_and_hides_no_other(
         UpdateExpression="SET Amount = :amount, Unpublished = :shard REMOVE PublishedAt",
         ExpressionAttributeValues={":amount": {"N": "1"}, ":shard": {"S": "0"}},
     )
-    line = "ledger: bad: its attribute Fingerprint is not what the ledger has written; see docs/runbook.md#held-back\n"
+    line = (
+        "ledger: bad: its attribute Fingerprint is not what the ledger has written; "
+        "see docs/operate/runbook.md#held-back\n"
+    )
     asked = at("get", "bad")
     assert (asked.returncode, asked.stdout, asked.stderr) == (2, "", line)
     for form in ((), ("--csv",)):
@@ -565,7 +568,8 @@ def test_a_sweep_that_fails_leads_to_the_runbook(
     done = at("republish")
     assert done.returncode == 2
     assert re.fullmatch(
-        r"ledger: republish_outcomes failed: ResourceNotFoundException: .*docs/runbook\.md#unpublished\n", done.stderr
+        r"ledger: republish_outcomes failed: ResourceNotFoundException: .*docs/operate/runbook\.md#unpublished\n",
+        done.stderr,
     )
     assert (engine.items(), payment["Status"]) == ([], "Success")
 

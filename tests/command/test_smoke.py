@@ -21,7 +21,7 @@ from ledger_cli.stack.client import Stack
 from tests.proof.resolved import Resolver
 
 TABLE_ARN = f"arn:aws:dynamodb:{REGION}:{Engine.account_id}:table/PaymentLedger"
-RESTORE = "docs/deploying.md#restore-the-table"
+RESTORE = "docs/operate/deploying.md#restore-the-table"
 WEBHOOK = "the webhook takes a signed payment, and no other"
 
 

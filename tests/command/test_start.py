@@ -97,7 +97,7 @@ def test_an_item_that_cannot_be_read_does_not_stop_the_payments_behind_it(
 
 
 def test_a_payment_whose_names_are_taken_is_started_again(endpoint: str, engine: Engine, faults: Faults) -> None:
-    """Nine executions recorded nothing, and none can be redriven: docs/runbook.md sends an operator here."""
+    """Nine executions recorded nothing, and none can be redriven: docs/operate/runbook.md sends an operator here."""
     faults.refuse("PutItem", "ResourceNotFoundException", times=9)
     done = ledger("start", "--json", *[SUCCESS] * 10, "--endpoint-url", endpoint)
     *attempts, stuck = [json.loads(line) for line in done.stdout.splitlines()]

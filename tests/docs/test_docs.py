@@ -17,7 +17,7 @@ from ledger.payment import RULES
 from ledger_cli import ROOT
 from tests.support.cli import ledger
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLE = re.compile(r"^```console\n\$ (?P<command>.+)\n(?P<output>(?:.*\n)*?)```$", re.MULTILINE)
 EXAMPLES = [(page.name, example) for page in PAGES for example in EXAMPLE.finditer(page.read_text())]
 
@@ -75,7 +75,7 @@ def test_the_rules_in_the_docs_are_those_of_the_code() -> None:
         re.findall(r'Violation\([^,()]+, "(\w+)"\)', code)
     )
     rules |= set(re.findall(r'BrokenRuleError\("\w+" if .+? else "(\w+)"\)', code))
-    section = (ROOT / "docs/contract.md").read_text().partition("## Rules")[2].partition("## Outcome")[0]
+    section = (ROOT / "docs/integrate/contract.md").read_text().partition("## Rules")[2].partition("## Outcome")[0]
     assert rules == set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
 
 
@@ -84,8 +84,8 @@ def test_the_webhooks_rules_in_the_docs_are_those_of_the_code() -> None:
     code = "".join((ROOT / f"functions/ledger/{name}.py").read_text() for name in ("formats", "strict_json"))
     code += (ROOT / "functions/receive_payment.py").read_text()
     rules = set(re.findall(r'Violation\([^,()]+, "(\w+)"\)', code)) | set(re.findall(r'StrictJSONError\("(\w+)"', code))
-    section = (ROOT / "docs/sending.md").read_text().partition("| rule |")[2].partition("## ")[0]
-    contract = (ROOT / "docs/contract.md").read_text()
+    section = (ROOT / "docs/integrate/sending.md").read_text().partition("| rule |")[2].partition("## ")[0]
+    contract = (ROOT / "docs/integrate/contract.md").read_text()
     in_contract = set(re.findall(r"^\| `(\w+)` \|", contract.partition("## Rules")[2], re.MULTILINE))
     assert rules - in_contract == set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
 
@@ -93,14 +93,14 @@ def test_the_webhooks_rules_in_the_docs_are_those_of_the_code() -> None:
 def test_every_rule_may_be_published() -> None:
     """The workflow knows a refusal of the webhook by its rules: one that is not listed would be published wrongly."""
     rows = r"^\| `(\w+)` \|"
-    contract = (ROOT / "docs/contract.md").read_text().partition("## Rules")[2].partition("## Outcome")[0]
-    webhook = (ROOT / "docs/sending.md").read_text().partition("| rule |")[2].partition("## ")[0]
+    contract = (ROOT / "docs/integrate/contract.md").read_text().partition("## Rules")[2].partition("## Outcome")[0]
+    webhook = (ROOT / "docs/integrate/sending.md").read_text().partition("| rule |")[2].partition("## ")[0]
     assert {*re.findall(rows, contract, re.MULTILINE), *re.findall(rows, webhook, re.MULTILINE)} == RULES
 
 
 def test_the_formats_in_the_docs_are_those_of_the_code() -> None:
     """And of the command."""
-    section = (ROOT / "docs/sending.md").read_text().partition("| format |")[2].partition("| answer |")[0]
+    section = (ROOT / "docs/integrate/sending.md").read_text().partition("| format |")[2].partition("| answer |")[0]
     assert set(re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE)) == FORMATS.keys()
     help_text = ledger("processor", "--help").stdout
     assert all(name in help_text for name in FORMATS)
@@ -110,7 +110,7 @@ def test_the_answers_in_the_docs_are_those_of_the_webhook() -> None:
     """A processor's people look an answer up by its status."""
     code = (ROOT / "functions/receive_payment.py").read_text()
     statuses = set(re.findall(r"Answer\((\d+)", code)) | set(re.findall(r"(\d{3}) if .+ else (\d{3})", code)[0])
-    section = (ROOT / "docs/sending.md").read_text().partition("| answer |")[2].partition("| rule |")[0]
+    section = (ROOT / "docs/integrate/sending.md").read_text().partition("| answer |")[2].partition("| rule |")[0]
     listed = set(re.findall(r"^\| .*?(\d{3})", section, re.MULTILINE)) | {"503"}
     assert statuses | {"500"} == listed
 
@@ -133,6 +133,6 @@ def test_every_paths_in_the_docs_exist() -> None:
 
 def test_the_outcome_events_in_the_docs_are_those_with_a_schema() -> None:
     """A consumer subscribes by detail type."""
-    section = (ROOT / "docs/contract.md").read_text().partition("## Outcome events")[2]
+    section = (ROOT / "docs/integrate/contract.md").read_text().partition("## Outcome events")[2]
     schemas = {json.loads(file.read_text())["title"] for file in (ROOT / "events/schemas").glob("Payment*.json")}
     assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == schemas

@@ -1,4 +1,4 @@
-"""The tables of scale and price are what comes of docs/scale.toml and of the stack, and the arithmetic is right."""
+"""The tables of scale and price come from docs/concepts/scale.toml and from the stack, and the arithmetic is right."""
 
 import copy
 import itertools
@@ -76,14 +76,14 @@ def padded(size_bytes: int) -> dict[str, Any]:
 
 def test_the_pages_are_what_the_program_makes() -> None:
     """A price that was changed in one place only would be believed in the other."""
-    assert {"docs/deploying.md", "docs/scale.md"} <= PAGES.keys()
+    assert {"docs/operate/deploying.md", "docs/concepts/scale.md"} <= PAGES.keys()
     assert scale.pages_of(TEXT, PAGES) == PAGES, "run: make generate"
 
 
 def test_a_part_is_the_same_in_every_page() -> None:
     """Both pages show what a month costs: one table, made once."""
     made = scale.blocks(INPUTS, DECLARED, DEPLOYED)
-    for path, name in itertools.product(("docs/deploying.md", "docs/scale.md"), ("fixed", "removed")):
+    for path, name in itertools.product(("docs/operate/deploying.md", "docs/concepts/scale.md"), ("fixed", "removed")):
         assert f"<!-- {name}: made by make generate -->\n{made[name]}\n<!-- end -->" in PAGES[path]
 
 
@@ -106,7 +106,7 @@ def test_every_input_shows_on_the_page(name: str) -> None:
 def test_a_missing_input_is_named(name: str) -> None:
     """Not a traceback, and not a zero in a bill."""
     without = {other: line for other, line in INPUTS.items() if other != name}
-    with pytest.raises(ScaleError, match=rf"\Adocs/scale\.toml: {name} is missing\Z"):
+    with pytest.raises(ScaleError, match=rf"\Adocs/concepts/scale\.toml: {name} is missing\Z"):
         scale.blocks(without, DECLARED, DEPLOYED)
 
 
@@ -115,7 +115,7 @@ def docs(tmp_path: Path) -> Path:
     """A copy of the folder of pages and inputs, with a page that has no markers."""
     folder = tmp_path / "docs"
     for path, page in PAGES.items():
-        copied = folder / "of_a_reader" / Path(path).name
+        copied = folder / "concepts" / Path(path).name
         copied.parent.mkdir(parents=True, exist_ok=True)
         copied.write_text(page)
     (folder / "other.md").write_text("No table.\n")
@@ -125,7 +125,7 @@ def docs(tmp_path: Path) -> Path:
 
 def test_a_changed_input_changes_the_pages_or_is_one_line(docs: Path) -> None:
     """`make generate` after a slip of the pen must leave the pages as they were."""
-    inputs, pages = docs / "scale.toml", [docs / "of_a_reader/scale.md", docs / "of_a_reader/deploying.md"]
+    inputs, pages = docs / "scale.toml", [docs / "concepts/scale.md", docs / "concepts/deploying.md"]
     changed = TEXT.replace('value = "0.025"', 'value = "0.05"').replace('value = "3.00"', 'value = "5.00"')
     inputs.write_text(changed)
     made = scale.generated_pages(inputs, docs)
@@ -134,7 +134,9 @@ def test_a_changed_input_changes_the_pages_or_is_one_line(docs: Path) -> None:
     assert all("| dashboards: 1 | 5.00 | 5.00 |" in page for page in written)
     assert made.keys() == {*pages}, "a page without markers has no reason to be written"
     inputs.write_text(TEXT.replace('value = "0.025"', "value = 0.025"))
-    with pytest.raises(ScaleError, match=r"\Adocs/scale\.toml: transitions_per_1000: value must .* in quotes\Z"):
+    with pytest.raises(
+        ScaleError, match=r"\Adocs/concepts/scale\.toml: transitions_per_1000: value must .* in quotes\Z"
+    ):
         scale.generated_pages(inputs, docs)
 
 
@@ -168,7 +170,7 @@ def test_a_part_that_no_page_shows_is_named(name: str) -> None:
     without = {path: re.sub(rf"<!-- {name}: (?s:.*?)<!-- end -->\n", "", page) for path, page in PAGES.items()}
     with pytest.raises(ScaleError, match=rf"\Adocs: no page has the markers of {name}\Z"):
         scale.pages_of(TEXT, without)
-    assert scale.pages_of(TEXT, {"docs/scale.md": PAGES["docs/scale.md"]})
+    assert scale.pages_of(TEXT, {"docs/concepts/scale.md": PAGES["docs/concepts/scale.md"]})
 
 
 def test_tables_have_what_weighs_most_first_and_the_target_too() -> None:
@@ -208,7 +210,7 @@ WRONG = {
 @pytest.mark.parametrize("text", WRONG.values(), ids=WRONG)
 def test_a_line_that_is_not_complete_is_one_line_of_complaint(text: str) -> None:
     """A number without a date and a source cannot be checked by anybody, and a float is not what was written."""
-    with pytest.raises(ScaleError, match=r"\Adocs/scale\.toml: a: .+\Z"):
+    with pytest.raises(ScaleError, match=r"\Adocs/concepts/scale\.toml: a: .+\Z"):
         scale.inputs_of(f"[prices]\n{text}")
 
 
@@ -221,7 +223,7 @@ def test_a_complete_line_is_taken_exactly() -> None:
 
 def test_a_line_stands_in_a_section() -> None:
     """Above the first section's head, TOML takes a line for a section of its own."""
-    with pytest.raises(ScaleError, match=r"\Adocs/scale\.toml: a stands in no section\Z"):
+    with pytest.raises(ScaleError, match=r"\Adocs/concepts/scale\.toml: a stands in no section\Z"):
         scale.inputs_of("a = 3")
 
 
@@ -229,7 +231,7 @@ def test_a_zero_that_is_divided_by_is_one_line_of_complaint(docs: Path) -> None:
     """A traceback would not say which file is wrong."""
     inputs = docs / "scale.toml"
     inputs.write_text(re.sub(r"(hours_per_month = { value = )\d+", r"\g<1>0", TEXT))
-    with pytest.raises(ScaleError, match=r"\Adocs/scale\.toml: a value is 0 .+\Z"):
+    with pytest.raises(ScaleError, match=r"\Adocs/concepts/scale\.toml: a value is 0 .+\Z"):
         scale.generated_pages(inputs, docs)
 
 
@@ -245,7 +247,7 @@ def test_a_name_is_there_once() -> None:
     """TOML itself forbids it within a section only; the second would win in silence."""
     with pytest.raises(ScaleError, match="a is there twice"):
         scale.inputs_of(f"[prices]\n{LINE}\n[rules]\n{LINE}")
-    with pytest.raises(ScaleError, match=r"\Adocs/scale\.toml: .*overwrite.*\Z"):
+    with pytest.raises(ScaleError, match=r"\Adocs/concepts/scale\.toml: .*overwrite.*\Z"):
         scale.inputs_of(f"[prices]\n{LINE}\n{LINE}")
 
 
@@ -302,7 +304,10 @@ capabilities = "CAPABILITY_NAMED_IAM"
         ("[dev", "samconfig.toml: "),
         ("version = 0.1\n[dev.build.parameters]\ncached = true", "samconfig.toml: no section says how to deploy"),
         ('[dev.deploy.parameters]\nparameter_overrides = ["Webhook"]', "samconfig.toml: dev: parameter_overrides must"),
-        ('[dev.deploy.parameters]\nparameter_overrides = "Suffix=-dev"', "samconfig.toml: dev: parameter_overrides must"),
+        (
+            '[dev.deploy.parameters]\nparameter_overrides = "Suffix=-dev"',
+            "samconfig.toml: dev: parameter_overrides must",
+        ),
         ('[dev.deploy.parameters]\nparameter_overrides = ["Webhok=open"]', "samconfig.toml: dev: Webhok: "),
         ('[dev.deploy.parameters]\nparameter_overrides = ["Webhook=ajar"]', "samconfig.toml: dev: Webhook: "),
     ],
@@ -391,7 +396,7 @@ def test_the_totals_are_those_of_the_table(monkeypatch: pytest.MonkeyPatch, tmp_
     totals = scale.idle_totals()
     assert [*totals] == ["dev", "prod"]
     shown = " | ".join(f"**{scale.money(amount)}**" for amount in totals.values())
-    assert f"| **together** | {shown} |" in PAGES["docs/scale.md"]
+    assert f"| **together** | {shown} |" in PAGES["docs/concepts/scale.md"]
     samconfig = tmp_path / "samconfig.toml"
     samconfig.write_text(SAMCONFIG.replace("Webhook=open", "Webhook=closed"))
     monkeypatch.setattr(scale, "SAMCONFIG", samconfig)

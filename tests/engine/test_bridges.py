@@ -70,7 +70,7 @@ def test_nothing_in_the_template_is_skipped_in_silence(engine: Engine) -> None:
     unknown = {resource["Type"] for resource in engine.template["Resources"].values()} - set(get_model_map())
     assert unknown <= set(engine.skipped.values()) <= template.SKIPPED_TYPES
     assert set(engine.skipped.values()) - unknown <= KNOWN
-    page = (ROOT / "docs/engine.md").read_text()
+    page = (ROOT / "docs/internals/engine.md").read_text()
     assert set(re.findall(r"`(AWS::\w+::\w+)`", page)) == set(engine.skipped.values())
 
 

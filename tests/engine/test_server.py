@@ -325,7 +325,7 @@ def test_a_body_that_is_too_large_is_not_asked_for(connect: Callable[[], Client]
 
 @pytest.mark.parametrize(("size", "status"), [(6 * 1024 * 1024 + 1, 413), (256 * 1024, 401)])
 def test_a_limit_is_the_same_in_chunks(connect: Callable[[], Client], size: int, status: int) -> None:
-    """413 means too large, and docs/sending.md calls it final: it must be true."""
+    """413 means too large, and docs/integrate/sending.md calls it final: it must be true."""
     client = connect()
     client.send(head("POST", WEBHOOK, CHUNKS), chunked(b"0" * size, 65536))
     assert client.answer().status == status

@@ -202,7 +202,7 @@ def test_a_token_that_was_not_sealed_for_this_payment_is_refused(
 def test_a_seal_of_the_first_form_is_accepted_until_a_stated_date(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, now: str, error: str | None
 ) -> None:
-    """Senders seal in code of their own: they need time, and docs/sending.md gives them the date."""
+    """Senders seal in code of their own: they need time, and docs/integrate/sending.md gives them the date."""
     event = sample("encrypt_token")
     token, kms = event.pop("SecureToken"), engine.client("kms")
     sealed = kms.encrypt(
@@ -217,7 +217,7 @@ def test_a_seal_of_the_first_form_is_accepted_until_a_stated_date(
     assert reply.get("errorType") == error
     if not error:
         assert decrypted(engine, base64.b64decode(reply["EncryptedToken"]), "txn-2026-0001") == token
-    assert "2027-06-30" in (ROOT / "docs/sending.md").read_text()
+    assert "2027-06-30" in (ROOT / "docs/integrate/sending.md").read_text()
 
 
 # ── Every client ──────────────────────────────────────────────────────────────────────────────────────

@@ -342,7 +342,7 @@ def test_the_longest_name_is_a_name() -> None:
 
 
 def test_a_name_is_made_of_what_is_delivered(payment: dict[str, Any]) -> None:
-    """As docs/sending.md tells senders that write their own code; nothing of a plaintext token is in it."""
+    """As docs/integrate/sending.md tells senders that write their own code; nothing of a plaintext token is in it."""
     canonical, _ = parse_payment(payment, default_currency="USD")
     assert execution_name(canonical) == f"txn-2026-0001-{canonical.fingerprint[:32]}"
     names = {execution_name(canonical, sealed) for sealed in (None, "AAAA", "AAAB")}

@@ -381,7 +381,7 @@ def events_and_alarms(resources: Resources) -> Iterator[str]:
     for name, archive in of_type(resources, "AWS::Events::Archive"):
         if archive.get("EventPattern") != {"source": ["payment.ledger"]}:
             yield f"{name}: does not take every outcome"
-    runbook = (ROOT / "docs/runbook.md").read_text()
+    runbook = (ROOT / "docs/operate/runbook.md").read_text()
     sections = {
         re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-")
         for title in re.findall(r"^## (.+)$", runbook, re.MULTILINE)
@@ -391,7 +391,7 @@ def events_and_alarms(resources: Resources) -> Iterator[str]:
     if set(alarms) != COUNTED.keys():
         yield f"alarms: {sorted(set(alarms) ^ COUNTED.keys())}"
     for name, alarm in alarms.items():
-        link = re.search(r"docs/runbook\.md#([\w-]+)$", alarm.get("AlarmDescription", ""))
+        link = re.search(r"docs/operate/runbook\.md#([\w-]+)$", alarm.get("AlarmDescription", ""))
         if not link or link[1] not in sections:
             yield f"{name}: its description leads to no section of the runbook"
         if alarm["AlarmName"] not in shown:

@@ -2,7 +2,7 @@
 
 Each function yields one line for each thing that must not be. CloudFormation's resource schemas, which cfn-lint ships,
 say which permissions the handlers of a resource type need from the principal that deploys, and which properties make
-CloudFormation replace a resource. `docs/security.md` says what that proves.
+CloudFormation replace a resource. `docs/concepts/security.md` says what that proves.
 """
 
 import functools
@@ -21,7 +21,7 @@ from tests.proof.policies import NONE, THIS_WORKFLOW, Resources, as_list, of_typ
 from tests.proof.resolved import ACCOUNT, REGION, Resolver, arn
 from tools import scale
 
-PAGE = ROOT / "docs/deploying.md"
+PAGE = ROOT / "docs/operate/deploying.md"
 EVERYTHING = "everything optional"
 HANDLERS = ("create", "read", "update", "delete")
 Change = Literal["Add", "Modify", "Replace", "Remove"]
@@ -390,7 +390,7 @@ def faults_of_changes(
             done = change_set(inside, expanded, {**in_own_vpc, name: "subnet-0ccccccc"})
             faults = [*lost_by_a_change(inside, done), *not_live_after_a_change(inside, done)]
             yield from (f"{stack}, another {name}: {fault}" for fault in faults)
-    if unchangeable != {"Suffix", "Zones"}:  # docs/deploying.md says so
+    if unchangeable != {"Suffix", "Zones"}:  # docs/operate/deploying.md says so
         yield f"parameters that cannot change on a living stack: {sorted(unchangeable)}"
     yield from _faults_of_edits(source, stacks[EVERYTHING], deployed[EVERYTHING], counts)
 
@@ -408,7 +408,7 @@ def _faults_of_other_ids(
             counts["changes"] += 1
             done = change_set(before, expanded, parameters, frozenset({name}))
             yield from (f"{stack}, another {name}: {fault}" for fault in not_live_after_a_change(before, done))
-            if resource["Type"] != "AWS::EC2::Subnet":  # whose addresses are its name: docs/deploying.md says so
+            if resource["Type"] != "AWS::EC2::Subnet":  # its addresses are its name: docs/operate/deploying.md says so
                 yield from (f"{stack}, another {name}: {fault}" for fault in lost_by_a_change(before, done))
 
 

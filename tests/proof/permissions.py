@@ -1,4 +1,4 @@
-"""The text of `docs/permissions.md`, from the template."""
+"""The text of `docs/internals/permissions.md`, from the template."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from tests.proof.conftest import PARAMETERS
 from tests.proof.policies import Resources, as_list, of_type
 from tests.proof.resolved import ACCOUNT, PARTITION, REGION, Resolver
 
-PAGE = ROOT / "docs/permissions.md"
+PAGE = ROOT / "docs/internals/permissions.md"
 
 # The call that an action is, as the code writes it.
 CALLS = {

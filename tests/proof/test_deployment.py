@@ -84,7 +84,7 @@ def test_chosen_zones_are_used(source: dict[str, Any]) -> None:
 
 
 def test_a_tag_of_a_function_stops_a_release(source: dict[str, Any]) -> None:
-    """SAM asks for a version, and Lambda finds nothing that changed: docs/deploying.md says where tags belong."""
+    """SAM asks for a version, and Lambda finds no change: docs/operate/deploying.md says where tags belong."""
     everything = deployment.configurations()[EVERYTHING]
     before = Resolver(template.transformed(source, everything), everything).resources()
     tagged = deployment.edited(source, "AWS::Serverless::Function", "Tags", {"team": "payments"})

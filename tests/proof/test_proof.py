@@ -1,6 +1,6 @@
 """The stack's claims (private, least-privileged, encrypted, observable, recoverable) proven on the expanded template.
 
-`docs/security.md` says what this proves, and what only a deployment can show.
+`docs/concepts/security.md` says what this proves, and what only a deployment can show.
 """
 
 import ast

@@ -1,6 +1,6 @@
 """The promises of the ledger, as what must be so after each call, when an execution ends, and when all is calm.
 
-`docs/guarantees.md` has them in words.
+`docs/concepts/guarantees.md` has them in words.
 """
 
 import json

@@ -310,7 +310,7 @@ FORMATS: dict[str, tuple[Callable[[Random], str], float]] = {
         )
     },
 }  # fmt: skip
-"""By name: how an ID of the format is made, and which share of them is rejected at most. docs/decisions.md has both."""
+"""By name: how an ID of the format is made, and which share is rejected at most: docs/internals/decisions.md."""
 
 
 @pytest.mark.parametrize(("made", "most"), FORMATS.values(), ids=FORMATS)

@@ -1,4 +1,4 @@
-"""IDs of other systems as identifiers: the rule of docs/contract.md, computed here in another way."""
+"""IDs of other systems as identifiers: the rule of docs/integrate/contract.md, computed here in another way."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from ledger.identifiers import ORIGINAL_TRANSACTION_ID, mapped_identifier
 from ledger.payment import IDENTIFIER
 from ledger_cli import ROOT
 
-RULE = (ROOT / "docs/contract.md").read_text().partition("## IDs of other systems")[2].partition("\n## ")[0]
+RULE = (ROOT / "docs/integrate/contract.md").read_text().partition("## IDs of other systems")[2].partition("\n## ")[0]
 VECTORS = [
     (json.loads(original) * int(times or 1), identifier)
     for original, times, identifier in re.findall(r"^\| `(\".*\")`(?: × (\d+))? \| `(.*)` \|$", RULE, re.MULTILINE)

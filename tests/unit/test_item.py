@@ -207,7 +207,7 @@ ITEMS = ROOT / "tests/items"
 
 @pytest.mark.parametrize("file", sorted(ITEMS.glob("*.json")), ids=lambda file: file.stem)
 def test_items_of_every_format_stay_readable(file: Path) -> None:
-    """What was recorded is read as it was recorded, by whatever version: see docs/contract.md#items."""
+    """What was recorded is read as it was recorded, by whatever version: see docs/integrate/contract.md#items."""
     kept = json.loads(file.read_text())
     item = {**kept["Item"], "SecureToken": {"B": base64.b64decode(kept["Item"]["SecureToken"]["B"])}}
     assert recorded_facts(item) == kept["Facts"]
