@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-"""The project's folder: `template.yaml`, `functions/` and `events/` are read from it."""
+_PACKAGED = Path(__file__).resolve().parent / "project"
+
+ROOT = _PACKAGED if _PACKAGED.is_dir() else _PACKAGED.parent.parent
+"""The folder of `template.yaml`, `functions/`, `statemachine/` and `events/`: the clone, or their copy in a wheel."""
 
 REGION = "us-east-1"
 """Where the embedded engine is."""
