@@ -16,7 +16,7 @@ from ledger.intake import execution_name
 from ledger.payment import InvalidPaymentError, parse_payment
 from ledger_cli import REGION
 from ledger_cli.engine import Engine
-from ledger_cli.engine.redrive import ExecutionNotRedrivable
+from ledger_cli.engine.moto_patches.stepfunctions import ExecutionNotRedrivable
 from ledger_cli.engine.server import EngineServer
 from ledger_cli.stack import inspection
 from ledger_cli.stack.client import Stack

@@ -14,7 +14,7 @@ from botocore.stub import Stubber
 from ledger.processors import Processor, Processors
 from ledger_cli import REGION, smoke
 from ledger_cli.engine import Engine
-from ledger_cli.engine.engine import STACK_NAME
+from ledger_cli.engine.deployment import STACK_NAME
 from ledger_cli.engine.server import EngineServer
 from ledger_cli.samples import PROCESSORS
 from ledger_cli.stack.client import Stack

@@ -1,4 +1,4 @@
-"""What the engine adds to moto. A bridge that moto no longer needs fails here, so that it can go."""
+"""What the engine adds to moto. A test fails for each bridge that moto no longer needs, so that it can be removed."""
 
 import itertools
 import json
@@ -8,8 +8,10 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -17,48 +19,42 @@ from moto.cloudformation.parsing import get_model_map
 from moto.stepfunctions.parser.asl.eval.states import States
 
 from ledger_cli import ROOT
-from ledger_cli.engine import Engine, template
+from ledger_cli.engine import Engine, moto_patches, template
+from ledger_cli.engine.moto_patches.cloudformation import SKIPPED_TYPES
 from ledger_cli.engine.parameters import ParameterError
 from tests.support.faults import Faults
 
-FACTS = [
-    "created_where_nothing_runs",
-    "definition_substitutions_ignored",
-    "sub_halves_dollars",
-    "archive_pattern_fails",
-    "key_tags_fail",
-    "reencrypts_from_any_key",
-    "functions_echo",
-    "parses_for_each_execution",
-    "retries_sleep",
-    "endpoints_have_no_dns_names",
-    "private_endpoints_do_not_answer",
-    "parameters_are_not_checked",
-    "rules_start_no_workflow",
-    "redrives_nothing",
-    "queries_start_anywhere",
-    "a_deleted_secret_stops_a_batch",
-]
+NO_ENGINE = moto_patches.EngineHooks(invoke=Mock(), wait=Mock(), lock=nullcontext(), record=Mock())
+PATCHES = list(moto_patches.patches(NO_ENGINE))
+FACTS = sorted({fact for patch in PATCHES for fact in patch.facts} | moto_patches.FACTS_WITHOUT_A_PATCH.keys())
+"""The facts about moto that the engine's own bridges name."""
 
 
 @pytest.fixture(scope="module")
-def moto_as_it_is() -> dict[str, bool]:
-    """What moto does without the bridges, asked in a process without an engine."""
-    script = Path(__file__).with_name("moto_as_it_is.py")
+def unpatched() -> dict[str, bool]:
+    """What moto does without the bridges. A process without an engine finds out."""
+    script = Path(__file__).with_name("moto_unpatched.py")
     asked = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=True)  # noqa: S603
     facts: dict[str, bool] = json.loads(asked.stdout)
     return facts
 
 
 @pytest.mark.parametrize("fact", FACTS)
-def test_moto_still_needs_the_bridge(moto_as_it_is: dict[str, bool], fact: str) -> None:
-    """Where this fails after an upgrade, moto has learned it: take the bridge out of `ledger_cli/engine`."""
-    assert moto_as_it_is[fact]
+def test_moto_still_needs_the_bridge(unpatched: dict[str, bool], fact: str) -> None:
+    """If this fails after an upgrade, moto no longer needs the bridge: remove it from `ledger_cli/engine`."""
+    assert unpatched[fact]
 
 
-def test_every_fact_is_asked_for(moto_as_it_is: dict[str, bool]) -> None:
-    """A fact that no test looks at proves nothing."""
-    assert sorted(moto_as_it_is) == sorted(FACTS)
+def test_each_patch_has_a_fact_and_each_fact_a_check(unpatched: dict[str, bool]) -> None:
+    """A patch without a check would stay after moto no longer needs it, and a check without a patch proves nothing."""
+    assert all(patch.facts for patch in PATCHES)
+    assert sorted(unpatched) == FACTS
+
+
+def test_each_file_of_patches_is_in_the_list() -> None:
+    """A file that is not in the list would be read by nobody, and its patches would not be applied."""
+    files = {file.stem for file in (ROOT / "ledger_cli/engine/moto_patches").glob("*.py")} - {"__init__", "patch"}
+    assert files == {service.__name__.rpartition(".")[2] for service in moto_patches.SERVICES}
 
 
 KNOWN = {"AWS::CloudWatch::Dashboard", "AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission"}
@@ -68,7 +64,7 @@ KNOWN = {"AWS::CloudWatch::Dashboard", "AWS::Lambda::EventSourceMapping", "AWS::
 def test_nothing_in_the_template_is_skipped_in_silence(engine: Engine) -> None:
     """A type that moto does not know is left out, and references to it become None: the page lists them all."""
     unknown = {resource["Type"] for resource in engine.template["Resources"].values()} - set(get_model_map())
-    assert unknown <= set(engine.skipped.values()) <= template.SKIPPED_TYPES
+    assert unknown <= set(engine.skipped.values()) <= SKIPPED_TYPES
     assert set(engine.skipped.values()) - unknown <= KNOWN
     page = (ROOT / "docs/engine.md").read_text()
     assert set(re.findall(r"`(AWS::\w+::\w+)`", page)) == set(engine.skipped.values())
@@ -224,9 +220,7 @@ def test_the_process_gets_its_own_back() -> None:
     script = """
 import logging, os, sys
 os.environ["AWS_PROFILE"] = "of-the-shell"
-from ledger_cli.engine import Engine, template
-from ledger_cli.engine.parameters import ParameterError
-from tests.support.faults import Faults
+from ledger_cli.engine import Engine
 for stage, table in (("prod", "PaymentLedger"), ("dev", "PaymentLedger-dev")):
     with Engine(parameters={"Stage": stage}) as engine:
         assert engine.outputs["TableName"] == table

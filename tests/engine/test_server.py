@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from ledger_cli import ROOT, samples
-from ledger_cli.engine import Engine, http_api, server
-from ledger_cli.engine.server import EngineServer
+from ledger_cli.engine import Engine, http_api
+from ledger_cli.engine.server import EngineServer, errors
 from ledger_cli.stack.webhook import signed
 
 WEBHOOK = "/processors/acme-pay/payments"
@@ -294,7 +294,7 @@ def test_a_body_that_ends_early_is_refused(
 )
 def test_a_slow_request_is_refused(connect: Callable[[], Client], monkeypatch: pytest.MonkeyPatch, sent: str) -> None:
     """Bytes that trickle in for hours keep a connection busy, though none of them is late by itself."""
-    monkeypatch.setattr(server, "REQUEST_S", 0.5)
+    monkeypatch.setattr(errors, "REQUEST_S", 0.5)
     client = connect()
     client.send(sent)
     began = time.monotonic()

@@ -40,7 +40,7 @@ with Engine(state=state) as engine:
     engine.functions["PublishOutcome"].environment["EVENT_BUS_NAME"] = "gone"
     engine.functions["PublishOutcome"].restart()
     assert engine.run(json.dumps({**payment, "TransactionID": "failed"}), "failed").outcome is None
-    state.write(engine)
+    state.write(engine.snapshot)
 """
 AFTER = """
 import json, sys
@@ -70,7 +70,7 @@ with Engine(state=state) as engine:
         "items": [item["TransactionID"]["S"] for item in engine.items()], "secrets": secrets,
         "events": [event["detail-type"] for event in engine.published()],
     }))
-    state.write(engine)
+    state.write(engine.snapshot)
 """
 
 
@@ -116,7 +116,7 @@ def test_nobody_else_may_read_it(tmp_path: Path) -> None:
 def written(engine: Engine, folder: Path) -> Path:
     """Write the engine's state into the folder; returns the file."""
     state = State(folder)
-    state.write(engine)
+    state.write(engine.snapshot)
     return state.file
 
 
@@ -318,7 +318,7 @@ def test_no_call_makes_the_state_unreadable(
     request.addfinalizer(lambda: sys.set_int_max_str_digits(limit))
     state = again(tmp_path)
     sys.set_int_max_str_digits(limit)
-    state.restore(engine)
+    engine.restore(state)
     assert {key.value: repr(item.attrs) for key, item in table.items()} == before
     assert "other" in {one["Name"] for one in engine.client("secretsmanager").list_secrets()["SecretList"]}
     (tmp_path / "again").mkdir(mode=0o700)
@@ -341,8 +341,8 @@ def test_what_is_nested_too_deeply_is_named_once_and_the_rest_is_kept(
     table.items[item.hash_key] = item
     notes: list[str] = []
     state = State(tmp_path, notes.append)
-    state.write(engine)
-    state.write(engine)
+    state.write(engine.snapshot)
+    state.write(engine.snapshot)
     assert notes == [f"{state.file}: the payment odd is left out (it is nested too deeply)"]
     assert json.loads(state.file.read_bytes())["Items"] == [{"TransactionID": {"S": "other"}}]
 
@@ -352,7 +352,7 @@ def test_what_cannot_be_restored_is_named_and_the_rest_is_restored(engine: Engin
     items = [{"TransactionID": {"S": "odd"}, "Odd": {}}, {"TransactionID": {"S": "other"}}]
     (tmp_path / FILE).write_text(json.dumps({**KEPT, "Items": items, "Secrets": {"": "s", "other": "s"}}))
     notes: list[str] = []
-    State(tmp_path, notes.append).restore(engine)
+    engine.restore(State(tmp_path, notes.append))
     assert [item["TransactionID"]["S"] for item in engine.items()] == ["other"]
     assert [one["Name"] for one in engine.client("secretsmanager").list_secrets()["SecretList"]] == ["other"]
     assert [note.partition(": the ")[2].partition(" is left out")[0] for note in notes] == ["payment odd", "secret "]
@@ -362,7 +362,7 @@ def test_an_execution_of_another_workflow_is_said(engine: Engine, tmp_path: Path
     """Its ARN is what everybody asks by: another one would fail only then."""
     (tmp_path / FILE).write_text(json.dumps({**KEPT, "Executions": [{**ENDED, "execution_arn": "nonsense"}]}))
     with pytest.raises(StateError, match="holds no state of this version"):
-        State(tmp_path).restore(engine)
+        engine.restore(State(tmp_path))
     assert engine.executions() == []
 
 
@@ -371,7 +371,7 @@ def test_the_state_is_written_between_calls(engine: Engine, tmp_path: Path) -> N
     state, done = State(tmp_path), threading.Event()
 
     def write() -> None:
-        state.write(engine)
+        state.write(engine.snapshot)
         done.set()
 
     with engine.between_calls:
@@ -393,13 +393,13 @@ def test_a_state_that_cannot_be_written_is_said(
 
     monkeypatch.setattr(Engine, "published", published)
     with pytest.raises(StateError, match=rf"ledger\.json: cannot be written \({error.__name__}\)"):
-        State(tmp_path).write(engine)
+        State(tmp_path).write(engine.snapshot)
 
 
 def test_two_engines_do_not_share_a_folder(tmp_path: Path) -> None:
     """Each would write all of its own over the other's."""
     first = State(tmp_path)
-    with pytest.raises(StateError, match="another `ledger serve` has it"):
+    with pytest.raises(StateError, match="another `ledger serve` uses it"):
         State(tmp_path)
     assert first.kept == {}
 
