@@ -117,9 +117,9 @@ class Engine:
 
     def run(self, start_input: str, name: str | None = None) -> Execution:
         """Start an execution, wait until it has ended, and return it."""
-        return self.ended(self.start(start_input, name))
+        return self.wait_for(self.start(start_input, name))
 
-    def ended(self, arn: str) -> Execution:
+    def wait_for(self, arn: str) -> Execution:
         """Wait until an execution has ended, and return it.
 
         Raises:
@@ -178,7 +178,7 @@ class Engine:
         This waits for executions that still run, since they would write into what comes after.
         """
         for arn in self.executions():
-            self.ended(arn)
+            self.wait_for(arn)
         account.table(self.outputs["TableName"]).items.clear()
         for archive in account.archives():
             archive.events.clear()

@@ -205,7 +205,7 @@ def test_it_can_run_twice_in_a_row(engine: Engine) -> None:
         stack = Stack(STACK_NAME, endpoint_url=f"http://127.0.0.1:{server.port}")
         dict(smoke.checks(stack))[WEBHOOK]()
         dict(smoke.checks(stack))[WEBHOOK]()
-        executions = {engine.ended(arn).status for arn in engine.executions()}
+        executions = {engine.wait_for(arn).status for arn in engine.executions()}
     assert executions == {"SUCCEEDED"}
     assert [item["TransactionID"]["S"] for item in engine.items()] == [
         f"{item['ProcessorID']['S']}-posted" for item in engine.items()

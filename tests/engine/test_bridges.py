@@ -316,7 +316,7 @@ def test_a_redriven_execution_goes_on_where_it_failed(engine: Engine, payment: A
     states, (written,) = engine.client("stepfunctions"), engine.items()
     faults.calls.clear()
     states.redrive_execution(executionArn=failed.arn)
-    redriven = engine.ended(failed.arn)
+    redriven = engine.wait_for(failed.arn)
     assert (redriven.outcome, redriven.started_at, redriven.name) == ("RECORDED", failed.started_at, failed.name)
     assert [call for call in faults.calls if call in {"Encrypt", "PutItem", "PutEvents"}] == ["PutEvents"]
     (item,) = engine.items()
@@ -336,11 +336,11 @@ def test_an_execution_is_redriven_more_than_once(engine: Engine, payment: Any, f
     arn = engine.run(json.dumps(payment)).arn
     for attempts in (2, 3):
         engine.client("stepfunctions").redrive_execution(executionArn=arn)
-        execution = engine.ended(arn)
+        execution = engine.wait_for(arn)
         assert (execution.outcome, execution.states[-1].attempts) == (None, attempts)
     engine.client("stepfunctions").redrive_execution(executionArn=arn)
-    assert engine.ended(arn).outcome == "RECORDED"
-    assert [event.type for event in engine.ended(arn).events].count("ExecutionRedriven") == 3
+    assert engine.wait_for(arn).outcome == "RECORDED"
+    assert [event.type for event in engine.wait_for(arn).events].count("ExecutionRedriven") == 3
 
 
 def test_an_ended_execution_has_its_output(engine: Engine, payment: Any, monkeypatch: pytest.MonkeyPatch) -> None:

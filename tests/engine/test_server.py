@@ -127,7 +127,7 @@ def test_a_chunked_payment_is_recorded(connect: Callable[[], Client], engine: En
     client.send(head("POST", WEBHOOK, f"Transfer-Encoding: {coding}", *posted()), body)
     answer = client.answer()
     assert answer.status == 202, answer.body
-    assert engine.ended(engine.executions()[0]).outcome == "RECORDED"
+    assert engine.wait_for(engine.executions()[0]).outcome == "RECORDED"
     client.send(head("POST", WEBHOOK, f"Content-Length: {len(SAMPLE)}", *posted()), SAMPLE)
     assert client.answer().status == 200  # nothing of the first request is left in the connection
 

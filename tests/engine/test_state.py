@@ -52,7 +52,7 @@ state = State(Path(sys.argv[1]))
 with Engine(state=state) as engine:
     states = engine.client("stepfunctions")
     prefix = engine.outputs["WorkflowArn"].replace(":stateMachine:", ":execution:")
-    told = {name: engine.ended(f"{prefix}:{name}") for name in ("recorded", "conflict", "failed")}
+    told = {name: engine.wait_for(f"{prefix}:{name}") for name in ("recorded", "conflict", "failed")}
     request = {"TransactionID": "txn-2026-0001", "Reason": "after a restart", "Requester": "me"}
     revealed = json.loads(engine.functions["RevealSecureToken"].invoke(json.dumps(request).encode())[0])
     duplicate = engine.run(json.dumps(payment), "again").outcome
@@ -61,7 +61,7 @@ with Engine(state=state) as engine:
     except states.exceptions.ExecutionAlreadyExists:
         taken = True
     states.redrive_execution(executionArn=told["failed"].arn)
-    redriven = engine.ended(told["failed"].arn)
+    redriven = engine.wait_for(told["failed"].arn)
     secrets = sorted(one["Name"] for one in engine.client("secretsmanager").list_secrets()["SecretList"])
     print(json.dumps({
         "outcomes": {name: execution.outcome for name, execution in told.items()},
@@ -308,7 +308,7 @@ def test_no_call_makes_the_state_unreadable(
         names = {"BUS": engine.outputs["EventBusName"], "WORKFLOW": engine.outputs["WorkflowArn"]}
         ask(service, operation, re.sub("BUS|WORKFLOW", lambda name: names[name[0]], body))
     for arn in engine.executions():
-        engine.ended(arn)
+        engine.wait_for(arn)
     table = dynamodb_backends[engine.account_id][REGION].tables["PaymentLedger"].items
     before = {key.value: repr(item.attrs) for key, item in table.items()}
     file = written(engine, tmp_path)
