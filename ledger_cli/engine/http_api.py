@@ -112,9 +112,8 @@ def routes(expanded: Mapping[str, Any]) -> Iterator[Route]:
                 for method, operation in _unconditional(methods).items():
                     integration = _unconditional(operation)["x-amazon-apigateway-integration"]
                     uri = _unconditional(integration["uri"])["Fn::Sub"]
-                    alias = re.search(r"\$\{(\w+)\}/invocations$", uri)
-                    assert alias is not None  # noqa: S101  # for the type checker: SAM writes no other integration
-                    yield Route(method.upper(), path, resources[alias[1]]["Properties"]["FunctionName"]["Ref"])
+                    (alias,) = re.findall(r"\$\{(\w+)\}/invocations$", uri)
+                    yield Route(method.upper(), path, resources[alias]["Properties"]["FunctionName"]["Ref"])
 
 
 def _unconditional(part: Any) -> Any:

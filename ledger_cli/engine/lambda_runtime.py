@@ -189,7 +189,7 @@ class LocalFunction:
                     end_if_time_is_up()  # an error that comes too late is a timeout too
             except Exception as error:  # noqa: BLE001  # as in the runtime: any error becomes the reply
                 returned, raised = _error_reply(error, context), True
-                print(f"[ERROR] {''.join(traceback.format_exception(error))}")  # noqa: T201
+                sys.stdout.write(f"[ERROR] {''.join(traceback.format_exception(error))}\n")
             except SandboxEndedError as error:
                 message = f"RequestId: {context.aws_request_id} {error}"
                 returned, raised = {"errorType": error.kind, "errorMessage": message}, True
@@ -208,8 +208,8 @@ class LocalFunction:
         if self._module is None:
             name = self.handler.rpartition(".")[0]
             spec = importlib.util.spec_from_file_location(name, self.folder / f"{name}.py")
-            assert spec is not None  # noqa: S101  # for the type checker: a .py file always has one
-            assert spec.loader is not None  # noqa: S101
+            if spec is None or spec.loader is None:
+                raise ImportError(f"{name}.py cannot be loaded")
             module = importlib.util.module_from_spec(spec)
             with (
                 without_the_shells_variables(),

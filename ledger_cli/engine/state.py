@@ -96,7 +96,7 @@ class State:
         unfinished = self.file.with_suffix(".unfinished")
         unfinished.unlink(missing_ok=True)
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with open(descriptor, "wb") as file:  # noqa: PTH123
+        with os.fdopen(descriptor, "wb") as file:
             file.write(written)
             file.flush()
             os.fsync(file.fileno())

@@ -25,7 +25,7 @@ REST_SERVICE = "lambda"
 """The service whose operation is in the method and the path. All others that the engine uses name it in a header or a
 form."""
 
-_moto_get_action: Callable[[BaseResponse], str] = BaseResponse._get_action  # noqa: SLF001  # moto has no other way
+_moto_get_action: Callable[[BaseResponse], str] = BaseResponse._get_action
 
 
 def patches(hooks: EngineHooks) -> Iterator[MotoPatch]:
@@ -66,7 +66,7 @@ def get_action(response: BaseResponse) -> Any:
     if target := response.headers.get("X-Amz-Target"):
         return target.rpartition(".")[2]
     if response.boto3_service_name == REST_SERVICE:
-        return response._get_action_from_method_and_request_uri(response.normalized_request)  # noqa: SLF001
+        return response._get_action_from_method_and_request_uri(response.normalized_request)
     return _moto_get_action(response)
 
 

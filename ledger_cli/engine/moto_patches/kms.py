@@ -24,8 +24,8 @@ def re_encrypt(request: KmsResponse) -> str:
 
     Source: KMS API, ReEncrypt, IncorrectKeyException and InvalidCiphertextException.
     """
-    encrypted_by = _key_id_in(request._get_param("CiphertextBlob"))  # noqa: SLF001  # moto has no other way to a parameter
-    source_key = request._get_param("SourceKeyId")  # noqa: SLF001
+    encrypted_by = _key_id_in(request._get_param("CiphertextBlob"))
+    source_key = request._get_param("SourceKeyId")
     backend = request.kms_backend
     if encrypted_by not in backend.keys:
         raise InvalidCiphertextException

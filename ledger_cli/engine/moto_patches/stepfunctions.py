@@ -111,7 +111,7 @@ def _redriven_event(history: list[Any]) -> dict[str, Any]:
 
 def redrive_execution(request: StepFunctionResponse) -> ActionResult:
     """Answer `states:RedriveExecution`."""
-    arn = request._get_param("executionArn")  # noqa: SLF001  # moto has no other way to a parameter
+    arn = request._get_param("executionArn")
     backend: Any = request.stepfunction_backend
     failed = backend.describe_execution(arn)
     if failed.status not in REDRIVABLE:

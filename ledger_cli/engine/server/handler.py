@@ -112,7 +112,7 @@ class RequestHandler(BaseHTTPRequestHandler):
         if self.headers.get("Expect", "").lower() == "100-continue" and size != 0:
             self.send_response_only(HTTPStatus.CONTINUE)
             self.end_headers()
-        return read_body(self.rfile, size)  # type: ignore[arg-type]
+        return read_body(self.lines, size)
 
     def _answer_with(self, body: bytes) -> None:
         signed = SIGNED_FOR.search(self.headers.get("Authorization", ""))
