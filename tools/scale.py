@@ -23,7 +23,7 @@ from ledger.item import SHARDS, EncryptedPayment
 from ledger.payment import parse_payment
 from ledger_cli import REGION, ROOT
 from ledger_cli.engine import template
-from ledger_cli.engine.parameters import ParameterError, checked, holds
+from ledger_cli.engine.parameters import ParameterError, holds, validate_parameters
 from ledger_cli.views import graph
 
 DOCS, SAMCONFIG, TEMPLATE = ROOT / "docs", ROOT / "samconfig.toml", ROOT / "template.yaml"
@@ -170,7 +170,7 @@ def deployments(samconfig: str, declared: Mapping[str, Any]) -> list[Deployment]
             raise ScaleError(f"samconfig.toml: {name}: parameter_overrides must be a list of Name=value")
         given = dict(override.split("=", 1) for override in overrides)
         try:
-            values = checked(declared, given)
+            values = validate_parameters(declared, given)
         except ParameterError as error:
             raise ScaleError(f"samconfig.toml: {name}: {error}") from None
         expanded = template.transformed(declared, given)
@@ -187,7 +187,7 @@ def facts(declared: Mapping[str, Any], given: Mapping[str, str] | None = None) -
         declared: the template.
         given: the stack's parameters; those that are not given have the template's defaults.
     """
-    values = checked(declared, given or {})
+    values = validate_parameters(declared, given or {})
     resources = template.created_resources(declared, values)
     webhook = declared["Resources"]["WebhookApi"]["Properties"]
     secrets = declared["Outputs"]["ProcessorSecrets"]  # without it, `ledger processor` makes no secret

@@ -65,7 +65,10 @@ class _OwnDataFirst(Loader):
 
 @functools.cache
 def sdk_session() -> Session:
-    """One for all clients of an environment: it takes as long to make as a client."""
+    """One for all clients of an environment: it takes as long to make as a client.
+
+    The embedded engine clears this cache before each function starts, since there all functions share a process.
+    """
     session = Session()
     session.register_component("data_loader", _OwnDataFirst())  # without this line, the SDK reads all of its own data
     return session

@@ -77,7 +77,7 @@ def serve(*, port: int, sam_file: Path | None, state_folder: Path | None) -> int
 def _write(state: State | None, engine: Engine) -> bool:
     if state:
         try:
-            state.write(engine)
+            state.write(engine.snapshot)
         except StateError as error:
             note(str(error))
             return False

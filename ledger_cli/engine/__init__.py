@@ -1,8 +1,17 @@
-"""The embedded engine: the real template, workflow and handlers, run in this process on moto."""
+"""The embedded engine: the real template, workflow and handlers, run in this process on moto.
+
+- `engine`: the public face; `account` reads moto's backends for it.
+- `deployment`, `template`, `parameters`: deploy the template.
+- `moto_patches`: correct moto, one file for each service.
+- `lambda_runtime`, `sam_local`: run the handlers, in this process or in containers; `calls` names their requests.
+- `http_api`: answers as the stack's HTTP API.
+- `server`: answers over HTTP, for `ledger serve`.
+- `snapshots`, `state`, `state_format`: keep what a server holds over a restart.
+"""
 
 from ledger_cli.environment import without_the_shells_variables
 
-# moto looks for the shell's AWS profile when it is imported, and fails where there is none of that name.
+# moto looks for the shell's AWS profile when it is imported, and fails if no profile has that name.
 with without_the_shells_variables():
     from ledger_cli.engine.engine import Engine
 

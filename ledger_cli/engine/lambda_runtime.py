@@ -1,4 +1,4 @@
-"""Runs a Lambda function's real handler in this process, as the Lambda runtime would call it."""
+"""The Lambda runtime: it runs a function's real handler in this process."""
 
 import importlib.util
 import io
@@ -24,7 +24,7 @@ _handlers_turn = threading.Lock()
 
 
 class _RoutedStdout(io.TextIOBase):
-    """A standard output that keeps what a handler's thread prints with that handler's invocation."""
+    """A standard output that keeps what a handler's thread prints with the handler's invocation."""
 
     def __init__(self, real: TextIO) -> None:
         self.real = real
@@ -64,8 +64,8 @@ def release_stdout() -> None:
 def outside_the_handler() -> Iterator[None]:
     """Let another handler run while this one waits for AWS.
 
-    Handlers take turns, since Powertools' logger is one for the whole process while in Lambda each
-    environment has its own. Turns change only at AWS calls: where executions can really interleave.
+    One handler runs at a time, since the process has one Powertools logger. In Lambda, each environment has its own.
+    Another handler runs only at an AWS call, which is also where executions interleave in AWS.
     """
     if not getattr(_thread, "in_handler", False):
         yield
@@ -80,40 +80,43 @@ def outside_the_handler() -> Iterator[None]:
 
 
 def running_function() -> str | None:
-    """The function whose handler this thread runs."""
+    """Return the name of the function whose handler this thread runs; None if it runs none."""
     return getattr(_thread, "function", None)
 
 
 class SandboxEndedError(BaseException):
-    """Ends a handler as the platform does, whatever it catches; `kind` is the error's name for the workflow."""
+    """Ends a handler as the platform does, whatever the handler catches. `kind` is the error's name in the workflow."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
 
 
-def end_where_time_is_up() -> None:
-    """End this thread's handler if it runs for longer than its function's timeout.
+def end_if_time_is_up() -> None:
+    """End this thread's handler if it has run for longer than its function's timeout.
 
-    A thread cannot be ended from outside: it is looked at before and after each AWS call, which is where a
-    handler waits, and at its end, whether it returns or raises. One that only computes is ended there.
+    Nothing can end a thread from outside. So the engine calls this before each AWS call, where a handler waits, and
+    when a handler returns or raises. A handler that only computes is ended when it returns or raises.
+
+    Raises:
+        SandboxEndedError: the time is up.
     """
     deadline_s, timeout_s = getattr(_thread, "deadline_s", None), getattr(_thread, "timeout_s", 0.0)
     if deadline_s is not None and time.monotonic() > deadline_s:
-        raise SandboxEndedError(TIMED_OUT, timed_out(timeout_s))
+        raise SandboxEndedError(TIMED_OUT, timeout_message(timeout_s))
 
 
 TIMED_OUT = "Sandbox.Timedout"
 
 
-def timed_out(timeout_s: float) -> str:
-    """The message of an invocation whose time was up."""
+def timeout_message(timeout_s: float) -> str:
+    """Return the message of an invocation that took too long."""
     return f"Error: Task timed out after {timeout_s:.2f} seconds"
 
 
 @dataclass
 class LambdaContext:
-    """What the runtime tells a handler of its invocation. Source: Lambda Developer Guide, Python context object."""
+    """What a handler can learn about its invocation. Source: Lambda Developer Guide, Python context object."""
 
     function_name: str
     invoked_function_arn: str
@@ -125,7 +128,7 @@ class LambdaContext:
     log_stream_name: str = "embedded-engine"
 
     def get_remaining_time_in_millis(self) -> int:
-        """Until the function's timeout."""
+        """Return the milliseconds until the function's timeout."""
         return max(0, round((self.deadline_s - time.monotonic()) * 1000))
 
 
@@ -133,7 +136,7 @@ class LambdaContext:
 class LocalFunction:
     """One deployed function: its code, its own environment, and what it printed.
 
-    `declared` are the variables that the template gives it; `environment` has those of the runtime as well.
+    `declared` has the variables that the template gives the function. `environment` has those of the runtime as well.
     """
 
     name: str
@@ -150,18 +153,18 @@ class LocalFunction:
 
     @property
     def module(self) -> ModuleType:
-        """The function's module, initialised in the function's environment."""
+        """The function's module, which is loaded in the function's environment."""
         with _handlers_turn, _captured(io.StringIO()):
-            return self._initialised()
+            return self._load()
 
     def restart(self) -> None:
-        """Forget the warm environment: the next invocation is a cold start."""
+        """Forget the warm environment, so that the next invocation is a cold start."""
         self._module = None
 
     def invoke(self, payload: bytes) -> tuple[bytes, bool]:
-        """Call the handler with a JSON payload; returns its JSON reply, and whether it raised.
+        """Call the handler with a JSON payload, and return its JSON reply and whether it raised.
 
-        An error has the form that the runtime gives it: the class name is what a Retry or Catch matches.
+        An error has the form that the runtime gives it. A Retry or Catch matches its class name.
         """
         output = io.StringIO()
         with _handlers_turn, _captured(output):
@@ -175,21 +178,21 @@ class LocalFunction:
                 deadline_s=time.monotonic() + self.timeout_s,
             )
             try:
-                module = self._initialised()
+                module = self._load()
                 handler = getattr(module, self.handler.rpartition(".")[2])
-                context.deadline_s = time.monotonic() + self.timeout_s  # initialising does not count
+                context.deadline_s = time.monotonic() + self.timeout_s  # the time of a cold start does not count
                 _thread.in_handler, _thread.function = True, self.name
                 _thread.deadline_s, _thread.timeout_s = context.deadline_s, self.timeout_s
                 try:
                     returned, raised = handler(json.loads(payload), context), False
                 finally:
-                    end_where_time_is_up()  # an error that is raised too late is a timeout too
-            except Exception as error:  # noqa: BLE001  # as the runtime does: any error becomes the reply
+                    end_if_time_is_up()  # an error that comes too late is a timeout too
+            except Exception as error:  # noqa: BLE001  # as in the runtime: any error becomes the reply
                 returned, raised = _error_reply(error, context), True
-                print(f"[ERROR] {''.join(traceback.format_exception(error))}")  # noqa: T201
-            except SandboxEndedError as ended:
-                message = f"RequestId: {context.aws_request_id} {ended}"
-                returned, raised = {"errorType": ended.kind, "errorMessage": message}, True
+                sys.stdout.write(f"[ERROR] {''.join(traceback.format_exception(error))}\n")
+            except SandboxEndedError as error:
+                message = f"RequestId: {context.aws_request_id} {error}"
+                returned, raised = {"errorType": error.kind, "errorMessage": message}, True
                 self.restart()  # the environment ends with the handler
             finally:
                 _thread.in_handler, _thread.function, _thread.deadline_s = False, None, None
@@ -200,25 +203,28 @@ class LocalFunction:
             message = f"Unable to marshal response: {error}"
             return json.dumps({"errorType": "Runtime.MarshalError", "errorMessage": message}).encode(), True
 
-    def _initialised(self) -> ModuleType:
+    def _load(self) -> ModuleType:
+        """Return the function's module. Load it first if the environment is cold."""
         if self._module is None:
             name = self.handler.rpartition(".")[0]
             spec = importlib.util.spec_from_file_location(name, self.folder / f"{name}.py")
-            assert spec is not None  # noqa: S101  # for the type checker: a .py file always has one
-            assert spec.loader is not None  # noqa: S101
+            if spec is None or spec.loader is None:
+                raise ImportError(f"{name}.py cannot be loaded")
             module = importlib.util.module_from_spec(spec)
             with (
                 without_the_shells_variables(),
                 patch.dict(os.environ, self.environment),
             ):
-                aws.sdk_session.cache_clear()  # the functions of one process share the module, and each has a session
+                # The functions of this process share `ledger.aws`, and in Lambda each has a session of its own. So a
+                # function that starts must not find the session of another one: `sdk_session` names this dependence.
+                aws.sdk_session.cache_clear()
                 spec.loader.exec_module(module)
             self._module = module
         return self._module
 
 
 def _error_reply(error: Exception, context: LambdaContext) -> dict[str, Any]:
-    """Source: Lambda Developer Guide, Python function errors."""
+    """Return the reply of a handler that raised. Source: Lambda Developer Guide, Python function errors."""
     return {
         "errorMessage": str(error),
         "errorType": type(error).__name__,

@@ -1,4 +1,4 @@
-"""The stack's parameters as CloudFormation checks them, before anything is deployed. moto does not."""
+"""Checks of the stack's parameters, as CloudFormation makes them before it deploys anything. moto makes none."""
 
 import re
 from collections.abc import Mapping
@@ -6,14 +6,14 @@ from typing import Any
 
 
 class ParameterError(ValueError):
-    """A parameter is unknown, missing, or outside its range; the message names it and says what it may be."""
+    """A parameter is unknown, missing, or outside its range. The message names it and says which values are allowed."""
 
 
-def checked(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
-    """Every parameter's value, the template's defaults included.
+def validate_parameters(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
+    """Return the value of every parameter, including the template's defaults.
 
     Raises:
-        ParameterError: the first constraint or rule of the template that does not hold.
+        ParameterError: a constraint or rule of the template does not hold. The message is about the first one.
 
     Source: CloudFormation User Guide, parameters, and rules.
     """
@@ -30,8 +30,10 @@ def checked(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, 
         allowed = [str(allowed_value) for allowed_value in constraints.get("AllowedValues", [])]
         if allowed and values[name] not in allowed:
             raise ParameterError(f"{name}: one of {', '.join(allowed)}")
-        if "MaxValue" in constraints and not _within(values[name], constraints["MinValue"], constraints["MaxValue"]):
-            raise ParameterError(f"{name}: {constraints['MinValue']} to {constraints['MaxValue']}")
+        if "MaxValue" in constraints:
+            lowest, highest = constraints["MinValue"], constraints["MaxValue"]
+            if not _is_in_range(values[name], lowest, highest):
+                raise ParameterError(f"{name}: {lowest} to {highest}")
         if not re.fullmatch(constraints.get("AllowedPattern", r"(?s:.*)"), values[name]):
             raise ParameterError(f"{name}: {constraints['ConstraintDescription']}")
     for rule in template.get("Rules", {}).values():
@@ -42,7 +44,7 @@ def checked(template: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, 
     return values
 
 
-def _within(value: str, lowest: int, highest: int) -> bool:
+def _is_in_range(value: str, lowest: int, highest: int) -> bool:
     return value.isascii() and value.isdecimal() and lowest <= int(value) <= highest
 
 
@@ -50,12 +52,12 @@ def holds(condition: Any, values: Mapping[str, str], conditions: Mapping[str, An
     """Return whether a condition holds for a stack whose parameters have these *values*.
 
     Args:
-        condition: a rule's condition function, or one of the template's conditions, by its name or written out.
-        values: every parameter's value, as `checked` returns them.
-        conditions: the template's section of that name; rules do without it.
+        condition: a rule's condition function, or a condition of the template: its name or its definition.
+        values: every parameter's value, as `validate_parameters` returns them.
+        conditions: the template's section of that name. A rule does not need it.
 
     Raises:
-        ParameterError: the condition uses a function that the template does not use today.
+        ParameterError: the condition uses a function that the engine does not support. The template uses none.
 
     Source: CloudFormation User Guide, condition functions.
     """
@@ -74,4 +76,4 @@ def holds(condition: Any, values: Mapping[str, str], conditions: Mapping[str, An
     if function in {"Fn::And", "Fn::Or"}:
         combine = all if function == "Fn::And" else any
         return combine(holds(argument, values, conditions) for argument in arguments)
-    raise ParameterError(f"a condition uses {function}, which the engine does not know")
+    raise ParameterError(f"a condition uses {function}, which the engine does not support")

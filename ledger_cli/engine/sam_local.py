@@ -1,4 +1,4 @@
-"""The functions in containers: what `sam local` is told of the engine, and how the engine calls `start-lambda`."""
+"""The functions in containers: the variables that `sam local` gives them, and the engine's calls of `start-lambda`."""
 
 import http.client
 import ipaddress
@@ -9,24 +9,24 @@ import sys
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from ledger_cli.engine.lambda_runtime import TIMED_OUT, LocalFunction, timed_out
+from ledger_cli.engine.lambda_runtime import TIMED_OUT, LocalFunction, timeout_message
 
 ANSWER_S = 30
-"""Until a container engine says what its bridge is."""
+"""How long a container engine may take to describe its bridge."""
 
 CONTAINER_START_S = 60
-"""On top of a function's own timeout; a first invocation may build the container's image."""
+"""Added to a function's own timeout, since a first invocation may build the container's image."""
 
 
 class NoContainerEngineError(Exception):
-    """There is none that answers the docker command; the message says what to do."""
+    """No container engine answers the docker command. The message says what to do."""
 
 
 def host_of_containers() -> str:
-    """This machine as a container sees it: the bridge's gateway, or the name that Docker Desktop gives it.
+    """Return this machine's address for a container: the bridge's gateway, or the name that Docker Desktop gives it.
 
     Raises:
-        NoContainerEngineError: nothing answers the docker command.
+        NoContainerEngineError: no container engine answers the docker command.
     """
     if not sys.platform.startswith("linux"):
         return "host.docker.internal"
@@ -42,15 +42,15 @@ def host_of_containers() -> str:
         )
         if asked.returncode == 0:
             gateway, _, subnet = asked.stdout.strip().rpartition(" ")
-            # A bridge that was made just now may not name its gateway, which is then the first address.
+            # A new bridge may not name its gateway, which is then the first address of its subnet.
             return gateway or str(next(ipaddress.ip_network(subnet).hosts()))
     raise NoContainerEngineError("no container engine answers the docker command: start one")
 
 
 def variables(functions: Iterable[tuple[str, LocalFunction]], endpoint: str) -> dict[str, dict[str, str]]:
-    """What `--env-vars` takes: each function's own variables by its logical id, with *endpoint* for AWS.
+    """Return the content of `--env-vars`: each function's own variables by its logical id, with *endpoint* for AWS.
 
-    `sam local` itself knows neither what the engine calls its resources nor where it listens.
+    `sam local` knows neither the names of the engine's resources nor the engine's address.
     """
     return {
         name: {
@@ -62,13 +62,13 @@ def variables(functions: Iterable[tuple[str, LocalFunction]], endpoint: str) -> 
 
 
 def invoke(endpoint: str, name: str, function: LocalFunction, payload: bytes) -> tuple[bytes, bool]:
-    """Invoke the function by its logical id; returns its JSON reply, and whether it failed, as Lambda says it.
+    """Invoke the function by its logical id, and return its JSON reply and whether it failed, as Lambda does.
 
-    `start-lambda` marks a process that ended, but not an error that a handler raised, and answers with plain
-    text where the time was up. An error raised has the runtime's form, which no reply of these functions has.
+    `start-lambda` marks a process that ended, but not an error that a handler raised. It answers with plain text if
+    the time is up. A raised error has the runtime's form, which no reply of these functions has.
 
     Raises:
-        OSError: nothing answers there as `sam local start-lambda` does.
+        OSError: nothing at *endpoint* answers as `sam local start-lambda` does.
     """
     address = urlsplit(endpoint)
     connection = http.client.HTTPConnection(
@@ -85,7 +85,7 @@ def invoke(endpoint: str, name: str, function: LocalFunction, payload: bytes) ->
     if answer.status != http.HTTPStatus.OK:
         raise ConnectionError(f"{endpoint} answers {answer.status} for the function {name}")
     if reply.startswith(b"Task timed out after "):
-        message = f"RequestId: of-a-container {timed_out(function.timeout_s)}"
+        message = f"RequestId: of-a-container {timeout_message(function.timeout_s)}"
         return json.dumps({"errorType": TIMED_OUT, "errorMessage": message}).encode(), True
     parsed = json.loads(reply)
     return reply, isinstance(parsed, dict) and {"errorType", "errorMessage"} <= parsed.keys()

@@ -19,8 +19,9 @@ from click.testing import CliRunner
 from ledger_cli import ROOT
 from ledger_cli.cli import cli
 from ledger_cli.commands.payments import ask
-from ledger_cli.engine import Engine, server
+from ledger_cli.engine import Engine
 from ledger_cli.engine.server import EngineServer
+from ledger_cli.engine.server.handler import RequestHandler
 from ledger_cli.samples import let_in_processors
 from ledger_cli.stack.client import FunctionError, StackError
 
@@ -322,14 +323,14 @@ def test_an_endpoint_that_becomes_something_else(
 ) -> None:
     """A gateway may answer in its place at any moment. The command is not at fault, and nothing succeeded."""
     answered = 0
-    answer = server._Handler._aws_answer
+    answer = RequestHandler._aws_answer
 
     def answer_wrongly(handler: Any, *request: Any) -> Any:
         nonlocal answered
         answered += 1
         return answer(handler, *request) if answered == 1 else (200, {"content-type": "application/json"}, wrong)
 
-    monkeypatch.setattr(server._Handler, "_aws_answer", answer_wrongly)
+    monkeypatch.setattr(RequestHandler, "_aws_answer", answer_wrongly)
     let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     engine.run(json.dumps(payment))
     with EngineServer(["127.0.0.1"]) as served:

@@ -16,7 +16,7 @@ from ledger.intake import execution_name
 from ledger.payment import InvalidPaymentError, parse_payment
 from ledger_cli import REGION
 from ledger_cli.engine import Engine
-from ledger_cli.engine.redrive import ExecutionNotRedrivable
+from ledger_cli.engine.moto_patches.stepfunctions import ExecutionNotRedrivable
 from ledger_cli.engine.server import EngineServer
 from ledger_cli.stack import inspection
 from ledger_cli.stack.client import Stack
@@ -357,7 +357,7 @@ def test_a_payment_is_found_under_names_of_every_release(
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment({**asked, "Amount": "y"}, default_currency="USD")
     names.append(intake_of(engine).refuse(caught.value, "any").rpartition(":")[2])
-    assert engine.ended(f"{engine.executions()[0].rpartition(':')[0]}:{names[-1]}").outcome == "REJECTED"
+    assert engine.wait_for(f"{engine.executions()[0].rpartition(':')[0]}:{names[-1]}").outcome == "REJECTED"
     told = inspect(Stack("payment-ledger", endpoint_url=endpoint), transaction_id)
     assert told.execution is not None
     assert sorted([told.execution.name, *(one.name for one in told.others)]) == sorted(names)
@@ -380,7 +380,7 @@ def test_a_refusal_is_found_whichever_way_it_came(
         assert at("start", "-", stdin=json.dumps(invalid)).returncode == 1
     engine.run(json.dumps({**payment, "TransactionID": "another", "ProcessorID": "other", "Amount": "x"}), "another")
     (arn,) = (arn for arn in engine.executions() if not arn.endswith(":another"))
-    engine.ended(arn)
+    engine.wait_for(arn)
     told = json.loads(at("inspect", "acme-pay" if "TransactionID" in changes else "txn-2026-0001", "--json").stdout)
     assert (told["Outcome"], told["Execution"]["Arn"], told["OtherExecutions"]) == ("REJECTED", arn, [])
     assert "Amount: decimal" in told["Execution"]["Cause"]
@@ -480,7 +480,7 @@ def test_a_failed_payment_is_redriven(at: Any, engine: Engine, payment: dict[str
         "NotRedrivable": None,
     }
     (arn,) = engine.executions()
-    execution = engine.ended(arn)
+    execution = engine.wait_for(arn)
     assert execution.outcome == "RECORDED"
     runs = [(run.name, run.became, run.attempts) for run in execution.states]
     assert runs == [
@@ -506,7 +506,7 @@ def test_all_that_failed_is_redriven_and_refusals_are_not(
         ("failed-1", "Publish Outcome"),
         ("failed-0", "Persist Payment"),
     ]
-    assert {engine.ended(arn).outcome for arn in engine.executions()} == {"RECORDED", "REJECTED"}
+    assert {engine.wait_for(arn).outcome for arn in engine.executions()} == {"RECORDED", "REJECTED"}
     assert at("redrive", "--all").returncode == 0
     assert recorded
 
@@ -529,7 +529,7 @@ def test_one_that_cannot_be_redriven_does_not_keep_the_others(
     assert done.returncode == 1
     line = "failed-1 cannot be redriven: its redrivable period is over: ask the sender to deliver it again"
     assert line in " ".join(done.stdout.split())
-    assert sorted(engine.ended(arn).outcome or "" for arn in engine.executions()) == ["", "RECORDED", "RECORDED"]
+    assert sorted(engine.wait_for(arn).outcome or "" for arn in engine.executions()) == ["", "RECORDED", "RECORDED"]
 
 
 def test_a_redrive_names_what_it_means(at: Any) -> None:

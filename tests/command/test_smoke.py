@@ -14,7 +14,7 @@ from botocore.stub import Stubber
 from ledger.processors import Processor, Processors
 from ledger_cli import REGION, smoke
 from ledger_cli.engine import Engine
-from ledger_cli.engine.engine import STACK_NAME
+from ledger_cli.engine.deployment import STACK_NAME
 from ledger_cli.engine.server import EngineServer
 from ledger_cli.samples import PROCESSORS
 from ledger_cli.stack.client import Stack
@@ -205,7 +205,7 @@ def test_it_can_run_twice_in_a_row(engine: Engine) -> None:
         stack = Stack(STACK_NAME, endpoint_url=f"http://127.0.0.1:{server.port}")
         dict(smoke.checks(stack))[WEBHOOK]()
         dict(smoke.checks(stack))[WEBHOOK]()
-        executions = {engine.ended(arn).status for arn in engine.executions()}
+        executions = {engine.wait_for(arn).status for arn in engine.executions()}
     assert executions == {"SUCCEEDED"}
     assert [item["TransactionID"]["S"] for item in engine.items()] == [
         f"{item['ProcessorID']['S']}-posted" for item in engine.items()

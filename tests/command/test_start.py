@@ -48,7 +48,7 @@ def test_a_refusal_is_published_too(endpoint: str, engine: Engine) -> None:
         done = ledger("start", "--json", file, "--endpoint-url", endpoint, stdin=nameless)
         told = json.loads(done.stdout)
         assert (done.returncode, told["status"]) == (1, "NOT_STARTED")
-        assert engine.ended(told["execution"]).outcome == "REJECTED"
+        assert engine.wait_for(told["execution"]).outcome == "REJECTED"
     rejected = [event["detail"] for event in engine.published()]
     assert [one.get("TransactionID") for one in rejected] == ["txn-2026-0007", None]  # the repeat is none of its own
     assert [one["Violations"] for one in rejected] == [

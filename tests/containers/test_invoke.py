@@ -113,7 +113,7 @@ def what_is_left(engine: Engine) -> list[dict[str, Any]]:
     """Items and events once every execution has ended, without what is new each time."""
     workflow = engine.outputs["WorkflowArn"]
     for execution in engine.client("stepfunctions").list_executions(stateMachineArn=workflow)["executions"]:
-        assert engine.ended(execution["executionArn"]).outcome
+        assert engine.wait_for(execution["executionArn"]).outcome
     new_each_time = {"SecureToken", "RecordedAt", "PublishedAt"}
     left = [*engine.items(), *(event["detail"] for event in engine.published())]
     return [{name: value for name, value in one.items() if name not in new_each_time} for one in left]

@@ -97,7 +97,7 @@ def test_a_post_of_a_processor(in_containers: Engine, processor: str) -> None:
     status, first = post()
     assert status == 202
     prefix = engine.outputs["WorkflowArn"].replace(":stateMachine:", ":execution:")
-    assert engine.ended(f"{prefix}:{first['Execution']}").outcome == "RECORDED"
+    assert engine.wait_for(f"{prefix}:{first['Execution']}").outcome == "RECORDED"
     assert post() == (200, {**first, "Outcome": "RECORDED"})
     assert post(**dict.fromkeys(("webhook-signature", "stripe-signature"), "t=1,v1=0"))[0] == 401
     assert len(engine.items()) == 1

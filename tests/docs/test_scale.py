@@ -480,7 +480,7 @@ def test_what_stays_is_read_from_the_template() -> None:
 
 def test_a_payment_makes_the_calls_that_are_priced(engine: Engine, faults: Faults, payment: dict[str, Any]) -> None:
     """One more call in a function is one more on every bill, and less under a quota."""
-    execution = engine.ended(intake_of(engine).deliver(payment).execution)
+    execution = engine.wait_for(intake_of(engine).deliver(payment).execution)
     assert execution.outcome == "RECORDED"
     looks = {"Invoke", "DescribeExecution", "GetExecutionHistory"}  # the engine's own
     made = Counter(call for call in faults.calls if call not in looks)

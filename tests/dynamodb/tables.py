@@ -8,7 +8,7 @@ from botocore.config import Config
 
 from ledger_cli import REGION, ROOT
 from ledger_cli.engine import template
-from ledger_cli.engine.engine import LOCAL_PARAMETERS
+from ledger_cli.engine.deployment import LOCAL_PARAMETERS
 from tests.proof.resolved import Resolver
 
 ACCESS_KEY_ID = "local"

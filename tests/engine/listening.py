@@ -1,4 +1,4 @@
-"""A server that keeps what it is asked, for tests of what leaves the engine."""
+"""A server that records its requests, for tests that nothing leaves the engine."""
 
 import threading
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 @contextmanager
 def listening(host: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield the address of a server on *host*, and the requests that came."""
+    """Yield the address of a server on *host*, and the list of the requests that it gets."""
     came: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -21,7 +21,7 @@ def listening(host: str) -> Iterator[tuple[str, list[str]]]:
         do_CONNECT = do_GET = do_POST = do_PUT = _answer  # noqa: N815  # http.server finds them by name
 
         def log_message(self, *_: Any) -> None:
-            """Nothing is printed."""
+            """Print nothing."""
 
     with ThreadingHTTPServer((host, 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

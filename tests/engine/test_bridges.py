@@ -1,4 +1,4 @@
-"""What the engine adds to moto. A bridge that moto no longer needs fails here, so that it can go."""
+"""What the engine adds to moto. A test fails for each bridge that moto no longer needs, so that it can be removed."""
 
 import itertools
 import json
@@ -8,8 +8,10 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -17,65 +19,59 @@ from moto.cloudformation.parsing import get_model_map
 from moto.stepfunctions.parser.asl.eval.states import States
 
 from ledger_cli import ROOT
-from ledger_cli.engine import Engine, template
+from ledger_cli.engine import Engine, moto_patches, template
+from ledger_cli.engine.moto_patches.cloudformation import SKIPPED_TYPES
 from ledger_cli.engine.parameters import ParameterError
 from tests.support.faults import Faults
 
-FACTS = [
-    "created_where_nothing_runs",
-    "definition_substitutions_ignored",
-    "sub_halves_dollars",
-    "archive_pattern_fails",
-    "key_tags_fail",
-    "reencrypts_from_any_key",
-    "functions_echo",
-    "parses_for_each_execution",
-    "retries_sleep",
-    "endpoints_have_no_dns_names",
-    "private_endpoints_do_not_answer",
-    "parameters_are_not_checked",
-    "rules_start_no_workflow",
-    "redrives_nothing",
-    "queries_start_anywhere",
-    "a_deleted_secret_stops_a_batch",
-]
+NO_ENGINE = moto_patches.EngineHooks(invoke=Mock(), wait=Mock(), lock=nullcontext(), record=Mock())
+PATCHES = list(moto_patches.patches(NO_ENGINE))
+FACTS = sorted({fact for patch in PATCHES for fact in patch.facts} | moto_patches.FACTS_WITHOUT_A_PATCH.keys())
+"""The facts about moto that the engine's own bridges name."""
 
 
 @pytest.fixture(scope="module")
-def moto_as_it_is() -> dict[str, bool]:
-    """What moto does without the bridges, asked in a process without an engine."""
-    script = Path(__file__).with_name("moto_as_it_is.py")
+def unpatched() -> dict[str, bool]:
+    """Return what moto does without the bridges. A process without an engine finds out."""
+    script = Path(__file__).with_name("moto_unpatched.py")
     asked = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=True)  # noqa: S603
     facts: dict[str, bool] = json.loads(asked.stdout)
     return facts
 
 
 @pytest.mark.parametrize("fact", FACTS)
-def test_moto_still_needs_the_bridge(moto_as_it_is: dict[str, bool], fact: str) -> None:
-    """Where this fails after an upgrade, moto has learned it: take the bridge out of `ledger_cli/engine`."""
-    assert moto_as_it_is[fact]
+def test_moto_still_needs_the_bridge(unpatched: dict[str, bool], fact: str) -> None:
+    """If this fails after an upgrade, moto no longer needs the bridge: remove it from `ledger_cli/engine`."""
+    assert unpatched[fact]
 
 
-def test_every_fact_is_asked_for(moto_as_it_is: dict[str, bool]) -> None:
-    """A fact that no test looks at proves nothing."""
-    assert sorted(moto_as_it_is) == sorted(FACTS)
+def test_each_patch_has_a_fact_and_each_fact_a_check(unpatched: dict[str, bool]) -> None:
+    """A patch without a check would stay after moto no longer needs it, and a check without a patch proves nothing."""
+    assert all(patch.facts for patch in PATCHES)
+    assert sorted(unpatched) == FACTS
+
+
+def test_each_file_of_patches_is_in_the_list() -> None:
+    """A file that is not in the list would be read by nobody, and its patches would not be applied."""
+    files = {file.stem for file in (ROOT / "ledger_cli/engine/moto_patches").glob("*.py")} - {"__init__", "patch"}
+    assert files == {service.__name__.rpartition(".")[2] for service in moto_patches.SERVICES}
 
 
 KNOWN = {"AWS::CloudWatch::Dashboard", "AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission"}
-"""What moto knows, and not what it refers to."""
+"""Types that moto knows, although it does not know what they refer to."""
 
 
-def test_nothing_in_the_template_is_skipped_in_silence(engine: Engine) -> None:
-    """A type that moto does not know is left out, and references to it become None: the page lists them all."""
+def test_the_page_names_every_type_that_is_left_out(engine: Engine) -> None:
+    """The engine leaves out the types that moto does not know. A reader of the page must find every one."""
     unknown = {resource["Type"] for resource in engine.template["Resources"].values()} - set(get_model_map())
-    assert unknown <= set(engine.skipped.values()) <= template.SKIPPED_TYPES
+    assert unknown <= set(engine.skipped.values()) <= SKIPPED_TYPES
     assert set(engine.skipped.values()) - unknown <= KNOWN
     page = (ROOT / "docs/internals/engine.md").read_text()
     assert set(re.findall(r"`(AWS::\w+::\w+)`", page)) == set(engine.skipped.values())
 
 
 def test_the_deployed_definition_is_the_file(engine: Engine) -> None:
-    """What is proven here is what `sam deploy` uploads."""
+    """The tests prove the workflow that `sam deploy` uploads, so the engine must not run another one."""
     deployed = engine.client("stepfunctions").describe_state_machine(stateMachineArn=engine.outputs["WorkflowArn"])
     source = (ROOT / "statemachine/payment_ledger.asl.json").read_text().replace("${Partition}", "aws")
     for name, function in engine.functions.items():
@@ -84,7 +80,7 @@ def test_the_deployed_definition_is_the_file(engine: Engine) -> None:
 
 
 def test_functions_have_their_own_environment_only(engine: Engine) -> None:
-    """What another function or the shell has set is not there in Lambda either."""
+    """In Lambda, a function does not see variables that another function or a shell has set."""
     for name, function in engine.functions.items():
         declared = engine.template["Resources"][name]["Properties"]["Environment"]["Variables"]
         assert declared.keys() <= function.environment.keys()
@@ -94,7 +90,7 @@ def test_functions_have_their_own_environment_only(engine: Engine) -> None:
 
 
 def test_a_function_that_lacks_a_variable_fails_at_init(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A deployment's mistake must show at once, and not at the first payment that needs it."""
+    """A mistake in a deployment must show at once, and not at the first payment that needs the variable."""
     function = engine.functions["PersistPaymentLedger"]
     monkeypatch.delitem(function.environment, "TABLE_NAME")
     function.restart()
@@ -120,10 +116,10 @@ def test_a_function_that_lacks_a_variable_fails_at_init(engine: Engine, monkeypa
         ("ReceivePayment", "AWS_ENDPOINT_URL_SFN"),
     ],
 )
-def test_a_function_refuses_to_start_without_its_private_endpoint(
+def test_a_function_does_not_start_without_its_private_endpoint(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, name: str, variable: str, *, lost: bool
 ) -> None:
-    """Its calls would go to the public name, out of the VPC: each payment would wait for a timeout."""
+    """Its calls would go to the public name, outside the VPC, and each payment would wait for a timeout."""
     function = engine.functions[name]
     if lost:
         monkeypatch.delitem(function.environment, variable)
@@ -142,7 +138,7 @@ def test_a_function_refuses_to_start_without_its_private_endpoint(
 
 
 def test_calls_go_to_the_private_endpoint(engine: Engine, payment: Any) -> None:
-    """By the endpoints' own names: no public one has to lead anywhere."""
+    """The functions use the endpoints' own names, so no public name needs to lead to an endpoint."""
     engine.run(json.dumps(payment))
     hosts = {(call.operation, re.sub(r"vpce-\w+", "vpce-ID", call.host)) for call in engine.calls}
     assert hosts == {
@@ -173,14 +169,14 @@ def test_calls_go_to_the_private_endpoint(engine: Engine, payment: Any) -> None:
     ],
 )
 def test_a_parameter_out_of_range_is_named(given: dict[str, str], message: str) -> None:
-    """As CloudFormation does, before anything is deployed."""
+    """CloudFormation checks parameters before it deploys anything, and names the one that is wrong."""
     with pytest.raises(ParameterError) as caught:
         template.expand(ROOT / "template.yaml", given)
     assert str(caught.value).startswith(message)
 
 
 def test_a_wrong_default_currency_fails_at_init(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The parameter's pattern knows three letters; the function knows the codes."""
+    """The parameter's pattern allows any three letters. Only the function knows the codes of currencies."""
     function = engine.functions["ValidatePayment"]
     monkeypatch.setitem(function.environment, "DEFAULT_CURRENCY", "XXX")
     function.restart()
@@ -193,7 +189,7 @@ def test_a_wrong_default_currency_fails_at_init(engine: Engine, monkeypatch: pyt
 def test_a_default_currency_that_is_retired_stops_no_other_payment(
     engine: Engine, payment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An update on the day of its retirement must not stop the stack."""
+    """An update of the stack after the currency's retirement must not stop payments that name another currency."""
     function = engine.functions["ValidatePayment"]
     monkeypatch.setitem(function.environment, "DEFAULT_CURRENCY", "BGN")
     function.restart()
@@ -206,27 +202,25 @@ def test_a_default_currency_that_is_retired_stops_no_other_payment(
 
 
 def test_what_a_handler_prints_is_its_log(engine: Engine, payment: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """`ledger run --json` writes lines for machines to the same standard output."""
+    """`ledger run --json` writes lines for machines to standard output, where a handler's logs would disturb them."""
     engine.run(json.dumps(payment))
     assert "payment persisted" in engine.logs()
     assert capsys.readouterr().out == ""
 
 
 def test_only_one_engine_lives_at_a_time(engine: Engine) -> None:
-    """Moto replaces AWS in the whole process: two stacks would be one."""
+    """Since moto replaces AWS in the whole process, two engines would share one account."""
     assert engine
     with pytest.raises(RuntimeError, match="an engine is alive"):
         Engine()
 
 
-def test_the_process_gets_its_own_back() -> None:
-    """After the `with` block, AWS, the environment and logging are as they were."""
+def test_the_process_is_restored_after_an_engine() -> None:
+    """The process belongs to the caller: after the `with` block, AWS, the environment and logging are as before."""
     script = """
 import logging, os, sys
 os.environ["AWS_PROFILE"] = "of-the-shell"
-from ledger_cli.engine import Engine, template
-from ledger_cli.engine.parameters import ParameterError
-from tests.support.faults import Faults
+from ledger_cli.engine import Engine
 for suffix, table in (("", "PaymentLedger"), ("-dev", "PaymentLedger-dev")):
     with Engine(parameters={"Suffix": suffix}) as engine:
         assert engine.outputs["TableName"] == table
@@ -244,7 +238,7 @@ print("as it was")
 
 
 def test_aws_is_never_reached(engine: Engine) -> None:
-    """The engine's account is not a real one, whatever the shell's credentials say."""
+    """The shell may have credentials of a real account. The engine must never use them."""
     assert not any(name.startswith("AWS_PROFILE") for name in os.environ)
     assert boto3.client("sts", region_name="us-east-1").get_caller_identity()["Account"] == "123456789012"
     assert logging.getLogger("moto").propagate is False
@@ -254,7 +248,7 @@ def test_aws_is_never_reached(engine: Engine) -> None:
 def test_a_function_whose_time_is_up_is_ended_and_retried(
     engine: Engine, payment: Any, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the platform does, under the platform's name for it, and in a new environment afterwards."""
+    """Lambda ends the handler under an error name of its own, and runs the retry in a new environment."""
     function = engine.functions["EncryptToken"]
     before = function.module
     monkeypatch.setattr(function, "timeout_s", 0.2)
@@ -270,7 +264,7 @@ def test_a_function_whose_time_is_up_is_ended_and_retried(
 def test_a_handler_that_catches_everything_is_ended_too(
     engine: Engine, payment: Any, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The SDK retries whatever it may; the platform does not ask it."""
+    """The SDK would catch a timeout and retry. Lambda ends the process, so no code in it can catch that."""
     monkeypatch.setattr(engine.functions["EncryptToken"], "timeout_s", 0.2)
     faults.delay("Encrypt", 0.3)
     faults.lose_reply("Encrypt", times=3)
@@ -281,18 +275,18 @@ def test_a_handler_that_catches_everything_is_ended_too(
     assert (raised, json.loads(reply)["errorType"]) == (True, "Sandbox.Timedout")
 
 
-@pytest.mark.parametrize("ends", ["returns", "refuses", "fails"])
+@pytest.mark.parametrize("ends", ["returns", "rejects", "fails"])
 def test_a_handler_that_only_computes_is_timed_out_however_it_ends(
     engine: Engine, payment: Any, monkeypatch: pytest.MonkeyPatch, ends: str
 ) -> None:
-    """A refusal that comes too late is none in Lambda: the workflow sees a technical failure, and tries again."""
+    """In Lambda, a rejection that comes too late does not count: the workflow sees a technical failure, and retries."""
     function = engine.functions["ValidatePayment"]
     module, handler, invoked = function.module, function.module.handler, itertools.count()
 
     def late(event: Any, context: Any) -> Any:
         if next(invoked) == 0:
             time.sleep(0.25)
-            if ends == "refuses":
+            if ends == "rejects":
                 return handler({}, context)
             if ends == "fails":
                 raise ZeroDivisionError
@@ -307,22 +301,22 @@ def test_a_handler_that_only_computes_is_timed_out_however_it_ends(
     assert function.module is not module
 
 
-def test_a_reply_that_is_no_json_fails_as_in_lambda(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under the runtime's own name: the class that Python raises is not what a workflow would see."""
+def test_a_reply_that_is_not_json_fails_as_in_lambda(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The workflow must see the runtime's name for this error, and not the class that Python raises."""
     function = engine.functions["ValidatePayment"]
     monkeypatch.setattr(function.module, "handler", lambda _event, _context: {"a", "set"})
     reply, raised = function.invoke(b"{}")
     assert (raised, json.loads(reply)["errorType"]) == (True, "Runtime.MarshalError")
 
 
-def test_a_redriven_execution_goes_on_where_it_failed(engine: Engine, payment: Any, faults: Faults) -> None:
-    """Under its name and start, with what the failed state was given: so that a delivery's own write is known again."""
+def test_a_redriven_execution_continues_in_the_state_that_failed(engine: Engine, payment: Any, faults: Faults) -> None:
+    """Name, start and the failed state's input stay, so that the execution recognises its own write."""
     faults.refuse("PutEvents", "ResourceNotFoundException")
     failed = engine.run(json.dumps(payment))
     states, (written,) = engine.client("stepfunctions"), engine.items()
     faults.calls.clear()
     states.redrive_execution(executionArn=failed.arn)
-    redriven = engine.ended(failed.arn)
+    redriven = engine.wait_for(failed.arn)
     assert (redriven.outcome, redriven.started_at, redriven.name) == ("RECORDED", failed.started_at, failed.name)
     assert [call for call in faults.calls if call in {"Encrypt", "PutItem", "PutEvents"}] == ["PutEvents"]
     (item,) = engine.items()
@@ -337,20 +331,20 @@ def test_a_redriven_execution_goes_on_where_it_failed(engine: Engine, payment: A
 
 
 def test_an_execution_is_redriven_more_than_once(engine: Engine, payment: Any, faults: Faults) -> None:
-    """Until the cause is mended; its history is one."""
+    """An operator may redrive before the cause is fixed. All attempts are in one history."""
     faults.refuse("PutItem", "ResourceNotFoundException", times=3)
     arn = engine.run(json.dumps(payment)).arn
     for attempts in (2, 3):
         engine.client("stepfunctions").redrive_execution(executionArn=arn)
-        execution = engine.ended(arn)
+        execution = engine.wait_for(arn)
         assert (execution.outcome, execution.states[-1].attempts) == (None, attempts)
     engine.client("stepfunctions").redrive_execution(executionArn=arn)
-    assert engine.ended(arn).outcome == "RECORDED"
-    assert [event.type for event in engine.ended(arn).events].count("ExecutionRedriven") == 3
+    assert engine.wait_for(arn).outcome == "RECORDED"
+    assert [event.type for event in engine.wait_for(arn).events].count("ExecutionRedriven") == 3
 
 
 def test_an_ended_execution_has_its_output(engine: Engine, payment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Moto says SUCCEEDED a moment before it has the output; who looks then must not see half of it."""
+    """In moto, the status is SUCCEEDED a moment before the output is set. A caller must get both."""
     read = States.get_input
 
     def slowly(states: States) -> Any:

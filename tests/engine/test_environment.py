@@ -1,4 +1,4 @@
-"""What of the shell's environment reaches the engine: nothing that could lead it out of this process."""
+"""The shell's environment: no variable that reaches the engine can lead it out of this process."""
 
 import ast
 import json
@@ -25,7 +25,7 @@ from tests.engine.listening import listening
 PACKAGES = (boto3, botocore, moto, responses, s3transfer)
 
 A_REQUESTS_OWN = {"moto/core/request.py", "moto/moto_server/werkzeug_app.py"}
-"""In these files, `environ` is that of a request to a server."""
+"""Files in which `environ` belongs to a request to a server."""
 
 ANOTHER_NAME = {
     "botocore/credentials.py: env_key",
@@ -38,14 +38,14 @@ ANOTHER_NAME = {
     "botocore/utils.py: env_var",
     "moto/core/models.py: k",
 }
-"""Reads whose variable's name is not in the expression. Each was read: the names begin with `AWS_`."""
+"""Reads whose expression does not contain the name. Somebody has read each: the names begin with `AWS_`."""
 
 OURS = {"VALIDATE_LAMBDA_S3"}
-"""The engine sets it itself."""
+"""Variables that the engine sets itself."""
 
 
 def variables_read(package: Path) -> set[str]:
-    """Return the names of the variables that a package reads; `FILE: EXPRESSION` where the name is not literal."""
+    """Return the names of the variables that a package reads; `FILE: EXPRESSION` if the name is not a literal."""
     found = set()
     for file in sorted(package.rglob("*.py")):
         where, text = str(file.relative_to(package.parent)), file.read_text(encoding="utf-8")
@@ -84,7 +84,7 @@ def _is_environment(node: ast.expr) -> bool:
 
 @pytest.fixture(scope="module")
 def read() -> set[str]:
-    """The names of all variables that the installed packages read."""
+    """Return the names of all variables that the installed packages read."""
     found = {name for package in PACKAGES for name in variables_read(Path(str(package.__file__)).parent)}
     for _, variables, *_ in BOTOCORE_DEFAUT_SESSION_VARIABLES.values():
         found |= {variables} if isinstance(variables, str) else set(variables or ())
@@ -92,14 +92,19 @@ def read() -> set[str]:
 
 
 def test_every_variable_that_a_package_reads_is_withheld(read: set[str]) -> None:
-    """A newer moto must not bring a variable with which a developer's shell empties the developer's own moto server."""
-    assert {"TEST_SERVER_MODE", "MOTO_ACCOUNT_ID", "AWS_PROFILE", "LOG_LEVEL"} <= read  # else nothing was looked at
+    """A newer moto may read another variable, by which a shell would empty the developer's own moto server."""
+    assert {
+        "TEST_SERVER_MODE",
+        "MOTO_ACCOUNT_ID",
+        "AWS_PROFILE",
+        "LOG_LEVEL",
+    } <= read  # otherwise the search found nothing
     assert {name for name in read if not is_withheld(name)} == ANOTHER_NAME | OURS
     assert all(map(is_withheld, ("HTTP_PROXY", "https_proxy", "ALL_PROXY", "no_proxy")))
 
 
 def test_the_shells_variables_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process is the caller's: only the engine does without its variables, and other variables stay."""
+    """The process belongs to the caller: only the engine is without these variables, and other variables stay."""
     monkeypatch.setenv("TEST_SERVER_MODE", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", "mine")
     monkeypatch.setenv("EDITOR", "vi")
@@ -113,7 +118,7 @@ def test_the_shells_variables_come_back(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture
 def listener() -> Iterator[tuple[str, list[str]]]:
-    """The address of a server, and the requests that came."""
+    """Yield the address of a server, and the list of its requests."""
     with listening("127.0.0.1") as listener:
         yield listener
 
@@ -122,7 +127,7 @@ def listener() -> Iterator[tuple[str, list[str]]]:
 def test_no_variable_leads_out_of_the_process(
     command: str, listener: tuple[str, list[str]], read: set[str], tmp_path: Path
 ) -> None:
-    """`TEST_SERVER_MODE=true ledger run` emptied a developer's own moto server, and deployed the stack into it."""
+    """`TEST_SERVER_MODE=true ledger run` once emptied a developer's own moto server, and deployed the stack into it."""
     address, came = listener
     names = {name for name in read if name.isidentifier()} | {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"}
     leads = ("ENDPOINT", "URL", "PROXY", "HOST", "URI")

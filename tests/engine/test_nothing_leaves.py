@@ -1,4 +1,4 @@
-"""Nothing leaves the machine: not by what callers ask the engine for, and not by what moto does of its own accord."""
+"""Nothing leaves the machine, whatever a caller asks the engine to do, and whatever moto does by itself."""
 
 import ast
 import json
@@ -22,7 +22,7 @@ ROLE = "arn:aws:iam::123456789012:role/any"
 
 @pytest.fixture
 def listener() -> Iterator[tuple[str, list[str]]]:
-    """The address of a server on this machine, which stands for any address, and the requests that came."""
+    """Yield the address of a server on this machine, which stands for any address, and the list of its requests."""
     with listening("127.0.0.2") as (address, came):
         yield f"{address}/", came
 
@@ -32,14 +32,14 @@ def _client(service: str) -> Any:
 
 
 def subscriber(address: str) -> None:
-    """SNS delivers a message by HTTP."""
+    """Let SNS deliver a message by HTTP."""
     topic = _client("sns").create_topic(Name="outside")["TopicArn"]
     _client("sns").subscribe(TopicArn=topic, Protocol="http", Endpoint=address)
     _client("sns").publish(TopicArn=topic, Message="m")
 
 
 def api_destination(address: str) -> None:
-    """EventBridge calls an API for an event."""
+    """Let EventBridge call an API for an event."""
     events = _client("events")
     key = {"ApiKeyAuthParameters": {"ApiKeyName": "n", "ApiKeyValue": "v"}}
     connection = events.create_connection(Name="outside", AuthorizationType="API_KEY", AuthParameters=key)
@@ -52,7 +52,7 @@ def api_destination(address: str) -> None:
 
 
 def stream(address: str) -> None:
-    """Firehose delivers records to an endpoint."""
+    """Let Firehose deliver a record to an endpoint."""
     firehose = _client("firehose")
     s3 = {"RoleARN": ROLE, "BucketARN": "arn:aws:s3:::b"}
     configuration = {"EndpointConfiguration": {"Url": address}, "S3Configuration": s3}
@@ -61,7 +61,7 @@ def stream(address: str) -> None:
 
 
 def reset(address: str) -> None:
-    """A test in server mode empties another moto."""
+    """Empty another moto, as moto's test mode for servers does."""
     requests.post(f"{address}moto-api/reset", timeout=5)
 
 
@@ -69,7 +69,7 @@ def reset(address: str) -> None:
 def test_nothing_is_sent_to_an_address_that_a_caller_names(
     engine: Engine, listener: tuple[str, list[str]], reach: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server does not serve these operations; even if it did, nothing would be sent."""
+    """The server does not serve these operations. If it served one by mistake, the engine would still send nothing."""
     address, came = listener
     monkeypatch.setenv("MOTO_EVENTS_INVOKE_HTTP", "true")
     with pytest.raises((requests.ConnectionError, RuntimeError)):  # moto hides the former behind the latter
@@ -79,7 +79,7 @@ def test_nothing_is_sent_to_an_address_that_a_caller_names(
 
 
 def test_what_moto_does_not_answer_is_not_sent(engine: Engine, listener: tuple[str, list[str]]) -> None:
-    """An SDK sends what moto has no answer to: only another engine on this machine may be asked."""
+    """The SDK itself sends a request that moto does not answer. It may only reach another engine on this machine."""
     address, came = listener
     config = Config(retries={"total_max_attempts": 1})
     elsewhere = boto3.client("dynamodb", region_name=REGION, endpoint_url=address, config=config)
@@ -93,7 +93,7 @@ NETWORK = {
     "aiohttp", "asyncio", "docker", "ftplib", "http", "httpx", "paramiko", "smtplib", "socket", "socketserver",
     "subprocess", "telnetlib", "urllib3",
 }  # fmt: skip
-"""Modules with which Python code reaches another process or machine, beside requests, which the engine replaces."""
+"""Modules with which Python code reaches another process or machine, except requests, which the engine replaces."""
 
 KNOWN = {
     "awslambda/models.py: docker.errors",
@@ -107,11 +107,12 @@ KNOWN = {
     "stepfunctions/parser/asl/component/state/exec/state_task/service/state_task_service_api_gateway.py: http",
     "utilities/docker_utilities.py: docker",
 }
-"""Each was read. Docker's client sends by requests; the proxy is a program of its own; the others are names."""
+"""Imports that somebody has read. Docker's client uses requests, the proxy is a program of its own, and the others only
+use names."""
 
 
 def reaching(package: Path) -> set[str]:
-    """Return `FILE: MODULE` of each import of a module that can reach out."""
+    """Return `FILE: MODULE` for each import of a module that can reach another process or machine."""
     found = set()
     for file in sorted(package.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -121,6 +122,6 @@ def reaching(package: Path) -> set[str]:
     return found
 
 
-def test_moto_reaches_out_in_requests_only() -> None:
-    """The engine replaces it. A newer moto must not bring another way unseen."""
+def test_moto_reaches_other_machines_by_requests_only() -> None:
+    """The engine replaces requests. A newer moto must not bring another way that nobody has read."""
     assert reaching(Path(str(moto.__file__)).parent) == KNOWN

@@ -1,4 +1,4 @@
-"""Which of the template's conditions hold, and so which resources a stack has."""
+"""The template's conditions: which of them hold, and which resources a stack therefore has."""
 
 import copy
 from typing import Any

@@ -1,4 +1,4 @@
-"""The served engine over raw sockets: what API Gateway takes it takes, and what it refuses gets a true status."""
+"""The served engine over raw sockets: it accepts what API Gateway accepts, and answers the rest with a true status."""
 
 import contextlib
 import gzip
@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from ledger_cli import ROOT, samples
-from ledger_cli.engine import Engine, http_api, server
-from ledger_cli.engine.server import EngineServer
+from ledger_cli.engine import Engine, http_api
+from ledger_cli.engine.server import EngineServer, errors
 from ledger_cli.stack.webhook import signed
 
 WEBHOOK = "/processors/acme-pay/payments"
@@ -27,7 +27,7 @@ DYNAMODB = ("POST", "/", SIGNED.format("dynamodb"))
 
 
 class Answer(NamedTuple):
-    """One answer as it was read from the socket."""
+    """One answer, read from the socket."""
 
     status: int
     headers: Message
@@ -35,7 +35,7 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """One connection, without a library that would correct what it sends. `Host: x` stands for the server's own."""
+    """One connection, without a library that would correct what it sends. `Host: x` stands for the server's host."""
 
     def __init__(self, port: int) -> None:
         self.own = f"Host: 127.0.0.1:{port}"
@@ -43,7 +43,7 @@ class Client:
         self.file = self.socket.makefile("rb")
 
     def send(self, *parts: str | bytes) -> None:
-        """Send the parts as they are."""
+        """Send the parts without a change."""
         text = (part.replace("Host: x", self.own) if isinstance(part, str) else part for part in parts)
         self.socket.sendall(b"".join(part.encode("latin-1") if isinstance(part, str) else part for part in text))
 
@@ -57,13 +57,13 @@ class Client:
         return Answer(int(status[1]), headers, body)
 
     def is_closed(self) -> bool:
-        """Whether the server has ended the connection; no further answer is on it."""
+        """Return whether the server has closed the connection and sent no further answer."""
         return self.file.read() == b""
 
 
 @pytest.fixture(scope="module")
 def served(deployed: tuple[Engine, list[float]]) -> Iterator[EngineServer]:
-    """The engine, served for all tests here: a server takes half a second to stop."""
+    """Yield the served engine. All tests here share it, since a server takes half a second to stop."""
     with EngineServer(["127.0.0.1"]) as listening:
         listening.start(deployed[0])
         yield listening
@@ -71,7 +71,7 @@ def served(deployed: tuple[Engine, list[float]]) -> Iterator[EngineServer]:
 
 @pytest.fixture
 def port(served: EngineServer, engine: Engine, capsys: pytest.CaptureFixture[str]) -> Iterator[int]:
-    """The port of the served engine, with the sample processors; a request never makes the server print."""
+    """Yield the port of the served engine, which has the sample processors. No request makes the server print."""
     samples.let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     yield served.port
     assert capsys.readouterr() == ("", "")
@@ -79,7 +79,7 @@ def port(served: EngineServer, engine: Engine, capsys: pytest.CaptureFixture[str
 
 @pytest.fixture
 def connect(port: int) -> Iterator[Callable[[], Client]]:
-    """A function that opens a connection."""
+    """Yield a function that opens a connection."""
     with contextlib.ExitStack() as stack:
 
         def client() -> Client:
@@ -92,24 +92,24 @@ def connect(port: int) -> Iterator[Callable[[], Client]]:
 
 
 def head(method: str, path: str, *headers: str) -> str:
-    """The head of a request."""
+    """Return the head of a request."""
     return "".join(f"{line}\r\n" for line in (f"{method} {path} HTTP/1.1", "Host: x", *headers, ""))
 
 
 def posted(body: bytes = SAMPLE) -> list[str]:
-    """The headers with which the sample processor signs *body* now."""
+    """Return the headers with which the sample processor signs *body* now."""
     headers = signed(samples.PROCESSORS["acme-pay"], body, round(time.time()))
     return [f"{name}: {value}" for name, value in headers.items()]
 
 
 def chunked(body: bytes, size: int, *, extension: bytes = b"", trailer: bytes = b"") -> bytes:
-    """The body in chunks of *size* bytes."""
+    """Return the body in chunks of *size* bytes."""
     pieces = (body[start : start + size] for start in range(0, len(body), size))
     chunks = b"".join(b"%X%b\r\n%b\r\n" % (len(piece), extension, piece) for piece in pieces)
     return chunks + b"0\r\n" + trailer + b"\r\n"
 
 
-# ── What it takes ───────────────────────────────────────────────────────────────────────────────────
+# ── What the server accepts ─────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -122,12 +122,12 @@ def chunked(body: bytes, size: int, *, extension: bytes = b"", trailer: bytes = 
     ],
 )
 def test_a_chunked_payment_is_recorded(connect: Callable[[], Client], engine: Engine, coding: str, body: bytes) -> None:
-    """API Gateway takes chunked requests: a sender whose client streams would be refused here alone, and for good."""
+    """API Gateway accepts chunked requests. A sender whose client streams must not fail here alone."""
     client = connect()
     client.send(head("POST", WEBHOOK, f"Transfer-Encoding: {coding}", *posted()), body)
     answer = client.answer()
     assert answer.status == 202, answer.body
-    assert engine.ended(engine.executions()[0]).outcome == "RECORDED"
+    assert engine.wait_for(engine.executions()[0]).outcome == "RECORDED"
     client.send(head("POST", WEBHOOK, f"Content-Length: {len(SAMPLE)}", *posted()), SAMPLE)
     assert client.answer().status == 200  # nothing of the first request is left in the connection
 
@@ -135,7 +135,7 @@ def test_a_chunked_payment_is_recorded(connect: Callable[[], Client], engine: En
 def test_the_function_gets_the_length_and_no_framing(
     connect: Callable[[], Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The event of a chunked request is that of any other: how it was sent ends at the gateway."""
+    """A function must not see how a request was sent: API Gateway gives it the same event for a chunked request."""
     events: list[Any] = []
 
     def event_of(request: http_api.Request, *others: Any) -> Any:
@@ -154,7 +154,7 @@ def test_the_function_gets_the_length_and_no_framing(
 
 
 def test_a_chunked_call_of_aws_is_answered(connect: Callable[[], Client]) -> None:
-    """SDKs stream bodies whose length they do not know."""
+    """An SDK streams a body whose length it does not know."""
     client, body = connect(), b'{"TableName": "PaymentLedger"}'
     target = "X-Amz-Target: DynamoDB_20120810.DescribeTable"
     client.send(head(*DYNAMODB, target, "Transfer-Encoding: chunked"), chunked(body, 7))
@@ -162,7 +162,7 @@ def test_a_chunked_call_of_aws_is_answered(connect: Callable[[], Client]) -> Non
 
 
 def test_a_client_that_waits_for_continue_is_asked_to_go_on(connect: Callable[[], Client]) -> None:
-    """A client such as curl waits a second for it with each larger body; others wait for longer."""
+    """Before a larger body, curl waits a second for status 100, and other clients wait longer."""
     client = connect()
     for framing, body in (("Content-Length: 5", b"12345"), ("Transfer-Encoding: chunked", chunked(b"12345", 5))):
         client.send(head("POST", WEBHOOK, framing, "Expect: 100-Continue"))
@@ -174,7 +174,7 @@ def test_a_client_that_waits_for_continue_is_asked_to_go_on(connect: Callable[[]
 
 
 def test_requests_that_come_at_once_are_answered_in_order(connect: Callable[[], Client]) -> None:
-    """A client need not wait for an answer before its next request, and an empty line between them is no request."""
+    """A client need not wait for an answer before its next request. An empty line between them is not a request."""
     client = connect()
     chunks = [head("POST", WEBHOOK, "Transfer-Encoding: chunked"), "3\r\nabc\r\n0\r\n\r\n"]
     client.send(*chunks, head("POST", "/"), "\r\n", head("OPTIONS", WEBHOOK), *chunks)
@@ -182,7 +182,7 @@ def test_requests_that_come_at_once_are_answered_in_order(connect: Callable[[], 
 
 
 def test_a_head_gets_no_body(connect: Callable[[], Client]) -> None:
-    """Else the client would take the body for the next answer."""
+    """The client would take the body of an answer to HEAD for the next answer."""
     client = connect()
     client.send(head("HEAD", WEBHOOK), head("HEAD", "/"), head("GET", WEBHOOK))
     assert [client.answer(to_head=True).status, client.answer(to_head=True).status] == [404, 403]
@@ -191,16 +191,16 @@ def test_a_head_gets_no_body(connect: Callable[[], Client]) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_a_path_without_the_method_is_not_found(connect: Callable[[], Client], method: str) -> None:
-    """An HTTP API has routes, and answers 404 beside them; 403 would have a sender look for credentials."""
+    """An HTTP API answers 404 if no route matches. After 403, a sender would look for credentials."""
     client = connect()
     client.send(head(method, WEBHOOK, "Content-Length: 2"), b"{}")
     assert client.answer().status == 404
 
 
-# ── What it refuses ─────────────────────────────────────────────────────────────────────────────────
+# ── What the server rejects ─────────────────────────────────────────────────────────────────────────
 
 CHUNKS = "Transfer-Encoding: chunked"
-REFUSED: dict[str, tuple[list[str], bytes, int]] = {
+REJECTED: dict[str, tuple[list[str], bytes, int]] = {
     "a negative length": (["Content-Length: -1"], b"", 400),
     "a length with a sign": (["Content-Length: +2"], b"{}", 400),
     "a length in other digits": (["Content-Length: \u00b2"], b"{}", 400),
@@ -214,7 +214,7 @@ REFUSED: dict[str, tuple[list[str], bytes, int]] = {
     "chunks and a length": ([CHUNKS, "Content-Length: 2"], chunked(b"{}", 2), 400),
     "another coding": (["Transfer-Encoding: gzip, chunked"], chunked(b"{}", 2), 501),
     "chunks twice": ([CHUNKS, CHUNKS], chunked(b"{}", 2), 501),
-    "no coding": (["Transfer-Encoding: identity"], b"{}", 501),
+    "identity as the coding": (["Transfer-Encoding: identity"], b"{}", 501),
     "a folded header": (["X: a", " b"], b"", 400),
     "a folded coding": (["Transfer-Encoding:", " chunked"], chunked(b"{}", 2), 400),
     "a blank before the colon": (["Content-Length : 2"], b"{}", 400),
@@ -238,11 +238,11 @@ REFUSED: dict[str, tuple[list[str], bytes, int]] = {
 }
 
 
-@pytest.mark.parametrize(("headers", "body", "status"), REFUSED.values(), ids=REFUSED)
-def test_a_bad_form_is_refused_and_the_connection_closed(
+@pytest.mark.parametrize(("headers", "body", "status"), REJECTED.values(), ids=REJECTED)
+def test_a_bad_form_is_rejected_and_the_connection_closed(
     connect: Callable[[], Client], headers: list[str], body: bytes, status: int
 ) -> None:
-    """Two readers may disagree where such a request ends: what follows could be a second one, smuggled past a proxy."""
+    """Two readers may disagree where such a request ends, so a second request could be smuggled past a proxy."""
     client = connect()
     client.send(head("POST", WEBHOOK, *headers), body, head("POST", WEBHOOK))
     answer = client.answer()
@@ -265,8 +265,8 @@ def test_a_bad_form_is_refused_and_the_connection_closed(
         ("GET /\r\n\r\n", 505),
     ],
 )
-def test_a_bad_first_line_is_refused(connect: Callable[[], Client], text: str, status: int) -> None:
-    """With a status in the first line of the answer, whatever version the client speaks."""
+def test_a_bad_first_line_is_rejected(connect: Callable[[], Client], text: str, status: int) -> None:
+    """A client of any version must find a status in the first line of the answer."""
     client = connect()
     client.send(text)
     answer = client.answer()
@@ -277,10 +277,10 @@ def test_a_bad_first_line_is_refused(connect: Callable[[], Client], text: str, s
 @pytest.mark.parametrize(
     ("headers", "body"), [(["Content-Length: 5"], b"{}"), ([CHUNKS], b"5\r\n{}"), ([CHUNKS], b"2\r\n{}\r\n")]
 )
-def test_a_body_that_ends_early_is_refused(
+def test_a_body_that_ends_early_is_rejected(
     connect: Callable[[], Client], engine: Engine, headers: list[str], body: bytes
 ) -> None:
-    """A sender that died in the middle has not sent what came: half a payment must not be judged."""
+    """A sender that stopped in the middle has sent half a payment, which must not be processed."""
     client = connect()
     client.send(head("POST", WEBHOOK, *headers), body)
     client.socket.shutdown(socket.SHUT_WR)
@@ -292,9 +292,9 @@ def test_a_body_that_ends_early_is_refused(
 @pytest.mark.parametrize(
     "sent", ["POST / HTTP/1.1\r\nHo", head("POST", "/", "Content-Length: 9"), head("POST", "/", CHUNKS)]
 )
-def test_a_slow_request_is_refused(connect: Callable[[], Client], monkeypatch: pytest.MonkeyPatch, sent: str) -> None:
-    """Bytes that trickle in for hours keep a connection busy, though none of them is late by itself."""
-    monkeypatch.setattr(server, "REQUEST_S", 0.5)
+def test_a_slow_request_is_rejected(connect: Callable[[], Client], monkeypatch: pytest.MonkeyPatch, sent: str) -> None:
+    """A client that sends a byte now and then could hold a connection for hours, although no single byte is late."""
+    monkeypatch.setattr(errors, "REQUEST_S", 0.5)
     client = connect()
     client.send(sent)
     began = time.monotonic()
@@ -307,8 +307,8 @@ def test_a_slow_request_is_refused(connect: Callable[[], Client], monkeypatch: p
     assert client.answer().status == 408
 
 
-def test_a_client_that_sends_all_before_it_reads_sees_the_refusal(connect: Callable[[], Client]) -> None:
-    """Closed on unread data, TCP resets the connection, and the client reports a network failure and tries again."""
+def test_a_client_that_sends_all_before_it_reads_gets_the_answer(connect: Callable[[], Client]) -> None:
+    """If the server closed with unread data, TCP would reset the connection, and the client would try again."""
     client = connect()
     client.send(head("POST", WEBHOOK, "Content-Length: 17000000"))
     for _ in range(17):
@@ -316,8 +316,8 @@ def test_a_client_that_sends_all_before_it_reads_sees_the_refusal(connect: Calla
     assert client.answer().status == 413
 
 
-def test_a_body_that_is_too_large_is_not_asked_for(connect: Callable[[], Client]) -> None:
-    """A client that waits for 100 gets the refusal, and has sent nothing in vain."""
+def test_a_client_is_not_asked_for_a_body_that_is_too_large(connect: Callable[[], Client]) -> None:
+    """A client that waits for status 100 gets 413 at once, and sends nothing in vain."""
     client = connect()
     client.send(head("POST", WEBHOOK, "Content-Length: 17000000", "Expect: 100-continue"))
     assert client.answer().status == 413
@@ -325,7 +325,7 @@ def test_a_body_that_is_too_large_is_not_asked_for(connect: Callable[[], Client]
 
 @pytest.mark.parametrize(("size", "status"), [(6 * 1024 * 1024 + 1, 413), (256 * 1024, 401)])
 def test_a_limit_is_the_same_in_chunks(connect: Callable[[], Client], size: int, status: int) -> None:
-    """413 means too large, and docs/integrate/sending.md calls it final: it must be true."""
+    """docs/integrate/sending.md calls 413 final: a sender does not try again. So the status must be true in chunks as well."""
     client = connect()
     client.send(head("POST", WEBHOOK, CHUNKS), chunked(b"0" * size, 65536))
     assert client.answer().status == status
@@ -333,7 +333,7 @@ def test_a_limit_is_the_same_in_chunks(connect: Callable[[], Client], size: int,
 
 @pytest.mark.parametrize(("size", "status"), [(17 * 1024 * 1024, 413), (1024 * 1024, 403)])
 def test_chunks_are_limited_together(connect: Callable[[], Client], size: int, status: int) -> None:
-    """Each is small, and nobody says how many there will be."""
+    """Each chunk is small, and no header says how many will come."""
     client = connect()
     client.send(head("POST", "/", CHUNKS), chunked(b"0" * size, 65536))
     assert client.answer().status == status
@@ -349,8 +349,8 @@ def test_chunks_are_limited_together(connect: Callable[[], Client], size: int, s
         "Transfer-Encoding: \x85chunked",
     ],
 )
-def test_a_head_is_read_as_every_other_reader_reads_it(connect: Callable[[], Client], line: str) -> None:
-    """A proxy before it that sees no second header would see another request behind it."""
+def test_a_head_that_another_reader_may_read_otherwise_is_rejected(connect: Callable[[], Client], line: str) -> None:
+    """A proxy in front of the server that does not see the second header would see another request after it."""
     client = connect()
     client.send(head("POST", WEBHOOK, line), b"2\r\n{}\r\n0\r\n\r\n")
     assert client.answer().status in {400, 501}
@@ -358,7 +358,7 @@ def test_a_head_is_read_as_every_other_reader_reads_it(connect: Callable[[], Cli
 
 @pytest.mark.parametrize(("size", "status"), [(10_100, 401), (10_300, 431)])
 def test_a_head_is_limited_as_api_gateway_limits_it(connect: Callable[[], Client], size: int, status: int) -> None:
-    """A sender that works here works there: the request line and the header values have 10,240 bytes."""
+    """A sender that works here must work with API Gateway: request line and header values have 10,240 bytes at most."""
     client = connect()
     client.send(head("POST", WEBHOOK, f"X: {'a' * size}"))
     assert client.answer().status == status
@@ -379,29 +379,29 @@ def test_a_head_is_limited_as_api_gateway_limits_it(connect: Callable[[], Client
 def test_a_call_that_no_sdk_makes_is_answered(
     connect: Callable[[], Client], service: str, headers: list[str], body: bytes, status: int, code: str
 ) -> None:
-    """It makes moto fail: the connection would end without an answer, and `ledger serve` would show a traceback."""
+    """Such a call makes moto fail. The connection must not end without an answer, and no traceback may be printed."""
     client = connect()
     framing = f"Content-Length: {len(body)}"
     client.send(head("POST", "/", SIGNED.format(service), framing, *headers), body, head("POST", "/"))
     answer = client.answer()
     assert (answer.status, code in answer.body.decode()) == (status, True)
-    assert client.answer().status == 403  # the connection goes on
+    assert client.answer().status == 403  # the connection stays open
 
 
-# ── Whom it answers, and what about ─────────────────────────────────────────────────────────────────
+# ── Which callers the server answers, and which operations it serves ────────────────────────────────
 
 SCAN = [SIGNED.format("dynamodb"), "X-Amz-Target: DynamoDB_20120810.Scan", "Content-Length: 29"]
 SCANNED = b'{"TableName":"PaymentLedger"}'
 
 
 def asked(method: str, path: str, *headers: str) -> str:
-    """The head of a request whose Host is among the headers, or absent."""
+    """Return the head of a request whose Host is among the headers, or absent."""
     return "".join(f"{line}\r\n" for line in (f"{method} {path} HTTP/1.1", *headers, ""))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:{}", "localhost:{}", "LocalHost:{}", "[::1]:{}"])
 def test_a_program_on_this_machine_is_answered(connect: Callable[[], Client], port: int, host: str) -> None:
-    """Under each name of loopback; the tests below would pass with a server that refuses everything."""
+    """The tests below would pass with a server that rejects everything, so each name of loopback must work."""
     client = connect()
     client.send(asked("POST", "/", f"Host: {host.format(port)}", *SCAN), SCANNED)
     answer = client.answer()
@@ -436,7 +436,7 @@ OTHERS = [
 def test_a_web_page_is_not_answered(
     connect: Callable[[], Client], port: int, engine: Engine, others: list[str], path: str
 ) -> None:
-    """A page whose name leads to this machine would read the ledger, the secrets and each token that it reveals."""
+    """A page whose name leads to this machine could read the ledger and the secrets, and reveal tokens."""
     client = connect()
     client.send(asked("POST", path, *(header.format(port) for header in others), *SCAN, *posted()), SCANNED)
     answer = client.answer()
@@ -445,8 +445,8 @@ def test_a_web_page_is_not_answered(
     assert (engine.logs(), engine.executions()) == ("", [])
 
 
-def test_what_a_person_opens_is_no_page(connect: Callable[[], Client]) -> None:
-    """`Sec-Fetch-Site: none` is the address bar's."""
+def test_a_person_who_types_the_address_is_answered(connect: Callable[[], Client]) -> None:
+    """A browser sends `Sec-Fetch-Site: none` for an address that a person types."""
     client = connect()
     client.send(head("GET", WEBHOOK, "Sec-Fetch-Site: none"))
     assert client.answer().status == 404
@@ -454,14 +454,14 @@ def test_what_a_person_opens_is_no_page(connect: Callable[[], Client]) -> None:
 
 @pytest.mark.parametrize("target", ["http://rebind.example/", "http://127.0.0.1/", "*", "@rebind.example/", ".x/"])
 def test_a_target_is_a_path(connect: Callable[[], Client], target: str) -> None:
-    """A whole address overrules Host, and what does not begin with a slash would become part of a host's name."""
+    """A whole address would override Host, and a target without a slash would become part of a host's name."""
     client = connect()
     client.send(head("POST", target, *SCAN), SCANNED)
     assert client.answer().status == 400
 
 
-def test_containers_are_answered_under_the_name_that_they_are_given(deployed: tuple[Engine, list[float]]) -> None:
-    """On a desktop that is no address of this machine; the others of a container's names stay refused."""
+def test_containers_are_answered_under_the_name_that_they_get(deployed: tuple[Engine, list[float]]) -> None:
+    """On a desktop, that name is not an address of this machine. Other names of a container must stay rejected."""
     with EngineServer(["127.0.0.1"], names=["host.docker.internal"]) as listening:
         listening.start(deployed[0])
         for name, status in (("host.docker.internal", 200), ("gateway.docker.internal", 403)):
@@ -498,10 +498,10 @@ NOT_SERVED: dict[str, tuple[str, str, str, list[str], bytes]] = {
 
 
 @pytest.mark.parametrize(("service", "method", "path", "headers", "body"), NOT_SERVED.values(), ids=NOT_SERVED)
-def test_what_the_stack_does_not_use_is_not_served(
+def test_an_operation_that_the_stack_does_not_use_is_not_served(
     connect: Callable[[], Client], service: str, method: str, path: str, headers: list[str], body: bytes
 ) -> None:
-    """Much of it has moto send requests to whatever address a caller names."""
+    """Many of these operations let moto send requests to an address that a caller names."""
     client = connect()
     client.send(head(method, path, SIGNED.format(service), f"Content-Length: {len(body)}", *headers), body)
     answer = client.answer()
@@ -532,10 +532,10 @@ PLAIN = b"Action=ListStacks"
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_the_operation_is_the_one_that_was_looked_at(
+def test_moto_runs_the_operation_that_the_server_has_checked(
     connect: Callable[[], Client], engine: Engine, headers: list[str], body: bytes, status: int, code: bytes
 ) -> None:
-    """In moto it is that of the decompressed body, and an underscore for a hyphen: a read would delete the stack."""
+    """In moto, a body is decompressed, and an underscore in a header is a hyphen. So a read could delete the stack."""
     client = connect()
     framing = f"Content-Length: {len(body)}"
     client.send(head("POST", "/", SIGNED.format("cloudformation"), framing, *FORM_BODY, *headers), body)
@@ -546,15 +546,15 @@ def test_the_operation_is_the_one_that_was_looked_at(
 
 
 @pytest.mark.parametrize("path", ["/", WEBHOOK])
-def test_a_compressed_body_is_refused_before_it_is_read(connect: Callable[[], Client], path: str) -> None:
-    """A few kilobytes could become gigabytes."""
+def test_a_compressed_body_is_rejected_before_it_is_read(connect: Callable[[], Client], path: str) -> None:
+    """A few compressed kilobytes could become gigabytes in memory."""
     client = connect()
     client.send(head("POST", path, "Content-Encoding: gzip", "Content-Length: 9", "Expect: 100-continue"))
     assert (client.answer().status, client.is_closed()) == (415, True)
 
 
-def test_the_operation_is_the_headers_whatever_a_body_says(engine: Engine, payment: dict[str, Any]) -> None:
-    """In moto, `Action=` in a body is the operation: a payment's metadata would call another one than its sender."""
+def test_a_header_decides_the_operation_whatever_a_body_says(engine: Engine, payment: dict[str, Any]) -> None:
+    """In moto, `Action=` in a body is the operation, so the metadata of a payment could run another one."""
     note = "a&Action=DeleteTable&TableName=PaymentLedger&b"
     assert engine.run(json.dumps({**payment, "Metadata": {"note": note}})).outcome == "RECORDED"
     (item,) = engine.items()

@@ -1,4 +1,4 @@
-"""An engine that goes on where another one stopped: in a process of its own, as one lives at a time."""
+"""The state of an engine, which another engine continues. Each runs in a process of its own: a process has only one."""
 
 import json
 import os
@@ -40,7 +40,7 @@ with Engine(state=state) as engine:
     engine.functions["PublishOutcome"].environment["EVENT_BUS_NAME"] = "gone"
     engine.functions["PublishOutcome"].restart()
     assert engine.run(json.dumps({**payment, "TransactionID": "failed"}), "failed").outcome is None
-    state.write(engine)
+    state.write(engine.snapshot)
 """
 AFTER = """
 import json, sys
@@ -52,7 +52,7 @@ state = State(Path(sys.argv[1]))
 with Engine(state=state) as engine:
     states = engine.client("stepfunctions")
     prefix = engine.outputs["WorkflowArn"].replace(":stateMachine:", ":execution:")
-    told = {name: engine.ended(f"{prefix}:{name}") for name in ("recorded", "conflict", "failed")}
+    before = {name: engine.wait_for(f"{prefix}:{name}") for name in ("recorded", "conflict", "failed")}
     request = {"TransactionID": "txn-2026-0001", "Reason": "after a restart", "Requester": "me"}
     revealed = json.loads(engine.functions["RevealSecureToken"].invoke(json.dumps(request).encode())[0])
     duplicate = engine.run(json.dumps(payment), "again").outcome
@@ -60,22 +60,22 @@ with Engine(state=state) as engine:
         states.start_execution(stateMachineArn=engine.outputs["WorkflowArn"], name="recorded", input="{}")
     except states.exceptions.ExecutionAlreadyExists:
         taken = True
-    states.redrive_execution(executionArn=told["failed"].arn)
-    redriven = engine.ended(told["failed"].arn)
+    states.redrive_execution(executionArn=before["failed"].arn)
+    redriven = engine.wait_for(before["failed"].arn)
     secrets = sorted(one["Name"] for one in engine.client("secretsmanager").list_secrets()["SecretList"])
     print(json.dumps({
-        "outcomes": {name: execution.outcome for name, execution in told.items()},
-        "states": [run.became for run in told["recorded"].states],
+        "outcomes": {name: execution.outcome for name, execution in before.items()},
+        "states": [run.became for run in before["recorded"].states],
         "token": revealed["SecureToken"], "duplicate": duplicate, "taken": taken, "redriven": redriven.outcome,
         "items": [item["TransactionID"]["S"] for item in engine.items()], "secrets": secrets,
         "events": [event["detail-type"] for event in engine.published()],
     }))
-    state.write(engine)
+    state.write(engine.snapshot)
 """
 
 
 def run(script: str, folder: Path) -> str:
-    """Run it in the project's folder."""
+    """Run the script in the project's folder, and return what it prints."""
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", script, str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=90, check=False
     )
@@ -83,10 +83,8 @@ def run(script: str, folder: Path) -> str:
     return done.stdout
 
 
-def test_an_engine_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    """With its payments, keys, secrets, events and executions: a token is still opened, a name is still taken, and what
-    failed can be redriven.
-    """
+def test_an_engine_continues_where_another_one_stopped(tmp_path: Path) -> None:
+    """A restart loses nothing: a token can be decrypted, a name is still taken, and a failed execution is redriven."""
     folder = tmp_path / "new/folder"
     run(BEFORE, folder)
     payment = json.loads((ROOT / "events/start/01-success.json").read_text())
@@ -105,8 +103,8 @@ def test_an_engine_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert [one["name"] for one in kept["Executions"]] == ["recorded", "conflict", "failed", "again"]
 
 
-def test_nobody_else_may_read_it(tmp_path: Path) -> None:
-    """It holds keys and tokens, if only of a trial."""
+def test_no_other_user_may_read_the_state(tmp_path: Path) -> None:
+    """The state holds keys and tokens, if only for trying."""
     run(BEFORE, tmp_path / "state")
     assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "state" / FILE).stat().st_mode) == 0o600
@@ -114,14 +112,14 @@ def test_nobody_else_may_read_it(tmp_path: Path) -> None:
 
 
 def written(engine: Engine, folder: Path) -> Path:
-    """Write the engine's state into the folder; returns the file."""
+    """Write the engine's state into the folder, and return the file."""
     state = State(folder)
-    state.write(engine)
+    state.write(engine.snapshot)
     return state.file
 
 
-def test_what_lies_in_the_folder_is_replaced_and_not_followed(engine: Engine, tmp_path: Path) -> None:
-    """A link would overwrite what it leads to, and a file of another mode would be the state for all to read."""
+def test_a_file_in_the_folder_is_replaced_and_a_link_is_not_followed(engine: Engine, tmp_path: Path) -> None:
+    """Through a link, the state would overwrite another file. A file of another mode could be open to every user."""
     tmp_path.chmod(0o755)
     precious = tmp_path / "precious"
     precious.write_text("mine")
@@ -143,7 +141,7 @@ def test_what_lies_in_the_folder_is_replaced_and_not_followed(engine: Engine, tm
 
 
 def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
-    """It would create a file elsewhere."""
+    """Through a link, the lock would create a file outside the folder."""
     tmp_path.chmod(0o700)
     (tmp_path / ".lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StateError, match=r"\.lock: "):
@@ -152,8 +150,8 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770, 0o722])
-def test_a_folder_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
-    """They could put a file of theirs in the place of the state."""
+def test_a_folder_that_others_may_write_is_not_used(tmp_path: Path, mode: int) -> None:
+    """Another user could replace the state by a file of their own."""
     folder = tmp_path / "open"
     folder.mkdir()
     folder.chmod(mode)
@@ -164,16 +162,16 @@ def test_a_folder_that_others_may_write_is_refused(tmp_path: Path, mode: int) ->
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: only root can give a folder away")
 @pytest.mark.parametrize("what", ["", FILE])
-def test_what_belongs_to_another_user_is_refused(tmp_path: Path, what: str) -> None:
-    """Whose it is may read and change it."""
+def test_a_folder_or_file_of_another_user_is_not_used(tmp_path: Path, what: str) -> None:
+    """The owner of a folder or file may read and change it."""
     (tmp_path / FILE).write_text(json.dumps(KEPT))
     os.chown(tmp_path / what, 65534, 65534)
     with pytest.raises(StateError, match="belongs to another user: choose another folder with --state"):
         State(tmp_path)
 
 
-def test_a_state_file_that_others_may_write_is_refused(tmp_path: Path) -> None:
-    """Its keys and payments may be anybody's."""
+def test_a_state_file_that_others_may_write_is_not_used(tmp_path: Path) -> None:
+    """Another user may have put keys and payments into it."""
     (tmp_path / FILE).write_text(json.dumps(KEPT))
     (tmp_path / FILE).chmod(0o666)
     with pytest.raises(StateError, match=r"ledger\.json: others may write it: chmod go-w it"):
@@ -191,7 +189,7 @@ FORGED = [
 
 @pytest.mark.parametrize("detail", FORGED, ids=json.dumps)
 def test_an_event_is_kept_as_it_was_published(engine: Engine, tmp_path: Path, detail: Any) -> None:
-    """Whoever may publish must not make the state unreadable, or a time of what is text."""
+    """A caller that publishes an event must not make the state unreadable, or turn a text of it into a time."""
     entry = {"Source": "payment.ledger", "DetailType": "d", "Detail": json.dumps({"deep": [detail]})}
     bus = engine.outputs["EventBusName"]
     engine.client("events").put_events(
@@ -204,20 +202,20 @@ def test_an_event_is_kept_as_it_was_published(engine: Engine, tmp_path: Path, de
 
 
 def test_each_state_has_a_marker_of_its_own(engine: Engine, tmp_path: Path) -> None:
-    """A caller that knew it could publish what is read as a time."""
+    """A caller that knew the marker could publish an object that is read as a time."""
     folders = [tmp_path / "one", tmp_path / "two"]
     one, two = (json.loads(written(engine, folder).read_bytes())["Marker"] for folder in folders)
     assert one != two
 
 
 def again(folder: Path) -> State:
-    """The state as the next process reads it: the lock of this one is a file that is gone."""
+    """Return the state as the next process reads it. The lock of this process is on a file that no longer exists."""
     (folder / ".lock").unlink()
     return State(folder)
 
 
 def test_a_state_of_version_1_stays_readable(tmp_path: Path) -> None:
-    """Times and bytes had no marker; what a caller had published under their names, and is none, was unreadable."""
+    """In version 1, times and bytes had no marker. An event that only looks like a time must not make it unreadable."""
     material = {"$bytes": "A" * 43 + "="}
     execution = {**ENDED, "start_date": {"$time": "2026-11-26T02:31:27+00:00"}}
     before = {**KEPT, "Version": 1, "Keys": {"k": {"Id": "i", "Material": material}}, "Executions": [execution]}
@@ -230,7 +228,7 @@ def test_a_state_of_version_1_stays_readable(tmp_path: Path) -> None:
 
 
 def test_a_secret_without_text_does_not_keep_the_state_from_being_written(engine: Engine, tmp_path: Path) -> None:
-    """A caller may give a secret bytes, or nothing: no processor has such a one."""
+    """A caller may create a secret with bytes or with no value. No processor has such a secret, so it is not kept."""
     engine.client("secretsmanager").create_secret(Name="bytes", SecretBinary=b"b")
     engine.client("secretsmanager").create_secret(Name="nothing")
     engine.client("secretsmanager").create_secret(Name="text", SecretString="t")
@@ -238,7 +236,7 @@ def test_a_secret_without_text_does_not_keep_the_state_from_being_written(engine
 
 
 def ask(service: str, operation: str, body: str) -> int:
-    """Ask moto as the server does, with what an SDK would not let pass; returns the status."""
+    """Call moto as the server does, with a request that an SDK would not send, and return the status."""
     headers = HTTPHeaders()
     for name, value in {
         "X-Amz-Target": f"{TARGETS[service]}.{operation}",
@@ -268,57 +266,57 @@ SECRET = '{"Name": %s, "SecretString": %s, "ClientRequestToken": "00000000-0000-
 
 
 def deep(levels: int) -> str:
-    """Return an attribute of so many maps."""
+    """Return an attribute of *levels* maps."""
     return '"deep": ' + '{"M": {"m": ' * levels + '{"S": "x"}' + "}}" * levels
 
 
 ODD: dict[str, tuple[str, str, str]] = {
-    "a truth that is text": ("dynamodb", "PutItem", PUT % '"Odd": {"BOOL": "x"}'),
+    "a truth value that is text": ("dynamodb", "PutItem", PUT % '"Odd": {"BOOL": "x"}'),
     "a text that is a number": ("dynamodb", "PutItem", PUT % '"Odd": {"S": 7}'),
     "a number that is text": ("dynamodb", "PutItem", PUT % '"Odd": {"N": "x"}'),
-    "bytes that are no Base64": ("dynamodb", "PutItem", PUT % '"Odd": {"B": "%%"}'),
+    "bytes that are not Base64": ("dynamodb", "PutItem", PUT % '"Odd": {"B": "%%"}'),
     "bytes": ("dynamodb", "PutItem", PUT % '"Odd": {"B": "AAAA"}'),
     "sets of bytes": ("dynamodb", "PutItem", PUT % '"Odd": {"BS": ["AAAA", "%%", "AB=="]}'),
     "a null": ("dynamodb", "PutItem", PUT % '"Odd": {"NULL": "x"}'),
     "an empty name": ("dynamodb", "PutItem", PUT % '"": {"S": "x"}'),
     "an empty name in a map": ("dynamodb", "PutItem", PUT % '"Odd": {"M": {"": {"S": "x"}}}'),
     "30 maps": ("dynamodb", "PutItem", PUT % deep(30)),
-    "an index's key of no text": ("dynamodb", "UpdateItem", UPDATE % ("SET Unpublished = :v", '{"S": ""}')),
+    "an index's key that is empty": ("dynamodb", "UpdateItem", UPDATE % ("SET Unpublished = :v", '{"S": ""}')),
     "an index's key of null": ("dynamodb", "UpdateItem", UPDATE % ("SET Unpublished = :v", '{"NULL": true}')),
     "an empty set": ("dynamodb", "UpdateItem", UPDATE % ("SET PublishedAt = :v", '{"SS": []}')),
     "a detail that is an array": ("events", "PutEvents", EVENT % "[1]"),
     "a detail that is null": ("events", "PutEvents", EVENT % "null"),
-    "a detail that is no number": ("events", "PutEvents", EVENT % "NaN"),
+    "a detail that is not a number": ("events", "PutEvents", EVENT % "NaN"),
     "a long integer": ("events", "PutEvents", EVENT % (r"{\"i\": " + "9" * 4301 + "}")),
     "a secret without a name": ("secretsmanager", "CreateSecret", SECRET % ('""', '"s"')),
     "a secret that is a number": ("secretsmanager", "CreateSecret", SECRET % ('"s"', "7")),
 }
-"""What the server passes on, and moto mostly takes."""
+"""Calls that the server passes on. moto accepts most of them."""
 
 
 @pytest.mark.parametrize(("service", "operation", "body"), ODD.values(), ids=ODD)
 def test_no_call_makes_the_state_unreadable(
     engine: Engine, tmp_path: Path, service: str, operation: str, body: str, request: pytest.FixtureRequest
 ) -> None:
-    """One would lose every payment. What cannot be kept is named, and the rest is kept."""
+    """An unreadable state would lose every payment. So a thing that cannot be kept is named, and the rest is kept."""
     engine.client("secretsmanager").create_secret(Name="other", SecretString="text")
     engine.client("dynamodb").put_item(TableName="PaymentLedger", Item={"TransactionID": {"S": "other"}})
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # moto's, about a detail that is no object
+        warnings.simplefilter("ignore")  # moto warns about a detail that is not an object
         names = {"BUS": engine.outputs["EventBusName"], "WORKFLOW": engine.outputs["WorkflowArn"]}
         ask(service, operation, re.sub("BUS|WORKFLOW", lambda name: names[name[0]], body))
     for arn in engine.executions():
-        engine.ended(arn)
+        engine.wait_for(arn)
     table = dynamodb_backends[engine.account_id][REGION].tables["PaymentLedger"].items
     before = {key.value: repr(item.attrs) for key, item in table.items()}
     file = written(engine, tmp_path)
     engine.clear()
     limit = sys.get_int_max_str_digits()
-    sys.set_int_max_str_digits(4300)  # as in the next process, whose engine has not lifted it yet
+    sys.set_int_max_str_digits(4300)  # as in the next process, before its engine lifts the limit
     request.addfinalizer(lambda: sys.set_int_max_str_digits(limit))
     state = again(tmp_path)
     sys.set_int_max_str_digits(limit)
-    state.restore(engine)
+    engine.restore(state)
     assert {key.value: repr(item.attrs) for key, item in table.items()} == before
     assert "other" in {one["Name"] for one in engine.client("secretsmanager").list_secrets()["SecretList"]}
     (tmp_path / "again").mkdir(mode=0o700)
@@ -327,10 +325,10 @@ def test_no_call_makes_the_state_unreadable(
 
 
 @pytest.mark.parametrize("levels", [300])
-def test_what_is_nested_too_deeply_is_named_once_and_the_rest_is_kept(
+def test_a_thing_that_is_nested_too_deeply_is_named_once_and_the_rest_is_kept(
     engine: Engine, tmp_path: Path, levels: int
 ) -> None:
-    """Reading it back would exhaust Python's stack, and AWS would not have taken it."""
+    """Reading it would exhaust Python's stack, and AWS would not have accepted it."""
     engine.client("dynamodb").put_item(TableName="PaymentLedger", Item={"TransactionID": {"S": "other"}})
     nested: dict[str, Any] = {"S": "x"}
     for _ in range(levels):
@@ -341,37 +339,37 @@ def test_what_is_nested_too_deeply_is_named_once_and_the_rest_is_kept(
     table.items[item.hash_key] = item
     notes: list[str] = []
     state = State(tmp_path, notes.append)
-    state.write(engine)
-    state.write(engine)
+    state.write(engine.snapshot)
+    state.write(engine.snapshot)
     assert notes == [f"{state.file}: the payment odd is left out (it is nested too deeply)"]
     assert json.loads(state.file.read_bytes())["Items"] == [{"TransactionID": {"S": "other"}}]
 
 
-def test_what_cannot_be_restored_is_named_and_the_rest_is_restored(engine: Engine, tmp_path: Path) -> None:
-    """An older state may hold what moto no longer takes."""
+def test_a_thing_that_cannot_be_restored_is_named_and_the_rest_is_restored(engine: Engine, tmp_path: Path) -> None:
+    """An older state may hold a thing that moto no longer accepts."""
     items = [{"TransactionID": {"S": "odd"}, "Odd": {}}, {"TransactionID": {"S": "other"}}]
     (tmp_path / FILE).write_text(json.dumps({**KEPT, "Items": items, "Secrets": {"": "s", "other": "s"}}))
     notes: list[str] = []
-    State(tmp_path, notes.append).restore(engine)
+    engine.restore(State(tmp_path, notes.append))
     assert [item["TransactionID"]["S"] for item in engine.items()] == ["other"]
     assert [one["Name"] for one in engine.client("secretsmanager").list_secrets()["SecretList"]] == ["other"]
     assert [note.partition(": the ")[2].partition(" is left out")[0] for note in notes] == ["payment odd", "secret "]
 
 
-def test_an_execution_of_another_workflow_is_said(engine: Engine, tmp_path: Path) -> None:
-    """Its ARN is what everybody asks by: another one would fail only then."""
+def test_an_execution_of_another_workflow_is_an_error(engine: Engine, tmp_path: Path) -> None:
+    """Callers ask for an execution by its ARN. With another workflow's ARN, their calls would fail later."""
     (tmp_path / FILE).write_text(json.dumps({**KEPT, "Executions": [{**ENDED, "execution_arn": "nonsense"}]}))
     with pytest.raises(StateError, match="holds no state of this version"):
-        State(tmp_path).restore(engine)
+        engine.restore(State(tmp_path))
     assert engine.executions() == []
 
 
 def test_the_state_is_written_between_calls(engine: Engine, tmp_path: Path) -> None:
-    """Else a call that comes meanwhile changes what is being read, which ended the server."""
+    """A call that came during the write would change the data that is being read. That once ended the server."""
     state, done = State(tmp_path), threading.Event()
 
     def write() -> None:
-        state.write(engine)
+        state.write(engine.snapshot)
         done.set()
 
     with engine.between_calls:
@@ -383,23 +381,23 @@ def test_the_state_is_written_between_calls(engine: Engine, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("error", [RuntimeError, AttributeError, RecursionError, KeyError])
-def test_a_state_that_cannot_be_written_is_said(
+def test_a_state_that_cannot_be_written_is_an_error_in_one_line(
     engine: Engine, tmp_path: Path, error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a line that `ledger serve` prints before it goes on serving; anything else would end it."""
+    """`ledger serve` prints this line and continues. Any other error would end it."""
 
     def published(_: Engine) -> Any:
         raise error
 
     monkeypatch.setattr(Engine, "published", published)
     with pytest.raises(StateError, match=rf"ledger\.json: cannot be written \({error.__name__}\)"):
-        State(tmp_path).write(engine)
+        State(tmp_path).write(engine.snapshot)
 
 
 def test_two_engines_do_not_share_a_folder(tmp_path: Path) -> None:
-    """Each would write all of its own over the other's."""
+    """Each engine would overwrite everything that the other one has written."""
     first = State(tmp_path)
-    with pytest.raises(StateError, match="another `ledger serve` has it"):
+    with pytest.raises(StateError, match="another `ledger serve` uses it"):
         State(tmp_path)
     assert first.kept == {}
 
@@ -414,7 +412,7 @@ ENDED = {
     "history": [],
 }  # fmt: skip
 HOSTILE = {
-    "no JSON": "{",
+    "not JSON": "{",
     "an array": "[]",
     "a number": "7",
     "another version": json.dumps({**KEPT, "Version": 0}),
@@ -424,9 +422,9 @@ HOSTILE = {
     "brackets": "[" * 200_000,
     "a deep state": json.dumps({**KEPT, "Items": "x"}).replace('"x"', "[" * 5000 + "]" * 5000),
     "a huge number": '{"Version": ' + "9" * 5000 + "}",
-    "no time": json.dumps({**KEPT, "Items": [{"$timem": "yesterday"}]}),
+    "not a time": json.dumps({**KEPT, "Items": [{"$timem": "yesterday"}]}),
     "a time of another type": json.dumps({**KEPT, "Items": [{"$timem": 7}]}),
-    "no bytes": json.dumps({**KEPT, "Items": [{"$bytesm": "A"}]}),
+    "not bytes": json.dumps({**KEPT, "Items": [{"$bytesm": "A"}]}),
     "bytes of another type": json.dumps({**KEPT, "Items": [{"$bytesm": {}}]}),
     "keys of another type": json.dumps({**KEPT, "Keys": []}),
     "a key without material": json.dumps({**KEPT, "Keys": {"k": {"Id": "i"}}}),
@@ -443,15 +441,15 @@ HOSTILE = {
     "an event without detail": json.dumps({**KEPT, "Events": [{}]}),
     "executions of another type": json.dumps({**KEPT, "Executions": [7]}),
     "an execution without a name": json.dumps({**KEPT, "Executions": [{**ENDED, "name": None}]}),
-    "an execution with more": json.dumps({**KEPT, "Executions": [{**ENDED, "to_history_output": "x"}]}),
+    "an execution with another attribute": json.dumps({**KEPT, "Executions": [{**ENDED, "to_history_output": "x"}]}),
     "an execution without a start": json.dumps({**KEPT, "Executions": [{**ENDED, "start_date": "today"}]}),
     "a history of another type": json.dumps({**KEPT, "Executions": [{**ENDED, "history": [7]}]}),
 }
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
-def test_a_state_that_cannot_be_read_is_said(tmp_path: Path, content: Any) -> None:
-    """And left as it is: somebody may want it."""
+def test_a_state_that_cannot_be_read_is_an_error_in_one_line(tmp_path: Path, content: Any) -> None:
+    """The file must stay as it is, since somebody may want it."""
     (tmp_path / FILE).write_text(content, encoding="latin-1")
     with pytest.raises(
         StateError, match="holds no state of this version: move it away, or choose another with --state"
@@ -460,8 +458,8 @@ def test_a_state_that_cannot_be_read_is_said(tmp_path: Path, content: Any) -> No
     assert (tmp_path / FILE).read_text(encoding="latin-1") == content
 
 
-def test_a_folder_that_is_none_is_said(tmp_path: Path) -> None:
-    """In a line."""
+def test_a_file_in_the_place_of_the_folder_is_an_error_in_one_line(tmp_path: Path) -> None:
+    """The person who gave the wrong path must see why, and no traceback."""
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match="file: file exists"):
         State(tmp_path / "file")

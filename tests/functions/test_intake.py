@@ -51,7 +51,7 @@ def test_what_was_sealed_is_what_its_holder_gets(deployed: Any, token: str, othe
 def test_the_token_is_in_no_history(engine: Engine, payment: dict[str, Any]) -> None:
     """Operators read histories."""
     delivery = send(engine, payment)
-    assert engine.ended(delivery.execution).outcome == "RECORDED"
+    assert engine.wait_for(delivery.execution).outcome == "RECORDED"
     described = engine.client("stepfunctions").describe_execution(executionArn=delivery.execution)
     assert "SealedToken" in described["input"]
     for told in (described, engine.history(delivery.execution), engine.logs()):
@@ -61,7 +61,7 @@ def test_the_token_is_in_no_history(engine: Engine, payment: dict[str, Any]) -> 
 def test_delivered_again_it_meets_its_execution(engine: Engine, payment: dict[str, Any]) -> None:
     """Processors deliver twice; nothing runs twice."""
     first = send(engine, payment)
-    engine.ended(first.execution)
+    engine.wait_for(first.execution)
     again = send(engine, {**payment, "SecureToken": "tok_reissued"})
     assert (first.started, again.started) == (True, False)
     assert (again.execution, again.outcome) == (first.execution, "RECORDED")
@@ -78,7 +78,7 @@ def test_deliveries_at_once_start_one_execution(engine: Engine, payment: dict[st
         thread.join(timeout=60)
     assert sorted(delivery.started for delivery in deliveries) == [False] * 5 + [True]
     assert len({delivery.execution for delivery in deliveries}) == 1
-    assert engine.ended(deliveries[0].execution).outcome == "RECORDED"
+    assert engine.wait_for(deliveries[0].execution).outcome == "RECORDED"
 
 
 def test_a_different_payment_runs_and_conflicts_once(engine: Engine, payment: dict[str, Any]) -> None:
@@ -87,13 +87,13 @@ def test_a_different_payment_runs_and_conflicts_once(engine: Engine, payment: di
     Delivered again, its name does not say whether that execution published the conflict. So another one does, once,
     however often the payment comes; a consumer takes both events for one.
     """
-    engine.ended(send(engine, payment).execution)
+    engine.wait_for(send(engine, payment).execution)
     other = {**payment, "Amount": "1.00"}
     conflict = send(engine, other)
-    assert engine.ended(conflict.execution).outcome == "CONFLICT"
+    assert engine.wait_for(conflict.execution).outcome == "CONFLICT"
     again = send(engine, other)
     assert again == Delivery(f"{conflict.execution}-c", started=True, outcome="CONFLICT")
-    assert engine.ended(again.execution).outcome == "CONFLICT"
+    assert engine.wait_for(again.execution).outcome == "CONFLICT"
     assert send(engine, other) == Delivery(again.execution, started=False, outcome="CONFLICT")
     assert len(engine.executions()) == 3
     assert [event["detail-type"] for event in engine.published()] == ["PaymentRecorded", *["PaymentConflict"] * 2]
@@ -105,10 +105,10 @@ def test_what_failed_technically_is_attempted_anew(engine: Engine, payment: dict
     """The name is taken by a failure, and the payment must come in all the same."""
     faults.refuse("PutItem", "ResourceNotFoundException")
     first = send(engine, payment)
-    assert engine.ended(first.execution).outcome is None
+    assert engine.wait_for(first.execution).outcome is None
     second = send(engine, payment)
     assert (second.started, second.execution) == (True, f"{first.execution}-2")
-    assert engine.ended(second.execution).outcome == "RECORDED"
+    assert engine.wait_for(second.execution).outcome == "RECORDED"
     assert send(engine, payment) == Delivery(second.execution, started=False, outcome="RECORDED")
 
 
@@ -120,17 +120,17 @@ def test_a_corrected_token_gets_through_at_any_time(engine: Engine, payment: dic
     for _ in range(9):
         delivery = send(engine, wrong)
         assert delivery.started
-        assert engine.ended(delivery.execution).outcome == "REJECTED"
+        assert engine.wait_for(delivery.execution).outcome == "REJECTED"
     with pytest.raises(InvalidPaymentError) as caught:
         send(engine, wrong)
     assert caught.value.violations == [Violation("SealedToken", "too_many_attempts")]
     assert (caught.value.transaction_id, caught.value.processor_id) == ("txn-2026-0001", "acme-pay")
     published = intake_of(engine).refuse(caught.value, "any")
-    assert engine.ended(published).outcome == "REJECTED"
+    assert engine.wait_for(published).outcome == "REJECTED"
     assert intake_of(engine).refuse(caught.value, "any") == published
     corrected = send(engine, right)
     assert corrected.started
-    assert engine.ended(corrected.execution).outcome == "RECORDED"
+    assert engine.wait_for(corrected.execution).outcome == "RECORDED"
     assert len(engine.executions()) == 11
 
 
@@ -138,16 +138,16 @@ def test_a_sealed_token_opens_for_its_own_processor_alone(engine: Engine, paymen
     """Whoever sees a sealed token and may send payments could else record it under a payment of its own."""
     payment["SealedToken"] = sealed_for(engine, payment, payment.pop("SecureToken"))
     stolen = send(engine, {**payment, "ProcessorID": "other"})
-    refused = engine.ended(stolen.execution)
+    refused = engine.wait_for(stolen.execution)
     assert (refused.outcome, refused.cause) == ("REJECTED", "SealedToken: not_sealed_for_this_payment")
-    assert engine.ended(send(engine, payment).execution).outcome == "RECORDED"
+    assert engine.wait_for(send(engine, payment).execution).outcome == "RECORDED"
 
 
 def test_what_is_recorded_is_not_attempted_again(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
     """Its execution failed after the write: the table knows it, and the sweep tells of it."""
     faults.refuse("PutEvents", "ResourceNotFoundException")
     first = send(engine, payment)
-    assert engine.ended(first.execution).outcome is None
+    assert engine.wait_for(first.execution).outcome is None
     assert send(engine, payment) == Delivery(first.execution, started=False, outcome="RECORDED")
 
 
@@ -155,11 +155,11 @@ def test_a_failure_under_a_taken_id_is_a_conflict(engine: Engine, payment: dict[
     """Its own execution failed before the write, and meanwhile another payment took the id."""
     faults.refuse("PutItem", "ResourceNotFoundException")
     first = send(engine, payment)
-    assert engine.ended(first.execution).outcome is None
-    assert engine.ended(send(engine, {**payment, "Amount": "1.00"}).execution).outcome == "RECORDED"
+    assert engine.wait_for(first.execution).outcome is None
+    assert engine.wait_for(send(engine, {**payment, "Amount": "1.00"}).execution).outcome == "RECORDED"
     told = send(engine, payment)
     assert told == Delivery(f"{first.execution}-c", started=True, outcome="CONFLICT")
-    assert engine.ended(told.execution).outcome == "CONFLICT"
+    assert engine.wait_for(told.execution).outcome == "CONFLICT"
 
 
 def test_nothing_of_an_execution_is_read(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
@@ -170,7 +170,7 @@ def test_nothing_of_an_execution_is_read(engine: Engine, payment: dict[str, Any]
         "before-parameter-build.sfn.DescribeExecution", lambda params, **_: asked.append(params), unique_id="asked"
     )
     faults.refuse("PutItem", "ResourceNotFoundException")
-    engine.ended(send(engine, payment).execution)
+    engine.wait_for(send(engine, payment).execution)
     asked.clear()
     send(engine, payment)
     states.meta.events.unregister("before-parameter-build.sfn.DescribeExecution", unique_id="asked")
@@ -190,7 +190,7 @@ def test_attempts_come_to_an_end(engine: Engine, payment: dict[str, Any], faults
         assert (calls["Encrypt"], calls["GetItem"]) == (1, int(number > 1))
         assert calls["StartExecution"] <= 3
         assert calls["DescribeExecution"] <= 6
-        assert engine.ended(delivery.execution).outcome is None
+        assert engine.wait_for(delivery.execution).outcome is None
     for _ in range(2):
         faults.calls.clear()
         with pytest.raises(TooManyAttemptsError, match=r"txn-2026-0001: 9 executions recorded nothing"):
@@ -207,10 +207,10 @@ def test_an_operator_gets_a_payment_through_whatever_has_its_names(engine: Engin
     with pytest.raises(TooManyAttemptsError):
         send(engine, payment)
     delivery = intake_of(engine).deliver(payment, again=True)
-    assert engine.ended(delivery.execution).outcome == "RECORDED"
+    assert engine.wait_for(delivery.execution).outcome == "RECORDED"
     assert send(engine, payment).outcome == "RECORDED"
     once_more = intake_of(engine).deliver(payment, again=True)
-    assert engine.ended(once_more.execution).outcome == "DUPLICATE"
+    assert engine.wait_for(once_more.execution).outcome == "DUPLICATE"
     assert delivery.execution != once_more.execution
 
 
@@ -220,7 +220,7 @@ def fourth_attempt(
     """Return a payment's fourth attempt, which runs until the event is set; three attempts have failed."""
     faults.refuse("PutItem", "ResourceNotFoundException", times=3)
     for _ in range(3):
-        engine.ended(send(engine, payment).execution)
+        engine.wait_for(send(engine, payment).execution)
     released = threading.Event()
     monkeypatch.setattr(retrier_decl, "time", SimpleNamespace(sleep=lambda _: released.wait(60)))
     faults.refuse("ReEncrypt", "KeyUnavailableException")  # the workflow waits before it tries again
@@ -237,7 +237,7 @@ def test_the_newest_attempt_is_met_while_it_runs(
     released.set()
     assert met == Delivery(running.execution, started=False, outcome=None)
     assert running.execution.endswith("-4")
-    assert engine.ended(running.execution).outcome == "RECORDED"
+    assert engine.wait_for(running.execution).outcome == "RECORDED"
 
 
 def test_an_attempt_that_another_delivery_starts_meanwhile_is_met(
@@ -250,7 +250,7 @@ def test_an_attempt_that_another_delivery_starts_meanwhile_is_met(
     met = send(engine, payment)
     released.set()
     assert met == Delivery(running.execution, started=False, outcome=None)
-    assert engine.ended(running.execution).outcome == "RECORDED"
+    assert engine.wait_for(running.execution).outcome == "RECORDED"
     assert len(engine.executions()) == 4
 
 
@@ -274,7 +274,7 @@ def test_two_payments_under_one_id_have_two_names(
     first, second = send(engine, a), send(engine, b)
     released.set()
     assert (first.started, second.started) == (True, True)
-    assert sorted(str(engine.ended(one.execution).outcome) for one in (first, second)) == ["CONFLICT", "RECORDED"]
+    assert sorted(str(engine.wait_for(one.execution).outcome) for one in (first, second)) == ["CONFLICT", "RECORDED"]
 
 
 def test_a_conflict_that_meets_a_name_is_published(
@@ -283,10 +283,10 @@ def test_a_conflict_that_meets_a_name_is_published(
     """Whatever took the name says nothing of this payment: the ledger's owner must hear of the conflict."""
     monkeypatch.setattr(intake, "execution_name", lambda payment, *_: f"{payment.transaction_id}-{'0' * 32}")
     a, b = ({**payment, "TransactionID": "t-birthday-1", **changes} for changes in COLLIDING)
-    assert engine.ended(send(engine, a).execution).outcome == "RECORDED"
+    assert engine.wait_for(send(engine, a).execution).outcome == "RECORDED"
     conflict = send(engine, b)
     assert (conflict.started, conflict.outcome) == (True, "CONFLICT")
-    assert engine.ended(conflict.execution).outcome == "CONFLICT"
+    assert engine.wait_for(conflict.execution).outcome == "CONFLICT"
     assert not send(engine, b).started
     assert [event["detail-type"] for event in engine.published()] == ["PaymentRecorded", "PaymentConflict"]
 
@@ -304,7 +304,7 @@ def test_a_refusal_is_published_as_the_workflows_own(engine: Engine, payment: di
     with pytest.raises(InvalidPaymentError) as caught:
         send(engine, invalid)
     before = [intake_of(engine).refuse(caught.value, message_id) for message_id in ("first", "second")]
-    assert engine.ended(before[0]).outcome == "REJECTED"
+    assert engine.wait_for(before[0]).outcome == "REJECTED"
     within = engine.run(json.dumps(invalid), "within")
     assert within.outcome == "REJECTED"
     own, other = (event["detail"] for event in engine.published())
@@ -329,7 +329,7 @@ def test_a_sealed_token_passes_as_it_came(engine: Engine, payment: dict[str, Any
     payment["SealedToken"] = sealed_for(engine, payment, token)
     faults.calls.clear()
     delivery = send(engine, payment)
-    assert engine.ended(delivery.execution).outcome == "RECORDED"
+    assert engine.wait_for(delivery.execution).outcome == "RECORDED"
     assert "Encrypt" not in faults.calls
 
 

@@ -66,7 +66,7 @@ def test_nothing_that_the_ledger_does_is_found(engine: Engine, payment: dict[str
     engine.functions["ReceivePayment"].restart()
     posted = json.dumps(sample_requests.event_of("acme-pay")).encode()
     name = json.loads(json.loads(engine.functions["ReceivePayment"].invoke(posted)[0])["body"])["Execution"]
-    engine.ended(f"{engine.outputs['WorkflowArn'].replace(':stateMachine:', ':execution:')}:{name}")
+    engine.wait_for(f"{engine.outputs['WorkflowArn'].replace(':stateMachine:', ':execution:')}:{name}")
     assert len(engine.items()) == 3
     assert all("PublishedAt" in item for item in engine.items())
     assert watched(engine) == 0

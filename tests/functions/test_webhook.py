@@ -59,7 +59,7 @@ class Webhook:
         status, body = answered
         assert status in {202, 400, 413}
         prefix = self.engine.outputs["WorkflowArn"].replace(":stateMachine:", ":execution:")
-        return self.engine.ended(f"{prefix}:{body['Execution']}").outcome
+        return self.engine.wait_for(f"{prefix}:{body['Execution']}").outcome
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_a_delivery_after_a_conflict_is_a_conflict(webhook: Webhook, engine: Eng
     assert webhook.post()[0] == 200
     assert started(engine) == 3
     for arn in engine.executions():
-        engine.ended(arn)
+        engine.wait_for(arn)
     assert [event["detail-type"] for event in engine.published()] == ["PaymentRecorded", *["PaymentConflict"] * 2]
 
 

@@ -29,7 +29,7 @@ TESTS = {
         "tests/functions/test_handlers.py",
         "tests/contract/test_asl.py::test_timeouts_nest",
         "tests/contract/test_asl.py::test_a_call_lasts_its_attempts_and_the_waits_between_them",
-        "tests/engine/test_bridges.py::test_a_function_refuses_to_start_without_its_private_endpoint",
+        "tests/engine/test_bridges.py::test_a_function_does_not_start_without_its_private_endpoint",
         "tests/engine/test_bridges.py::test_calls_go_to_the_private_endpoint",
     ],
     "persist_payment_ledger.py": ["tests/functions/test_handlers.py"],

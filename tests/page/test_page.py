@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page
 
 from ledger_cli import REGION
 from ledger_cli.engine import Engine
-from ledger_cli.engine.engine import STACK_NAME
+from ledger_cli.engine.deployment import STACK_NAME
 from ledger_cli.stack.client import Stack
 from ledger_cli.stack.inspection import inspect
 from ledger_cli.views import page

@@ -166,7 +166,7 @@ def test_what_is_granted_is_what_is_used(
         reply = json.loads(engine.functions["ReceivePayment"].invoke(posted)[0])
         assert reply["statusCode"] == status
         name = json.loads(reply["body"])["Execution"]
-        engine.ended(f"{engine.outputs['WorkflowArn'].replace(':stateMachine:', ':execution:')}:{name}")
+        engine.wait_for(f"{engine.outputs['WorkflowArn'].replace(':stateMachine:', ':execution:')}:{name}")
     for name in ("by_id", "by_processor"):
         engine.functions["QueryPaymentLedger"].invoke((SAMPLES / f"query_payment_ledger-{name}.json").read_bytes())
     reveal = json.loads((SAMPLES / "reveal_secure_token.json").read_text())

@@ -17,7 +17,7 @@ from ledger_cli.stack.execution import Execution
 def executions(engine: Engine) -> list[Execution]:
     """Every execution that was started, ended, the latest last."""
     listed = engine.client("stepfunctions").list_executions(stateMachineArn=engine.outputs["WorkflowArn"])["executions"]
-    return [engine.ended(one["executionArn"]) for one in sorted(listed, key=lambda one: str(one["startDate"]))]
+    return [engine.wait_for(one["executionArn"]) for one in sorted(listed, key=lambda one: str(one["startDate"]))]
 
 
 def put(engine: Engine, **changes: str) -> None:

@@ -256,7 +256,7 @@ class Traces:
     def ended(self, arn: str) -> Any:
         """The execution that somebody else started, once it has ended."""
         self._arns.append(arn)
-        return self._engine.ended(arn)
+        return self._engine.wait_for(arn)
 
     def answered(self, answer: tuple[int, dict[str, str], bytes]) -> int:
         """Keep a webhook's answer, and the execution that it names; returns its status."""

@@ -1,21 +1,18 @@
-"""What the served engine does for callers: the operations of AWS that the stack, the `ledger` command and the docs use.
+"""The operations of AWS that the server serves: those that the stack, the `ledger` command and the docs use.
 
-moto has many more. Some send requests to any address that a caller names, such as a subscription of SNS, an API
-destination of EventBridge, or a task of a workflow that the caller defines: nobody can ask the server for them.
+moto has many more. Some of them send requests to an address that a caller names: a subscription of SNS, an API
+destination of EventBridge, or a task of a workflow that the caller defines. The server does not serve these.
 """
 
-from collections.abc import Callable
-from typing import Any
 from urllib.parse import parse_qsl
 
 from botocore.awsrequest import AWSPreparedRequest
 from moto.core.request import normalize_request
-from moto.core.responses import BaseResponse
 from moto.core.routing import get_service_router
 from werkzeug.exceptions import NotFound
 
 READS = ("BatchGet", "Describe", "Filter", "Get", "List", "Query", "Scan", "TransactGet")
-"""How the names of operations begin that change nothing. They are served for each service below."""
+"""The first words of the names of operations that change nothing. The server serves them for each service below."""
 
 SERVICES: dict[str, frozenset[str]] = {
     "cloudformation": frozenset(),
@@ -29,22 +26,22 @@ SERVICES: dict[str, frozenset[str]] = {
     "states": frozenset({"RedriveExecution", "StartExecution", "StopExecution"}),
     "sts": frozenset(),
 }
-"""The services by the names that requests are signed for, each with its operations beside `READS`."""
+"""The services by the names that requests are signed for, each with its served operations that write."""
 
 REST = "lambda"
-"""The one service here that names its operation by method and path. The others are asked at the path `/`."""
+"""The one service here that names its operation by method and path. Requests to the others have the path `/`."""
 
 FORM = "application/x-www-form-urlencoded"
 
 
 def is_served(service: str, request: AWSPreparedRequest, path: str) -> bool:
-    """Return whether the request to *service*, at *path*, is for an operation that is served."""
+    """Return whether the server serves the operation of the request to *service*, at *path*."""
     named = operation(service, request, path) if service in SERVICES else ""
     return named.startswith(READS) or named in SERVICES.get(service, ())
 
 
 def operation(service: str, request: AWSPreparedRequest, path: str) -> str:
-    """Return the name of the operation that moto takes the request for; an empty one if that is not certain.
+    """Return the name of the operation that moto would run; an empty text if that is not certain.
 
     moto finds the backend by matching the whole URL, so a path that names a host may lead to another service.
     """
@@ -68,19 +65,3 @@ def _in_form(request: AWSPreparedRequest) -> str:
     body = normalize_request(request).get_data().decode(errors="replace") if is_form else ""
     actions = [value for name, value in parse_qsl(body, keep_blank_values=True) if name == "Action"]
     return actions[0] if len(actions) == 1 else ""
-
-
-_moto_get_action: Callable[[BaseResponse], str] = BaseResponse._get_action  # noqa: SLF001  # moto has no other way
-
-
-def get_action(response: BaseResponse) -> Any:
-    """Return the operation that a header names, or for a REST service the path.
-
-    moto prefers whatever follows `Action=` anywhere in the query string or in the text of a body.
-    Source: Smithy, AWS JSON protocols, X-Amz-Target.
-    """
-    if target := response.headers.get("X-Amz-Target"):
-        return target.rpartition(".")[2]
-    if response.boto3_service_name == REST:
-        return response._get_action_from_method_and_request_uri(response.normalized_request)  # noqa: SLF001
-    return _moto_get_action(response)

@@ -1,18 +1,26 @@
-"""What moto's DynamoDB lacks and the ledger must keep to: a query starts within its own range."""
+"""DynamoDB: a query starts within its own range. In moto, `ExclusiveStartKey` may lie anywhere."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import patch
 
 from moto.dynamodb.exceptions import MockValidationException
 from moto.dynamodb.models.table import Table
 
+from ledger_cli.engine.moto_patches.patch import EngineHooks, MotoPatch
+
 _moto_query: Callable[..., Any] = Table.query
 
 
-def query(table: Table, *arguments: Any, **named: Any) -> Any:
-    """`dynamodb:Query`, whose `ExclusiveStartKey` in moto may lie anywhere.
+def patches(_hooks: EngineHooks) -> Iterator[MotoPatch]:
+    """Yield the patches of this service."""
+    yield MotoPatch(("queries_start_anywhere",), patch.object(Table, "query", query))
 
-    Source: DynamoDB's own refusal, "The provided starting key does not match the range key predicate".
+
+def query(table: Table, *arguments: Any, **named: Any) -> Any:
+    """Answer `dynamodb:Query`, and reject a start key outside the query's range.
+
+    Source: the message of DynamoDB's own error, "The provided starting key does not match the range key predicate".
     """
     names = (
         "hash_key", "range_comparison", "range_objs", "limit", "exclusive_start_key", "scan_index_forward",

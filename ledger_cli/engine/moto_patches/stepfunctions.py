@@ -1,33 +1,57 @@
-"""What moto's Step Functions lacks: `RedriveExecution`, which goes on with an execution in the state that failed."""
+"""Step Functions: an execution can be redriven, a test need not wait for retries, and a definition is parsed once.
 
+moto has no `RedriveExecution`. It sleeps between retries. It parses the definition for each execution, which took a
+quarter of a run's time.
+"""
+
+import functools
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.eval.evaluation_details import StateMachineDetails
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.backend.execution import Execution
 from moto.stepfunctions.responses import StepFunctionResponse
+
+from ledger_cli.engine.moto_patches.patch import EngineHooks, MotoPatch
 
 REDRIVABLE = frozenset({"FAILED", "TIMED_OUT", "ABORTED"})
 
 
+def patches(hooks: EngineHooks) -> Iterator[MotoPatch]:
+    """Yield the patches of this service."""
+    yield MotoPatch(("retries_sleep",), patch.object(retrier_decl, "time", SimpleNamespace(sleep=hooks.wait)))
+    # A parsed definition has no state of its own: an execution's state is in its environment.
+    parse = functools.lru_cache(maxsize=4)(AmazonStateLanguageParser.parse)
+    yield MotoPatch(("parses_for_each_execution",), patch.object(AmazonStateLanguageParser, "parse", parse))
+    yield MotoPatch(
+        ("redrives_nothing",),
+        patch.object(StepFunctionResponse, "redrive_execution", redrive_execution, create=True),
+    )
+
+
 class ExecutionNotRedrivable(AWSError):  # noqa: N818  # the service's name for it
-    """Source: Step Functions API, RedriveExecution."""
+    """The error of an execution that cannot be redriven. Source: Step Functions API, RedriveExecution."""
 
     TYPE = "ExecutionNotRedrivable"
 
 
 class RedrivenExecution(Execution):
-    """The same execution, by name, ARN and start, from the state that failed, with what that state was given."""
+    """An execution that continues in the state that failed, with that state's input. Name, ARN and start stay."""
 
     def __init__(self, failed: Any, machine: Any) -> None:
         history = history_of(failed)
         entered = [event for event in history if "stateEnteredEventDetails" in event][-1]
         details = entered["stateEnteredEventDetails"]
         self.starts_at = details["name"]
-        self.before = [*history, _redriven(history)]
+        self.before = [*history, _redriven_event(history)]
         _, _, _, region, account, *_ = failed.execution_arn.split(":")
         super().__init__(
             name=failed.name,
@@ -42,10 +66,10 @@ class RedrivenExecution(Execution):
             activity_store={},
             input_data=details["input"],
         )
-        self.execution_input = failed.execution_input  # which is what it was started with, and is described by
+        self.execution_input = failed.execution_input  # `DescribeExecution` answers with the input of the start
 
     def get_start_state_machine_details(self) -> StateMachineDetails:
-        """The definition, which starts where this goes on."""
+        """Return the definition, which starts at the state that failed."""
         details = super().get_start_state_machine_details()
         definition = json.loads(details.definition)
         return StateMachineDetails(
@@ -56,7 +80,7 @@ class RedrivenExecution(Execution):
         )
 
     def to_history_output(self) -> Any:
-        """One history: what was before, and what came after, without a second start."""
+        """Return one history: the events before the redrive and those after it, without a second start."""
         events: list[dict[str, Any]] = [dict(event) for event in super().to_history_output()["events"][1:]]
         for event in events:
             event["id"] += len(self.before) - 1
@@ -65,12 +89,12 @@ class RedrivenExecution(Execution):
 
 
 def history_of(execution: Any) -> list[Any]:
-    """An execution's history events."""
+    """Return an execution's history events."""
     events: list[Any] = execution.to_history_output()["events"]
     return events
 
 
-def _redriven(history: list[Any]) -> dict[str, Any]:
+def _redriven_event(history: list[Any]) -> dict[str, Any]:
     number = len(history) + 1
     count = sum(event["type"] == "ExecutionRedriven" for event in history) + 1
     now = datetime.now(UTC)
@@ -86,8 +110,8 @@ def _redriven(history: list[Any]) -> dict[str, Any]:
 
 
 def redrive_execution(request: StepFunctionResponse) -> ActionResult:
-    """`states:RedriveExecution`."""
-    arn = request._get_param("executionArn")  # noqa: SLF001  # moto has no other way to a parameter
+    """Answer `states:RedriveExecution`."""
+    arn = request._get_param("executionArn")
     backend: Any = request.stepfunction_backend
     failed = backend.describe_execution(arn)
     if failed.status not in REDRIVABLE:

@@ -1,18 +1,35 @@
-"""Prints, as JSON, what moto does without the engine's bridges. Run on its own: an engine would change the answers."""
+"""A check of each fact about moto that a bridge of the engine corrects.
 
+The script prints the facts and their answers as JSON. It runs in a process of its own, since an engine would change
+the answers.
+"""
+
+import contextlib
 import json
+import logging
+import threading
 import time
 import warnings
 from typing import Any
+from unittest.mock import patch
 
 import boto3
+import botocore.endpoint
+import jsonpath_ng.ext
+import requests
 from botocore.config import Config
+from botocore.exceptions import ClientError
+from botocore.httpsession import URLLib3Session
 from moto import mock_aws
+from moto.dynamodb.models import DynamoDBBackend
+from moto.events.utils import EventTemplateParser
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 
 ROLE = "arn:aws:iam::123456789012:role/any"
 PASS = json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}})
+FAIL = json.dumps({"StartAt": "F", "States": {"F": {"Type": "Fail", "Error": "e", "Cause": "c"}}})
+ONE_ATTEMPT = Config(retries={"total_max_attempts": 1}, connect_timeout=1, read_timeout=1)
 RESOURCES = {
     "Machine": {
         "Type": "AWS::StepFunctions::StateMachine",
@@ -113,13 +130,13 @@ def _endpoints() -> dict[str, bool]:
     try:
         _deployed("endpoint", ENDPOINT)
         named = bool(_client("cloudformation").describe_stacks(StackName="endpoint")["Stacks"][0]["Outputs"])
-    except Exception:  # noqa: BLE001  # whatever moto raises, there is no name
+    except Exception:  # noqa: BLE001  # whatever moto raises, the endpoint has no name
         named = False
     private = boto3.client(
         "dynamodb",
         region_name="us-east-1",
         endpoint_url="https://vpce-1-a.dynamodb.us-east-1.vpce.amazonaws.com",
-        config=Config(retries={"total_max_attempts": 1}, connect_timeout=1, read_timeout=1),
+        config=ONE_ATTEMPT,
     )
     try:
         answered = bool(private.list_tables())
@@ -213,21 +230,141 @@ def _a_deleted_secret_stops_a_batch() -> bool:
     return False
 
 
+def _wants_code_in_a_bucket() -> bool:
+    role = _client("iam").create_role(RoleName="of-a-bucket", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    code = {"S3Bucket": "embedded-engine", "S3Key": "functions"}
+    try:
+        _client("lambda").create_function(
+            FunctionName="of-a-bucket", Runtime="python3.13", Role=role, Handler="f.f", Code=code
+        )
+    except ClientError:
+        return True
+    return False
+
+
+def _logs_each_rejection() -> bool:
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign]
+    logger = logging.getLogger("moto")
+    logger.addHandler(handler)
+    states = _client("stepfunctions")
+    arn = states.create_state_machine(name="failing", definition=FAIL, roleArn=ROLE)["stateMachineArn"]
+    states.start_execution(stateMachineArn=arn, name="one")
+    deadline = time.monotonic() + 20
+    while not records and time.monotonic() < deadline:
+        time.sleep(0.05)
+    logger.removeHandler(handler)
+    return bool(records)
+
+
+def _limits_integers() -> bool:
+    states = _client("stepfunctions")
+    arn = states.create_state_machine(name="counting", definition=PASS, roleArn=ROLE)["stateMachineArn"]
+    try:
+        states.start_execution(stateMachineArn=arn, name="one", input='{"i": ' + "9" * 4301 + "}")
+    except (ClientError, ValueError):
+        return True
+    return False
+
+
+def _takes_actions_from_bodies() -> bool:
+    dynamodb = _client("dynamodb")
+    dynamodb.create_table(
+        TableName="noted",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    with contextlib.suppress(ClientError):
+        dynamodb.put_item(TableName="noted", Item={"id": {"S": "1"}, "note": {"S": "a&Action=ListTables&b"}})
+    return "Item" not in dynamodb.get_item(TableName="noted", Key={"id": {"S": "1"}})
+
+
+def _posts_to_callers_addresses() -> bool:
+    sent = []
+
+    def send(_session: requests.Session, request: requests.PreparedRequest, **_: Any) -> Any:
+        sent.append(request.url)
+        raise requests.ConnectionError
+
+    sns = _client("sns")
+    topic = sns.create_topic(Name="outside")["TopicArn"]
+    with patch.object(requests.Session, "send", send), contextlib.suppress(requests.ConnectionError):
+        sns.subscribe(TopicArn=topic, Protocol="http", Endpoint="http://127.0.0.2:1/")
+        sns.publish(TopicArn=topic, Message="m")
+    return bool(sent)
+
+
+def _leaves_unknown_hosts_to_the_sdk() -> bool:
+    sent = []
+
+    def send(_session: URLLib3Session, request: Any) -> Any:
+        sent.append(request.url)
+        raise ConnectionError
+
+    elsewhere = boto3.client("dynamodb", region_name="us-east-1", endpoint_url="http://127.0.0.2:1", config=ONE_ATTEMPT)
+    with patch.object(URLLib3Session, "send", send), contextlib.suppress(ConnectionError):
+        elsewhere.list_tables()
+    return bool(sent)
+
+
+def _answers_calls_at_once() -> bool:
+    """Return whether two calls are within the backend at the same moment."""
+    met, both, list_tables = [], threading.Barrier(2, timeout=10), DynamoDBBackend.list_tables
+
+    def meeting(*arguments: Any, **named: Any) -> Any:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            met.append(both.wait())
+        return list_tables(*arguments, **named)
+
+    clients = [_client("dynamodb") for _ in range(2)]
+    with patch.object(DynamoDBBackend, "list_tables", meeting):
+        threads = [threading.Thread(target=client.list_tables) for client in clients]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return len(met) == 2
+
+
+def _parses_paths_for_each_event() -> bool:
+    parsed, parse = [], jsonpath_ng.ext.parse
+
+    def noted(path: str) -> Any:
+        parsed.append(path)
+        return parse(path)
+
+    with patch.object(jsonpath_ng.ext, "parse", noted):
+        for _ in range(2):
+            EventTemplateParser.parse('"<a>"', {"a": "$.source"}, {"source": "s", "ingestion-time": "t"})  # type: ignore[typeddict-item]
+    return len(parsed) == 2
+
+
 with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execute_state_machine": True}}):
     warnings.simplefilter("ignore")
     facts = {
         **_state_machines(),
-        "archive_pattern_fails": _archive_pattern_fails(),
-        "key_tags_fail": _key_tags_fail(),
-        "reencrypts_from_any_key": _reencrypts_from_any_key(),
-        "functions_echo": _functions_echo(),
-        "parses_for_each_execution": _parses_for_each_execution(),
         **_endpoints(),
-        "parameters_are_not_checked": _parameters_are_not_checked(),
-        "rules_start_no_workflow": _rules_start_no_workflow(),
-        "redrives_nothing": _redrives_nothing(),
-        "queries_start_anywhere": _queries_start_anywhere(),
         "a_deleted_secret_stops_a_batch": _a_deleted_secret_stops_a_batch(),
+        "answers_calls_at_once": _answers_calls_at_once(),
+        "archive_pattern_fails": _archive_pattern_fails(),
+        "functions_echo": _functions_echo(),
+        "key_tags_fail": _key_tags_fail(),
+        "leaves_unknown_hosts_to_the_sdk": _leaves_unknown_hosts_to_the_sdk(),
+        "limits_integers": _limits_integers(),
+        "logs_each_rejection": _logs_each_rejection(),
+        "parameters_are_not_checked": _parameters_are_not_checked(),
+        "parses_for_each_execution": _parses_for_each_execution(),
+        "parses_paths_for_each_event": _parses_paths_for_each_event(),
+        "posts_to_callers_addresses": _posts_to_callers_addresses(),
+        "queries_start_anywhere": _queries_start_anywhere(),
+        "redrives_nothing": _redrives_nothing(),
+        "reencrypts_from_any_key": _reencrypts_from_any_key(),
         "retries_sleep": retrier_decl.time is time,
+        "rules_start_no_workflow": _rules_start_no_workflow(),
+        "takes_actions_from_bodies": _takes_actions_from_bodies(),
+        "the_sdk_sleeps": botocore.endpoint.time is time,
+        "wants_code_in_a_bucket": _wants_code_in_a_bucket(),
     }
 print(json.dumps(facts))  # noqa: T201
