@@ -1,4 +1,4 @@
-"""Templates with one thing wrong each: what a hurried change, a bad merge or an attacker would do to this one."""
+"""Templates with one fault each, as a hurried change, a bad merge or an attacker would make it."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,6 @@ POLICIES = {
     "AWS::SQS::QueuePolicy": ["PolicyDocument"],
 }
 
-# Properties whose loss is a mutant, and those that are set to what they must not be.
 LOST = {
     "AWS::ApiGatewayV2::Stage": ["AccessLogSettings", "DefaultRouteSettings"],
     "AWS::CloudWatch::Alarm": ["AlarmActions", "AlarmDescription", "TreatMissingData"],
@@ -41,6 +40,7 @@ LOST = {
     ],
     "AWS::StepFunctions::StateMachineAlias": ["DeploymentPreference"],
 }  # fmt: skip
+"""Properties whose loss is a mutant, by the type of their resource."""
 
 CHANGED: list[tuple[str, list[str | int], Any]] = [
     (
@@ -118,6 +118,7 @@ CHANGED: list[tuple[str, list[str | int], Any]] = [
     ("AWS::StepFunctions::StateMachine", ["EncryptionConfiguration", "KmsKeyId"], {"Fn::GetAtt": ["TableKey", "Arn"]}),
     ("AWS::StepFunctions::StateMachineAlias", ["DeploymentPreference", "Type"], "ALL_AT_ONCE"),
 ]
+"""Properties that a mutant sets to a value that they must not have: the type, the path, and the value."""
 
 ADDED = {
     "an internet gateway": {"Type": "AWS::EC2::InternetGateway"},
@@ -148,16 +149,17 @@ ADDED = {
         "Properties": {"PolicyDocument": {"Version": "2012-10-17", "Statement": []}},
     },
 }
+"""Resources that a mutant adds."""
 
 
 def mutants(template: Template) -> Iterator[Mutant]:
-    """Every mutant, each with a name that says what was done."""
+    """Yield every mutant, each with a name that says its fault."""
     for name, resource in template["Resources"].items():
         yield from _of_policies(template, name, resource)
         yield from _of_properties(template, name, resource)
         if "DependsOn" in resource and resource["Type"] == "AWS::Events::Rule":
-            yield f"{name}: waits for nothing", changed(template, ["Resources", name, "DependsOn"], None)
-        # A resource that others refer to cannot be taken out alone: CloudFormation itself refuses that.
+            yield f"{name}: without DependsOn", changed(template, ["Resources", name, "DependsOn"], None)
+        # CloudFormation does not accept a template that refers to a missing resource, so that is not a mutant.
         made_by_sam = resource["Type"] in {"AWS::Lambda::Version", "AWS::CodeDeploy::Application"}
         if not made_by_sam and not _is_referred_to(template, name):
             yield f"{name}: taken out", _without(template, name)
@@ -266,7 +268,7 @@ def _without(template: Template, name: str) -> Template:
 
 
 def dropped(items: list[Any], index: int) -> list[Any]:
-    """Return *items* without the one at *index*."""
+    """Return *items* without the item at *index*."""
     return [item for at, item in enumerate(items) if at != index]
 
 
@@ -277,7 +279,7 @@ def _get(template: Any, path: list[str | int]) -> Any:
 
 
 def _differs(properties: Any, path: list[str | int], value: Any) -> bool:
-    """Whether *path* can be set in *properties*, and is not *value* already."""
+    """Return whether *path* can be set in *properties*, and does not have this value yet."""
     try:
         holder = _get(properties, path[:-1])
     except (KeyError, IndexError, TypeError):
@@ -286,7 +288,7 @@ def _differs(properties: Any, path: list[str | int], value: Any) -> bool:
 
 
 def changed(template: Template, path: list[str | int], value: Any) -> Template:
-    """Return *template* with *value* at *path*, or without what is there if it is None; the rest is not copied."""
+    """Return *template* with *value* at *path*, or without that path if it is None. Other parts are not copied."""
     first, *rest = path
     copied = copy.copy(dict(template) if isinstance(template, Mapping) else template)
     if rest:
