@@ -58,7 +58,7 @@ def in_module(source: str, module: str) -> Iterator[Expression]:
     places = list(_places(tree))
     read = {id(key) for key, _, _ in places}
     for node in ast.walk(tree):
-        if _is_parameter(node) and id(node) not in read:
+        if isinstance(node, ast.Constant) and _parameter(node) and id(node) not in read:
             raise UnreadableExpressionError(f"{module}:{node.lineno}: write the parameter's name beside its value")
     for _, parameter, value in places:
         text = constants.get(value.id, value) if isinstance(value, ast.Name) else value
@@ -67,8 +67,10 @@ def in_module(source: str, module: str) -> Iterator[Expression]:
         yield Expression(module, parameter, text.value)
 
 
-def _is_parameter(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str) and bool(PARAMETER.fullmatch(node.value))
+def _parameter(node: ast.AST | None) -> str | None:
+    """Return the parameter that a literal names, or None if it names none."""
+    text = node.value if isinstance(node, ast.Constant) else None
+    return text if isinstance(text, str) and PARAMETER.fullmatch(text) else None
 
 
 def _places(tree: ast.AST) -> Iterator[tuple[ast.AST, str, ast.expr]]:
@@ -78,12 +80,12 @@ def _places(tree: ast.AST) -> Iterator[tuple[ast.AST, str, ast.expr]]:
             yield node, node.arg, node.value
         elif isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values, strict=True):
-                if isinstance(key, ast.Constant) and _is_parameter(key):
-                    yield key, key.value, value
+                if key and (parameter := _parameter(key)):
+                    yield key, parameter, value
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
             key = node.targets[0].slice
-            if isinstance(key, ast.Constant) and _is_parameter(key):
-                yield key, key.value, node.value
+            if parameter := _parameter(key):
+                yield key, parameter, node.value
 
 
 class Evaluated:

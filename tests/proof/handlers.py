@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from tests.proof.contexts import NONE, THIS_WORKFLOW
 from tests.proof.evaluator import Evaluator
-from tests.proof.policies import NONE, THIS_WORKFLOW, Resources, as_list, of_type, person
+from tests.proof.policies import Resources, as_list, of_type, person
 from tests.proof.resolved import ACCOUNT, REGION, arn
 from tests.proof.resource_types import schema
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from ledger_cli import ROOT
 from ledger_cli.engine import template
+from tests.proof.contexts import OTHER_ACCOUNT, contexts
 from tests.proof.evaluator import Evaluator
 from tests.proof.parameters import PARAMETERS
 from tests.proof.resolved import ACCOUNT, REGION, Resolver, arn
 
 REVIEWED = Path(__file__).with_name("reviewed.json")
-OTHER_ACCOUNT = "999999999999"
 
 SERVICES = (
     "cloudwatch", "codedeploy", "dynamodb", "ec2", "events", "iam", "kms", "lambda", "logs", "s3", "secretsmanager",
@@ -29,178 +29,7 @@ SERVICES = (
 Resources = Mapping[str, Mapping[str, Any]]
 Question = dict[str, Any]
 
-NONE = {"name": "-", "keys": {}}
-THIS_WORKFLOW = arn("states", "stateMachine:PaymentLedger")
 BREAK_GLASS = f"arn:aws:iam::{ACCOUNT}:role/break-glass"
-
-SERVICES_WITH_SECRETS = ("secretsmanager", "ssm")
-FACTS = [
-    "Amount", "Currency", "Execution", "Fingerprint", "Metadata", "ProcessorID", "PublishedAt", "RecordedAt", "Status",
-    "Timestamp", "TransactionID",
-]  # fmt: skip
-"""The attributes of an item that a query may read. The ciphertext is not one of them."""
-
-LOOKED_UP = ["TransactionID", "Fingerprint", "Execution"]
-"""The attributes that the webhook reads of an item."""
-
-PAYMENTS_RULE = arn("events", "rule/payment-processors/start-payments")
-VIA_LOGS = {"kms:ViaService": f"logs.{REGION}.amazonaws.com", "kms:CallerAccount": ACCOUNT}
-VIA_DYNAMODB = {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com", "kms:CallerAccount": ACCOUNT}
-
-IS_SERVICE = {"a-person": "false", "a-service": "true"}
-INTENDED = frozenset({"bound", "bound-to-payment", "facts", "ledger-source", "live", "look-up", "marker", "token"})
-"""The contexts of the calls that the stack's own functions make."""
-
-STEPS = ("-outside", "-other-endpoint", "-other-function", "-no-function", "-other-vpc")
-"""The endings of the names of contexts one step away from an intended one."""
-
-ENDPOINT_OF = {
-    "dynamodb": "DynamoDBEndpoint",
-    "events": "EventsEndpoint",
-    "kms": "KmsEndpoint",
-    "secretsmanager": "SecretsManagerEndpoint",
-    "states": "StatesEndpoint",
-}
-"""The endpoint of each service that has one."""
-
-
-def context(name: str, **keys: Any) -> dict[str, Any]:
-    """Return a named set of condition keys, in whose names `__` stands for a colon."""
-    return {"name": name, "keys": {key.replace("__", ":"): value for key, value in keys.items()}}
-
-
-def contexts(layer: str, services: list[str], name: str = "", function: str | None = None) -> list[dict[str, Any]]:
-    """Return the contexts in which each action is tried: the intended ones, and others one step away from them.
-
-    A key is tried in the intended contexts of every key, and in contexts one step away from its own. For a role of
-    *function* (an ARN), each context is tried for calls through the stack's endpoints, and for calls from elsewhere.
-    """
-    found = [NONE]
-    history = "kms:EncryptionContext:aws:states:stateMachineArn"
-    if "kms" in services:
-        found += [
-            context("bound", kms__EncryptionContextKeys=["TransactionID"]),
-            context("bound-to-payment", kms__EncryptionContextKeys=["TransactionID", "ProcessorID"]),
-            context("bound-and-more", kms__EncryptionContextKeys=["TransactionID", "Other"]),
-            context("bound-otherwise", kms__EncryptionContextKeys=["Other"]),
-            context("bound-to-processor", kms__EncryptionContextKeys=["ProcessorID"]),
-            {"name": "history", "keys": {history: THIS_WORKFLOW}},
-            {"name": "log-delivery", "keys": {"kms:EncryptionContext:SourceArn": arn("logs", "*")}},
-        ]
-    if "kms" in services and (layer == "identity" or name == "HistoryKey"):
-        elsewhere = f"arn:aws:logs:{REGION}:{OTHER_ACCOUNT}:*"
-        found += [
-            {"name": "other-history", "keys": {history: THIS_WORKFLOW + "2"}},
-            {"name": "other-delivery", "keys": {"kms:EncryptionContext:SourceArn": elsewhere}},
-        ]
-    if "kms" in services and (layer == "identity" or name == "HistoryKey"):
-        found += [
-            {"name": f"via-{name}", "keys": {"kms:ViaService": f"{name}.{REGION}.amazonaws.com"}}
-            for name in SERVICES_WITH_SECRETS
-        ]
-    if "kms" in services and layer == "resource":
-        found.append({"name": "via-dynamodb", "keys": VIA_DYNAMODB})
-        found += [_of_log_group("function-logs", "/payment-ledger/prod/x")]
-    if name == "TableKey":
-        found += [
-            {"name": "via-s3", "keys": {**VIA_DYNAMODB, "kms:ViaService": f"s3.{REGION}.amazonaws.com"}},
-            {"name": "via-dynamodb-elsewhere", "keys": {**VIA_DYNAMODB, "kms:CallerAccount": OTHER_ACCOUNT}},
-        ]
-    if name == "HistoryKey":
-        found += [
-            _of_log_group("workflow-logs", "/aws/vendedlogs/states/payment-ledger/prod"),
-            _of_log_group("other-logs", "/payment-ledger/dev/x"),
-            {"name": "deploys", "keys": {history: THIS_WORKFLOW, "kms:ViaService": f"states.{REGION}.amazonaws.com"}},
-            {"name": "via-states", "keys": {"kms:ViaService": f"states.{REGION}.amazonaws.com"}},
-            {"name": "via-logs", "keys": VIA_LOGS},
-            {"name": "via-logs-elsewhere", "keys": {**VIA_LOGS, "kms:CallerAccount": OTHER_ACCOUNT}},
-        ]
-    if "dynamodb" in services:
-        marker = ["TransactionID", "PublishedAt", "Unpublished"]
-        found += [
-            context("marker", dynamodb__Attributes=marker),
-            context("amount-too", dynamodb__Attributes=["TransactionID", "PublishedAt", "Amount"]),
-            context("marker-and-item-back", dynamodb__Attributes=marker, dynamodb__ReturnValues="ALL_OLD"),
-            context("facts", dynamodb__Attributes=FACTS, dynamodb__Select="SPECIFIC_ATTRIBUTES"),
-            context(
-                "facts-and-token", dynamodb__Attributes=[*FACTS, "SecureToken"], dynamodb__Select="SPECIFIC_ATTRIBUTES"
-            ),
-            context(
-                "token", dynamodb__Attributes=["SecureToken", "TransactionID"], dynamodb__Select="SPECIFIC_ATTRIBUTES"
-            ),
-            context("look-up", dynamodb__Attributes=LOOKED_UP, dynamodb__Select="SPECIFIC_ATTRIBUTES"),
-            context("all-of-it", dynamodb__Attributes=["TransactionID"], dynamodb__Select="ALL_ATTRIBUTES"),
-            context(
-                "token-too", dynamodb__Attributes=[*LOOKED_UP, "SecureToken"], dynamodb__Select="SPECIFIC_ATTRIBUTES"
-            ),
-        ]
-    if "events" in services:
-        found += [
-            context("ledger-source", events__source=["payment.ledger"]),
-            context("other-source", events__source=["payment.ledger", "other"]),
-        ]
-    if "states" in services:
-        found += [
-            {"name": "live", "keys": {"states:StateMachineQualifier": ["live"]}},
-            {"name": "a-version", "keys": {"states:StateMachineQualifier": ["1"]}},
-        ]
-    if "ec2" in services:
-        found.append({"name": "from-code", "keys": {"lambda:SourceFunctionArn": arn("lambda", "function:any")}})
-    if layer == "resource" and "sqs" in services:
-        safely = {"aws:SecureTransport": "true"}
-        found += [
-            {"name": "by-the-rule", "keys": {**safely, "aws:SourceArn": PAYMENTS_RULE}},
-            {
-                "name": "by-the-rule-without-tls",
-                "keys": {"aws:SecureTransport": "false", "aws:SourceArn": PAYMENTS_RULE},
-            },
-            {"name": "by-another-rule", "keys": {**safely, "aws:SourceArn": f"{PAYMENTS_RULE}2"}},
-        ]
-    if layer == "resource" and "events" in services:
-        found = [{"name": name, "keys": {"aws:PrincipalIsAWSService": text}} for name, text in IS_SERVICE.items()]
-    if layer == "resource" and (name in {"TokenKey", "IntakeKey"} or "dynamodb" in services):
-        found = _from_the_vpc(found)
-    if layer == "resource" and "dynamodb" in services:
-        found += [
-            {"name": "via-cloudformation", "keys": {"aws:CalledVia": ["cloudformation.amazonaws.com"]}},
-            {"name": "via-another", "keys": {"aws:CalledVia": ["athena.amazonaws.com"]}},
-        ]
-    return _through_the_endpoints(found, services, function) if function else found
-
-
-def _from_the_vpc(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return each context for a call from the stack's VPC, and each intended context also for calls from elsewhere."""
-    made = [NONE, {"name": "inside", "keys": {"aws:SourceVpc": "Vpc"}}]
-    made += [{"name": one["name"], "keys": {**one["keys"], "aws:SourceVpc": "Vpc"}} for one in found if one is not NONE]
-    for one in [*found, {"name": "nothing", "keys": {}}]:
-        if one["name"] in INTENDED | {"nothing"}:
-            made.append({"name": f"{one['name']}-outside", "keys": one["keys"]})
-            made.append({"name": f"{one['name']}-other-vpc", "keys": {**one["keys"], "aws:SourceVpc": "vpc-other"}})
-    return made
-
-
-def _through_the_endpoints(found: list[dict[str, Any]], services: list[str], function: str) -> list[dict[str, Any]]:
-    """Return each context for a call of *function*, and each intended context also for calls from elsewhere."""
-    made = [one for one in found if not _service_of(one)]
-    for service in sorted(ENDPOINT_OF.keys() & set(services)):
-        own = {"lambda:SourceFunctionArn": function, "aws:SourceVpce": ENDPOINT_OF[service]}
-        steps = {
-            "-outside": {"lambda:SourceFunctionArn": function},
-            "-other-endpoint": {**own, "aws:SourceVpce": "vpce-other"},
-            "-other-function": {**own, "lambda:SourceFunctionArn": arn("lambda", "function:other")},
-            "-no-function": {"aws:SourceVpce": ENDPOINT_OF[service]},
-        }
-        for one in [*found, {"name": service, "keys": {}}]:
-            if _service_of(one) == service or one["name"] == service:
-                made.append({"name": one["name"], "keys": {**one["keys"], **own}})
-                for step, keys in steps.items() if one["name"] in INTENDED | {service} else ():
-                    made.append({"name": one["name"] + step, "keys": {**one["keys"], **keys}})
-    return made
-
-
-def _service_of(tried: Mapping[str, Any]) -> str | None:
-    """Return the service to which a context's keys belong, if it has an endpoint."""
-    return next((key.partition(":")[0] for key in tried["keys"] if key.partition(":")[0] in ENDPOINT_OF), None)
 
 
 def function_of(resources: Resources, role: str) -> str | None:
@@ -210,10 +39,6 @@ def function_of(resources: Resources, role: str) -> str | None:
         if function.get("Role") == own:
             return arn("lambda", f"function:{function['FunctionName']}")
     return None
-
-
-def _of_log_group(name: str, group: str) -> dict[str, Any]:
-    return {"name": name, "keys": {"kms:EncryptionContext:aws:logs:arn": arn("logs", f"log-group:{group}")}}
 
 
 def of_type(resources: Resources, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

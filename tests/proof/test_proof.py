@@ -15,7 +15,7 @@ from ledger.intake import seal
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.samples import let_in_processors
-from tests.proof import checks, permissions, policies
+from tests.proof import checks, contexts, permissions, policies
 from tests.proof.checks import Rule
 from tests.proof.evaluator import Evaluator
 from tests.proof.mutants import mutants
@@ -70,8 +70,8 @@ def test_all_policies_of_a_role_together_allow_nothing_else(
             arns=policies.stack_arns(resources),
             contexts=[
                 one
-                for one in policies.contexts("identity", named, function=policies.function_of(resources, name))
-                if not one["name"].endswith(policies.STEPS)  # another test compares these, policy by policy
+                for one in contexts.contexts("identity", named, function=policies.function_of(resources, name))
+                if not one["name"].endswith(contexts.STEPS)  # another test compares these, policy by policy
             ],
         )
         expected = [
@@ -100,7 +100,7 @@ def granted(role: str) -> list[str]:
 def test_senders_get_the_alias(expanded: dict[str, Any]) -> None:
     """AWS denies a sender that starts the workflow itself, which would also get every release at once."""
     output = Resolver(expanded, PARAMETERS).value(expanded["Outputs"]["WorkflowArn"]["Value"])
-    assert output == f"{policies.THIS_WORKFLOW}:live"
+    assert output == f"{contexts.THIS_WORKFLOW}:live"
 
 
 def test_an_existing_vpc_is_used(expanded: dict[str, Any]) -> None:

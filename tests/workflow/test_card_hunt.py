@@ -77,7 +77,7 @@ def test_a_posted_card_number_is_left_nowhere(
     assert status == 400
     (event,) = engine.published()
     rules = [f"{broken['Field']}: {broken['Rule']}" for broken in event["detail"]["Violations"]]
-    # A ProcessorID that is not the sender's own is rejected before anything else is looked at.
+    # A message that names another processor is rejected for that alone.
     assert violation in rules or rules == ["ProcessorID: another_processor"]
     assert cards_found(traces) == set()
 

@@ -128,13 +128,13 @@ def test_a_stack_for_sealed_tokens_does_not_pass_a_plaintext_token_on(
 
 def test_a_rejection_that_a_sender_writes_itself_is_not_repeated(traces: Traces) -> None:
     """The workflow passes on only the rules and fields of the contract. Anything else may be the token."""
-    for refused in (CANARY, {"Violations": [{"Field": "Amount", "Rule": CANARY}]}, {CANARY: [], "Violations": []}):
-        assert traces.run({"Refused": refused}).error == "InvalidPaymentError"
+    for rejection in (CANARY, {"Violations": [{"Field": "Amount", "Rule": CANARY}]}, {CANARY: [], "Violations": []}):
+        assert traces.run({"Refused": rejection}).error == "InvalidPaymentError"
     assert_in_exactly(SENT, traces)
 
 
 def test_base64_is_not_a_seal(traces: Traces, payment: dict[str, Any]) -> None:
-    """Only KMS can distinguish base64 from a ciphertext, so the workflow has to send it to KMS, and nowhere else."""
+    """Only KMS can distinguish base64 from a ciphertext, so the workflow must send it to KMS, and nowhere else."""
     del payment["SecureToken"]
     execution = traces.run({**payment, "SealedToken": base64.b64encode(CANARY.encode()).decode()})
     assert execution.cause == "SealedToken: not_sealed_for_this_payment"

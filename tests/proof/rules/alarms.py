@@ -7,7 +7,8 @@ from typing import Any
 
 from ledger.outcome import DETAIL_TYPES
 from ledger_cli import ROOT
-from tests.proof.policies import THIS_WORKFLOW, Resources, of_type
+from tests.proof.contexts import THIS_WORKFLOW
+from tests.proof.policies import Resources, of_type
 
 COUNTED: Mapping[str, Mapping[str, str]] = {
     # `tests/proof/test_alarms.py` evaluates these expressions.

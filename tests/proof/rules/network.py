@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from tests.proof.policies import ENDPOINT_OF, Resources, of_type
+from tests.proof.contexts import ENDPOINT_OF
+from tests.proof.policies import Resources, of_type
 
 ENDPOINTS = {
     "dynamodb": ("AWS_ENDPOINT_URL_DYNAMODB", ENDPOINT_OF["dynamodb"]),
