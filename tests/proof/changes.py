@@ -219,7 +219,8 @@ def _faults_of_other_ids(
             counts["changes"] += 1
             done = change_set(before, expanded, parameters, frozenset({name}))
             yield from (f"{stack}, another {name}: {fault}" for fault in not_live_after_a_change(before, done))
-            if resource["Type"] != "AWS::EC2::Subnet":  # its addresses are its unique name: docs/operate/deploying.md says so
+            # A subnet is unique by its addresses, so it cannot be replaced: docs/operate/deploying.md says so.
+            if resource["Type"] != "AWS::EC2::Subnet":
                 yield from (f"{stack}, another {name}: {fault}" for fault in lost_by_a_change(before, done))
 
 
