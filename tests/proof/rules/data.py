@@ -20,8 +20,8 @@ def data_is_retained(resources: Resources) -> Iterator[str]:
             "AWS::SQS::Queue",
             "AWS::StepFunctions::StateMachineVersion",
         }:
-            # A resource that is empty until the stack works is deleted if the creation fails. Otherwise its name would
-            # block the next creation.
+            # A resource that is empty until the stack works is deleted if the creation fails. Otherwise the next
+            # creation would find it there.
             empty_at_first = resource["Type"] in {"AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::SQS::Queue"}
             expected = {
                 "DeletionPolicy": "RetainExceptOnCreate" if empty_at_first else "Retain",
