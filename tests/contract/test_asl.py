@@ -101,12 +101,13 @@ def transient_errors(service: str, operation: str) -> Iterator[str]:
     """Yield the class names of errors that may pass, according to the service's model and the SDK's retries."""
     session = botocore.session.get_session()
     model = session.get_component("data_loader").load_service_model(service, "service-2")
-    client = session.create_client(service, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
+    client: Any = session.create_client(service, region_name="us-east-1", **keys)
     for error in model["operations"][operation]["errors"]:
         shape = model["shapes"][error["shape"]]
         if shape.get("fault"):  # an error of the service, not of the caller
             yield client.exceptions.from_code(shape.get("error", {}).get("code", error["shape"])).__name__
-    for code in ThrottledRetryableChecker._THROTTLED_ERROR_CODES:
+    for code in ThrottledRetryableChecker._THROTTLED_ERROR_CODES:  # type: ignore[attr-defined]  # not in the stubs
         yield client.exceptions.from_code(code).__name__
 
 

@@ -66,7 +66,8 @@ def sent(client: Any, operation: str, parameters: dict[str, Any], status: int, r
         requests.append(request)
         raw = io.BytesIO(reply)
         raw.stream = lambda **_: [raw.read()]  # type: ignore[attr-defined]
-        return AWSResponse(request.url, status, {"Content-Type": "application/x-amz-json-1.1"}, raw)
+        headers: Any = {"Content-Type": "application/x-amz-json-1.1"}
+        return AWSResponse(request.url, status, headers, raw)
 
     client.meta.events.register_first("before-send", answer)  # before the handler of an engine that may be running
     try:

@@ -67,7 +67,8 @@ def _observed(endpoint: str, evaluated: Evaluated) -> Callable[..., Any]:
 def _forwarding(endpoint: str) -> Callable[..., Any]:
     process_request = BotocoreStubber.process_request
     # The SDK sets this option as well. Without it, each request waits 40 ms for the acknowledgement of its head.
-    session = URLLib3Session(timeout=REQUEST_TIMEOUT_S, socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)])
+    socket_options: list[Any] = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+    session = URLLib3Session(timeout=REQUEST_TIMEOUT_S, socket_options=socket_options)
 
     def forwarding(stubber: BotocoreStubber, request: Any) -> Any:
         if request.url.startswith(endpoint):

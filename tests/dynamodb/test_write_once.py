@@ -31,7 +31,7 @@ def write(engine: Engine, dynamodb: Any) -> Write:
     return write_once
 
 
-def delivery(number: int, **changed: str) -> EncryptedPayment:
+def delivery(number: int, **changed: Any) -> EncryptedPayment:
     """Return one of several deliveries of a payment. Each has its own ciphertext, as KMS makes it."""
     return ENCRYPTED._replace(
         payment=PAYMENT._replace(**changed), execution=f"{ENCRYPTED.execution}-{number}", ciphertext=b"%d" % number

@@ -33,7 +33,7 @@ def change_set(
     A replaced resource gets another ID, which changes the resources that refer to it. So the change set is computed
     again until it replaces no further resource. Source: CloudFormation User Guide, update behaviors of stack resources.
     """
-    forced: Mapping[str, Change] = dict.fromkeys(replaced, "Replace")
+    forced: dict[str, Change | None] = dict.fromkeys(replaced, "Replace")
     for _ in range(len(expanded["Resources"]) + 1):
         after = Resolver(expanded, parameters, replaced).resources()
         changes = {name: _change(before.get(name), after.get(name)) for name in before.keys() | after.keys()} | forced

@@ -1,13 +1,15 @@
 """Templates with one fault each, as a hurried change, a bad merge or an attacker would make it."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.proof.policies import SERVICES, as_list
 
 Template = Mapping[str, Any]
 Mutant = tuple[str, Template]
+Steps = Sequence[str | int]
+"""The keys and indexes that lead to one part of a template."""
 
 POLICIES = {
     "AWS::DynamoDB::Table": ["ResourcePolicy", "PolicyDocument"],
@@ -42,7 +44,7 @@ LOST = {
 }  # fmt: skip
 """Properties whose loss is a mutant, by the type of their resource."""
 
-CHANGED: list[tuple[str, list[str | int], Any]] = [
+CHANGED: list[tuple[str, Steps, Any]] = [
     (
         "AWS::ApiGatewayV2::Api",
         ["Body", "paths", "/processors/{ProcessorID}/secrets"],
@@ -205,7 +207,7 @@ def _of_policies(template: Template, name: str, resource: Mapping[str, Any]) -> 
         yield f"{name}: one more policy", changed(template, [*at, "Policies"], [*properties["Policies"], wider])
 
 
-def _of_document(template: Template, name: str, at: list[str | int]) -> Iterator[Mutant]:
+def _of_document(template: Template, name: str, at: Steps) -> Iterator[Mutant]:
     document = _get(template, at)
     for index, statement in enumerate(document["Statement"]):
         where = [*at, "Statement", index]
@@ -216,9 +218,7 @@ def _of_document(template: Template, name: str, at: list[str | int]) -> Iterator
         yield from _of_statement(template, label, where, statement)
 
 
-def _of_statement(
-    template: Template, label: str, where: list[str | int], statement: Mapping[str, Any]
-) -> Iterator[Mutant]:
+def _of_statement(template: Template, label: str, where: Steps, statement: Mapping[str, Any]) -> Iterator[Mutant]:
     effect = "Deny" if statement["Effect"] == "Allow" else "Allow"
     yield f"{label}: effect {effect}", changed(template, [*where, "Effect"], effect)
     yield from _narrower_and_wider(template, label, where, statement)
@@ -231,9 +231,7 @@ def _of_statement(
             yield f"{label}: without {operator} {key}", changed(template, [*where, "Condition"], conditions or None)
 
 
-def _narrower_and_wider(
-    template: Template, label: str, where: list[str | int], statement: Mapping[str, Any]
-) -> Iterator[Mutant]:
+def _narrower_and_wider(template: Template, label: str, where: Steps, statement: Mapping[str, Any]) -> Iterator[Mutant]:
     actions = as_list(statement["Action"])
     services = sorted({action.partition(":")[0] for action in actions})
     if statement["Effect"] == "Allow" and services[0] in SERVICES and services != ["sts"]:
@@ -272,13 +270,13 @@ def dropped(items: list[Any], index: int) -> list[Any]:
     return [item for at, item in enumerate(items) if at != index]
 
 
-def _get(template: Any, path: list[str | int]) -> Any:
+def _get(template: Any, path: Steps) -> Any:
     for step in path:
         template = template[step]
     return template
 
 
-def _differs(properties: Any, path: list[str | int], value: Any) -> bool:
+def _differs(properties: Any, path: Steps, value: Any) -> bool:
     """Return whether *path* can be set in *properties*, and does not have this value yet."""
     try:
         holder = _get(properties, path[:-1])
@@ -287,10 +285,10 @@ def _differs(properties: Any, path: list[str | int], value: Any) -> bool:
     return bool((holder.get(path[-1]) if isinstance(holder, dict) else holder[path[-1]]) != value)
 
 
-def changed(template: Template, path: list[str | int], value: Any) -> Template:
+def changed(template: Template, path: Steps, value: Any) -> Template:
     """Return *template* with *value* at *path*, or without that path if it is None. Other parts are not copied."""
     first, *rest = path
-    copied = copy.copy(dict(template) if isinstance(template, Mapping) else template)
+    copied: Any = copy.copy(dict(template) if isinstance(template, Mapping) else template)
     if rest:
         copied[first] = changed(copied[first], rest, value)
     elif value is None:

@@ -49,7 +49,7 @@ def faults_of_failures(
     declared = template.created_resources(expanded, Resolver(expanded, parameters).parameters)
     resources = Resolver(expanded, parameters).resources()
     needs = {name: references(resource) & declared.keys() for name, resource in declared.items()}
-    found = set()
+    found: set[str] = set()
     for failed in declared:
         counts["failures"] = counts.get("failures", 0) + 1
         for name in created_before(needs, failed) - found:

@@ -119,6 +119,6 @@ def keys_and_logs(resources: Resources) -> Iterator[str]:
         yield "workflow: not behind an alias"
     for name, function in of_type(resources, "AWS::Lambda::Function"):
         variables = function["Environment"]["Variables"]
-        for variable, key in (("TOKEN_KEY", "TokenKey"), ("INTAKE_KEY", "IntakeKey")):
-            if variable in variables and variables[variable].rpartition("/")[2] != key:
-                yield f"{name}: {variable} is not {key}"
+        for variable, own_key in (("TOKEN_KEY", "TokenKey"), ("INTAKE_KEY", "IntakeKey")):
+            if variable in variables and variables[variable].rpartition("/")[2] != own_key:
+                yield f"{name}: {variable} is not {own_key}"
