@@ -1,4 +1,4 @@
-"""Whether what `sam build` made is what lies here: `sam local` runs the artefact, however old it is."""
+"""A check that the artefact of `sam build` is fresh: `sam local` runs it, however old it is."""
 
 import re
 from pathlib import Path
@@ -9,18 +9,18 @@ from ledger_cli.engine import template
 
 BUILT = ROOT / ".aws-sam/build"
 REWRITTEN = {"CodeUri", "DefinitionS3Location", "Metadata"}
-"""What `sam build` changes in the template."""
+"""The properties that `sam build` changes in the template."""
 
 
 class StaleArtefactError(Exception):
-    """There is no artefact, or it was made from something else; the message says what to do."""
+    """The artefact is missing, or was made from other files. The message says what to do."""
 
 
 def require_fresh(built: Path = BUILT, source: Path = ROOT) -> None:
-    """Compare the artefact with the template, the modules and the pinned packages that it was made from.
+    """Compare the artefact with the template, the modules and the pinned packages from which it was made.
 
     Raises:
-        StaleArtefactError: the first difference, by its file.
+        StaleArtefactError: the message names the first file that differs.
     """
     if not (built / "template.yaml").is_file():
         raise StaleArtefactError(f"{_shown(built)} is not there: run `make build` or `sam build` first")

@@ -1,7 +1,7 @@
 """`Engine`: an AWS account with one stack in it, made from `template.yaml`, in this process.
 
-moto plays AWS. `moto_patches` corrects what moto lacks. The engine is not AWS: `docs/internals/engine.md` says what it does not
-enforce.
+moto plays AWS. `moto_patches` corrects what moto lacks. The engine is not AWS: `docs/internals/engine.md` says what it
+does not enforce.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""`make test-containers`: everything in tests/containers, with an engine, the base image and a fresh artefact."""
+"""`make test-containers`: the tests of this folder, with a container engine, the base image and a new artefact."""
 
 import os
 import signal
@@ -15,11 +15,13 @@ PYTEST = [sys.executable, "-m", "pytest", "--show-capture=no"]
 
 
 def main(arguments: list[str]) -> int:
-    """Set up, test, and leave nothing behind; returns the exit status."""
+    """Set up, run the tests, leave nothing behind, and return the exit status."""
     if os.environ.get("WITHOUT_CONTAINERS"):
-        say("NOT TESTED: WITHOUT_CONTAINERS is set; nothing was run in a real Lambda runtime")
+        say("NOT TESTED: WITHOUT_CONTAINERS is set, so nothing ran in a real Lambda runtime")
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as Ctrl-C: what was started is stopped
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(1)
+    )  # as Ctrl-C does, so that everything that was started is stopped
     try:
         with (
             container_engine.running() as engine,
@@ -31,26 +33,26 @@ def main(arguments: list[str]) -> int:
             tests = [*PYTEST, *(arguments or ["tests/containers"])]
             return subprocess.run(tests, cwd=ROOT, env=environment, check=False).returncode  # noqa: S603
     except NoContainersError as error:
-        print(f"containers: {error}. Or set WITHOUT_CONTAINERS=1 where they are out of scope.", file=sys.stderr)  # noqa: T201
+        print(f"containers: {error}. Or set WITHOUT_CONTAINERS=1 to leave these tests out.", file=sys.stderr)  # noqa: T201
     except subprocess.CalledProcessError as error:
         sys.stderr.write((error.stderr or b"").decode())
-        print(f"containers: this failed: {error.cmd}", file=sys.stderr)  # noqa: T201
+        print(f"containers: this command failed: {error.cmd}", file=sys.stderr)  # noqa: T201
     return 1
 
 
 def _environment(engine: ContainerEngine, folder: str) -> dict[str, str]:
-    """The shell's, with the engine, the commands of this project first, and SAM CLI's files in *folder*."""
+    """Return the shell's environment with the engine, this project's commands, and *folder* for SAM CLI's files."""
     commands = [str(ROOT / ".venv/sam/bin"), str(ROOT / ".venv/bin"), os.environ["PATH"]]
     return {
         **os.environ,
         **engine.environment,
-        # The runtime's own Python compiles the byte code: none is needed on this machine.
+        # The base image's own Python compiles the byte code, so this machine does not need one.
         "RUNTIME_PYTHON": "docker run --rm --network none --volume $(ARTIFACTS_DIR):$(ARTIFACTS_DIR) "
         f"--entrypoint {container_engine.RUNTIME} {container_engine.base_image_tag()}",
         "PATH": os.pathsep.join(commands),
         "TMPDIR": folder,
         "SAM_CLI_TELEMETRY": "0",
-        "SAM_SKIP_PULL_IMAGE": "1",  # the image is here by now
+        "SAM_SKIP_PULL_IMAGE": "1",  # the image has been fetched or made before
     }
 
 

@@ -1,4 +1,4 @@
-"""The engine, listening where containers reach it, and `sam local start-lambda` for its functions."""
+"""The embedded engine, which listens where containers reach it, and `sam local start-lambda` for its functions."""
 
 import json
 import os
@@ -18,19 +18,19 @@ from ledger_cli.engine import Engine, sam_local
 from ledger_cli.engine.server import EngineServer
 
 START_TIMEOUT_S = 120
-# As it is before an engine lives here, which brings credentials of its own: SAM CLI would ask AWS whose they are.
+# The environment without the credentials of an engine in this process: SAM CLI would ask AWS whose they are.
 SHELL = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 SHELL["AWS_EC2_METADATA_DISABLED"] = "true"
 try:
     GATEWAY = sam_local.host_of_containers()
     artefact.require_fresh()
 except (sam_local.NoContainerEngineError, artefact.StaleArtefactError) as error:
-    pytest.exit(f"{error}; make test-containers does both", 2)
+    pytest.exit(f"{error} (make test-containers sets up both)", 2)
 
 
 @pytest.fixture(scope="session")
 def env_file(deployed: tuple[Engine, list[float]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The engine is served on the bridge; the file tells containers where, as `ledger serve --sam` does."""
+    """Serve the engine on the containers' bridge, and write its address for them as `ledger serve --sam` does."""
     with EngineServer([GATEWAY]) as server:
         server.start(deployed[0])
         written = tmp_path_factory.mktemp("sam") / "env.json"
@@ -41,14 +41,14 @@ def env_file(deployed: tuple[Engine, list[float]], tmp_path_factory: pytest.Temp
 
 @contextmanager
 def start_lambda(env_file: Path, log: Path, template: Path = artefact.BUILT / "template.yaml") -> Iterator[str]:
-    """`sam local start-lambda` with a warm container for each function; yields its address."""
+    """Run `sam local start-lambda` with a warm container for each function, and yield its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = ["sam", "local", "start-lambda", "--port", str(port), "--warm-containers", "EAGER"]
     with log.open("wb") as output:
         server = subprocess.Popen(  # noqa: S603
-            # SAM CLI looks for its settings beside the template.
+            # Without --config-file, SAM CLI looks for its settings beside the template.
             [*command, "--env-vars", env_file, "--template", template, "--config-file", ROOT / "samconfig.toml"],
             cwd=ROOT,
             env=SHELL,
@@ -75,20 +75,20 @@ def _wait_until_it_listens(server: subprocess.Popen[bytes], port: int, log: Path
 
 @pytest.fixture(scope="session")
 def start_lambda_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `start-lambda` and the containers print."""
+    """Return the file into which `start-lambda` and the containers print."""
     return tmp_path_factory.mktemp("start-lambda") / "log"
 
 
 @pytest.fixture(scope="session")
 def warm(env_file: Path, start_lambda_log: Path) -> Iterator[str]:
-    """The address of `start-lambda`."""
+    """Return the address of `start-lambda`."""
     with start_lambda(env_file, start_lambda_log) as address:
         yield address
 
 
 @pytest.fixture
 def in_containers(engine: Engine, warm: str) -> Iterator[Engine]:
-    """The engine, whose functions run in containers."""
+    """Return the engine, with functions that run in containers."""
     engine.lambda_endpoint = warm
     yield engine
     engine.lambda_endpoint = None
@@ -96,7 +96,7 @@ def in_containers(engine: Engine, warm: str) -> Iterator[Engine]:
 
 @contextmanager
 def with_timeout(function: str, timeout_s: int) -> Iterator[Path]:
-    """A copy of the built template beside it, in which one function has less time."""
+    """Yield a copy of the built template, beside it, in which one function has another timeout."""
     built = (artefact.BUILT / "template.yaml").read_text()
     before, name, after = built.partition(f"  {function}:\n    Type: AWS::Serverless::Function\n")
     assert name

@@ -1,9 +1,9 @@
-"""A container engine and Lambda's base image: those that are here, or else ones of this project's own.
+"""A container engine and Lambda's base image: the machine's own, or ones that this module sets up.
 
-An engine that answers is used as it is, and left as it was but for the base image, where it had none. Where
-none answers, Debian's is installed and started with folders of its own, without rules for the network, so
-that a container reaches nothing but this machine; in the end it is gone, with everything that ran in it.
-The stand-in for the public base image is Debian's Python 3.13 with Lambda's runtime client and boto3.
+If an engine answers, the tests use it. Afterwards it is as it was before, except that it has the base image. If no
+engine answers, Debian's is installed and started with its own folders, and without rules for the network, so that a
+container reaches only this machine. After the tests it is stopped, and everything that ran in it is removed. If the
+public base image cannot be fetched, a stand-in is made: Debian's Python 3.13 with Lambda's runtime client and boto3.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ FOLDER = ROOT / ".venv/containers"
 RUNTIME_REQUIREMENTS = ROOT / "requirements/runtime.txt"
 SAM_PYTHON = ROOT / ".venv/sam/bin/python"
 RUNTIME = "python3.13"
-DEBIAN = "trixie"  # whose Python is 3.13
+DEBIAN = "trixie"  # its Python is 3.13
 MACHINE = platform.machine()
 ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64"}.get(MACHINE, MACHINE)
 PULL_TIMEOUT_S = 300
@@ -48,39 +48,39 @@ CHANGES = [
 
 
 class NoContainersError(Exception):
-    """Containers cannot be run here; the message says why, and what to do."""
+    """Containers cannot run here. The message says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerEngine:
-    """An engine that answers, and what SAM CLI needs to know of it."""
+    """An engine that answers, and the environment through which SAM CLI finds it."""
 
     description: str
     environment: dict[str, str]
 
     def docker(self, *arguments: str, timeout_s: float = 60, check: bool = True) -> str:
-        """What the docker command prints."""
+        """Run the docker command, and return what it prints."""
         return _run(["docker", *arguments], environment=self.environment, timeout_s=timeout_s, check=check)
 
     def containers(self) -> set[str]:
-        """The ids of all containers, those that have ended too."""
+        """Return the IDs of all containers, also of those that have ended."""
         return set(self.docker("ps", "--all", "--quiet", "--no-trunc").split())
 
 
 def say(line: str) -> None:
-    """Tell what happens: set-up takes minutes the first time."""
+    """Print what happens: the first set-up takes minutes."""
     print(f"containers: {line}", flush=True)  # noqa: T201
 
 
 @contextmanager
 def running() -> Iterator[ContainerEngine]:
-    """An engine with the base image in it.
+    """Yield an engine that has the base image.
 
     Raises:
-        NoContainersError: there is none, it is too old, or there is no way to a base image.
+        NoContainersError: no engine runs, it is too old, or the base image can be neither fetched nor made.
     """
     if version := _server_version({}):
-        engine = ContainerEngine(f"the engine that runs here, version {version}", {})
+        engine = ContainerEngine(f"using the engine that runs here, version {version}", {})
         with _nothing_left_behind(engine):
             yield engine
     else:
@@ -119,7 +119,7 @@ def _require_recent(engine: ContainerEngine) -> None:
 
 
 def _install() -> None:
-    """Debian's engine, where it is not installed yet."""
+    """Install Debian's engine if it is missing."""
     missing = [
         package
         for package, command in (("docker.io", "dockerd"), ("debootstrap", "debootstrap"), ("iproute2", "ip"))
@@ -127,7 +127,7 @@ def _install() -> None:
     ]
     if not (os.geteuid() == 0 and shutil.which("apt-get")):
         raise NoContainersError(
-            "no container engine answers the docker command: start one (on Debian as root, one is installed)"
+            "no container engine answers the docker command: start one, or run this as root on Debian to install one"
         )
     if missing:
         say(f"installing Debian's {', '.join(missing)}")
@@ -139,7 +139,7 @@ def _install() -> None:
 
 @contextmanager
 def _started() -> Iterator[ContainerEngine]:
-    """dockerd, with folders of its own; its images stay for the next time."""
+    """Run dockerd with its own folders, and yield it. Its images stay for the next run."""
     had_bridge = Path("/sys/class/net/docker0").exists()
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="payment-ledger-") as folder, (FOLDER / "dockerd.log").open("wb") as log:
@@ -152,7 +152,7 @@ def _started() -> Iterator[ContainerEngine]:
             ],
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # a Ctrl-C is for the tests, which then stop it
+            start_new_session=True,  # a Ctrl-C stops the tests, which then stop dockerd
         )
         try:
             deadline = time.monotonic() + START_TIMEOUT_S
@@ -160,7 +160,7 @@ def _started() -> Iterator[ContainerEngine]:
                 if daemon.poll() is not None or time.monotonic() > deadline:
                     raise NoContainersError(f"Debian's engine does not start: read {FOLDER / 'dockerd.log'}")
                 time.sleep(0.2)
-            yield ContainerEngine(f"Debian's engine, version {version}, started for this run", environment)
+            yield ContainerEngine(f"using Debian's engine, version {version}, started for this run", environment)
         finally:
             daemon.send_signal(signal.SIGTERM)
             daemon.wait(timeout=START_TIMEOUT_S)
@@ -172,7 +172,7 @@ def _started() -> Iterator[ContainerEngine]:
 
 
 def base_image_tag() -> str:
-    """The name under which SAM CLI looks for the image."""
+    """Return the name under which SAM CLI looks for the image."""
     return _ask_sam(
         "from samcli.local.docker.lambda_image import LambdaImage as I, Runtime as R;"
         f"print(I._INVOKE_REPO_PREFIX + '/' + R.get_image_name_tag('{RUNTIME}', '{ARCHITECTURE}'))"
@@ -180,7 +180,7 @@ def base_image_tag() -> str:
 
 
 def _base_image(engine: ContainerEngine) -> str:
-    """Have the image that SAM CLI asks for; returns what it is."""
+    """Fetch or make the image that SAM CLI needs, and return a description of it."""
     tag = base_image_tag()
     recipe = _recipe()
     found = engine.docker("image", "inspect", tag, "--format", "{{json .Config.Labels}}", check=False)
@@ -188,13 +188,13 @@ def _base_image(engine: ContainerEngine) -> str:
     if found and made_by is None:
         return "the public one"
     if made_by == recipe:
-        return "the stand-in, made before"
+        return "the stand-in, which an earlier run has made"
     if not found:
         say("fetching the public base image")
         try:
             engine.docker("pull", "--quiet", tag, timeout_s=PULL_TIMEOUT_S)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
-            say("it cannot be fetched: making a stand-in from Debian, which takes a minute")
+            say("it cannot be fetched, so a stand-in is made from Debian, which takes a minute")
         else:
             return "the public one, fetched now"
     _import_stand_in(engine, tag, recipe)
@@ -202,7 +202,7 @@ def _base_image(engine: ContainerEngine) -> str:
 
 
 def _recipe() -> str:
-    """What the stand-in is made of, as a digest: another recipe makes another image."""
+    """Return a digest of everything of which the stand-in is made: another recipe makes another image."""
     made_of = [RUNTIME_REQUIREMENTS.read_text(), DEBIAN, BOOTSTRAP, *CHANGES]
     return hashlib.sha256("\0".join(made_of).encode()).hexdigest()
 
@@ -210,12 +210,12 @@ def _recipe() -> str:
 def _import_stand_in(engine: ContainerEngine, tag: str, recipe: str) -> None:
     if not (os.geteuid() == 0 and shutil.which("debootstrap")):
         raise NoContainersError(
-            "the base image is neither here nor to be fetched: `docker pull` it where there is a network, or run this "
+            "the base image is missing and cannot be fetched: `docker pull` it on a network that has it, or run this "
             "on Debian as root with debootstrap installed"
         )
     mirrors = _run(["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]).split()
     if not mirrors:
-        raise NoContainersError("apt knows no mirror to make the stand-in image from: run `apt-get update`")
+        raise NoContainersError("apt has no mirror from which to make the stand-in image: run `apt-get update`")
     with tempfile.TemporaryDirectory(prefix="payment-ledger-image-") as folder:
         root = Path(folder) / "root"
         packages = "python3.13-minimal,libpython3.13-stdlib,ca-certificates"
@@ -248,7 +248,7 @@ def _ask_sam(script: str) -> str:
 def _run(
     command: list[str], *, environment: dict[str, str] | None = None, timeout_s: float = 60, check: bool = True
 ) -> str:
-    """What the command prints on standard output, stripped; nothing where it fails and need not succeed."""
+    """Return what the command prints on standard output, stripped, or nothing if it fails without *check*."""
     done = subprocess.run(  # noqa: S603
         command,
         capture_output=True,

@@ -1,4 +1,4 @@
-"""`sam local invoke`, as the README says it, for every function and each of its samples."""
+"""`sam local invoke`, as the README shows it, for every function and each of its samples."""
 
 import json
 import os
@@ -33,7 +33,7 @@ SAMPLES = [("ValidatePayment", file) for file in sorted((ROOT / "events/start").
 ]
 README_LINES = re.findall(r"^sam local invoke .+", (ROOT / "README.md").read_text(), re.MULTILINE)
 MARKERS = {"requestId", "stackTrace"}
-"""What differs between two invocations that raise the same error."""
+"""The fields that differ between two invocations that raise the same error."""
 
 
 def sam(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -50,24 +50,23 @@ def sam(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def reply_of(done: subprocess.CompletedProcess[str]) -> Any:
-    """What the function replied: the command's standard output."""
+    """Return the function's reply, which is the command's standard output."""
     assert done.returncode == 0, done.stderr
     assert done.stdout, done.stderr
     return json.loads(done.stdout)
 
 
 def test_every_function_has_a_sample() -> None:
-    """A sample that belongs to no function, or a function without one, would never be run."""
+    """A sample without a function, or a function without a sample, would never run."""
     assert {name for name, _ in SAMPLES} == set(FUNCTIONS)
-    assert {file for _, file in SAMPLES} == set((ROOT / "events").glob("[fs]*[st]/*.json")) - set(
-        (ROOT / "events/schemas").glob("*.json")
-    )
+    files = {file for folder in ("start", "functions") for file in (ROOT / "events" / folder).glob("*.json")}
+    assert {file for _, file in SAMPLES} == files
 
 
 def test_the_byte_code_is_that_of_the_sources(tmp_path: Path) -> None:
-    """Lambda runs the byte code without a look at the sources, so a review of the sources has to cover it.
+    """Lambda runs the byte code and does not read the sources, so the two must agree for a review to mean anything.
 
-    The artefact's sources are those that lie here (`artefact.require_fresh`); they are compiled again and compared.
+    The artefact's sources are this folder's (`artefact.require_fresh`). They are compiled again and compared.
     """
     make = ["make", "--no-print-directory", "--silent", "-C", "functions", "runtime-python"]
     python = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
@@ -78,7 +77,7 @@ def test_the_byte_code_is_that_of_the_sources(tmp_path: Path) -> None:
         again = tmp_path / function
         shutil.copytree(built, again, ignore=shutil.ignore_patterns("__pycache__"))
         compileall = [python, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
-        seed = {**os.environ, "PYTHONHASHSEED": "0"}  # as functions/Makefile has it
+        seed = {**os.environ, "PYTHONHASHSEED": "0"}  # the same as in functions/Makefile
         subprocess.run([*compileall, "-s", again, "-p", "/var/task", again], check=True, env=seed)  # noqa: S603
         byte_code = {file.relative_to(again) for file in again.rglob("*.pyc")}
         assert byte_code
@@ -88,12 +87,12 @@ def test_the_byte_code_is_that_of_the_sources(tmp_path: Path) -> None:
 
 
 def comparable(reply: Any) -> Any:
-    """A reply without what is new each time: the ciphertext, a request's id, the stack."""
+    """Return a reply without what is new each time: the ciphertext, the request's ID and the stack."""
     return {key: value for key, value in reply.items() if key not in MARKERS | {"EncryptedToken"}}
 
 
-def put_what_is_needed(engine: Engine, function: str) -> None:
-    """Some functions read or mark an item, which must be there; the webhook knows the samples' processors."""
+def prepare(engine: Engine, function: str) -> None:
+    """Store what the function needs: an item that it reads or marks, or the secrets of the samples' processors."""
     if function == "ReceivePayment":
         let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     if function in {"PublishOutcome", "RepublishOutcomes", "QueryPaymentLedger", "RevealSecureToken"}:
@@ -109,8 +108,8 @@ def put_what_is_needed(engine: Engine, function: str) -> None:
         engine.functions["PersistPaymentLedger"].invoke(json.dumps(payment).encode())
 
 
-def what_is_left(engine: Engine) -> list[dict[str, Any]]:
-    """Items and events once every execution has ended, without what is new each time."""
+def left_behind_in(engine: Engine) -> list[dict[str, Any]]:
+    """Wait until every execution has ended, and return items and events without what is new each time."""
     workflow = engine.outputs["WorkflowArn"]
     for execution in engine.client("stepfunctions").list_executions(stateMachineArn=workflow)["executions"]:
         assert engine.wait_for(execution["executionArn"]).outcome
@@ -120,22 +119,22 @@ def what_is_left(engine: Engine) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("function", "file"), SAMPLES, ids=lambda value: getattr(value, "stem", value))
-def test_a_sample_gives_the_same_in_a_container(engine: Engine, env_file: Path, function: str, file: Path) -> None:
-    """The built artefact under the real runtime client does what the tests see in their own process."""
-    put_what_is_needed(engine, function)
+def test_a_sample_has_the_same_result_in_a_container(engine: Engine, env_file: Path, function: str, file: Path) -> None:
+    """Other tests run the functions in their own process, and must see what the artefact does in a real runtime."""
+    prepare(engine, function)
     done = sam("local", "invoke", function, "-e", str(file.relative_to(ROOT)), "--env-vars", str(env_file))
-    in_container, left_behind = reply_of(done), what_is_left(engine)
+    in_container, left_behind = reply_of(done), left_behind_in(engine)
     engine.functions[function].restart()
     engine.clear()
-    put_what_is_needed(engine, function)
+    prepare(engine, function)
     in_process = json.loads(engine.functions[function].invoke(file.read_bytes())[0])
     assert comparable(in_container) == comparable(in_process)
-    assert left_behind == what_is_left(engine)
+    assert left_behind == left_behind_in(engine)
 
 
 @pytest.fixture(scope="module")
 def as_the_readme_says() -> Iterator[None]:
-    """`ledger serve --sam env.json` in a process of its own, until the module's end."""
+    """Run the README's `ledger serve --sam` in a process of its own until the module's tests have ended."""
     lines = (ROOT / "README.md").read_text().splitlines()
     command = next(line for line in lines if line.startswith("ledger serve --sam"))
     words = shlex.split(command, comments=True)
@@ -156,14 +155,14 @@ def as_the_readme_says() -> Iterator[None]:
 
 
 def test_the_readme_shows_every_function() -> None:
-    """A newcomer tries what is shown."""
+    """A newcomer tries what the README shows."""
     assert {shlex.split(line)[3] for line in README_LINES} == set(FUNCTIONS)
 
 
 @pytest.mark.parametrize("line", README_LINES)
 @pytest.mark.usefixtures("as_the_readme_says")
 def test_a_line_of_the_readme_works_as_it_is_written(line: str) -> None:
-    """Copied from the page, letter by letter, in the order in which they stand there."""
+    """A newcomer copies the lines letter by letter, in the order of the page."""
     program, *arguments = shlex.split(line, comments=True)
     assert program == "sam"
     reply = reply_of(sam(*arguments))
@@ -174,11 +173,12 @@ def test_a_line_of_the_readme_works_as_it_is_written(line: str) -> None:
 # ── The artefact ────────────────────────────────────────────────────────────────────────────────────
 
 MAX_BYTES = 1_600_000
+"""The largest size of a function's files in the artefact."""
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_artefact_is_what_the_functions_need_and_nothing_else(function: str) -> None:
-    """Each file is loaded from an archive at a cold start, and each is something that could be wrong."""
+def test_the_artefact_has_only_what_the_functions_need(function: str) -> None:
+    """Every cold start loads each file from an archive, and each file more is one more that could be wrong."""
     folder = artefact.BUILT / function
     pinned = re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "functions/requirements.txt").read_text(), re.MULTILINE)
     packages = {name.replace("-", "_") for name, _ in pinned}
@@ -205,7 +205,7 @@ print(json.dumps([(importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little")).hex(
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_every_module_has_byte_code_for_the_runtime(function: str) -> None:
-    """A function's folder is read-only: a module without it is compiled at each start, which takes twice as long.
+    """A function's folder is read-only, so a module without byte code is compiled at each start, which takes longer.
 
     Source: PEP 552, what a .pyc begins with: the interpreter's magic number, and 1 for a hash that is not checked.
     """
@@ -227,20 +227,20 @@ def test_every_module_has_byte_code_for_the_runtime(function: str) -> None:
 
 
 def test_sam_accepts_the_template() -> None:
-    """As `sam deploy` would, offline."""
+    """`sam validate --lint` checks offline what `sam deploy` would check."""
     done = sam("validate", "--lint")
     assert done.returncode == 0, done.stderr
     assert "is a valid SAM Template" in done.stdout
 
 
-def test_what_was_built_is_fresh() -> None:
-    """`ledger serve --sam` asks the same before it starts."""
+def test_the_artefact_is_fresh() -> None:
+    """`ledger serve --sam` makes the same check before it starts."""
     artefact.require_fresh()
 
 
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
-    """The artefact with a runtime dependency taken out."""
+    """Return the template of a copy of the artefact that lacks a dependency."""
     folder = tmp_path / "build"
     shutil.copytree(artefact.BUILT, folder)
     (folder / "template.yaml").write_text(
@@ -250,8 +250,8 @@ def broken(tmp_path: Path) -> Path:
     return folder / "template.yaml"
 
 
-def test_a_dependency_taken_out_is_noticed(engine: Engine, env_file: Path, broken: Path) -> None:
-    """What in-process runs cannot see: there, the tools' own copy would be imported."""
+def test_a_missing_dependency_is_noticed(engine: Engine, env_file: Path, broken: Path) -> None:
+    """A run in the tests' own process cannot notice it, because it imports the tools' copy of the package."""
     sample = ROOT / "events/start/01-success.json"
     where = ["--template", str(broken), "--config-file", str(ROOT / "samconfig.toml")]
     done = sam("local", "invoke", "ValidatePayment", "-e", str(sample), "--env-vars", str(env_file), *where)
@@ -261,8 +261,8 @@ def test_a_dependency_taken_out_is_noticed(engine: Engine, env_file: Path, broke
     assert comparable(reply) != comparable(in_process)
 
 
-def test_an_old_engine_is_refused(tmp_path: Path) -> None:
-    """SAM CLI would fail later, with a stack trace."""
+def test_an_old_container_engine_is_not_accepted(tmp_path: Path) -> None:
+    """Otherwise SAM CLI fails later, with a stack trace."""
     fake = tmp_path / "docker"
     fake.write_text('#!/bin/sh\ncase "$*" in *APIVersion*) echo 1.24;; *) echo 1.12.6;; esac\n')
     fake.chmod(0o755)
@@ -279,8 +279,8 @@ def test_an_old_engine_is_refused(tmp_path: Path) -> None:
     assert re.fullmatch(r"containers: the engine speaks API 1\.24, and SAM CLI needs [\d.]+: .+\n", asked.stderr)
 
 
-def test_containers_can_be_declared_out_of_scope() -> None:
-    """Loudly, and by a variable that somebody has set on purpose."""
+def test_a_variable_leaves_these_tests_out() -> None:
+    """Somebody must set the variable on purpose, and the output says that nothing was tested."""
     asked = subprocess.run(
         [sys.executable, "-m", "tests.containers"],
         cwd=ROOT,
@@ -290,4 +290,5 @@ def test_containers_can_be_declared_out_of_scope() -> None:
         timeout=60,
         check=False,
     )
-    assert (asked.returncode, "NOT TESTED" in asked.stdout) == (0, True)
+    assert asked.returncode == 0
+    assert "NOT TESTED" in asked.stdout

@@ -1,4 +1,4 @@
-"""Whole executions whose every task runs in a real container, beside the same in this process."""
+"""Whole executions, with every task in a real container, compared with the same executions in this process."""
 
 import json
 import threading
@@ -21,18 +21,18 @@ from tools import sample_requests
 HAPPY_PATH = ["Validate Payment", "Encrypt Token", "Persist Payment", "Publish Outcome"]
 
 
-def why(cause: str | None) -> str | None:
-    """A refusal's reason as it is; of a technical error its message, without the request's id and the stack."""
+def reason(cause: str | None) -> str | None:
+    """Return a cause as it is, or only the message of a technical error: its request ID and stack differ."""
     return str(json.loads(cause)["errorMessage"]) if cause and cause.startswith("{") else cause
 
 
-def told(engine: Engine, *payments: dict[str, Any]) -> list[Any]:
-    """What an operator sees of executions run one after the other, and all that they leave behind."""
+def observed(engine: Engine, *payments: dict[str, Any]) -> list[Any]:
+    """Run the payments one after the other, and return what an operator sees, and the items and events."""
     engine.clear()
     executions = [engine.run(json.dumps(payment), f"p{number}") for number, payment in enumerate(payments)]
     new_each_time = {"SecureToken", "RecordedAt", "PublishedAt"}
     return [
-        [(e.status, e.outcome, e.error, why(e.cause), [(s.name, s.attempts) for s in e.states]) for e in executions],
+        [(e.status, e.outcome, e.error, reason(e.cause), [(s.name, s.attempts) for s in e.states]) for e in executions],
         [{name: value for name, value in item.items() if name not in new_each_time} for item in engine.items()],
         [
             (event["detail-type"], {k: v for k, v in event["detail"].items() if k != "RecordedAt"})
@@ -42,16 +42,16 @@ def told(engine: Engine, *payments: dict[str, Any]) -> list[Any]:
 
 
 def in_both(engine: Engine, address: str, *payments: dict[str, Any]) -> list[Any]:
-    """Run in containers and in this process, which must tell the same."""
+    """Run the payments in containers and in this process, and return the results, which must be equal."""
     engine.lambda_endpoint = address
-    in_containers = told(engine, *payments)
+    in_containers = observed(engine, *payments)
     engine.lambda_endpoint = None
-    assert in_containers == told(engine, *payments)
+    assert in_containers == observed(engine, *payments)
     return in_containers
 
 
 def test_the_four_outcomes(engine: Engine, warm: str, payment: dict[str, Any]) -> None:
-    """With the refusals' names as the real runtime reports them: otherwise no Catch would match."""
+    """A Catch matches only if the real runtime reports an error by the same name as the tests' process."""
     executions, items, events = in_both(
         engine,
         warm,
@@ -68,7 +68,7 @@ def test_the_four_outcomes(engine: Engine, warm: str, payment: dict[str, Any]) -
 
 
 def test_a_sealed_payment(engine: Engine, warm: str, payment: dict[str, Any]) -> None:
-    """Base64, the ciphertext's bytes and the encryption context pass the real SDK and the wire."""
+    """Base64, the ciphertext's bytes and the encryption context must pass unchanged through the real SDK."""
     token = payment.pop("SecureToken")
     ids = payment["TransactionID"], payment["ProcessorID"]
     sealed = seal(engine.client("kms"), engine.outputs["IntakeKeyArn"], *ids, token)
@@ -82,8 +82,8 @@ def test_a_sealed_payment(engine: Engine, warm: str, payment: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("processor", PROCESSORS)
-def test_a_post_of_a_processor(in_containers: Engine, processor: str) -> None:
-    """Its signature, its exact body and each AWS call, through the webhook's own container."""
+def test_a_processors_post_is_recorded(in_containers: Engine, processor: str) -> None:
+    """The signature, the exact body and each AWS call pass through the webhook's own container."""
     engine = in_containers
     let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     body = (ROOT / "events/webhooks" / sample_requests.BODIES[processor]).read_bytes()
@@ -108,18 +108,18 @@ TEXTS = ["Zürich 日本 😀", "\u2028\u0000", "</script>'\"\\"]
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_text_passes_unchanged(engine: Engine, warm: str, payment: dict[str, Any], text: str) -> None:
-    """JSON is written and read by other libraries there: an escape too many would change what is recorded."""
+    """The containers read and write JSON with other libraries, and one escape more would change a record."""
     in_both(engine, warm, {**payment, "Metadata": {"note": text}})
 
 
 @pytest.mark.parametrize("amount", ["0.10", 12, 12.5, 1e-7, 1e22, "99999999999999999999999999999999999999", None, True])
 def test_amounts_pass_unchanged(engine: Engine, warm: str, payment: dict[str, Any], amount: Any) -> None:
-    """A number is parsed by the real runtime client before the handler sees it."""
+    """The real runtime client parses a number before the handler sees it."""
     in_both(engine, warm, {**payment, "Currency": "JPY" if amount == 12 else "EUR", "Amount": amount})
 
 
 def test_deliveries_at_once_are_recorded_once(in_containers: Engine, payment: dict[str, Any]) -> None:
-    """Several at a time, each through containers of its own processes."""
+    """Several deliveries run at the same time, each through its own process in a container."""
     ended = []
     threads = [
         threading.Thread(target=lambda n=n: ended.append(in_containers.run(json.dumps(payment), f"at-once-{n}")))
@@ -133,7 +133,7 @@ def test_deliveries_at_once_are_recorded_once(in_containers: Engine, payment: di
     assert len(in_containers.items()) == 1
 
 
-LASTING = [
+PERMANENT = [
     ("Encrypt", "DisabledException", 400),
     ("Encrypt", "NotFoundException", 400),
     ("PutItem", "ResourceNotFoundException", 400),
@@ -141,30 +141,32 @@ LASTING = [
 ]
 
 
-@pytest.mark.parametrize(("operation", "code", "status"), LASTING)
+@pytest.mark.parametrize(("operation", "code", "status"), PERMANENT)
 def test_errors_have_the_same_name(
     engine: Engine, warm: str, payment: dict[str, Any], faults: Faults, operation: str, code: str, status: int
 ) -> None:
-    """Retry and Catch match names; the class is made by botocore at run time, from its own data."""
+    """Retry and Catch match the names of classes, which botocore makes at run time from its data."""
     faults.refuse(operation, code, status=status, times=2)
     executions, *_ = in_both(engine, warm, payment)
     assert executions[0][2] == code
 
 
 def test_a_lost_reply_is_one_payment(engine: Engine, warm: str, payment: dict[str, Any], faults: Faults) -> None:
-    """Over a real connection that breaks after the write took effect."""
+    """A real connection may break after the write has taken effect."""
     faults.lose_reply("PutItem", times=2)
     executions, items, _ = in_both(engine, warm, payment)
-    assert (executions[0][1], len(items)) == ("RECORDED", 1)
+    assert executions[0][1] == "RECORDED"
+    assert len(items) == 1
 
 
-def test_an_unhandled_error_tells_no_token(
+def test_an_unhandled_error_does_not_show_the_token(
     in_containers: Engine, start_lambda_log: Path, payment: dict[str, Any], faults: Faults
 ) -> None:
-    """Its text and stack go to the history and the log, whatever it is."""
+    """The text and the stack of every error go to the history and to the log."""
     faults.answer("Encrypt", {"unexpected": "reply"})
     execution = in_containers.run(json.dumps({**payment, "SecureToken": "tok_canary_5f7c21"}))
-    assert (execution.status, execution.error) == ("FAILED", "KeyError")
+    assert execution.status == "FAILED"
+    assert execution.error == "KeyError"
     assert "tok_canary" not in str(execution.cause)
     log = start_lambda_log.read_text()
     assert "KeyError" in log
@@ -174,10 +176,10 @@ def test_an_unhandled_error_tells_no_token(
 TIMEOUT_S = 1
 
 
-def test_a_function_whose_time_is_up_is_retried(
+def test_a_function_that_times_out_is_retried(
     engine: Engine, env_file: Path, tmp_path: Path, payment: dict[str, Any], faults: Faults
 ) -> None:
-    """The platform ends it, whatever it is doing; the workflow knows that by the name that the runtime gives."""
+    """The platform ends the function, and the workflow recognises that by the error's name."""
     with (
         with_timeout("EncryptToken", TIMEOUT_S) as built,
         start_lambda(env_file, tmp_path / "log", built) as address,

@@ -1,4 +1,4 @@
-"""The workflow's definition against the code: each knows the other's names, and nothing waits longer than it may."""
+"""The workflow's definition and the code use the same names, and nothing waits longer than it may."""
 
 import inspect
 import json
@@ -28,7 +28,6 @@ TEMPLATE = template.load(ROOT / "template.yaml")["Resources"]
 
 BUSINESS_ERRORS = {InvalidPaymentError.__name__, PaymentConflictError.__name__}
 
-
 CALLS = {
     name: calls_of(TEMPLATE, name)
     for name, resource in TEMPLATE.items()
@@ -36,8 +35,8 @@ CALLS = {
 }
 
 
-def test_the_calls_are_found() -> None:
-    """Without them, the tests below would expect too little of the retries."""
+def test_the_calls_of_every_function_are_found() -> None:
+    """If a call were missing here, the tests below would expect too few retries."""
     assert CALLS == {
         "ValidatePayment": [],
         "EncryptToken": [("kms", "Encrypt"), ("kms", "ReEncrypt")],
@@ -69,7 +68,7 @@ LAMBDA_ERRORS = {
     "Lambda.EC2ThrottledException",
     "Lambda.EC2UnexpectedException",
     "Lambda.ENINotReadyException",
-    # Names under which a function's timeout or crash has been seen.
+    # Names that Lambda has been seen to use for a function's timeout or crash.
     "Lambda.Unknown",
     "Sandbox.Timedout",
     "Runtime.ExitError",
@@ -79,17 +78,17 @@ LAMBDA_ERRORS = {
 
 
 def function_of(task: dict[str, Any]) -> str:
-    """The logical id of the function that the task invokes."""
+    """Return the logical ID of the function that the task invokes."""
     return str(re.sub(r"[${}]", "", task["Parameters"]["FunctionName"]))
 
 
 def retried(task: dict[str, Any]) -> set[str]:
-    """Every error name that the task retries."""
+    """Return every error name that the task retries."""
     return {name for retrier in task["Retry"] for name in retrier["ErrorEquals"]}
 
 
 def connection_errors() -> set[str]:
-    """The SDK's errors of a connection, which the SDK itself retries by these two base classes."""
+    """Return the SDK's connection errors, which the SDK itself retries by these two base classes."""
     bases = (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError)
     return {
         name
@@ -98,26 +97,24 @@ def connection_errors() -> set[str]:
     }
 
 
-def passing_errors(service: str, operation: str) -> Iterator[str]:
-    """Class names under which errors arrive that may pass, as the service's model and the SDK's retries say."""
+def transient_errors(service: str, operation: str) -> Iterator[str]:
+    """Yield the class names of errors that may pass, according to the service's model and the SDK's retries."""
     session = botocore.session.get_session()
     model = session.get_component("data_loader").load_service_model(service, "service-2")
-    client = session.create_client(service, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
+    client: Any = session.create_client(service, region_name="us-east-1", **keys)
     for error in model["operations"][operation]["errors"]:
         shape = model["shapes"][error["shape"]]
-        if shape.get("fault"):  # the service's, not the caller's
+        if shape.get("fault"):  # an error of the service, not of the caller
             yield client.exceptions.from_code(shape.get("error", {}).get("code", error["shape"])).__name__
-    for code in ThrottledRetryableChecker._THROTTLED_ERROR_CODES:
+    for code in ThrottledRetryableChecker._THROTTLED_ERROR_CODES:  # type: ignore[attr-defined]  # not in the stubs
         yield client.exceptions.from_code(code).__name__
 
 
 def own_errors(engine: Engine) -> set[str]:
-    """The project's own error classes that a function of the workflow can raise."""
-    modules = [engine.functions[name].module for name in {function_of(task) for task in TASKS.values()}] + [
-        ledger.item,
-        ledger.payment,
-        ledger.publication,
-    ]
+    """Return the project's own error classes that a function of the workflow can raise."""
+    handlers = [engine.functions[name].module for name in {function_of(task) for task in TASKS.values()}]
+    modules = [*handlers, ledger.item, ledger.payment, ledger.publication]
     return {
         name
         for module in modules
@@ -127,47 +124,47 @@ def own_errors(engine: Engine) -> set[str]:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_what_may_pass_is_retried_and_nothing_unknown_is(name: str) -> None:
-    """A `Retry` on a name that nothing raises never fires, and looks as if it did."""
+def test_every_transient_error_is_retried_and_no_unknown_one(name: str) -> None:
+    """A `Retry` on a name that nothing raises never fires, although a reader thinks that it does."""
     calls = CALLS[function_of(TASKS[name])]
     expected = set(LAMBDA_ERRORS)
     if calls:
         expected |= connection_errors()
     for service, operation in calls:
-        expected |= set(passing_errors(service, operation))
+        expected |= set(transient_errors(service, operation))
     if function_of(TASKS[name]) == "PublishOutcome":
         expected.add("OutcomeNotPublishedError")
     assert retried(TASKS[name]) == expected
 
 
 def test_own_errors_and_the_workflow_know_each_other(engine: Engine) -> None:
-    """Every own error is caught or retried by its name, and no name in the workflow is one that nothing raises."""
+    """The workflow catches or retries every error of ours by its name, and names no error that nothing raises."""
     named = {name for task in TASKS.values() for name in retried(task) | caught(task)}
     aws_errors = LAMBDA_ERRORS | connection_errors()
     in_workflow = {function_of(task) for task in TASKS.values()}
-    aws_errors |= {name for function in in_workflow for call in CALLS[function] for name in passing_errors(*call)}
+    aws_errors |= {name for function in in_workflow for call in CALLS[function] for name in transient_errors(*call)}
     not_for_the_workflow = {
         "BrokenRuleError",  # becomes a violation of an InvalidPaymentError
-        "OutcomeRefusedError",  # stops the execution where it is, for an operator
-        "UnreadableItemError",  # the same
+        "OutcomeRefusedError",  # stops the execution in its state, for an operator
+        "UnreadableItemError",  # does the same
     }
     assert named - aws_errors == own_errors(engine) - not_for_the_workflow
 
 
 def caught(task: dict[str, Any]) -> set[str]:
-    """Every error name that the task catches."""
+    """Return every error name that the task catches."""
     return {name for catcher in task.get("Catch", []) for name in catcher["ErrorEquals"]}
 
 
-def test_only_refusals_are_caught_and_none_is_retried() -> None:
-    """A caught technical error would end where no one can redrive it; a retried refusal is a wasted wait."""
+def test_only_rejections_and_conflicts_are_caught_and_none_is_retried() -> None:
+    """Nobody could redrive a technical error that was caught, and a retry of a rejection only wastes time."""
     for task in TASKS.values():
         assert caught(task) <= BUSINESS_ERRORS
-        assert not retried(task) & (BUSINESS_ERRORS | {"States.ALL", "States.TaskFailed"})
+        assert retried(task).isdisjoint(BUSINESS_ERRORS | {"States.ALL", "States.TaskFailed"})
 
 
-def test_each_refusal_ends_in_a_state_named_by_its_error() -> None:
-    """The console, the alarms and `ledger run` tell outcomes by these names."""
+def test_each_business_error_ends_in_a_state_with_its_name() -> None:
+    """The console, the alarms and `ledger run` distinguish the outcomes by these names."""
     assert {state["Error"] for state in STATES.values() if state["Type"] == "Fail"} == BUSINESS_ERRORS
     assert outcome.REFUSED_BY.keys() == BUSINESS_ERRORS
     for task in TASKS.values():
@@ -179,7 +176,7 @@ def test_each_refusal_ends_in_a_state_named_by_its_error() -> None:
 
 
 def test_the_happy_path_is_four_tasks() -> None:
-    """A Standard workflow is paid by the transition, on every payment."""
+    """A Standard workflow costs money for each transition of each payment."""
     path, name = [], ASL["StartAt"]
     while name:
         path.append(name)
@@ -190,28 +187,31 @@ def test_the_happy_path_is_four_tasks() -> None:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_timeouts_nest(name: str) -> None:
-    """A client must give up before its function does, and the function before its state: else nobody learns why."""
+    """A client must time out before its function, and the function before its state: otherwise the cause is lost."""
     function = function_of(TASKS[name])
     function_s = TEMPLATE[function]["Properties"]["Timeout"]
-    two_calls = {"EncryptToken", "PublishOutcome"}  # a seal of the first form takes a second ReEncrypt
+    two_calls = {
+        "EncryptToken",
+        "PublishOutcome",
+    }  # a token that was sealed without its ProcessorID takes a second ReEncrypt
     calls_s = aws.CALL_TOTAL_S * (2 if function in two_calls else 1 if CALLS[function] else 0)
     assert calls_s < function_s < TASKS[name]["TimeoutSeconds"]
 
 
 def test_a_call_lasts_its_attempts_and_the_waits_between_them() -> None:
-    """3 s an attempt; between them 1, 2 and 4 s, at most."""
+    """An attempt lasts at most 3 s, and the waits between the attempts at most 1, 2 and 4 s."""
     assert [aws.call_total_s(attempts) for attempts in (1, 2, 3, 4)] == [3, 6 + 1, 9 + 1 + 2, 12 + 1 + 2 + 4]
 
 
 def test_the_webhook_answers_in_time() -> None:
-    """Longer than 30 s, and an HTTP API answers for it; the four calls of a second delivery may all be slow."""
+    """An HTTP API answers for the webhook after 30 s, and all four calls of a second delivery may be slow."""
     second_delivery_s = 4 * aws.call_total_s(2)
     assert second_delivery_s < TEMPLATE["ReceivePayment"]["Properties"]["Timeout"] < 30
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_retries_have_a_cap_and_full_jitter(name: str) -> None:
-    """Without them, what was throttled together comes back together, and a long outage is waited out for hours."""
+    """Without jitter, throttled calls are repeated together. Without a cap, an execution waits for hours."""
     (retrier,) = TASKS[name]["Retry"]
     assert retrier["JitterStrategy"] == "FULL"
     assert 1 <= retrier["MaxAttempts"] <= 10
@@ -219,8 +219,8 @@ def test_retries_have_a_cap_and_full_jitter(name: str) -> None:
     assert retrier["BackoffRate"] > 1
 
 
-def test_the_plaintext_is_handed_to_no_state_after_the_encryption() -> None:
-    """What a state's function is not given, it cannot log."""
+def test_no_state_after_the_encryption_gets_the_plaintext() -> None:
+    """A function cannot log what it does not get."""
     for name, task in TASKS.items():
         payload = task["Parameters"].get("Payload", {"whole": task["Parameters"].get("Payload.$")})
         if name not in {"Validate Payment", "Encrypt Token"}:
@@ -229,7 +229,7 @@ def test_the_plaintext_is_handed_to_no_state_after_the_encryption() -> None:
 
 
 def test_no_handler_logs_its_event(engine: Engine) -> None:
-    """Powertools logs it, token and all, where a variable asks for it that somebody sets while looking for a fault."""
+    """Powertools logs the event with its token if somebody who looks for a fault sets a variable for that."""
     for name, function in engine.functions.items():
         assert "@logger.inject_lambda_context(clear_state=True, log_event=False)" in inspect.getsource(
             function.module
@@ -237,7 +237,7 @@ def test_no_handler_logs_its_event(engine: Engine) -> None:
 
 
 def test_every_handler_imports(engine: Engine) -> None:
-    """In its own environment, as the template gives it, and by the name that SAM resolves."""
+    """Each handler is imported with the template's environment, under the name that SAM resolves."""
     for name, function in engine.functions.items():
         module, _, attribute = function.handler.partition(".")
         assert (ROOT / f"functions/{module}.py").is_file(), name
@@ -245,10 +245,12 @@ def test_every_handler_imports(engine: Engine) -> None:
 
 
 def test_the_environment_is_read_at_init_only(engine: Engine) -> None:
-    """A missing variable must fail the deployment's first init, not the first payment; and the engine relies on it."""
+    """A missing variable must fail the first init of a deployment, not its first payment. The engine relies on this."""
     for function in engine.functions.values():
         source = inspect.getsource(function.module)
         assert not re.search(r"^[ \t]+.*os\.(environ|getenv)", source, re.MULTILINE)
-        assert not re.search(r"^[ \t]+.*private_client\(", source, re.MULTILINE)  # which reads its endpoint
+        assert not re.search(
+            r"^[ \t]+.*private_client\(", source, re.MULTILINE
+        )  # this call reads the endpoint's variable
     for file in (ROOT / "functions/ledger").glob("*.py"):
         assert "os.environ" not in file.read_text() or file.name == "aws.py"

@@ -1,4 +1,4 @@
-"""The published schema of the start input and the code, held together in both directions."""
+"""The published schema of the start input and the code accept the same inputs, in both directions."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from ledger.currencies import MINOR_UNITS
 from ledger.payment import CONTRACT_FIELDS, STATUSES, InvalidPaymentError, parse_payment
 from ledger_cli import ROOT
 
-# JSON Schema's `$` is the end of the text; Python's also stands before a newline there.
+# In JSON Schema `$` matches only the end of the text. In Python it also matches before a newline at the end.
 SCHEMA = json.loads(
     (ROOT / "events/schemas/payment.schema.json").read_text().replace('$"', '\\\\Z"').replace("$)", "\\\\Z)")
 )
@@ -22,19 +22,20 @@ BEYOND_A_SCHEMA = {
     "currency",
     "no_minor_unit",
     "decimals",
-    "digits",  # of a tiny JSON number in an unknown currency: in a known one, it has too many decimals
+    "digits",  # broken by a tiny JSON number in an unknown currency; in a known one, it has too many decimals
     "float_digits",
-    "negative",  # -0.0, which a schema cannot tell from 0.0
-    "timestamp",  # 31 February
+    "negative",  # -0.0, which a schema cannot distinguish from 0.0
+    "timestamp",  # for example 31 February
     "timestamp_range",
-    "token_length",  # in bytes
+    "token_length",  # counted in bytes
     "not_unicode",
     "holds_token",
     "card_number",
     "card_data",
     "plaintext_token",  # a setting of the stack
-    "ciphertext_length",  # in bytes
+    "ciphertext_length",  # counted in bytes
 }
+"""The rules that a JSON Schema cannot express."""
 
 TEXTS = st.text(max_size=8) | st.sampled_from(
     [
@@ -62,7 +63,7 @@ VALID = json.loads((ROOT / "events/start/01-success.json").read_text())
 
 
 def rules(start_input: Any) -> set[str]:
-    """The rules that the code says are broken."""
+    """Return the rules that the input breaks, according to the code."""
     try:
         parse_payment(start_input, default_currency="USD")
     except InvalidPaymentError as error:
@@ -72,7 +73,7 @@ def rules(start_input: Any) -> set[str]:
 
 @st.composite
 def near_valid(draw: st.DrawFn) -> dict[str, Any]:
-    """A valid payment with up to three fields replaced, left out or added."""
+    """Draw a valid payment with up to three fields replaced, left out or added."""
     changed: dict[str, Any] = dict(VALID)
     for name in draw(st.lists(st.sampled_from([*CONTRACT_FIELDS, "Extra"]), max_size=3)):
         if draw(st.booleans()):
@@ -84,14 +85,14 @@ def near_valid(draw: st.DrawFn) -> dict[str, Any]:
 
 @settings(max_examples=1500)
 @given(near_valid() | VALUES)
-def test_what_the_code_takes_the_schema_takes(start_input: Any) -> None:
-    """A sender that checks by the schema must not be held back from what would be recorded."""
+def test_the_schema_accepts_what_the_code_accepts(start_input: Any) -> None:
+    """A sender that checks its payments by the schema must be able to send every payment that would be recorded."""
     if not rules(start_input):
         VALIDATOR.validate(start_input)
 
 
 def values_of(spec: dict[str, Any]) -> st.SearchStrategy[Any]:
-    """Values that a field's schema takes, for the keywords that ours uses."""
+    """Return values that a field's schema accepts, for the keywords that our schema uses."""
     if "enum" in spec:
         return st.sampled_from(spec["enum"])
     if spec["type"] == "object":
@@ -105,7 +106,7 @@ def values_of(spec: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 @st.composite
 def schema_valid(draw: st.DrawFn) -> dict[str, Any]:
-    """Any input that the schema takes."""
+    """Draw any input that the schema accepts."""
     names = set(draw(st.sets(st.sampled_from(CONTRACT_FIELDS)))) | set(SCHEMA["required"])
     names -= {"SecureToken", "SealedToken"}
     names.add(draw(st.sampled_from(["SecureToken", "SealedToken"])))
@@ -114,35 +115,38 @@ def schema_valid(draw: st.DrawFn) -> dict[str, Any]:
 
 @settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(schema_valid())
-def test_what_the_schema_takes_the_code_takes(start_input: Any) -> None:
-    """Save for the rules that a schema cannot say: those are listed, and no other refuses it."""
+def test_the_code_accepts_what_the_schema_accepts(start_input: Any) -> None:
+    """Only the listed rules, which a schema cannot express, may reject an input that the schema accepts."""
     VALIDATOR.validate(start_input)
     assert rules(start_input) <= BEYOND_A_SCHEMA
 
 
 @settings(max_examples=1500)
 @given(near_valid())
-def test_what_the_schema_takes_the_code_takes_near_the_border(start_input: Any) -> None:
-    """The same, over inputs that are one mistake away from a valid one."""
+def test_the_code_accepts_what_the_schema_accepts_near_the_border(start_input: Any) -> None:
+    """The same holds for inputs that are few mistakes away from a valid one, which random inputs rarely are."""
     if VALIDATOR.is_valid(start_input):
         assert rules(start_input) <= BEYOND_A_SCHEMA
 
 
-def test_the_schema_knows_the_codes_fields_and_statuses() -> None:
-    """A new field must come with its schema."""
+def test_the_schema_has_the_codes_fields_statuses_and_currencies() -> None:
+    """A new field of the code must come with its schema."""
     assert set(SCHEMA["properties"]) == set(CONTRACT_FIELDS)
     assert SCHEMA["properties"]["Status"]["enum"] == list(STATUSES)
     assert all(VALIDATOR.is_valid({**VALID, "Currency": code, "Amount": "1"}) for code in MINOR_UNITS)
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "events/schemas").glob("*.json")), ids=lambda file: file.name)
-def test_every_schema_is_one(file: Any) -> None:
-    """Draft 2020-12, as each says of itself."""
+def test_every_schema_is_a_valid_schema(file: Any) -> None:
+    """Consumers validate events with these files, each of which names Draft 2020-12."""
     Draft202012Validator.check_schema(json.loads(file.read_text()))
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "events/start").glob("*.json")), ids=lambda file: file.name)
-def test_every_sample_is_what_its_name_says(file: Any) -> None:
-    """Newcomers copy them."""
+def test_every_sample_is_as_valid_as_its_name_says(file: Any) -> None:
+    """Newcomers copy the samples."""
     broken = rules(json.loads(file.read_text()))
-    assert bool(broken) == ("invalid" in file.name)
+    if "invalid" in file.name:
+        assert broken
+    else:
+        assert broken == set()

@@ -1,4 +1,4 @@
-"""The SDK's data that functions start with, against all of it: less to read, and nothing else."""
+"""The SDK data that the functions read is smaller than botocore's own, and changes no call."""
 
 import base64
 import io
@@ -21,7 +21,7 @@ from tools import sdk_data
 
 OPERATIONS = sorted((service, name) for service, names in sdk_data.operations().items() for name in names)
 MAX_DEPTH = 3
-"""Of a shape that holds itself, as an attribute's value does."""
+"""The depth to which a shape is filled that contains itself, as DynamoDB's attribute value does."""
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def client(service: str, *, own_data: bool) -> Any:
-    """A client of AWS itself, with the functions' data or with all of botocore's."""
+    """Return a client of AWS itself, with the functions' own data or with all of botocore's."""
     session = Session()
     if own_data:
         session.register_component("data_loader", aws._OwnDataFirst())
@@ -40,16 +40,16 @@ def client(service: str, *, own_data: bool) -> Any:
 
 
 def method_of(client: Any, operation: str) -> Any:
-    """The client's method for the operation."""
+    """Return the client's method for the operation."""
     (method,) = [method for method, name in client.meta.method_to_api_mapping.items() if name == operation]
     return getattr(client, method)
 
 
 def every_member(shape: Shape, depth: int = 0) -> Any:
-    """A value of the shape with all that it can hold."""
+    """Return a value of the shape with every member that it can have."""
     if isinstance(shape, StructureShape):
         members = {name: member for name, member in shape.members.items() if depth < MAX_DEPTH or name == "S"}
-        members.pop("EndpointId", None)  # a global endpoint of EventBridge needs another signer, and is not used
+        members.pop("EndpointId", None)  # EventBridge's global endpoints need another signer, and are not used
         return {name: every_member(member, depth + 1) for name, member in members.items()}
     if isinstance(shape, ListShape):
         return [every_member(shape.member, depth + 1)]
@@ -59,16 +59,17 @@ def every_member(shape: Shape, depth: int = 0) -> Any:
 
 
 def sent(client: Any, operation: str, parameters: dict[str, Any], status: int, reply: bytes) -> tuple[Any, ...]:
-    """What goes out for a call: method, address, headers and body; and what its caller gets for *reply*."""
+    """Return the request of a call (method, address, headers, body), and what its caller gets for *reply*."""
     requests: list[Any] = []
 
     def answer(request: Any, **_: Any) -> AWSResponse:
         requests.append(request)
         raw = io.BytesIO(reply)
         raw.stream = lambda **_: [raw.read()]  # type: ignore[attr-defined]
-        return AWSResponse(request.url, status, {"Content-Type": "application/x-amz-json-1.1"}, raw)
+        headers: Any = {"Content-Type": "application/x-amz-json-1.1"}
+        return AWSResponse(request.url, status, headers, raw)
 
-    client.meta.events.register_first("before-send", answer)  # before an engine's, which may be alive
+    client.meta.events.register_first("before-send", answer)  # before the handler of an engine that may be running
     try:
         got: Any = method_of(client, operation)(**parameters)
     except ClientError as error:
@@ -83,8 +84,8 @@ def sent(client: Any, operation: str, parameters: dict[str, Any], status: int, r
 
 
 @pytest.mark.parametrize(("service", "operation"), OPERATIONS)
-def test_a_call_goes_out_as_with_all_of_the_sdks_data(service: str, operation: str) -> None:
-    """Serialisation, address and signature follow the data: what is left out must not change a request."""
+def test_a_request_is_the_same_as_with_all_of_the_sdks_data(service: str, operation: str) -> None:
+    """Serialisation, address and signature depend on the data, and what is left out must not change a request."""
     full, own = client(service, own_data=False), client(service, own_data=True)
     shape = full.meta.service_model.operation_model(operation).input_shape
     required = {name: every_member(shape.members[name]) for name in shape.required_members}
@@ -93,8 +94,8 @@ def test_a_call_goes_out_as_with_all_of_the_sdks_data(service: str, operation: s
 
 
 @pytest.mark.parametrize(("service", "operation"), OPERATIONS)
-def test_an_answer_is_read_as_with_all_of_the_sdks_data(service: str, operation: str) -> None:
-    """An error's class is the name that the workflow retries or catches, whatever operation it is documented for."""
+def test_a_reply_is_read_the_same_as_with_all_of_the_sdks_data(service: str, operation: str) -> None:
+    """The workflow retries and catches errors by the names of their classes, which the SDK makes from its data."""
     full, own = client(service, own_data=False), client(service, own_data=True)
     model = full.meta.service_model.operation_model(operation)
     parameters = {name: every_member(model.input_shape.members[name]) for name in model.input_shape.required_members}
@@ -107,7 +108,7 @@ def test_an_answer_is_read_as_with_all_of_the_sdks_data(service: str, operation:
 
 
 def error_codes(client: Any) -> Iterator[str]:
-    """All that the service's model knows, and one that it does not."""
+    """Yield every error code of the service's model, and one code that it does not have."""
     yield "UnheardOfException"
     for shape in client.meta.service_model.error_shapes:
         yield shape.name
@@ -115,16 +116,16 @@ def error_codes(client: Any) -> Iterator[str]:
             yield code
 
 
-def test_what_no_function_calls_is_missing_loudly() -> None:
-    """A call that its role does not have fails where it is written, not in production by a denial."""
+def test_a_call_that_no_function_makes_fails_at_once() -> None:
+    """A call that no role allows fails in the first test that makes it, not when AWS denies it in production."""
     with pytest.raises(AttributeError, match="delete_item"):
         client("dynamodb", own_data=True).delete_item  # noqa: B018
     with pytest.raises(UnknownServiceError, match="s3"):
         client("s3", own_data=True)
 
 
-def test_a_start_reads_no_other_data_and_each_file_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One file of botocore's own, such as all of AWS's endpoints, would cost more than the rest together."""
+def test_a_cold_start_reads_only_this_data_and_each_file_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One file of botocore's own, such as AWS's list of endpoints, would cost more than all the others together."""
     read: list[Path] = []
     load_file = JSONFileLoader.load_file
 
@@ -137,7 +138,7 @@ def test_a_start_reads_no_other_data_and_each_file_once(monkeypatch: pytest.Monk
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     for name in ("DYNAMODB", "EVENTBRIDGE", "KMS", "SECRETS_MANAGER", "SFN"):
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{name}", "https://vpce.example")
-    aws.sdk_session.cache_clear()  # as a new environment has none
+    aws.sdk_session.cache_clear()  # a new environment has no session yet
     for service in sdk_data.operations():
         aws.private_client(service)
     assert len(read) > len(sdk_data.operations())
@@ -145,6 +146,6 @@ def test_a_start_reads_no_other_data_and_each_file_once(monkeypatch: pytest.Monk
     assert len(read) == len(set(read))
 
 
-def test_the_services_are_those_in_use() -> None:
-    """By this list botocore knows a service, or says which there are."""
+def test_the_listed_services_are_those_in_use() -> None:
+    """Botocore finds a service by this list, and names the list in its error if it does not find it."""
     assert sorted(aws._OwnDataFirst().list_available_services("service-2")) == sorted(sdk_data.operations())

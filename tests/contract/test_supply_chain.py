@@ -1,4 +1,4 @@
-"""What others publish, and the project installs or runs, is pinned to its content: nobody can change it later."""
+"""Everything that others publish and the project installs or runs is pinned to its content, so nobody can change it."""
 
 import json
 import re
@@ -16,7 +16,7 @@ LOCKS = sorted(file for file in ROOT.glob("tests/*/node/package-lock.json"))
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda file: file.name)
 def test_each_action_is_pinned_by_its_commit(workflow: Path) -> None:
-    """A tag can be moved to other code; the commit cannot. The version stands behind it for people and for updates."""
+    """A tag can move to other code, and a commit cannot. The version behind it is for people and for updates."""
     text = workflow.read_text(encoding="utf-8")
     actions = re.findall(r"uses: (.+)", text)
     assert actions
@@ -25,7 +25,7 @@ def test_each_action_is_pinned_by_its_commit(workflow: Path) -> None:
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda file: file.name)
 def test_the_pipeline_may_only_read(workflow: Path) -> None:
-    """A test that runs others' packages must not be able to push, and finds no credentials on the disk."""
+    """A job that runs other people's packages must not be able to push, and must find no credentials on the disk."""
     text = workflow.read_text(encoding="utf-8")
     assert re.findall(r"^permissions: (.+)", text, re.MULTILINE) == ["{contents: read}"]
     assert text.count("actions/checkout@") == text.count("persist-credentials: false")
@@ -33,7 +33,7 @@ def test_the_pipeline_may_only_read(workflow: Path) -> None:
 
 
 def test_all_requirements_and_locks_are_found() -> None:
-    """Without them, the tests below would prove nothing."""
+    """If a file were missing here, the tests below would not check it."""
     found = {str(file.relative_to(ROOT)) for file in (*REQUIREMENTS, *LOCKS)}
     assert {"functions/requirements.txt", "requirements/dev.txt", "tests/proof/node/package-lock.json"} <= found
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
@@ -42,7 +42,7 @@ def test_all_requirements_and_locks_are_found() -> None:
 
 @pytest.mark.parametrize("file", REQUIREMENTS, ids=lambda file: str(file.relative_to(ROOT)))
 def test_each_requirement_has_its_version_and_hashes(file: Path) -> None:
-    """What an index gives under a name and version later has to be what was tested."""
+    """The package that an index serves later must be the package that was tested."""
     text = file.read_text(encoding="utf-8").replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
     assert lines
@@ -52,7 +52,7 @@ def test_each_requirement_has_its_version_and_hashes(file: Path) -> None:
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda file: str(file.relative_to(ROOT)))
 def test_each_package_of_node_has_its_hash(lock: Path) -> None:
-    """The same, for what npm installs."""
+    """npm, too, must install the package that was tested."""
     packages = json.loads(lock.read_text(encoding="utf-8"))["packages"]
     fetched = {name: package for name, package in packages.items() if "resolved" in package and not package.get("link")}
     fetched = {name: package for name, package in fetched.items() if not package["resolved"].startswith("left-out")}

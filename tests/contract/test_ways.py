@@ -1,4 +1,4 @@
-"""One contract, whichever way a payment comes: webhook, `ledger start`, `ledger run`, workflow and schema agree."""
+"""The contract is one for every way of sending: webhook, `ledger start`, `ledger run`, workflow and schema agree."""
 
 import json
 import math
@@ -25,11 +25,11 @@ VALID = {name: json.dumps(value) for name, value in SAMPLE.items()}
 """A valid payment: the JSON text of each field."""
 
 LONG = 5000
-"""More digits than Python reads unless it is told to."""
+"""More digits than Python reads in its default configuration."""
 
 
 def as_object(pairs: dict[str, str]) -> str:
-    """The JSON text of an object from its names and the JSON texts of its values."""
+    """Return the JSON text of an object, from its names and the JSON texts of its values."""
     return f"{{{', '.join(f'{json.dumps(name)}: {value}' for name, value in pairs.items())}}}"
 
 
@@ -43,12 +43,12 @@ VALUES = st.recursive(
     ),
     max_leaves=4,
 )
-"""JSON texts of any value: numbers as people write them, not as Python would."""
+"""JSON texts of any value, with numbers written as people write them and not as Python does."""
 
 
 @st.composite
 def near_valid(draw: st.DrawFn) -> str:
-    """The JSON text of a valid payment, with up to three fields replaced, left out or added."""
+    """Draw the JSON text of a valid payment, with up to three fields replaced, left out or added."""
     changed = dict(VALID)
     for name in draw(st.lists(st.sampled_from([*CONTRACT_FIELDS, "Amount", "Extra"]), max_size=3)):
         if draw(st.integers(0, 4)):
@@ -63,7 +63,7 @@ Verdict = dict[str, Any] | list[dict[str, str]]
 
 
 def verdict_of_the_workflow(engine: Engine, text: str) -> Verdict:
-    """What the workflow's first function makes of an execution's input, which it gets through the runtime's parser."""
+    """Return the verdict of the workflow's first function on an execution's input, which Lambda's runtime parses."""
     answer, raised = engine.functions["ValidatePayment"].invoke(text.encode())
     reply: dict[str, Any] = json.loads(answer)
     if not raised:
@@ -75,7 +75,7 @@ def verdict_of_the_workflow(engine: Engine, text: str) -> Verdict:
 
 
 def verdict_of_the_intake(engine: Engine, message: Any) -> Verdict:
-    """What `ledger start` and the webhook make of a message: violations, or the workflow's verdict on what starts."""
+    """Return the verdict of `ledger start` and the webhook: violations, or the workflow's on what they start."""
     started: list[str] = []
     states: Any = SimpleNamespace(
         start_execution=lambda **request: started.append(request["input"]),
@@ -95,8 +95,8 @@ def verdict_of_the_intake(engine: Engine, message: Any) -> Verdict:
     )
     try:
         intake.deliver(message)
-    except InvalidPaymentError as refused:
-        return [{"Field": field, "Rule": rule} for field, rule in refused.violations]
+    except InvalidPaymentError as error:
+        return [{"Field": field, "Rule": rule} for field, rule in error.violations]
     return verdict_of_the_workflow(engine, started[0])
 
 
@@ -122,15 +122,15 @@ def verdict_of_the_intake(engine: Engine, message: Any) -> Verdict:
 @example(text=as_object({**VALID, "ProcessorID": "9" * LONG}))
 @example(text=as_object({**VALID, "Amount": '"\\ud800"'}))
 @example(text=as_object({**VALID, "SecureToken": '"\\ud800"'}))
-def test_every_way_gives_the_same_verdict(
+def test_every_way_of_sending_gives_the_same_verdict(
     deployed: tuple[Engine, list[float]], tmp_path_factory: pytest.TempPathFactory, text: str
 ) -> None:
-    """A sender that changes its way must not find that what was recorded yesterday is rejected today.
+    """A sender that changes its way of sending must not see a payment rejected that was recorded the day before.
 
-    A file's text is handed on as it is: to the workflow (`ledger run`), or to the intake (`ledger start`).
+    `ledger run` passes the text of a file unchanged to the workflow, and `ledger start` passes it to the intake.
 
-    One thing differs: Step Functions and Lambda round a number before the contract sees it, and the intake rejects one
-    that a double does not keep.
+    There is one difference: Step Functions and Lambda round a number before the contract sees it, and the intake
+    rejects a number that a double does not keep.
     """
     engine = deployed[0]
     verdict = verdict_of_the_workflow(engine, text)
@@ -144,7 +144,7 @@ def test_every_way_gives_the_same_verdict(
         file = tmp_path_factory.getbasetemp() / "payment.json"
         file.write_text(text)
         assert [start_input.text for start_input in read(str(file))] == [text]
-        # Whose payment it is, and whether the message is about one at all, is the webhook's own to say.
+        # Only the webhook also checks whose payment it is, and ignores a message that is not about a payment.
         start_input = FORMATS["standard-webhooks"].start_input(message, message.get("ProcessorID", "acme"))
         assert start_input in (message, None)
     broken = {violation["Rule"] for violation in verdict} if isinstance(verdict, list) else set()
@@ -155,7 +155,7 @@ def test_every_way_gives_the_same_verdict(
 
 
 def test_the_validating_function_reads_an_integer_of_any_length() -> None:
-    """Otherwise the runtime fails before it calls the function, with an error that no redrive can help."""
+    """Otherwise the runtime fails before it calls the function, with an error that no redrive can fix."""
     probe = f"import json, validate_payment; assert json.loads('9' * {LONG}) > 10 ** {LONG - 1}"
     environment = {"DEFAULT_CURRENCY": "USD", "PLAINTEXT_TOKENS": "refused", "PYTHONPATH": "functions"}
     subprocess.run([sys.executable, "-c", probe], cwd=ROOT, check=True, env=environment)  # noqa: S603

@@ -1,4 +1,4 @@
-"""`make test-dynamodb`: the functions' calls of DynamoDB, judged by Amazon's own DynamoDB Local."""
+"""`make test-dynamodb`: Amazon's own DynamoDB Local answers the functions' calls of DynamoDB."""
 
 import os
 import signal
@@ -19,24 +19,27 @@ SUITES = [
     "tests/functions/test_republish.py",
     "tests/dynamodb",
 ]
-"""Of the tests that were written for the engine, those that are about the table; and this folder's own."""
+"""The tests of the engine that use the table, and the tests of this folder."""
 
 COMPARISON = "tests/dynamodb/test_expressions.py::test_every_expression_was_evaluated"
 
 PART = ["tests/dynamodb/test_table.py", f"--deselect={COMPARISON}"]
-"""What goes with tests that the caller names: a file of this folder, whose conftest.py puts DynamoDB Local in place;
-and not the comparison, since a part of the suites does not evaluate every expression."""
+"""The arguments that are added to the tests that a caller names.
+
+A file of this folder loads its conftest.py, which puts DynamoDB Local into place. The comparison is left out, since a
+part of the tests does not evaluate every expression.
+"""
 
 
 def names_tests(arguments: list[str]) -> bool:
-    """Return whether the arguments for pytest name tests, or options alone."""
+    """Return whether the arguments for pytest name tests, and not only options."""
     return any(argument.startswith("tests/") for argument in arguments)
 
 
 def main(arguments: list[str]) -> int:
-    """Start DynamoDB Local, test, and stop it; returns the exit status."""
+    """Start DynamoDB Local, run the tests, stop it, and return the exit status."""
     for ended in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ended, lambda *_: sys.exit(1))  # as Ctrl-C: what was started is stopped
+        signal.signal(ended, lambda *_: sys.exit(1))  # as Ctrl-C does, so that DynamoDB Local is stopped
     try:
         with local.running() as endpoint:
             environment = {**os.environ, "DYNAMODB_LOCAL": endpoint, "NO_PROXY": "127.0.0.1"}

@@ -1,4 +1,4 @@
-"""Which expressions the functions' source has, and which of them DynamoDB Local has evaluated."""
+"""The expressions in the functions' source, and those that DynamoDB Local has evaluated."""
 
 import ast
 import json
@@ -13,11 +13,11 @@ PARAMETER = re.compile(r"[A-Z]\w*Expression")
 """`ConditionExpression`, `UpdateExpression`, `KeyConditionExpression`, `FilterExpression`, `ProjectionExpression`."""
 
 EVALUATED_ERRORS = frozenset({"ConditionalCheckFailedException", "TransactionCanceledException"})
-"""Of errors, those that come after the expression was parsed and evaluated."""
+"""The errors that DynamoDB returns only after it has parsed and evaluated the expression."""
 
 
 class Expression(NamedTuple):
-    """One expression: the module that has it, relative to `functions/`, the request's parameter, and the text."""
+    """An expression: its module, relative to `functions/`, the parameter of the request, and the text."""
 
     module: str
     parameter: str
@@ -25,14 +25,14 @@ class Expression(NamedTuple):
 
 
 class UnreadableExpressionError(Exception):
-    """The text of an expression is not a literal or a module's constant; the message says where."""
+    """The text of an expression is neither a literal nor a module's constant. The message says where."""
 
 
 def in_source(folder: Path) -> set[Expression]:
     """Return every expression that a module below *folder* has.
 
     Raises:
-        UnreadableExpressionError: the text of one is computed, so that no reader can say what is run.
+        UnreadableExpressionError: the text of an expression is computed, so that no reader can say what runs.
     """
     return {
         expression
@@ -45,7 +45,7 @@ def in_module(source: str, module: str) -> Iterator[Expression]:
     """Yield every expression of one module: keyword arguments, keys of dictionaries, and assignments to a key.
 
     Raises:
-        UnreadableExpressionError: the text of one is computed, or its parameter is named in another way.
+        UnreadableExpressionError: the text of an expression is computed, or its parameter is named elsewhere.
     """
     tree = ast.parse(source)
     constants = {
@@ -58,50 +58,52 @@ def in_module(source: str, module: str) -> Iterator[Expression]:
     places = list(_places(tree))
     read = {id(key) for key, _, _ in places}
     for node in ast.walk(tree):
-        if _is_parameter(node) and id(node) not in read:
-            raise UnreadableExpressionError(f"{module}:{node.lineno}: name the parameter where its value is")
+        if isinstance(node, ast.Constant) and _parameter(node) and id(node) not in read:
+            raise UnreadableExpressionError(f"{module}:{node.lineno}: write the parameter's name beside its value")
     for _, parameter, value in places:
         text = constants.get(value.id, value) if isinstance(value, ast.Name) else value
         if not (isinstance(text, ast.Constant) and isinstance(text.value, str)):
-            raise UnreadableExpressionError(f"{module}:{value.lineno}: {parameter} is not a literal or a constant")
+            raise UnreadableExpressionError(f"{module}:{value.lineno}: {parameter} is neither a literal nor a constant")
         yield Expression(module, parameter, text.value)
 
 
-def _is_parameter(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str) and bool(PARAMETER.fullmatch(node.value))
+def _parameter(node: ast.AST | None) -> str | None:
+    """Return the parameter that a literal names, or None if it names none."""
+    text = node.value if isinstance(node, ast.Constant) else None
+    return text if isinstance(text, str) and PARAMETER.fullmatch(text) else None
 
 
 def _places(tree: ast.AST) -> Iterator[tuple[ast.AST, str, ast.expr]]:
-    """Yield the node that names a parameter, the parameter, and its value."""
+    """Yield each node that names a parameter, with the parameter and its value."""
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg and PARAMETER.fullmatch(node.arg):
             yield node, node.arg, node.value
         elif isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values, strict=True):
-                if isinstance(key, ast.Constant) and _is_parameter(key):
-                    yield key, key.value, value
+                if key and (parameter := _parameter(key)):
+                    yield key, parameter, value
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
             key = node.targets[0].slice
-            if isinstance(key, ast.Constant) and _is_parameter(key):
-                yield key, key.value, node.value
+            if parameter := _parameter(key):
+                yield key, parameter, node.value
 
 
 class Evaluated:
-    """Every expression in the requests that a module of `functions/` sent and DynamoDB Local answered."""
+    """The expressions in the requests that a module of `functions/` sent and DynamoDB Local evaluated."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.expressions: set[Expression] = set()
 
     def observe(self, body: bytes, status: int, reply: bytes) -> None:
-        """Record what one request has; called in the thread that sends it, so that the stack says who does."""
+        """Record the expressions of a request, in the thread that sends it, whose stack shows the module."""
         if status != 200 and json.loads(reply).get("__type", "").rpartition("#")[2] not in EVALUATED_ERRORS:
             return
         if found := list(_in_request(json.loads(body))):
             self.expressions |= {Expression(module, *one) for module in self._modules() for one in found}
 
     def _modules(self) -> set[str]:
-        """Return the modules of `functions/` that are running in this thread."""
+        """Return the modules of `functions/` on this thread's stack."""
         modules, frame = set(), sys._getframe()
         while frame := frame.f_back:  # type: ignore[assignment]
             path = Path(frame.f_code.co_filename)

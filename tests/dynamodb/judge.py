@@ -1,7 +1,7 @@
-"""The embedded engine with Amazon's own DynamoDB in the place of moto's.
+"""The embedded engine with Amazon's own DynamoDB instead of moto's.
 
-A request of the engine's stack to DynamoDB goes on to DynamoDB Local; all else stays moto's. Tests that were written
-for the engine then run on both, unchanged, faults included: a lost reply is lost after DynamoDB Local has answered.
+Requests of the engine's stack to DynamoDB are forwarded to DynamoDB Local, and moto answers all others. So the tests of
+the engine run unchanged on both, with their faults: a lost reply is lost after DynamoDB Local has answered.
 """
 
 import re
@@ -29,13 +29,13 @@ _thread = threading.local()
 
 @contextmanager
 def in_place_of_motos(endpoint: str) -> Iterator[Evaluated]:
-    """Answer DynamoDB's requests at *endpoint*, and empty its tables with the engine; yields what was evaluated."""
+    """Forward DynamoDB's requests to *endpoint*, empty its tables with the engine, and yield what it evaluated."""
     dynamodb, declared, evaluated = tables.client(endpoint), tables.declared(), Evaluated(ROOT / FUNCTIONS_FOLDER)
     for properties in declared:
         tables.create(dynamodb, properties)
     with (
         patch.object(URLLib3Session, "send", _observed(endpoint, evaluated)),
-        # Before there is an engine: it builds on this one.
+        # This must happen before an engine is made: the engine patches the method that it finds here.
         patch.object(BotocoreStubber, "process_request", _forwarding(endpoint)),
         patch.object(Engine, "clear", _emptying(lambda: tables.empty(dynamodb, declared))),
     ):
@@ -66,12 +66,13 @@ def _observed(endpoint: str, evaluated: Evaluated) -> Callable[..., Any]:
 
 def _forwarding(endpoint: str) -> Callable[..., Any]:
     process_request = BotocoreStubber.process_request
-    # As the SDK makes its own: without the option, each request waits 40 ms for the acknowledgement of its head.
-    session = URLLib3Session(timeout=REQUEST_TIMEOUT_S, socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)])
+    # The SDK sets this option as well. Without it, each request waits 40 ms for the acknowledgement of its head.
+    socket_options: list[Any] = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+    session = URLLib3Session(timeout=REQUEST_TIMEOUT_S, socket_options=socket_options)
 
     def forwarding(stubber: BotocoreStubber, request: Any) -> Any:
         if request.url.startswith(endpoint):
-            return None  # the caller's client sends it itself, at the same time as others
+            return None  # the caller's client then sends it itself, and several can do so at the same time
         to_dynamodb = OF_DYNAMODB.fullmatch(urlsplit(request.url).hostname or "")
         if not to_dynamodb or getattr(_thread, "asks_moto", False):
             return process_request(stubber, request)

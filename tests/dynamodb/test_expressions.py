@@ -1,4 +1,4 @@
-"""Every expression in the functions' source was evaluated in this run by DynamoDB Local."""
+"""DynamoDB Local has evaluated every expression in the functions' source during this run."""
 
 import pytest
 
@@ -14,8 +14,8 @@ from tests.dynamodb.expressions import (
 )
 
 
-def test_each_kind_of_place_is_found() -> None:
-    """A call's keyword, a dictionary's key, an assignment to a key; a literal, or a constant of the module."""
+def test_an_expression_is_found_in_each_kind_of_place() -> None:
+    """The source passes expressions as keywords, dictionary entries and assignments, as literals and as constants."""
     source = """
 FACTS = ("a, " "b")
 client.query(KeyConditionExpression="k = :k", ProjectionExpression=FACTS)
@@ -36,13 +36,13 @@ arguments["FilterExpression"] = "s = :s"
      'NAME = "FilterExpression"', '{"UpdateExpression": text()}'],
 )  # fmt: skip
 def test_a_computed_expression_is_an_error(source: str) -> None:
-    """No reader could say which one runs."""
+    """No reader could say which expression runs."""
     with pytest.raises(UnreadableExpressionError, match=r"m\.py:1"):
         list(in_module(source, "m.py"))
 
 
-def test_an_expression_is_evaluated_if_dynamodb_says_so() -> None:
-    """A condition that did not hold was evaluated; an expression that is not valid was not."""
+def test_a_reply_shows_whether_an_expression_was_evaluated() -> None:
+    """DynamoDB has evaluated a condition that did not hold, but not an expression that is invalid."""
     evaluated = Evaluated(ROOT / "tests")
     failed = b'{"__type": "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"}'
     evaluated.observe(b'{"ConditionExpression": "a"}', 400, failed)
@@ -55,14 +55,14 @@ def test_an_expression_is_evaluated_if_dynamodb_says_so() -> None:
 
 
 def test_every_expression_was_evaluated(pytestconfig: pytest.Config) -> None:
-    """One that was not may be wrong in a way that only AWS shows: write a test that runs it on DynamoDB Local.
+    """An expression that never ran may have a fault that only AWS shows: write a test that runs it here.
 
-    The last test of a run: conftest.py sees to that.
+    conftest.py makes this the last test of a run.
     """
     found = in_source(ROOT / FUNCTIONS_FOLDER)
     assert {one.parameter for one in found} >= {"ConditionExpression", "UpdateExpression", "KeyConditionExpression"}
     evaluated = pytestconfig.stash[EVALUATED].expressions
     not_evaluated = sorted(found - evaluated)
     assert not_evaluated == []
-    # What was evaluated counts for each module that was on its way, so modules are not compared the other way round.
+    # An evaluated expression counts for every module on the stack, so only the texts are compared in this direction.
     assert {one[1:] for one in evaluated} == {one[1:] for one in found}

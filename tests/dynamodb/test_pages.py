@@ -1,4 +1,4 @@
-"""Pages of a listing while payments arrive, and the start key that DynamoDB requires to be in the query's range."""
+"""Pages of a listing while payments arrive, and the start key, which DynamoDB requires within the query's range."""
 
 import itertools
 import random
@@ -22,8 +22,8 @@ OUT_OF_RANGE = "The provided starting key does not match the range key predicate
 def test_every_payment_is_listed_once_while_others_are_added(
     engine: Engine, dynamodb: Any, query: dict[str, str]
 ) -> None:
-    """Newer ones, older ones and ones at the very time at which a page ended: none shifts another out or in."""
-    chance = random.Random(11)  # noqa: S311  # the same each time
+    """Payments that arrive between two pages, newer, older or as old as the page's end, must not hide another."""
+    chance = random.Random(11)  # noqa: S311  # every run has the same numbers
     numbers, minutes = itertools.count(), dict[str, str]()
 
     def add(at: str | None = None) -> str:
@@ -54,8 +54,8 @@ def test_every_payment_is_listed_once_while_others_are_added(
 
 @pytest.mark.parametrize("order", ["oldest first", "newest first"])
 @pytest.mark.parametrize("at", ["2025-12-31", "2026-01-01", "2026-06-01", "2026-12-31", "2027-01-01"])
-def test_a_start_key_is_within_the_range(engine: Engine, dynamodb: Any, at: str, order: str) -> None:
-    """The listing's cursor must keep to this; the engine imitates it, in the same words."""
+def test_dynamodb_accepts_only_a_start_key_within_the_range(engine: Engine, dynamodb: Any, at: str, order: str) -> None:
+    """The listing's cursors must respect this rule, and the engine imitates it with the same message."""
     partition = {"S": f"{PROCESSOR}#1"}
     query = {
         "TableName": engine.outputs["TableName"],
@@ -74,7 +74,7 @@ def test_a_start_key_is_within_the_range(engine: Engine, dynamodb: Any, at: str,
 
 
 def error_of(client: Any, query: dict[str, Any]) -> dict[str, str]:
-    """Return the error of a query, with its words; empty if it is answered."""
+    """Return the error of a query with its message, or nothing if the query is answered."""
     try:
         assert client.query(**query)["Items"] == []
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""The publication marker and the sparse index: a payment is in the index until it is marked as published, and once."""
+"""The publication marker and the sparse index, which holds a payment until it is marked as published."""
 
 import threading
 from typing import Any
@@ -22,7 +22,7 @@ def put(engine: Engine, dynamodb: Any, transaction_id: str = TRANSACTION_ID, rec
 
 
 def unpublished(engine: Engine, dynamodb: Any, before: str = LATE) -> list[str]:
-    """Return the payments that the sweep's own pages have, in order within each shard."""
+    """Return the payments on the sweep's pages, shard by shard."""
     page_of, table = engine.functions["RepublishOutcomes"].module.page_of, engine.outputs["TableName"]
     found: list[str] = []
     for shard in range(SHARDS):
@@ -37,7 +37,7 @@ def unpublished(engine: Engine, dynamodb: Any, before: str = LATE) -> list[str]:
 
 
 def test_a_marked_payment_leaves_the_index_and_keeps_the_rest(engine: Engine, dynamodb: Any) -> None:
-    """Else every sweep would publish it again; and the update may change nothing but its markers."""
+    """Otherwise every sweep would publish it again. The update may change nothing but the markers."""
     put(engine, dynamodb)
     (before,) = engine.items()
     assert unpublished(engine, dynamodb) == [TRANSACTION_ID]
@@ -48,8 +48,8 @@ def test_a_marked_payment_leaves_the_index_and_keeps_the_rest(engine: Engine, dy
     assert after == {**before, "PublishedAt": {"S": LATE}}
 
 
-def test_the_first_publication_time_stays(engine: Engine, dynamodb: Any) -> None:
-    """A repeat publishes under the same identity, and consumers may have seen the first."""
+def test_the_first_publication_time_is_kept(engine: Engine, dynamodb: Any) -> None:
+    """A repeated event has the same OutcomeID, and consumers may have seen the first one."""
     put(engine, dynamodb)
     for at in (EARLY, LATE):
         mark_published(dynamodb, engine.outputs["TableName"], TRANSACTION_ID, at)
@@ -57,7 +57,7 @@ def test_the_first_publication_time_stays(engine: Engine, dynamodb: Any) -> None
 
 
 def test_publishers_at_once_leave_one_time(engine: Engine, dynamodb: Any) -> None:
-    """A sweep may run beside an execution, and beside another sweep."""
+    """A sweep may run at the same time as an execution or another sweep."""
     put(engine, dynamodb)
     times = [f"2026-11-23T10:00:00.{number:06d}Z" for number in range(10)]
     table = engine.outputs["TableName"]
@@ -75,15 +75,15 @@ def test_publishers_at_once_leave_one_time(engine: Engine, dynamodb: Any) -> Non
     assert unpublished(engine, dynamodb) == []
 
 
-def test_marking_a_payment_that_is_not_there_creates_nothing(engine: Engine, dynamodb: Any) -> None:
-    """UpdateItem would create an item with a key and a marker, and nothing else."""
+def test_marking_an_unknown_payment_creates_nothing(engine: Engine, dynamodb: Any) -> None:
+    """Without its condition, UpdateItem would create an item that only has a key and a marker."""
     with pytest.raises(dynamodb.exceptions.ConditionalCheckFailedException):
         mark_published(dynamodb, engine.outputs["TableName"], "nobody", LATE)
     assert engine.items() == []
 
 
 def test_the_sweeps_pages_have_each_overdue_payment_once(engine: Engine, dynamodb: Any) -> None:
-    """Over several pages of every shard, the oldest first, and none that was recorded later than asked."""
+    """The pages of every shard have the oldest payments first, and none that is younger than the limit."""
     ids = [f"t-{number}" for number in range(250)]
     for number, transaction_id in enumerate(ids):
         put(engine, dynamodb, transaction_id, f"2026-11-23T10:{number % 50:02d}:00.000000Z")

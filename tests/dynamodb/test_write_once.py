@@ -1,4 +1,4 @@
-"""The one conditional write, with writers that really run at once: each has a connection, and nothing takes turns."""
+"""The one conditional write, with writers that really run at the same time, each with its own connection."""
 
 import threading
 from collections import Counter
@@ -19,7 +19,7 @@ Write = Callable[[EncryptedPayment], tuple[str, Any]]
 
 @pytest.fixture
 def write(engine: Engine, dynamodb: Any) -> Write:
-    """Write one payment, as the function does; a conflict is an outcome too, with the fields that differ."""
+    """Return a function that writes one payment as Persist Payment does. A conflict returns the fields that differ."""
     put_once, table = engine.functions["PersistPaymentLedger"].module.put_once, engine.outputs["TableName"]
 
     def write_once(encrypted: EncryptedPayment) -> tuple[str, Any]:
@@ -31,15 +31,15 @@ def write(engine: Engine, dynamodb: Any) -> Write:
     return write_once
 
 
-def delivery(number: int, **changed: str) -> EncryptedPayment:
-    """Return one of several deliveries of a payment, with a ciphertext of its own, as KMS gives each."""
+def delivery(number: int, **changed: Any) -> EncryptedPayment:
+    """Return one of several deliveries of a payment. Each has its own ciphertext, as KMS makes it."""
     return ENCRYPTED._replace(
         payment=PAYMENT._replace(**changed), execution=f"{ENCRYPTED.execution}-{number}", ciphertext=b"%d" % number
     )
 
 
 def all_at_once(write: Write, deliveries: list[EncryptedPayment]) -> list[tuple[str, Any]]:
-    """Write all of them, each in a thread, after all threads have started."""
+    """Write all deliveries at the same time, each in its own thread, and return their outcomes."""
     barrier, outcomes = threading.Barrier(len(deliveries)), list[tuple[str, Any]]()
 
     def deliver(encrypted: EncryptedPayment) -> None:
@@ -55,8 +55,8 @@ def all_at_once(write: Write, deliveries: list[EncryptedPayment]) -> list[tuple[
     return outcomes
 
 
-def test_a_payment_is_recorded_then_its_own_resend_then_a_duplicate(write: Write, engine: Engine) -> None:
-    """The item that decides is the first one: no later delivery changes it, and each gets it back."""
+def test_a_repeated_write_is_recorded_and_another_delivery_is_a_duplicate(write: Write, engine: Engine) -> None:
+    """No later delivery changes the first item, and each gets the first item back."""
     first = delivery(1)
     assert write(first) == ("RECORDED", first.as_item())
     assert write(first) == ("RECORDED", first.as_item())
@@ -79,14 +79,14 @@ def test_a_payment_is_recorded_then_its_own_resend_then_a_duplicate(write: Write
 def test_another_payment_conflicts_in_its_fields(
     write: Write, engine: Engine, changed: dict[str, str], differs: list[str]
 ) -> None:
-    """They are compared with what DynamoDB gives back: an amount comes without its superfluous zeros."""
+    """The fields are compared with what DynamoDB returns, which is an amount without superfluous zeros."""
     write(delivery(1))
     assert write(delivery(2, **changed)) == ("CONFLICT", differs)
     assert engine.items() == [delivery(1).as_item()]
 
 
-def test_the_failed_condition_brings_the_whole_old_item(engine: Engine, dynamodb: Any) -> None:
-    """A second read would be a gap for another writer; without the item there is nothing to compare with."""
+def test_a_failed_condition_returns_the_whole_first_item(engine: Engine, dynamodb: Any) -> None:
+    """Without the item there is nothing to compare with, and a second read would leave a gap for another writer."""
     table, condition = engine.outputs["TableName"], "attribute_not_exists(TransactionID)"
     dynamodb.put_item(TableName=table, Item=delivery(1).as_item(), ConditionExpression=condition)
     with pytest.raises(dynamodb.exceptions.ConditionalCheckFailedException) as failed:
@@ -101,7 +101,7 @@ def test_the_failed_condition_brings_the_whole_old_item(engine: Engine, dynamodb
 
 @pytest.mark.parametrize("round_", range(3))
 def test_of_many_writers_at_once_one_records(write: Write, engine: Engine, round_: int) -> None:
-    """Whichever is first; the others all get the item of that one."""
+    """Any writer may be the first, and all others get its item."""
     outcomes = all_at_once(write, [delivery(number) for number in range(WRITERS)])
     assert Counter(name for name, _ in outcomes) == {"RECORDED": 1, "DUPLICATE": WRITERS - 1}
     (recorded,) = engine.items()
@@ -112,7 +112,7 @@ def test_of_many_writers_at_once_one_records(write: Write, engine: Engine, round
 def test_of_two_payments_at_once_one_is_recorded_and_the_other_conflicts(
     write: Write, engine: Engine, round_: int
 ) -> None:
-    """Neither is lost in silence, and no delivery of the loser is taken for a repeat of the winner."""
+    """Neither payment is lost without a trace, and the second is never mistaken for a repeat of the first."""
     amounts = {"10.50": "10.5", "99.00": "99"}
     deliveries = [delivery(number, amount=amount) for number in range(WRITERS // 2) for amount in amounts]
     outcomes = all_at_once(write, deliveries)

@@ -325,7 +325,7 @@ def test_a_client_is_not_asked_for_a_body_that_is_too_large(connect: Callable[[]
 
 @pytest.mark.parametrize(("size", "status"), [(6 * 1024 * 1024 + 1, 413), (256 * 1024, 401)])
 def test_a_limit_is_the_same_in_chunks(connect: Callable[[], Client], size: int, status: int) -> None:
-    """docs/integrate/sending.md calls 413 final: a sender does not try again. So the status must be true in chunks as well."""
+    """The docs call 413 final: a sender does not try again. So the status must be true in chunks as well."""
     client = connect()
     client.send(head("POST", WEBHOOK, CHUNKS), chunked(b"0" * size, 65536))
     assert client.answer().status == status

@@ -9,34 +9,25 @@ import pytest
 from ledger_cli import ROOT
 from ledger_cli.engine import template
 from tests.proof.evaluator import Evaluator
+from tests.proof.parameters import PARAMETERS
 from tests.proof.resolved import Resolver
-
-PARAMETERS = {
-    "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
-    "BreakGlassRoleArn": "arn:aws:iam::123456789012:role/break-glass",
-    "ProcessorsBus": "open",
-    "RevealTokens": "allowed",
-    "Webhook": "open",
-    "WebhookConcurrency": "100",
-}
-"""The optional parts are all there, so that they are judged too."""
 
 
 @pytest.fixture(scope="session")
 def expanded() -> dict[str, Any]:
-    """The template after the SAM transform: what `sam deploy` hands to CloudFormation."""
+    """Return the template after the SAM transform, as `sam deploy` passes it to CloudFormation."""
     return template.expand(ROOT / "template.yaml", PARAMETERS)
 
 
 @pytest.fixture(scope="session")
 def resources(expanded: dict[str, Any]) -> dict[str, Any]:
-    """Its resources, with every reference resolved."""
+    """Return the expanded template's resources, with every reference resolved."""
     return Resolver(expanded, PARAMETERS).resources()
 
 
 @pytest.fixture(scope="session")
 def evaluators() -> Iterator[list[Evaluator]]:
-    """Two processes, one a core."""
+    """Start two evaluators, one for each core."""
     started = [Evaluator(), Evaluator()]
     yield started
     for evaluator in started:
@@ -45,7 +36,7 @@ def evaluators() -> Iterator[list[Evaluator]]:
 
 @pytest.fixture(scope="session")
 def counts(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """What the last line of `make prove` tells."""
+    """Return the figures that the last line of `make prove` prints."""
     request.config.stash[COUNTS] = {"started": time.monotonic()}
     return request.config.stash[COUNTS]
 
@@ -54,7 +45,7 @@ COUNTS = pytest.StashKey[dict[str, Any]]()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Print the figures of the proof, after all else."""
+    """Print the figures of the proof after everything else."""
     counts = config.stash.get(COUNTS, {})
     if {"roles", "mutants", "deployment mutants", "handlers", "changes"} <= counts.keys():
         print(  # noqa: T201

@@ -1,4 +1,4 @@
-"""Templates with one thing wrong each, which AWS would refuse, or which would not do what they say."""
+"""Templates with one fault each, which AWS would not accept, or which would not change what they say."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ KEY_ADMINISTRATION = (
     "kms:DescribeKey", "kms:EnableKeyRotation", "kms:GetKeyPolicy", "kms:GetKeyRotationStatus", "kms:ListResourceTags",
     "kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:TagResource", "kms:UntagResource", "kms:UpdateKeyDescription",
 )  # fmt: skip
-"""What CloudFormation's handlers do with a key of the stack."""
+"""The calls that CloudFormation's handlers make on a key of the stack."""
 
 STATEMENTS_FOR_CALLERS = {
     "HistoryKey": ["TheDeployerCreatesTheWorkflow", "CloudWatchLogsUsesItForCallersOfThisAccount"],
@@ -24,7 +24,7 @@ TABLE_ADMINISTRATION = (
 
 
 def mutants_of_a_stack(expanded: Template) -> Iterator[Mutant]:
-    """Yield what is found by looking at one stack: its policies, what it leaves behind, and how long its texts are."""
+    """Yield the mutants that one stack shows: its policies, what it leaves behind, and the length of its texts."""
     for key, sids in STATEMENTS_FOR_CALLERS.items():
         for sid in sids:
             yield from _without_statement(expanded, key, sid)
@@ -41,7 +41,7 @@ def mutants_of_a_stack(expanded: Template) -> Iterator[Mutant]:
             for action in TABLE_ADMINISTRATION:
                 path = [*at, "ResourcePolicy", "PolicyDocument", "Statement", 0, "Action"]
                 yield f"{name}: denies {action}", changed(expanded, path, [*as_list(denied), action])
-            yield f"{name}: goes with the stack", changed(expanded, ["Resources", name, "DeletionPolicy"], "Delete")
+            yield f"{name}: deleted with the stack", changed(expanded, ["Resources", name, "DeletionPolicy"], "Delete")
         if resource["Type"] == "AWS::SQS::QueuePolicy":
             path = [*at, "PolicyDocument", "Statement", 1, "Condition", "Bool", "aws:SecureTransport"]
             yield f"{name}: denies everybody", changed(expanded, path, "true")
@@ -56,7 +56,7 @@ def mutants_of_a_stack(expanded: Template) -> Iterator[Mutant]:
 
 
 def mutants_of_changes(source: Template) -> Iterator[Mutant]:
-    """Yield what is found by simulating changes: settings that miss `live`, and what cannot be replaced."""
+    """Yield the mutants that only a change shows: settings that do not reach `live`, and names that block a change."""
     for name, resource in source["Resources"].items():
         at: list[str | int] = ["Resources", name, "Properties"]
         properties = resource.get("Properties", {})
@@ -65,7 +65,7 @@ def mutants_of_changes(source: Template) -> Iterator[Mutant]:
             yield f"{name}: without VersionDescription", changed(source, [*at, "VersionDescription"], None)
             more = {"Fn::Join": [" ", [*words, {"Ref": "LogRetentionDays"}]]}
             mutant = changed(source, [*at, "Description"], more)
-            yield f"{name}: a description of what is not its own", changed(mutant, [*at, "VersionDescription"], more)
+            yield f"{name}: a description with another setting", changed(mutant, [*at, "VersionDescription"], more)
             yield f"{name}: not all properties", changed(source, [*at, "AutoPublishAliasAllProperties"], None)
             for index, word in enumerate(words[1:], 1):
                 fewer = {"Fn::Join": [" ", dropped(words, index)]}

@@ -1,4 +1,4 @@
-"""The policy evaluator, in a process of its own: its licence (AGPL) and its runtime (Node) stay there."""
+"""The policy evaluator. It runs in a process of its own, because of its licence (AGPL) and its runtime (Node)."""
 
 import hashlib
 import json
@@ -14,18 +14,21 @@ from ledger_cli import ROOT
 
 FOLDER = Path(__file__).parent / "node"
 
-# The evaluator takes no notice of a key with a variable part, nor of a service's key on another service's action.
-# An alias that it knows keeps the condition's meaning; a key that it still ignores is an error.
 ALIASES = {
     "kms:EncryptionContext:aws:states:stateMachineArn": "aws:PrincipalTag/history-of",
     "kms:EncryptionContext:SourceArn": "aws:PrincipalTag/log-source",
     "kms:EncryptionContext:aws:logs:arn": "aws:PrincipalTag/log-group",
     "lambda:SourceFunctionArn": "aws:PrincipalTag/code-of",
 }
+"""Keys that the evaluator knows, in the place of keys that it ignores.
+
+It ignores keys with a variable part, and a service's key on another service's action. The condition keeps its
+meaning. A key that it still ignores is an error.
+"""
 
 
 def node() -> str:
-    """The `node` that `make` has found or installed."""
+    """Return the `node` that `make` has found or installed."""
     own = ROOT / ".venv/bin/node"
     found = str(own) if own.exists() else shutil.which("node")
     if not found:
@@ -34,7 +37,7 @@ def node() -> str:
 
 
 class Evaluator:
-    """Answers which requests some policies allow; the same question is asked once."""
+    """A process that says which requests some policies allow. It answers the same question only once."""
 
     def __init__(self) -> None:
         self.tried = 0
@@ -57,11 +60,11 @@ class Evaluator:
         self._process.stdout.close()
 
     def lines(self, **question: Any) -> list[str]:
-        """Every allowed (or denied) line, "principal action resource context"; `evaluate.mjs` describes a question."""
+        """Return every allowed (or denied) request as a line. `evaluate.mjs` describes questions and lines."""
         text = json.dumps(question, sort_keys=True)
         for key, alias in ALIASES.items():
             text = text.replace(f'"{key}"', f'"{alias}"')
-        # To the evaluator a function's alias is another type, on which InvokeFunction is not an action.
+        # The evaluator treats a function's alias as another resource type, which does not have InvokeFunction.
         text = re.sub(r"(:function:[\w-]+):live", r"\1_at_live", text)
         asked = hashlib.sha256(text.encode()).hexdigest()
         if asked not in self._answers:

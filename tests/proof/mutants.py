@@ -1,13 +1,15 @@
-"""Templates with one thing wrong each: what a hurried change, a bad merge or an attacker would do to this one."""
+"""Templates with one fault each, as a hurried change, a bad merge or an attacker would make it."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.proof.policies import SERVICES, as_list
 
 Template = Mapping[str, Any]
 Mutant = tuple[str, Template]
+Steps = Sequence[str | int]
+"""The keys and indexes that lead to one part of a template."""
 
 POLICIES = {
     "AWS::DynamoDB::Table": ["ResourcePolicy", "PolicyDocument"],
@@ -17,7 +19,6 @@ POLICIES = {
     "AWS::SQS::QueuePolicy": ["PolicyDocument"],
 }
 
-# Properties whose loss is a mutant, and those that are set to what they must not be.
 LOST = {
     "AWS::ApiGatewayV2::Stage": ["AccessLogSettings", "DefaultRouteSettings"],
     "AWS::CloudWatch::Alarm": ["AlarmActions", "AlarmDescription", "TreatMissingData"],
@@ -41,8 +42,9 @@ LOST = {
     ],
     "AWS::StepFunctions::StateMachineAlias": ["DeploymentPreference"],
 }  # fmt: skip
+"""Properties whose loss is a mutant, by the type of their resource."""
 
-CHANGED: list[tuple[str, list[str | int], Any]] = [
+CHANGED: list[tuple[str, Steps, Any]] = [
     (
         "AWS::ApiGatewayV2::Api",
         ["Body", "paths", "/processors/{ProcessorID}/secrets"],
@@ -118,6 +120,7 @@ CHANGED: list[tuple[str, list[str | int], Any]] = [
     ("AWS::StepFunctions::StateMachine", ["EncryptionConfiguration", "KmsKeyId"], {"Fn::GetAtt": ["TableKey", "Arn"]}),
     ("AWS::StepFunctions::StateMachineAlias", ["DeploymentPreference", "Type"], "ALL_AT_ONCE"),
 ]
+"""Properties that a mutant sets to a value that they must not have: the type, the path, and the value."""
 
 ADDED = {
     "an internet gateway": {"Type": "AWS::EC2::InternetGateway"},
@@ -148,16 +151,17 @@ ADDED = {
         "Properties": {"PolicyDocument": {"Version": "2012-10-17", "Statement": []}},
     },
 }
+"""Resources that a mutant adds."""
 
 
 def mutants(template: Template) -> Iterator[Mutant]:
-    """Every mutant, each with a name that says what was done."""
+    """Yield every mutant, each with a name that says its fault."""
     for name, resource in template["Resources"].items():
         yield from _of_policies(template, name, resource)
         yield from _of_properties(template, name, resource)
         if "DependsOn" in resource and resource["Type"] == "AWS::Events::Rule":
-            yield f"{name}: waits for nothing", changed(template, ["Resources", name, "DependsOn"], None)
-        # A resource that others refer to cannot be taken out alone: CloudFormation itself refuses that.
+            yield f"{name}: without DependsOn", changed(template, ["Resources", name, "DependsOn"], None)
+        # CloudFormation does not accept a template that refers to a missing resource, so that is not a mutant.
         made_by_sam = resource["Type"] in {"AWS::Lambda::Version", "AWS::CodeDeploy::Application"}
         if not made_by_sam and not _is_referred_to(template, name):
             yield f"{name}: taken out", _without(template, name)
@@ -203,7 +207,7 @@ def _of_policies(template: Template, name: str, resource: Mapping[str, Any]) -> 
         yield f"{name}: one more policy", changed(template, [*at, "Policies"], [*properties["Policies"], wider])
 
 
-def _of_document(template: Template, name: str, at: list[str | int]) -> Iterator[Mutant]:
+def _of_document(template: Template, name: str, at: Steps) -> Iterator[Mutant]:
     document = _get(template, at)
     for index, statement in enumerate(document["Statement"]):
         where = [*at, "Statement", index]
@@ -214,9 +218,7 @@ def _of_document(template: Template, name: str, at: list[str | int]) -> Iterator
         yield from _of_statement(template, label, where, statement)
 
 
-def _of_statement(
-    template: Template, label: str, where: list[str | int], statement: Mapping[str, Any]
-) -> Iterator[Mutant]:
+def _of_statement(template: Template, label: str, where: Steps, statement: Mapping[str, Any]) -> Iterator[Mutant]:
     effect = "Deny" if statement["Effect"] == "Allow" else "Allow"
     yield f"{label}: effect {effect}", changed(template, [*where, "Effect"], effect)
     yield from _narrower_and_wider(template, label, where, statement)
@@ -229,9 +231,7 @@ def _of_statement(
             yield f"{label}: without {operator} {key}", changed(template, [*where, "Condition"], conditions or None)
 
 
-def _narrower_and_wider(
-    template: Template, label: str, where: list[str | int], statement: Mapping[str, Any]
-) -> Iterator[Mutant]:
+def _narrower_and_wider(template: Template, label: str, where: Steps, statement: Mapping[str, Any]) -> Iterator[Mutant]:
     actions = as_list(statement["Action"])
     services = sorted({action.partition(":")[0] for action in actions})
     if statement["Effect"] == "Allow" and services[0] in SERVICES and services != ["sts"]:
@@ -266,18 +266,18 @@ def _without(template: Template, name: str) -> Template:
 
 
 def dropped(items: list[Any], index: int) -> list[Any]:
-    """Return *items* without the one at *index*."""
+    """Return *items* without the item at *index*."""
     return [item for at, item in enumerate(items) if at != index]
 
 
-def _get(template: Any, path: list[str | int]) -> Any:
+def _get(template: Any, path: Steps) -> Any:
     for step in path:
         template = template[step]
     return template
 
 
-def _differs(properties: Any, path: list[str | int], value: Any) -> bool:
-    """Whether *path* can be set in *properties*, and is not *value* already."""
+def _differs(properties: Any, path: Steps, value: Any) -> bool:
+    """Return whether *path* can be set in *properties*, and does not have this value yet."""
     try:
         holder = _get(properties, path[:-1])
     except (KeyError, IndexError, TypeError):
@@ -285,10 +285,10 @@ def _differs(properties: Any, path: list[str | int], value: Any) -> bool:
     return bool((holder.get(path[-1]) if isinstance(holder, dict) else holder[path[-1]]) != value)
 
 
-def changed(template: Template, path: list[str | int], value: Any) -> Template:
-    """Return *template* with *value* at *path*, or without what is there if it is None; the rest is not copied."""
+def changed(template: Template, path: Steps, value: Any) -> Template:
+    """Return *template* with *value* at *path*, or without that path if it is None. Other parts are not copied."""
     first, *rest = path
-    copied = copy.copy(dict(template) if isinstance(template, Mapping) else template)
+    copied: Any = copy.copy(dict(template) if isinstance(template, Mapping) else template)
     if rest:
         copied[first] = changed(copied[first], rest, value)
     elif value is None:

@@ -1,4 +1,4 @@
-"""The text of `docs/internals/permissions.md`, from the template."""
+"""The page `docs/internals/permissions.md`, made from the template."""
 
 import json
 import re
@@ -7,13 +7,12 @@ from typing import Any
 
 from ledger_cli import ROOT
 from ledger_cli.engine import template
-from tests.proof.conftest import PARAMETERS
+from tests.proof.parameters import PARAMETERS
 from tests.proof.policies import Resources, as_list, of_type
 from tests.proof.resolved import ACCOUNT, PARTITION, REGION, Resolver
 
 PAGE = ROOT / "docs/internals/permissions.md"
 
-# The call that an action is, as the code writes it.
 CALLS = {
     "dynamodb:GetItem": "dynamodb.get_item(",
     "dynamodb:PutItem": "client.put_item(",
@@ -30,8 +29,8 @@ CALLS = {
     "states:DescribeExecution": "states.describe_execution(",
     "states:StartExecution": "states.start_execution(",
 }
+"""The call that an action allows, as the code writes it; `|` separates alternatives."""
 
-# What AWS does in a role's name, by the beginning of the action.
 BY_AWS = {
     "dynamodb:": "Lambda reads the table's stream for the watch",
     "cloudwatch:": "CodeDeploy watches the alarm of a deployment",
@@ -39,7 +38,7 @@ BY_AWS = {
     "kms:Decrypt": "Step Functions reads the history that it continues",
     "kms:GenerateDataKey": "Step Functions encrypts the history, and delivers its log",
     "lambda:GetAlias": "CodeDeploy shifts an alias",
-    "lambda:GetProvisionedConcurrencyConfig": "CodeDeploy waits for what a new version has provisioned",
+    "lambda:GetProvisionedConcurrencyConfig": "CodeDeploy waits until a new version has its provisioned concurrency",
     "lambda:InvokeFunction": "statemachine/payment_ledger.asl.json",
     "lambda:UpdateAlias": "CodeDeploy shifts an alias",
     "logs:CreateLogStream": "the service writes the log",
@@ -48,17 +47,19 @@ BY_AWS = {
     "logs:": "Step Functions delivers its log",
     "xray:": "the service sends its traces",
 }
+"""The purpose of calls that AWS itself makes with a role, by the beginning of the action."""
 
 HEAD = """# Permissions
 
-Who may do what, on what, under which condition, and what needs it. Made from `template.yaml` by `make generate`; a
-test fails when it is stale. ARNs are shown without the partition, region and account, which are the stack's own.
-`tests/proof/reviewed.json` has what comes of it, as an evaluator sees it.
+Each row says which action a role or principal may call, on which resource, under which condition, and what needs it.
+`make generate` makes this page from `template.yaml`, and a test fails if the page is stale.
+ARNs are shown without partition, region and account, which are the stack's own.
+`tests/proof/reviewed.json` lists every request that a policy evaluator allows under these policies.
 """
 
 
 def page() -> str:
-    """The page's text, as it should be for the template and the code as they are."""
+    """Return the page's text for the template and the code as they are now."""
     resources = Resolver(template.expand(ROOT / "template.yaml", {}), PARAMETERS).resources()
     return HEAD + "".join(f"\n## {title}\n\n{_table(rows)}" for title, rows in _sections(resources))
 
@@ -71,8 +72,8 @@ def _sections(resources: Resources) -> Iterator[tuple[str, list[list[str]]]]:
         attached = " and `FunctionPlatformPolicy`" if role.get("ManagedPolicyArns") else ""
         yield title + attached, [row for document in documents for row in _rows(document, name)]
     for name, policy in of_type(resources, "AWS::IAM::ManagedPolicy"):
-        where = "on every function's role" if name == "FunctionPlatformPolicy" else "for whoever sends payments"
-        yield f"Policy `{name}`, {where}", list(_rows(policy["PolicyDocument"], name))
+        holder = "on every function's role" if name == "FunctionPlatformPolicy" else "for senders of payments"
+        yield f"Policy `{name}`, {holder}", list(_rows(policy["PolicyDocument"], name))
     for kind, key, what in (
         ("AWS::KMS::Key", "KeyPolicy", "Key"),
         ("AWS::EC2::VPCEndpoint", "PolicyDocument", "Endpoint"),
@@ -103,17 +104,16 @@ def _guard_rows(document: Mapping[str, Any]) -> Iterator[list[str]]:
     yield ["", "action", "who", "if"]
     for statement in document["Statement"]:
         actions = ", ".join(f"`{action}`" for action in as_list(statement["Action"]))
-        who = statement["Principal"]
-        who = (
-            ", ".join(f"`{one}`" for kind in who.values() for one in as_list(kind))
-            if isinstance(who, dict)
-            else f"`{who}`"
+        stated = statement["Principal"]
+        principals = (
+            [one for kind in stated.values() for one in as_list(kind)] if isinstance(stated, dict) else [stated]
         )
+        who = ", ".join(f"`{principal}`" for principal in principals)
         yield [statement["Effect"], actions, who, _conditions(statement)]
 
 
 def needed_by(action: str, role: str) -> str:
-    """The line of code that makes the call, or the service that makes it in the role's name."""
+    """Return the line of code that makes the call, or the service that makes it with the role."""
     module = re.sub(r"(?<!^)(?=[A-Z])", "_", role.removesuffix("Role")).lower()
     shared = [f"functions/ledger/{name}.py" for name in ("publication", "intake", "processors")]
     for file in (f"functions/{module}.py", *shared):
@@ -132,7 +132,7 @@ def needed_by(action: str, role: str) -> str:
     for beginning, reason in BY_AWS.items():
         if action.startswith(beginning):
             return reason
-    raise LookupError(f"{role}: nothing needs {action}")
+    raise LookupError(f"{role}: nothing in the code or at AWS is known to need {action}")
 
 
 def _resources(statement: Mapping[str, Any]) -> str:
@@ -152,6 +152,5 @@ def _table(rows: list[list[str]]) -> str:
     body = [row for row in rows if row != head]
     lines = [head, ["---"] * len(head), *body]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return re.sub(
-        rf"arn:{PARTITION}:(\w+):(?:{REGION})?:(?:{ACCOUNT})?:", r"\1:", text
-    )  # this account's, in this region
+    # Only ARNs of this account and region are shortened.
+    return re.sub(rf"arn:{PARTITION}:(\w+):(?:{REGION})?:(?:{ACCOUNT})?:", r"\1:", text)

@@ -1,7 +1,7 @@
-"""Every policy of the stack as a question to the evaluator; the answers are compared with the reviewed file.
+"""Every policy of the stack as a question to the evaluator, whose answers are compared with the reviewed file.
 
-Each layer (identity, endpoint, key, table) is judged by itself, with the other layers allowing all: judged
-together, one layer's fault is hidden by another.
+Each layer (identity, endpoint, key, table) is judged alone, as if the other layers allowed everything. If all layers
+were judged together, one layer could hide a fault of another.
 """
 
 import fnmatch
@@ -13,170 +13,23 @@ from typing import Any
 
 from ledger_cli import ROOT
 from ledger_cli.engine import template
+from tests.proof.contexts import OTHER_ACCOUNT, contexts
 from tests.proof.evaluator import Evaluator
+from tests.proof.parameters import PARAMETERS
 from tests.proof.resolved import ACCOUNT, REGION, Resolver, arn
 
 REVIEWED = Path(__file__).with_name("reviewed.json")
-OTHER_ACCOUNT = "999999999999"
 
 SERVICES = (
     "cloudwatch", "codedeploy", "dynamodb", "ec2", "events", "iam", "kms", "lambda", "logs", "s3", "secretsmanager",
     "sns", "sqs", "states", "sts", "xray",
 )  # fmt: skip
-"""The services in use, and those through which a role that may too much does the most harm."""
+"""The services in use, and the services through which a role with too many permissions does the most harm."""
 
 Resources = Mapping[str, Mapping[str, Any]]
 Question = dict[str, Any]
 
-NONE = {"name": "-", "keys": {}}
-THIS_WORKFLOW = arn("states", "stateMachine:PaymentLedger")
-
-
-def context(name: str, **keys: Any) -> dict[str, Any]:
-    """A named set of condition keys; `__` stands for the colon of a key."""
-    return {"name": name, "keys": {key.replace("__", ":"): value for key, value in keys.items()}}
-
-
-def contexts(layer: str, services: list[str], name: str = "", function: str | None = None) -> list[dict[str, Any]]:
-    """Conditions under which each action is tried: the intended ones, and each one step away from them.
-
-    A key is tried under every key's intended conditions, and under the steps away from its own. A role of *function*
-    (an ARN) is asked for its calls through the stack's endpoints, and for the same calls from elsewhere.
-    """
-    found = [NONE]
-    history = "kms:EncryptionContext:aws:states:stateMachineArn"
-    if "kms" in services:
-        found += [
-            context("bound", kms__EncryptionContextKeys=["TransactionID"]),
-            context("bound-to-payment", kms__EncryptionContextKeys=["TransactionID", "ProcessorID"]),
-            context("bound-and-more", kms__EncryptionContextKeys=["TransactionID", "Other"]),
-            context("bound-otherwise", kms__EncryptionContextKeys=["Other"]),
-            context("bound-to-processor", kms__EncryptionContextKeys=["ProcessorID"]),
-            {"name": "history", "keys": {history: THIS_WORKFLOW}},
-            {"name": "log-delivery", "keys": {"kms:EncryptionContext:SourceArn": arn("logs", "*")}},
-        ]
-    if "kms" in services and (layer == "identity" or name == "HistoryKey"):
-        elsewhere = f"arn:aws:logs:{REGION}:{OTHER_ACCOUNT}:*"
-        found += [
-            {
-                "name": "other-history",
-                "keys": {"kms:EncryptionContext:aws:states:stateMachineArn": THIS_WORKFLOW + "2"},
-            },
-            {"name": "other-delivery", "keys": {"kms:EncryptionContext:SourceArn": elsewhere}},
-        ]
-    if "kms" in services and (layer == "identity" or name == "HistoryKey"):
-        found += [{"name": f"via-{name}", "keys": {"kms:ViaService": f"{name}.{REGION}.amazonaws.com"}} for name in VIA]
-    if "kms" in services and layer == "resource":
-        found.append({"name": "via-dynamodb", "keys": VIA_DYNAMODB})
-        found += [_of_log_group("function-logs", "/payment-ledger/x")]
-    if name == "TableKey":
-        found += [
-            {"name": "via-s3", "keys": {**VIA_DYNAMODB, "kms:ViaService": f"s3.{REGION}.amazonaws.com"}},
-            {"name": "via-dynamodb-elsewhere", "keys": {**VIA_DYNAMODB, "kms:CallerAccount": OTHER_ACCOUNT}},
-        ]
-    if name == "HistoryKey":
-        found += [
-            _of_log_group("workflow-logs", "/aws/vendedlogs/states/payment-ledger"),
-            _of_log_group("other-logs", "/payment-ledger-dev/x"),
-            {"name": "deploys", "keys": {history: THIS_WORKFLOW, "kms:ViaService": f"states.{REGION}.amazonaws.com"}},
-            {"name": "via-states", "keys": {"kms:ViaService": f"states.{REGION}.amazonaws.com"}},
-            {"name": "via-logs", "keys": VIA_LOGS},
-            {"name": "via-logs-elsewhere", "keys": {**VIA_LOGS, "kms:CallerAccount": OTHER_ACCOUNT}},
-        ]
-    if "dynamodb" in services:
-        marker = ["TransactionID", "PublishedAt", "Unpublished"]
-        found += [
-            context("marker", dynamodb__Attributes=marker),
-            context("amount-too", dynamodb__Attributes=["TransactionID", "PublishedAt", "Amount"]),
-            context("marker-and-item-back", dynamodb__Attributes=marker, dynamodb__ReturnValues="ALL_OLD"),
-            context("facts", dynamodb__Attributes=FACTS, dynamodb__Select="SPECIFIC_ATTRIBUTES"),
-            context(
-                "facts-and-token", dynamodb__Attributes=[*FACTS, "SecureToken"], dynamodb__Select="SPECIFIC_ATTRIBUTES"
-            ),
-            context(
-                "token", dynamodb__Attributes=["SecureToken", "TransactionID"], dynamodb__Select="SPECIFIC_ATTRIBUTES"
-            ),
-            context("look-up", dynamodb__Attributes=LOOKED_UP, dynamodb__Select="SPECIFIC_ATTRIBUTES"),
-            context("all-of-it", dynamodb__Attributes=["TransactionID"], dynamodb__Select="ALL_ATTRIBUTES"),
-            context(
-                "token-too", dynamodb__Attributes=[*LOOKED_UP, "SecureToken"], dynamodb__Select="SPECIFIC_ATTRIBUTES"
-            ),
-        ]
-    if "events" in services:
-        found += [
-            context("ledger-source", events__source=["payment.ledger"]),
-            context("other-source", events__source=["payment.ledger", "other"]),
-        ]
-    if "states" in services:
-        found += [
-            {"name": "live", "keys": {"states:StateMachineQualifier": ["live"]}},
-            {"name": "a-version", "keys": {"states:StateMachineQualifier": ["1"]}},
-        ]
-    if "ec2" in services:
-        found.append({"name": "from-code", "keys": {"lambda:SourceFunctionArn": arn("lambda", "function:any")}})
-    if layer == "resource" and "sqs" in services:
-        safely = {"aws:SecureTransport": "true"}
-        found += [
-            {"name": "by-the-rule", "keys": {**safely, "aws:SourceArn": PAYMENTS_RULE}},
-            {"name": "by-the-rule-in-clear", "keys": {"aws:SecureTransport": "false", "aws:SourceArn": PAYMENTS_RULE}},
-            {"name": "by-another-rule", "keys": {**safely, "aws:SourceArn": f"{PAYMENTS_RULE}2"}},
-        ]
-    if layer == "resource" and "events" in services:
-        found = [{"name": name, "keys": {"aws:PrincipalIsAWSService": text}} for name, text in IS_SERVICE.items()]
-    if layer == "resource" and (name in {"TokenKey", "IntakeKey"} or "dynamodb" in services):
-        found = _from_the_vpc(found)
-    if layer == "resource" and "dynamodb" in services:
-        found += [
-            {"name": "via-cloudformation", "keys": {"aws:CalledVia": ["cloudformation.amazonaws.com"]}},
-            {"name": "via-another", "keys": {"aws:CalledVia": ["athena.amazonaws.com"]}},
-        ]
-    return _through_the_endpoints(found, services, function) if function else found
-
-
-IS_SERVICE = {"a-person": "false", "a-service": "true"}
-INTENDED = frozenset({"bound", "bound-to-payment", "facts", "ledger-source", "live", "look-up", "marker", "token"})
-STEPS = ("-outside", "-other-endpoint", "-other-function", "-no-function", "-other-vpc")
-ENDPOINT_OF = {
-    "dynamodb": "DynamoDBEndpoint",
-    "events": "EventsEndpoint",
-    "kms": "KmsEndpoint",
-    "secretsmanager": "SecretsManagerEndpoint",
-    "states": "StatesEndpoint",
-}
-
-
-def _from_the_vpc(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return each context as one of a call from the stack's VPC; the intended ones also from elsewhere."""
-    steps = [{"name": one["name"], "keys": {**one["keys"], "aws:SourceVpc": "Vpc"}} for one in found if one is not NONE]
-    for one in [*found, {"name": "nothing", "keys": {}}]:
-        if one["name"] in INTENDED | {"nothing"}:
-            steps.append({"name": f"{one['name']}-outside", "keys": one["keys"]})
-            steps.append({"name": f"{one['name']}-other-vpc", "keys": {**one["keys"], "aws:SourceVpc": "vpc-other"}})
-    return [NONE, {"name": "inside", "keys": {"aws:SourceVpc": "Vpc"}}, *steps]
-
-
-def _through_the_endpoints(found: list[dict[str, Any]], services: list[str], function: str) -> list[dict[str, Any]]:
-    """Return each context as one of a call that *function* makes; the intended ones also of calls from elsewhere."""
-    made = [one for one in found if not _service_of(one)]
-    for service in sorted(ENDPOINT_OF.keys() & set(services)):
-        own = {"lambda:SourceFunctionArn": function, "aws:SourceVpce": ENDPOINT_OF[service]}
-        steps = {
-            "-outside": {"lambda:SourceFunctionArn": function},
-            "-other-endpoint": {**own, "aws:SourceVpce": "vpce-other"},
-            "-other-function": {**own, "lambda:SourceFunctionArn": arn("lambda", "function:other")},
-            "-no-function": {"aws:SourceVpce": ENDPOINT_OF[service]},
-        }
-        for one in [*found, {"name": service, "keys": {}}]:
-            if _service_of(one) == service or one["name"] == service:
-                made.append({"name": one["name"], "keys": {**one["keys"], **own}})
-                for step, keys in steps.items() if one["name"] in INTENDED | {service} else ():
-                    made.append({"name": one["name"] + step, "keys": {**one["keys"], **keys}})
-    return made
-
-
-def _service_of(tried: Mapping[str, Any]) -> str | None:
-    """Return the service whose keys a context has, of those that have an endpoint."""
-    return next((key.partition(":")[0] for key in tried["keys"] if key.partition(":")[0] in ENDPOINT_OF), None)
+BREAK_GLASS = f"arn:aws:iam::{ACCOUNT}:role/break-glass"
 
 
 def function_of(resources: Resources, role: str) -> str | None:
@@ -188,41 +41,26 @@ def function_of(resources: Resources, role: str) -> str | None:
     return None
 
 
-VIA = ("secretsmanager", "ssm")
-FACTS = [
-    "Amount", "Currency", "Execution", "Fingerprint", "Metadata", "ProcessorID", "PublishedAt", "RecordedAt", "Status",
-    "Timestamp", "TransactionID",
-]  # fmt: skip
-LOOKED_UP = ["TransactionID", "Fingerprint", "Execution"]
-PAYMENTS_RULE = arn("events", "rule/payment-processors/start-payments")
-VIA_LOGS = {"kms:ViaService": f"logs.{REGION}.amazonaws.com", "kms:CallerAccount": ACCOUNT}
-VIA_DYNAMODB = {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com", "kms:CallerAccount": ACCOUNT}
-
-
-def _of_log_group(name: str, group: str) -> dict[str, Any]:
-    return {"name": name, "keys": {"kms:EncryptionContext:aws:logs:arn": arn("logs", f"log-group:{group}")}}
-
-
 def of_type(resources: Resources, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Names and properties of the resources of one type."""
+    """Yield the name and properties of each resource of one type."""
     for name, resource in resources.items():
         if resource["Type"] == kind:
             yield name, resource.get("Properties", {})
 
 
 def as_list(value: Any) -> list[Any]:
-    """IAM lets a list of one be written as its element."""
+    """Return a list: IAM allows a list with one element to be written as that element."""
     return value if isinstance(value, list) else [value]
 
 
 def services_of(policy: Mapping[str, Any]) -> list[str]:
-    """The services that a policy's statements name; all in use where one names none."""
+    """Return the services that a policy's statements name, or all services if a statement names every action."""
     actions = [a for statement in policy["Statement"] for a in as_list(statement.get("Action", "*"))]
     return sorted(SERVICES) if "*" in actions else sorted({action.partition(":")[0] for action in actions})
 
 
 def stack_arns(resources: Resources) -> list[str]:
-    """What the stack's own policies are about."""
+    """Return the ARNs of the stack's resources, and others one step away from them."""
     found = [arn("kms", f"key/{name}") for name, _ in of_type(resources, "AWS::KMS::Key")]
     found += [arn("dynamodb", f"table/{table['TableName']}") for _, table in of_type(resources, "AWS::DynamoDB::Table")]
     found += [
@@ -247,18 +85,18 @@ def stack_arns(resources: Resources) -> list[str]:
 
 
 def role_principal(resources: Resources, name: str) -> dict[str, str]:
-    """The role as who asks."""
+    """Return the stack's role as the principal of a request."""
     role = resources[name]["Properties"]["RoleName"]
     return {"name": role, "principal": arn("iam", f"role/{role}", region=""), "account": ACCOUNT}
 
 
 def person(name: str, account: str = ACCOUNT) -> dict[str, str]:
-    """A role outside the stack as who asks."""
+    """Return a role outside the stack as the principal of a request."""
     return {"name": name, "principal": f"arn:aws:iam::{account}:role/{name}", "account": account}
 
 
 def questions(resources: Resources) -> dict[str, Question]:
-    """Each policy of the stack under a name of its own."""
+    """Return the question for each policy of the stack, by a label of its own."""
     arns = stack_arns(resources)
     asked: dict[str, Question] = {}
 
@@ -306,7 +144,7 @@ def questions(resources: Resources) -> dict[str, Question]:
     for name, key in of_type(resources, "AWS::KMS::Key"):
         only = [arn("kms", f"key/{name}")]
         ask(f"key {name}", "resource", key["KeyPolicy"], [*callers, *services], ["kms"], arns=only)
-        # Where the account is the principal, IAM has to allow it too: without, this should be nothing.
+        # If a statement names the account, the caller's own policy must allow the action too. Without one, nothing is.
         ask(f"key {name} alone", "resource", key["KeyPolicy"], callers, ["kms"], arns=only, alone=True)
 
     senders = [
@@ -328,18 +166,15 @@ def questions(resources: Resources) -> dict[str, Question]:
         people = [person("admin"), {**person("break-glass"), "principal": BREAK_GLASS}]
         ask(f"table {name}", "resource", document, [*writers, *people], ["dynamodb"], arns=own, report="denied")
     for name, policy in of_type(resources, "AWS::Events::EventBusPolicy"):
-        tellers = [role_principal(resources, name) for name in writing]
+        publishers = [role_principal(resources, name) for name in writing]
         document = {"Version": "2012-10-17", "Statement": as_list(policy["Statement"])}
         own = [arn("events", f"event-bus/{policy['EventBusName']}")]
-        ask(f"bus {name}", "resource", document, [*tellers, person("admin")], ["events"], arns=own, report="denied")
+        ask(f"bus {name}", "resource", document, [*publishers, person("admin")], ["events"], arns=own, report="denied")
     return asked
 
 
-BREAK_GLASS = f"arn:aws:iam::{ACCOUNT}:role/break-glass"
-
-
 def answers(resources: Resources, evaluators: list[Evaluator]) -> dict[str, Any]:
-    """What the reviewed file holds: every answer, who may assume each role, and what is attached to it."""
+    """Return the reviewed file's content: every answer, who may assume each role, and the policies attached to it."""
     asked = list(questions(resources).items())
 
     def share(index: int) -> list[tuple[str, list[str]]]:
@@ -351,7 +186,7 @@ def answers(resources: Resources, evaluators: list[Evaluator]) -> dict[str, Any]
 
 
 def _kept_as_written(resources: Resources) -> dict[str, Any]:
-    """What is compared as it stands: who may assume a role, and the managed policies attached to it."""
+    """Return what needs no evaluator: who may assume each role, and the managed policies attached to it."""
     found: dict[str, Any] = {}
     for _, role in of_type(resources, "AWS::IAM::Role"):
         found[f"trust {role['RoleName']}"] = role["AssumeRolePolicyDocument"]["Statement"]
@@ -360,13 +195,13 @@ def _kept_as_written(resources: Resources) -> dict[str, Any]:
 
 
 def reviewed() -> dict[str, Any]:
-    """The reviewed answers."""
+    """Return the reviewed file's content."""
     loaded: dict[str, Any] = json.loads(REVIEWED.read_text())
     return loaded
 
 
 def differences(resources: Resources, evaluators: list[Evaluator], expected: Mapping[str, Any]) -> list[str]:
-    """How the stack's policies differ from the reviewed file."""
+    """Return each difference of the stack's policies from the reviewed file."""
     found = answers(resources, evaluators)
     return [problem for label in sorted(expected.keys() | found.keys()) for problem in _differs(label, expected, found)]
 
@@ -374,10 +209,10 @@ def differences(resources: Resources, evaluators: list[Evaluator], expected: Map
 def first_difference(
     resources: Resources, evaluator: Evaluator, expected: Mapping[str, Any], original: Mapping[str, Question]
 ) -> str | None:
-    """Some difference of a mutant from the reviewed file, asking only what its change can have changed.
+    """Return a difference of a mutant from the reviewed file, and ask only what the mutant can have changed.
 
-    A request's answer depends on the statements whose actions match it. So where *original* and the mutant ask the
-    same but for some statements, only these' actions, as they were and as they are, can be answered otherwise.
+    A request's answer depends on the statements whose actions match it. So if the questions of *original* and the
+    mutant differ in some statements alone, only the actions of these statements can have other answers.
     """
     asked, found = questions(resources), _kept_as_written(resources)
     for label in sorted(expected.keys() | asked.keys() | found.keys()):
@@ -397,7 +232,7 @@ def first_difference(
 
 
 def _changed_actions(original: Question, mutant: Question) -> list[str] | None:
-    """Wildcards of the actions that the change is about; None where more than statements differ."""
+    """Return the actions of the statements that differ, or None if more than statements differ."""
     if {**original, "policies": []} != {**mutant, "policies": []}:
         return None
     (before,), (now,) = original["policies"], mutant["policies"]
@@ -415,17 +250,15 @@ def _differs(label: str, expected: Mapping[str, Any], found: Mapping[str, Any]) 
     if before == now:
         return
     if before is None or now is None:
-        yield f"{label}: {'is not reviewed' if before is None else 'is gone'}"
+        yield f"{label}: {'is not reviewed' if before is None else 'is missing'}"
         return
     lines = [f"{label}: new: {line}" for line in now if line not in before]
-    lines += [f"{label}: gone: {line}" for line in before if line not in now]
+    lines += [f"{label}: missing: {line}" for line in before if line not in now]
     yield from lines or [f"{label}: in another order, or more than once"]
 
 
 def write_reviewed() -> None:
-    """Write the reviewed file anew, for a person to read the difference."""
-    from tests.proof.conftest import PARAMETERS  # noqa: PLC0415  # which imports this module
-
+    """Write the reviewed file again, so that a person can read the difference."""
     evaluator = Evaluator()
     resources = Resolver(template.expand(ROOT / "template.yaml", PARAMETERS), PARAMETERS).resources()
     REVIEWED.write_text(json.dumps(answers(resources, [evaluator]), indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""The expanded template with every reference resolved, as CloudFormation would before it creates the resources."""
+"""The expanded template with every reference resolved, as CloudFormation resolves it to create the resources."""
 
 import re
 from collections.abc import Mapping
@@ -21,15 +21,15 @@ PSEUDO_PARAMETERS = {
 
 
 def arn(service: str, resource: str, *, region: str = REGION) -> str:
-    """An ARN of this account."""
+    """Return an ARN of this account."""
     return f"arn:{PARTITION}:{service}:{region}:{ACCOUNT}:{resource}"
 
 
 class Resolver:
-    """Resolves one expanded template under one set of parameters.
+    """A resolver of one expanded template with one set of parameters.
 
-    AWS chooses the ID of a resource without a name of its own; here it is the resource's logical name. A resource in
-    *replaced* has another ID than it had before the change that is looked at.
+    AWS chooses the ID of a resource that has no name of its own. Here the ID is the resource's logical name. A resource
+    in *replaced* has another ID, as it has after a change that replaces it.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Resolver:
         )
 
     def resources(self) -> dict[str, dict[str, Any]]:
-        """Every resource whose condition holds, resolved."""
+        """Return every resource whose condition holds, resolved."""
         return {
             name: self.value({key: part for key, part in resource.items() if key != "Condition"})
             for name, resource in created_resources(self.template, self.parameters).items()
         }
 
     def value(self, part: Any) -> Any:
-        """*part* with every intrinsic function in it evaluated."""
+        """Return *part* with every intrinsic function in it evaluated."""
         if isinstance(part, list):
             return [value for value in map(self.value, part) if value is not NO_VALUE]
         if not isinstance(part, dict):
@@ -68,7 +68,7 @@ class Resolver:
         return {key: value for key, value in resolved.items() if value is not NO_VALUE}
 
     def function(self, name: str, arguments: Any) -> Any:
-        """One `Fn::…` of those that the template uses."""
+        """Return the value of one intrinsic function, of those that the template uses."""
         if name == "Fn::If":
             condition, then, otherwise = arguments
             return self.value(then if holds(condition, self.parameters, self.template["Conditions"]) else otherwise)
@@ -89,13 +89,13 @@ class Resolver:
         raise NotImplementedError(name)
 
     def variable(self, name: str, own: Mapping[str, Any]) -> Any:
-        """What `${name}` stands for in a `Fn::Sub`."""
+        """Return the value of `${name}` in a `Fn::Sub`."""
         if name in own:
             return self.value(own[name])
         return self.attribute(*name.split(".", 1)) if "." in name else self.ref(name)
 
     def ref(self, name: str) -> Any:
-        """What `Ref` returns. Source: CloudFormation, each type's return values."""
+        """Return the value of a `Ref`. Source: CloudFormation, each type's return values."""
         if name in PSEUDO_PARAMETERS:
             return PSEUDO_PARAMETERS[name]
         if name in self.parameters:
@@ -128,7 +128,7 @@ class Resolver:
         return f"{name}-2" if name in self.replaced else name
 
     def attribute(self, name: str, attribute: str) -> Any:
-        """What `Fn::GetAtt` returns."""
+        """Return the value of a `Fn::GetAtt`."""
         kind = self.template["Resources"][name]["Type"]
         properties = self.template["Resources"][name].get("Properties", {})
         if attribute == "DnsEntries":

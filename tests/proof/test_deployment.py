@@ -1,4 +1,4 @@
-"""The stack deploys, changes and can be removed, judged by what AWS itself publishes about its resource types."""
+"""The stack can be deployed, changed and removed, judged by what AWS itself publishes about its resource types."""
 
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -9,23 +9,23 @@ import pytest
 from ledger_cli import ROOT
 from ledger_cli.engine import template
 from ledger_cli.engine.parameters import ParameterError
-from tests.proof import deployment
-from tests.proof.deployment import EVERYTHING
+from tests.proof import changes, deployment, removals
 from tests.proof.deployment_mutants import mutants_of_a_stack, mutants_of_changes
 from tests.proof.evaluator import Evaluator
+from tests.proof.parameters import EVERYTHING, configurations
 from tests.proof.policies import of_type
 from tests.proof.resolved import Resolver
 
 
 @pytest.fixture(scope="module")
 def source() -> dict[str, Any]:
-    """The template as it is written."""
+    """Return the template as it is written."""
     return template.load(ROOT / "template.yaml")
 
 
-def test_aws_takes_the_stack(source: dict[str, Any], evaluators: list[Evaluator], counts: dict[str, Any]) -> None:
-    """No handler is denied, a failed creation blocks no second one, and a page says what stays."""
-    stacks = deployment.configurations()
+def test_aws_accepts_the_stack(source: dict[str, Any], evaluators: list[Evaluator], counts: dict[str, Any]) -> None:
+    """No policy denies a handler's call, a failed creation does not block the next, and a page says what stays."""
+    stacks = configurations()
     assert {"dev", "prod"} < stacks.keys()
     for parameters in stacks.values():
         expanded = template.transformed(source, parameters)
@@ -34,22 +34,22 @@ def test_aws_takes_the_stack(source: dict[str, Any], evaluators: list[Evaluator]
     assert counts["failures"] > 300
 
 
-def test_every_change_reaches_live(source: dict[str, Any], counts: dict[str, Any]) -> None:
-    """An update that is reported as done and changes nothing would be found when it is too late."""
-    assert list(deployment.faults_of_changes(source, deployment.configurations(), counts)) == []
+def test_every_change_reaches_the_alias(source: dict[str, Any], counts: dict[str, Any]) -> None:
+    """CloudFormation reports an update as done even if the alias still has the previous version."""
+    assert list(changes.faults_of_changes(source, configurations(), counts)) == []
     assert counts["changes"] > 100
 
 
-def test_every_parameter_is_changed(source: dict[str, Any]) -> None:
-    """A parameter without another value to try would pass unseen."""
-    together = {name for values in deployment.TOGETHER.values() for name in values}
-    changed = {name for name, _ in deployment.other_values(source["Parameters"], {})}
-    assert changed | together == source["Parameters"].keys() | deployment.TOGETHER.keys()
+def test_every_parameter_has_another_value_to_try(source: dict[str, Any]) -> None:
+    """A change of a parameter that is never tried could go wrong unseen."""
+    together = {name for values in changes.TOGETHER.values() for name in values}
+    changed = {name for name, _ in changes.other_values(source["Parameters"], {})}
+    assert changed | together == source["Parameters"].keys() | changes.TOGETHER.keys()
 
 
 def test_the_page_has_every_parameter(source: dict[str, Any]) -> None:
-    """A parameter that nobody explains is set by guessing."""
-    table = deployment.PAGE.read_text().partition("## Parameters")[2].partition("\n## ")[0]
+    """Operators must guess the value of a parameter that no page explains."""
+    table = removals.PAGE.read_text().partition("## Parameters")[2].partition("\n## ")[0]
     for name, declared in source["Parameters"].items():
         row = next((line for line in table.splitlines() if line.startswith(f"| `{name}` |")), "")
         default = str(declared["Default"])
@@ -69,14 +69,14 @@ def test_the_page_has_every_parameter(source: dict[str, Any]) -> None:
         ({"Release": "now"}, "Release: one of watched, at-once"),
     ],
 )
-def test_a_half_given_parameter_is_refused(source: dict[str, Any], given: dict[str, str], says: str) -> None:
-    """CloudFormation says so before it creates anything."""
+def test_incomplete_parameters_are_not_accepted(source: dict[str, Any], given: dict[str, str], says: str) -> None:
+    """CloudFormation reports the mistake before it creates anything."""
     with pytest.raises(ParameterError, match=says):
         template.transformed(source, given)
 
 
 def test_chosen_zones_are_used(source: dict[str, Any]) -> None:
-    """An endpoint in two subnets of one zone is refused."""
+    """AWS does not accept an endpoint in two subnets of one zone."""
     given = {"ZoneA": "us-east-1c", "ZoneB": "us-east-1d"}
     resources = Resolver(template.transformed(source, given), given).resources()
     zones = {name: subnet["AvailabilityZone"] for name, subnet in of_type(resources, "AWS::EC2::Subnet")}
@@ -84,19 +84,19 @@ def test_chosen_zones_are_used(source: dict[str, Any]) -> None:
 
 
 def test_a_tag_of_a_function_stops_a_release(source: dict[str, Any]) -> None:
-    """SAM asks for a version, and Lambda finds no change: docs/operate/deploying.md says where tags belong."""
-    everything = deployment.configurations()[EVERYTHING]
+    """SAM asks for a version, and Lambda sees no change. docs/operate/deploying.md says where tags belong."""
+    everything = configurations()[EVERYTHING]
     before = Resolver(template.transformed(source, everything), everything).resources()
-    tagged = deployment.edited(source, "AWS::Serverless::Function", "Tags", {"team": "payments"})
-    done = deployment.change_set(before, template.transformed(tagged, everything), everything)
-    faults = list(deployment.not_live_after_a_change(before, done))
+    tagged = changes.edited(source, "AWS::Serverless::Function", "Tags", {"team": "payments"})
+    done = changes.change_set(before, template.transformed(tagged, everything), everything)
+    faults = list(changes.not_live_after_a_change(before, done))
     assert len(faults) == len(list(of_type(before, "AWS::Lambda::Function")))
     assert all("publishes no version of an unchanged function" in fault for fault in faults)
 
 
 def test_a_release_at_once_watches_no_alarm(source: dict[str, Any]) -> None:
-    """An alarm that rings stops a deployment at its start, and so would the release that ends the incident."""
-    everything = {**deployment.configurations()[EVERYTHING], "Release": "at-once"}
+    """A ringing alarm stops a deployment at its start, even the deployment that would end the incident."""
+    everything = {**configurations()[EVERYTHING], "Release": "at-once"}
     resources = Resolver(template.transformed(source, everything), everything).resources()
     groups = [group for _, group in of_type(resources, "AWS::CodeDeploy::DeploymentGroup")]
     assert len(groups) == len(list(of_type(resources, "AWS::Lambda::Function")))
@@ -108,11 +108,11 @@ def test_a_release_at_once_watches_no_alarm(source: dict[str, Any]) -> None:
     assert alias["DeploymentPreference"]["Type"] == "ALL_AT_ONCE"
 
 
-def test_every_template_that_aws_would_refuse_is_caught(
+def test_every_template_that_aws_would_not_accept_is_caught(
     source: dict[str, Any], evaluators: list[Evaluator], counts: dict[str, Any]
 ) -> None:
-    """The proof's own proof, as in `test_every_mutant_is_caught`."""
-    everything = deployment.configurations()[EVERYTHING]
+    """A proof that accepts every template proves nothing, as in `test_every_mutant_is_caught`."""
+    everything = configurations()[EVERYTHING]
     of_a_stack = list(mutants_of_a_stack(template.transformed(source, everything)))
     of_changes = list(mutants_of_changes(source))
     assert len(of_a_stack) > 70
@@ -132,5 +132,5 @@ def test_every_template_that_aws_would_refuse_is_caught(
 
 def is_caught(mutant: Mapping[str, Any]) -> bool:
     """Return whether the simulated changes find a fault in the template."""
-    stack = {EVERYTHING: deployment.configurations()[EVERYTHING]}
-    return next(deployment.faults_of_changes(mutant, stack, {}), None) is not None
+    stack = {EVERYTHING: configurations()[EVERYTHING]}
+    return next(changes.faults_of_changes(mutant, stack, {}), None) is not None

@@ -1,4 +1,4 @@
-"""Linters over the template as it is deployed: the SAM source hides from them what the transform makes."""
+"""Linters check the template as it is deployed: in the SAM source they cannot see what the transform makes."""
 
 import copy
 import json
@@ -18,14 +18,14 @@ CHECKOV = (ROOT / ".venv/checkov/bin/checkov", "--config-file", ROOT / "tests/pr
 
 
 def run(*command: str | Path) -> str:
-    """What the linter says; nothing where it is content."""
+    """Return what the linter reports, or nothing if it accepts the template."""
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)  # noqa: S603
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
-def said(expanded: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What each linter says of the expanded template with the workflow's definition in it, and of a broken one."""
+def reports(expanded: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return what each linter reports of the expanded template with the workflow's definition, and of a broken one."""
     template = copy.deepcopy(expanded)
     template["Resources"]["PaymentLedgerWorkflow"]["Properties"]["DefinitionString"] = definition(expanded)
     text = json.dumps(template, indent=1)
@@ -38,7 +38,7 @@ def said(expanded: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
     files = {name: tmp_path_factory.mktemp(name) / "template.json" for name in texts}
     for name, file in files.items():
         file.write_text(texts[name])
-    # W1028: the transform writes a conditional API's condition into its paths once more. W1030: as in the template.
+    # W1028: the transform repeats a conditional API's condition in its paths. W1030: the template says why.
     checks = ("--include-checks", "I", "--ignore-checks", "W1028", "W1030")
     commands: dict[str, tuple[str | Path, ...]] = {
         "checkov deployed": (*CHECKOV, files["deployed"]),
@@ -50,21 +50,21 @@ def said(expanded: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
         return dict(zip(commands, pool.map(lambda command: run(*command), commands.values()), strict=True))
 
 
-def test_cfn_lint_on_what_is_deployed(said: dict[str, str]) -> None:
-    """It finds circles that only the transform closes, and checks a definition only where it is inline."""
-    assert said["cfn-lint deployed"] == ""
+def test_cfn_lint_accepts_the_deployed_template(reports: dict[str, str]) -> None:
+    """cfn-lint finds circles that only the transform closes, and checks a definition only if it is inline."""
+    assert reports["cfn-lint deployed"] == ""
 
 
-def test_cfn_lint_sees_the_definition(said: dict[str, str]) -> None:
-    """Else the test above would say nothing of it."""
-    assert "E3601" in said["cfn-lint misspelt"]
+def test_cfn_lint_reports_a_broken_definition(reports: dict[str, str]) -> None:
+    """Without this, the test above would not show that the definition is checked."""
+    assert "E3601" in reports["cfn-lint misspelt"]
 
 
-def test_checkov_on_what_is_deployed(said: dict[str, str]) -> None:
-    """Each thing that it must not say has its reason in its configuration."""
-    assert said["checkov deployed"] == ""
+def test_checkov_accepts_the_deployed_template(reports: dict[str, str]) -> None:
+    """Each check that checkov skips has its reason in its configuration."""
+    assert reports["checkov deployed"] == ""
 
 
-def test_checkov_speaks(said: dict[str, str]) -> None:
-    """Told to skip everything, it would be content with anything."""
-    assert "CKV_AWS_7" in said["checkov unrotated"]
+def test_checkov_reports_a_broken_template(reports: dict[str, str]) -> None:
+    """A configuration that skipped every check would accept every template."""
+    assert "CKV_AWS_7" in reports["checkov unrotated"]

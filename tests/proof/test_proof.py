@@ -1,4 +1,4 @@
-"""The stack's claims (private, least-privileged, encrypted, observable, recoverable) proven on the expanded template.
+"""The stack is private, least-privileged, encrypted, observable and recoverable: proven on the expanded template.
 
 `docs/concepts/security.md` says what this proves, and what only a deployment can show.
 """
@@ -15,10 +15,11 @@ from ledger.intake import seal
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.samples import let_in_processors
-from tests.proof import checks, policies
-from tests.proof.conftest import PARAMETERS
+from tests.proof import checks, contexts, policies
+from tests.proof.checks import Rule
 from tests.proof.evaluator import Evaluator
 from tests.proof.mutants import mutants
+from tests.proof.parameters import PARAMETERS
 from tests.proof.resolved import Resolver, arn
 from tests.support.faults import Faults
 from tools import sample_requests
@@ -26,34 +27,36 @@ from tools import sample_requests
 # ── What must hold ──────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("check", checks.CHECKS, ids=lambda check: check.__name__)
-def test_it_holds(resources: dict[str, Any], check: Any) -> None:
-    """Each check's docstring says what; the mutants show that it can fail."""
-    assert list(check(resources)) == []
+@pytest.mark.parametrize("rule", checks.RULES, ids=lambda rule: rule.__name__)
+def test_the_stack_keeps_the_rule(resources: dict[str, Any], rule: Rule) -> None:
+    """A rule's docstring says what must hold, and the mutants show that the rule can fail."""
+    assert list(rule(resources)) == []
 
 
 def test_the_policies_are_the_reviewed_ones(
     resources: dict[str, Any], evaluators: list[Evaluator], counts: dict[str, Any]
 ) -> None:
-    """Every action of the services that a policy names, on the stack's resources and others, with and without its
-    conditions.
+    """A policy that allows one request more than the reviewed file lists would go live unseen.
+
+    Every action of the services that a policy names is tried, on the stack's resources and on others, in contexts that
+    meet the policy's conditions and in others.
     """
     before = sum(evaluator.tried for evaluator in evaluators)
     assert policies.differences(resources, evaluators, policies.reviewed()) == []
     counts["cases"] = sum(evaluator.tried for evaluator in evaluators) - before
 
 
-def test_roles_may_do_nothing_else(
+def test_all_policies_of_a_role_together_allow_nothing_else(
     resources: dict[str, Any], evaluators: list[Evaluator], counts: dict[str, Any]
 ) -> None:
-    """The closed world: all of a role's policies together, against every action of every service in use."""
+    """Two policies that are right alone could allow more together, so every action of every service is tried."""
     before = sum(evaluator.tried for evaluator in evaluators)
     roles = dict(policies.of_type(resources, "AWS::IAM::Role"))
     managed = dict(policies.of_type(resources, "AWS::IAM::ManagedPolicy"))
     attached = {arn("iam", f"policy/{name}", region=""): policy["PolicyDocument"] for name, policy in managed.items()}
     platform = policies.reviewed()["policy FunctionPlatformPolicy"]
 
-    def world(name: str, evaluator: Evaluator) -> list[list[str]]:
+    def allowed_and_expected(name: str, evaluator: Evaluator) -> list[list[str]]:
         role = roles[name]
         documents = [policy["PolicyDocument"] for policy in role["Policies"]]
         documents += [attached[policy] for policy in role.get("ManagedPolicyArns", [])]
@@ -67,18 +70,21 @@ def test_roles_may_do_nothing_else(
             arns=policies.stack_arns(resources),
             contexts=[
                 one
-                for one in policies.contexts("identity", named, function=policies.function_of(resources, name))
-                if not one["name"].endswith(policies.STEPS)  # what is refused there is compared policy by policy
+                for one in contexts.contexts("identity", named, function=policies.function_of(resources, name))
+                if not one["name"].endswith(contexts.STEPS)  # another test compares these, policy by policy
             ],
         )
-        expected = [*granted(role["RoleName"]), f"{role['RoleName']} sts:GetCallerIdentity * any"]  # which none forbids
+        expected = [
+            *granted(role["RoleName"]),
+            f"{role['RoleName']} sts:GetCallerIdentity * any",
+        ]  # no policy can forbid it
         if role.get("ManagedPolicyArns"):
             expected += [line.replace("any-function", role["RoleName"]) for line in platform]
-        # Without their contexts: other policies' conditions are tried here too, so that `any` is of more of them.
+        # The lines are compared without their contexts: `any` stands for more contexts here than for one policy.
         return [sorted({line.rpartition(" ")[0] for line in lines}) for lines in (allowed, expected)]
 
     with ThreadPoolExecutor(2) as pool:
-        halves = pool.map(lambda i: [world(name, evaluators[i]) for name in sorted(roles)[i::2]], (0, 1))
+        halves = pool.map(lambda i: [allowed_and_expected(name, evaluators[i]) for name in sorted(roles)[i::2]], (0, 1))
     for allowed, expected in [one for half in halves for one in half]:
         assert allowed == expected
     counts["roles"] = len(roles)
@@ -86,19 +92,19 @@ def test_roles_may_do_nothing_else(
 
 
 def granted(role: str) -> list[str]:
-    """The reviewed lines of a role's own policies."""
+    """Return the reviewed lines of a role's own policies."""
     reviewed = policies.reviewed()
     return [line for label in reviewed if label.startswith(f"role {role}: ") for line in reviewed[label]]
 
 
-def test_senders_are_given_the_alias(expanded: dict[str, Any]) -> None:
-    """A sender who starts the workflow itself is denied, and would meet every release at once."""
+def test_senders_get_the_alias(expanded: dict[str, Any]) -> None:
+    """AWS denies a sender that starts the workflow itself, which would also get every release at once."""
     output = Resolver(expanded, PARAMETERS).value(expanded["Outputs"]["WorkflowArn"]["Value"])
-    assert output == f"{policies.THIS_WORKFLOW}:live"
+    assert output == f"{contexts.THIS_WORKFLOW}:live"
 
 
-def test_a_vpc_of_ones_own_is_used(expanded: dict[str, Any]) -> None:
-    """The stack then makes no network, and puts its functions, endpoints and groups into the given one."""
+def test_an_existing_vpc_is_used(expanded: dict[str, Any]) -> None:
+    """The stack then creates no network, and puts its functions, endpoints and groups into the given one."""
     own = {"OwnVpcId": "vpc-12345678", "OwnSubnetA": "subnet-aaaaaaaa", "OwnSubnetB": "subnet-bbbbbbbb"}
     resources = Resolver(expanded, own).resources()
     made = {resource["Type"] for resource in resources.values()}
@@ -144,10 +150,10 @@ ACTIONS_OF_A_CALL = {
 }
 
 
-def test_what_is_granted_is_what_is_used(
+def test_every_grant_is_used_and_every_call_is_granted(
     engine: Engine, payment: dict[str, Any], resources: dict[str, Any], faults: Faults
 ) -> None:
-    """A grant that nothing uses is an opening; a call that nothing grants is an outage."""
+    """A grant that no call uses is an opening for an attacker, and a call without a grant is an outage."""
     key = engine.outputs["IntakeKeyArn"]
     sealed = {**payment, "TransactionID": "sealed"}
     sealed["SealedToken"] = seal(engine.client("kms"), key, "sealed", payment["ProcessorID"], sealed.pop("SecureToken"))
@@ -157,7 +163,7 @@ def test_what_is_granted_is_what_is_used(
     overlooked["Payment"] |= {"TransactionID": "overlooked"}
     engine.functions["PersistPaymentLedger"].invoke(json.dumps(overlooked).encode())
     engine.functions["RepublishOutcomes"].invoke((ROOT / "events/functions/republish_outcomes.json").read_bytes())
-    # The webhook's: a payment whose first execution fails, is attempted anew, and is delivered once more.
+    # The webhook's calls: the first execution of a payment fails, another is started, and the payment comes again.
     let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     engine.functions["ReceivePayment"].restart()
     faults.refuse("PutItem", "ResourceNotFoundException")
@@ -178,13 +184,15 @@ def test_what_is_granted_is_what_is_used(
         used.setdefault(call.function, set()).update(ACTIONS_OF_A_CALL[call.operation])
     for _, function in policies.of_type(resources, "AWS::Lambda::Function"):
         role = function["Role"].rpartition("/")[2]
-        lines = [line for line in granted(role) if not line.split()[-1].startswith("via-")]  # a service's own calls
+        lines = [
+            line for line in granted(role) if not line.split()[-1].startswith("via-")
+        ]  # calls that another service makes
         actions = {line.split()[1] for line in lines} - USED_BY_AWS_ITSELF
         assert actions == used.get(function["FunctionName"], set()), role
 
 
 def test_no_function_of_the_workflow_may_decrypt(resources: dict[str, Any]) -> None:
-    """The reviewed file is long; this line of it is the promise."""
+    """The reviewed file is long, and these are its most important lines."""
     assert resources
     for label, lines in policies.reviewed().items():
         if label.startswith(("role ", "key TokenKey", "key IntakeKey")):
@@ -196,8 +204,8 @@ def test_no_function_of_the_workflow_may_decrypt(resources: dict[str, Any]) -> N
             assert not decrypting, label
 
 
-def test_what_is_not_asked_for_is_not_there(expanded: dict[str, Any]) -> None:
-    """By its defaults the stack has no way in from outside, and nobody decrypts a token."""
+def test_a_default_stack_is_closed(expanded: dict[str, Any]) -> None:
+    """With its default parameters, the stack has no way in from outside, and nobody can decrypt a token."""
     closed = Resolver(expanded, {}).resources()
     kinds = {resource["Type"] for resource in closed.values()}
     assert not [kind for kind in kinds if kind.startswith("AWS::ApiGatewayV2")]
@@ -208,7 +216,7 @@ def test_what_is_not_asked_for_is_not_there(expanded: dict[str, Any]) -> None:
     assert sorted(endpoints) == ["dynamodb", "events", "kms"]
     keys = dict(policies.of_type(closed, "AWS::KMS::Key"))
     assert "kms:Decrypt" not in json.dumps([keys["TokenKey"], keys["IntakeKey"]])
-    # What is left is what is proven: nothing of it differs from the reviewed file but what is absent.
+    # The proof of the whole stack covers this one: it only has fewer policies than the reviewed file.
     reviewed = policies.reviewed()
     assert policies.questions(closed).keys() <= reviewed.keys()
 
@@ -216,21 +224,23 @@ def test_what_is_not_asked_for_is_not_there(expanded: dict[str, Any]) -> None:
 # ── The proof itself ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_resolved_policies_are_those_that_deploy(engine: Engine, expanded: dict[str, Any]) -> None:
-    """The proof's own resolver is compared with what moto's CloudFormation makes of the same template."""
+def test_the_resolved_policies_are_those_that_are_deployed(engine: Engine, expanded: dict[str, Any]) -> None:
+    """A fault of the proof's own resolver would spoil every proof, so it is compared with moto's CloudFormation."""
     iam = engine.client("iam")
     named = ("AWS::EC2::VPC", "AWS::EC2::VPCEndpoint", "AWS::KMS::Key")
     resources = engine.template["Resources"].items()
     keys = {engine.physical_ids[name]: name for name, resource in resources if resource["Type"] in named}
 
     def plain(document: Any) -> Any:
-        # moto keeps an inline policy of a template as the text of a Python dictionary.
+        # moto keeps an inline policy as the text of a Python dictionary.
         text = json.dumps(ast.literal_eval(document) if isinstance(document, str) else document)
         for physical, name in keys.items():
             text = text.replace(str(physical), name)
-        text = re.sub(r"(:log-group:[\w/-]+):\*", r"\1", text)  # which moto leaves out of a log group's ARN
+        text = re.sub(r"(:log-group:[\w/-]+):\*", r"\1", text)  # moto leaves this ending out of a log group's ARN
         document = json.loads(text)
-        document["Statement"] = [one for one in document["Statement"] if one]  # moto leaves a hole for AWS::NoValue
+        document["Statement"] = [
+            one for one in document["Statement"] if one
+        ]  # moto leaves an empty statement for AWS::NoValue
         return document
 
     resolved = Resolver(expanded, {**PARAMETERS, "AlarmTopicArn": ""}).resources()
@@ -250,7 +260,7 @@ def test_the_resolved_policies_are_those_that_deploy(engine: Engine, expanded: d
 def test_every_mutant_is_caught(
     expanded: dict[str, Any], resources: dict[str, Any], evaluators: list[Evaluator], counts: dict[str, Any]
 ) -> None:
-    """A proof that passes whatever the template says would pass this one too."""
+    """A proof that accepts every template proves nothing."""
     reviewed, original = policies.reviewed(), policies.questions(resources)
     made = list(mutants(expanded))
     assert len({name for name, _ in made}) > 400
@@ -261,7 +271,7 @@ def test_every_mutant_is_caught(
             try:
                 changed = Resolver(mutant, PARAMETERS).resources()
             except KeyError:
-                continue  # it cannot even be resolved: CloudFormation would refuse it
+                continue  # CloudFormation would not accept a template that cannot be resolved
             found = checks.problems(changed)
             if not (found or policies.first_difference(changed, evaluators[index], reviewed, original)):
                 survivors.append(name)
@@ -274,10 +284,10 @@ def test_every_mutant_is_caught(
 
 
 def test_every_condition_is_tried(resources: dict[str, Any]) -> None:
-    """A condition on a key that no request has would be judged by its absence alone, met or not."""
+    """A condition on a key that no request has would be judged only for requests without the key."""
     asked = policies.questions(resources)
     tried = {key for question in asked.values() for one in question["contexts"] for key in one["keys"]}
-    tried |= {"aws:PrincipalAccount", "aws:PrincipalArn"}  # of whoever asks
+    tried |= {"aws:PrincipalAccount", "aws:PrincipalArn"}  # the evaluator sets these for each principal
     for label, question in asked.items():
         for statement in question["policies"][0]["Statement"]:
             for keys in statement.get("Condition", {}).values():

@@ -1,4 +1,4 @@
-"""Payments from the processors' bus: each event starts an execution under a name of the bus's own."""
+"""Payments from the processors' bus: each event starts an execution, whose name the bus chooses."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ from ledger_cli.stack.execution import Execution
 
 
 def executions(engine: Engine) -> list[Execution]:
-    """Every execution that was started, ended, the latest last."""
+    """Wait until every execution has ended, and return them, the latest last."""
     listed = engine.client("stepfunctions").list_executions(stateMachineArn=engine.outputs["WorkflowArn"])["executions"]
     return [engine.wait_for(one["executionArn"]) for one in sorted(listed, key=lambda one: str(one["startDate"]))]
 
@@ -27,14 +27,14 @@ def put(engine: Engine, **changes: str) -> None:
 
 @pytest.fixture
 def rule(engine: Engine) -> Rule:
-    """The rule as it is deployed."""
+    """Return the rule as it is deployed."""
     bus = events_backends[ACCOUNT_ID][REGION].event_buses[engine.outputs["PaymentsBusName"]]
     (own,) = [rule for rule in bus.rules.values() if rule.name == "start-payments"]
     return own
 
 
 def undelivered(engine: Engine) -> list[Any]:
-    """What is taken out of the dead-letter queue."""
+    """Take every message out of the dead-letter queue."""
     sqs = engine.client("sqs")
     url = sqs.get_queue_url(QueueName="undelivered-payments")["QueueUrl"]
     messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
@@ -43,8 +43,8 @@ def undelivered(engine: Engine) -> list[Any]:
     return [json.loads(message["Body"]) for message in messages]
 
 
-def test_an_event_is_a_payment(engine: Engine) -> None:
-    """Its detail is the start input, as it was put."""
+def test_an_event_starts_its_payment(engine: Engine) -> None:
+    """The event's detail is the start input, exactly as the sender has put it."""
     put(engine)
     (execution,) = executions(engine)
     assert execution.outcome == "RECORDED"
@@ -55,7 +55,7 @@ def test_an_event_is_a_payment(engine: Engine) -> None:
 
 
 def test_an_event_delivered_again_is_a_duplicate(engine: Engine) -> None:
-    """An event bus delivers at least once, under another name each time: the table alone knows."""
+    """A bus may deliver an event twice, each time under another execution name. Only the table shows the repeat."""
     put(engine)
     executions(engine)
     put(engine)
@@ -67,13 +67,13 @@ def test_an_event_delivered_again_is_a_duplicate(engine: Engine) -> None:
     "changes", [{"DetailType": "PaymentRecorded"}, {"EventBusName": "payment-ledger"}, {"EventBusName": "default"}]
 )
 def test_other_events_start_nothing(engine: Engine, changes: dict[str, str]) -> None:
-    """Above all not the ledger's own."""
+    """The ledger's own events, above all, must not start payments."""
     put(engine, **changes)
     assert executions(engine) == []
 
 
-def test_what_cannot_be_started_is_kept(engine: Engine, rule: Rule) -> None:
-    """Until somebody has mended the cause, and puts it again."""
+def test_an_event_that_cannot_be_started_is_kept(engine: Engine, rule: Rule) -> None:
+    """The queue keeps the event until an operator has fixed the cause and puts it on the bus again."""
     (target,) = rule.targets
     workflow, target["Arn"] = target["Arn"], target["Arn"] + "-gone"
     try:

@@ -1,5 +1,6 @@
-"""Technical errors: retried with a cap and full jitter, then failed in the state that met them."""
+"""Technical errors: the workflow retries them with a cap and full jitter, then fails in the state that met them."""
 
+import itertools
 import json
 import threading
 from typing import Any
@@ -13,7 +14,7 @@ from tests.support.faults import Faults
 
 STATES = json.loads((ROOT / "statemachine/payment_ledger.asl.json").read_text())["States"]
 
-PASSING = [
+TRANSIENT = [
     ("Encrypt Token", "Encrypt", "KMSInternalException", 500),
     ("Encrypt Token", "Encrypt", "DependencyTimeoutException", 500),
     ("Encrypt Token", "Encrypt", "KeyUnavailableException", 500),
@@ -29,7 +30,7 @@ PASSING = [
     ("Publish Outcome", "UpdateItem", "InternalServerError", 500),
 ]
 
-LASTING = [
+PERMANENT = [
     ("Encrypt Token", "Encrypt", "DisabledException"),
     ("Encrypt Token", "Encrypt", "KMSInvalidStateException"),
     ("Encrypt Token", "Encrypt", "NotFoundException"),
@@ -41,22 +42,23 @@ SDK_ATTEMPTS = 3
 
 
 def attempts(execution: Any, state: str) -> int:
-    """How often the state's function was invoked."""
+    """Return how often the workflow invoked the state's function."""
     return int(next(run.attempts for run in execution.states if run.name == state))
 
 
-@pytest.mark.parametrize(("state", "operation", "code", "status"), PASSING)
-def test_what_may_pass_is_retried_by_the_workflow(
+@pytest.mark.parametrize(("state", "operation", "code", "status"), TRANSIENT)
+def test_the_workflow_retries_a_transient_error(
     engine: Engine, payment: dict[str, Any], faults: Faults, state: str, operation: str, code: str, status: int
 ) -> None:
-    """A payment must not fail for a moment's trouble at AWS."""
-    # What the SDK itself retries must be met three times before the function fails.
+    """A payment must not fail because of a moment's trouble at AWS."""
+    # An error that the SDK itself retries makes the function fail only if it comes three times.
     faults.refuse(operation, code, status=status, times=1)
     first = engine.run(json.dumps({**payment, "TransactionID": "probe"}))
     by_sdk = attempts(first, state) == 1
     faults.refuse(operation, code, status=status, times=SDK_ATTEMPTS if by_sdk else 1)
     execution = engine.run(json.dumps(payment))
-    assert (execution.outcome, attempts(execution, state)) == ("RECORDED", 2)
+    assert execution.outcome == "RECORDED"
+    assert attempts(execution, state) == 2
 
 
 @pytest.mark.parametrize(("state", "operation"), [
@@ -64,49 +66,53 @@ def test_what_may_pass_is_retried_by_the_workflow(
     ("Publish Outcome", "UpdateItem"),
 ])  # fmt: skip
 @pytest.mark.parametrize("lost", ["request", "reply"])
-def test_lost_messages_are_survived(
+def test_a_lost_message_does_not_lose_or_repeat_a_payment(
     engine: Engine, payment: dict[str, Any], faults: Faults, state: str, operation: str, lost: str
 ) -> None:
-    """Whether a lost call took effect cannot be known; each step must be safe to repeat."""
+    """Nobody can know whether a lost call took effect, so each step must be safe to repeat."""
     lose = faults.lose_request if lost == "request" else faults.lose_reply
     lose(operation, times=SDK_ATTEMPTS)
     execution = engine.run(json.dumps(payment))
-    assert (execution.outcome, attempts(execution, state)) == ("RECORDED", 2)
+    assert execution.outcome == "RECORDED"
+    assert attempts(execution, state) == 2
     assert len(engine.items()) == 1
     assert len({event["detail"]["OutcomeID"] for event in engine.published()}) == 1
 
 
-@pytest.mark.parametrize(("state", "operation", "code"), LASTING)
-def test_what_lasts_fails_at_once_in_its_own_state(
+@pytest.mark.parametrize(("state", "operation", "code"), PERMANENT)
+def test_a_permanent_error_fails_at_once_in_its_own_state(
     engine: Engine, payment: dict[str, Any], faults: Faults, state: str, operation: str, code: str
 ) -> None:
-    """An operator mends it and redrives from there; retries would only delay the alarm."""
+    """An operator fixes the cause and redrives the execution from there. Retries would only delay the alarm."""
     faults.refuse(operation, code)
     execution = engine.run(json.dumps(payment))
-    assert (execution.status, execution.outcome, execution.error) == ("FAILED", None, code)
-    assert (execution.states[-1].name, execution.states[-1].attempts) == (state, 1)
+    assert execution.status == "FAILED"
+    assert execution.outcome is None
+    assert execution.error == code
+    assert execution.states[-1].name == state
+    assert execution.states[-1].attempts == 1
 
 
 def test_retries_end(engine: Engine, payment: dict[str, Any], faults: Faults, waits: list[float]) -> None:
-    """Backoff doubles up to its cap, each wait a random part of it; then the execution fails where it stands."""
+    """The backoff doubles up to its cap, and each wait is a random part of it. Then the execution fails there."""
     (retrier,) = STATES["Persist Payment"]["Retry"]
     faults.refuse("PutItem", "AccessDeniedException", times=retrier["MaxAttempts"] + 1)
     execution = engine.run(json.dumps(payment))
-    assert (execution.status, execution.error) == ("FAILED", "ClientError")
+    assert execution.status == "FAILED"
+    assert execution.error == "ClientError"
     assert execution.states[-1].name == "Persist Payment"
     assert len(waits) == retrier["MaxAttempts"]
     for attempt, waited in enumerate(waits):
-        assert (
-            0
-            <= waited
-            <= min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** attempt, retrier["MaxDelaySeconds"])
-        )
-    assert len(set(waits)) > 1, "without jitter, all that were throttled together come back together"
+        backoff = retrier["IntervalSeconds"] * retrier["BackoffRate"] ** attempt
+        assert 0 <= waited <= min(backoff, retrier["MaxDelaySeconds"])
+    assert len(set(waits)) > 1, "without jitter, calls that were throttled together are repeated together"
 
 
 @pytest.mark.parametrize(("amount", "state"), [("x", "Validate Payment"), ("1.00", "Persist Payment")])
-def test_refusals_are_never_retried(engine: Engine, payment: dict[str, Any], amount: str, state: str) -> None:
-    """They are answers, not faults."""
+def test_rejections_and_conflicts_are_never_retried(
+    engine: Engine, payment: dict[str, Any], amount: str, state: str
+) -> None:
+    """A rejection and a conflict are answers, not faults."""
     engine.run(json.dumps(payment))
     execution = engine.run(json.dumps({**payment, "Amount": amount}))
     assert attempts(execution, state) == 1
@@ -114,10 +120,10 @@ def test_refusals_are_never_retried(engine: Engine, payment: dict[str, Any], amo
 
 
 @pytest.mark.parametrize(("amount", "state"), [("x", "Publish Rejection"), ("1.00", "Publish Conflict")])
-def test_publishing_a_refusal_is_retried_too(
+def test_publishing_a_rejection_or_conflict_is_retried_too(
     engine: Engine, payment: dict[str, Any], faults: Faults, amount: str, state: str
 ) -> None:
-    """A refusal that nobody hears of is a payment lost in silence."""
+    """A payment whose rejection is never published is lost without a trace."""
     engine.run(json.dumps(payment))
     faults.answer("PutEvents", {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]})
     execution = engine.run(json.dumps({**payment, "Amount": amount}))
@@ -131,24 +137,28 @@ LAMBDA_ERRORS = [name for name in STATES["Validate Payment"]["Retry"][0]["ErrorE
 def test_a_task_that_hangs_is_timed_out_and_retried(
     engine: Engine, payment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The state's timeout is the last one to fire: nothing waits for ever."""
+    """The state's timeout is the last one to fire, so that nothing waits without end."""
     function = engine.functions["ValidatePayment"]
-    real, hangs = function.invoke, iter([threading.Event()])
+    real, calls = function.invoke, itertools.count(1)
+
+    def hang_once(payload: bytes) -> tuple[bytes, bool]:
+        if next(calls) == 1:
+            threading.Event().wait(10)
+            return b"null", False  # the state has timed out, so nothing reads this reply
+        return real(payload)
+
     monkeypatch.setattr(TimeoutSeconds, "_eval_seconds", lambda self, env: self.timeout_seconds / 5)  # noqa: ARG005
-    monkeypatch.setattr(function, "invoke", lambda payload: next(hangs, _already).wait(10) and real(payload))
+    monkeypatch.setattr(function, "invoke", hang_once)
     execution = engine.run(json.dumps(payment))
-    assert (execution.outcome, attempts(execution, "Validate Payment")) == ("RECORDED", 2)
-
-
-_already = threading.Event()
-_already.set()
+    assert execution.outcome == "RECORDED"
+    assert attempts(execution, "Validate Payment") == 2
 
 
 @pytest.mark.parametrize("error", LAMBDA_ERRORS)
 def test_lambdas_own_errors_are_retried_in_every_state(
     engine: Engine, payment: dict[str, Any], monkeypatch: pytest.MonkeyPatch, error: str
 ) -> None:
-    """The service or the sandbox may fail where no code of ours has run."""
+    """The Lambda service or the sandbox may fail before any code of ours runs."""
     for name, state in (("ValidatePayment", "Validate Payment"), ("PublishOutcome", "Publish Outcome")):
         function = engine.functions[name]
         real = function.invoke
@@ -157,5 +167,6 @@ def test_lambdas_own_errors_are_retried_in_every_state(
             function, "invoke", lambda payload, real=real, replies=replies: next(replies, None) or real(payload)
         )
         execution = engine.run(json.dumps({**payment, "TransactionID": name}))
-        assert (execution.outcome, attempts(execution, state)) == ("RECORDED", 2)
+        assert execution.outcome == "RECORDED"
+        assert attempts(execution, state) == 2
         monkeypatch.undo()

@@ -1,4 +1,4 @@
-// Checks a workflow's definition, from standard input, against the Amazon States Language.
+// Checks a workflow's definition, which it reads from standard input, against the Amazon States Language.
 import validate from 'asl-validator'
 import { readFileSync } from 'node:fs'
 

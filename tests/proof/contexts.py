@@ -1,0 +1,186 @@
+"""The contexts (sets of condition keys) in which the evaluator tries each action of a policy."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tests.proof.resolved import ACCOUNT, REGION, arn
+
+Context = dict[str, Any]
+"""A named set of condition keys: `{"name": ..., "keys": {...}}`."""
+
+OTHER_ACCOUNT = "999999999999"
+NONE: Context = {"name": "-", "keys": {}}
+
+THIS_WORKFLOW = arn("states", "stateMachine:PaymentLedger")
+SERVICES_WITH_SECRETS = ("secretsmanager", "ssm")
+FACTS = [
+    "Amount", "Currency", "Execution", "Fingerprint", "Metadata", "ProcessorID", "PublishedAt", "RecordedAt", "Status",
+    "Timestamp", "TransactionID",
+]  # fmt: skip
+"""The attributes of an item that a query may read. The ciphertext is not one of them."""
+
+LOOKED_UP = ["TransactionID", "Fingerprint", "Execution"]
+"""The attributes that the webhook reads of an item."""
+
+PAYMENTS_RULE = arn("events", "rule/payment-processors/start-payments")
+VIA_LOGS = {"kms:ViaService": f"logs.{REGION}.amazonaws.com", "kms:CallerAccount": ACCOUNT}
+VIA_DYNAMODB = {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com", "kms:CallerAccount": ACCOUNT}
+
+IS_SERVICE = {"a-person": "false", "a-service": "true"}
+INTENDED = frozenset({"bound", "bound-to-payment", "facts", "ledger-source", "live", "look-up", "marker", "token"})
+"""The contexts of the calls that the stack's own functions make."""
+
+STEPS = ("-outside", "-other-endpoint", "-other-function", "-no-function", "-other-vpc")
+"""The endings of the names of contexts one step away from an intended one."""
+
+ENDPOINT_OF = {
+    "dynamodb": "DynamoDBEndpoint",
+    "events": "EventsEndpoint",
+    "kms": "KmsEndpoint",
+    "secretsmanager": "SecretsManagerEndpoint",
+    "states": "StatesEndpoint",
+}
+"""The endpoint of each service that has one."""
+
+
+def context(name: str, **keys: Any) -> Context:
+    """Return a named set of condition keys, in whose names `__` stands for a colon."""
+    return {"name": name, "keys": {key.replace("__", ":"): value for key, value in keys.items()}}
+
+
+def contexts(layer: str, services: list[str], name: str = "", function: str | None = None) -> list[Context]:
+    """Return the contexts in which each action is tried: the intended ones, and others one step away from them.
+
+    A key is tried in the intended contexts of every key, and in contexts one step away from its own. For a role of
+    *function* (an ARN), each context is tried for calls through the stack's endpoints, and for calls from elsewhere.
+    """
+    found = [NONE]
+    if "kms" in services:
+        found += _of_keys(layer, name)
+    if "dynamodb" in services:
+        found += _of_items()
+    if "events" in services:
+        found += [
+            context("ledger-source", events__source=["payment.ledger"]),
+            context("other-source", events__source=["payment.ledger", "other"]),
+        ]
+    if "states" in services:
+        found += [
+            {"name": "live", "keys": {"states:StateMachineQualifier": ["live"]}},
+            {"name": "a-version", "keys": {"states:StateMachineQualifier": ["1"]}},
+        ]
+    if "ec2" in services:
+        found.append({"name": "from-code", "keys": {"lambda:SourceFunctionArn": arn("lambda", "function:any")}})
+    if layer == "resource":
+        found = _of_a_resource_policy(found, services, name)
+    return _through_the_endpoints(found, services, function) if function else found
+
+
+def _of_keys(layer: str, name: str) -> Iterator[Context]:
+    """Yield the contexts of calls of KMS."""
+    history = "kms:EncryptionContext:aws:states:stateMachineArn"
+    yield context("bound", kms__EncryptionContextKeys=["TransactionID"])
+    yield context("bound-to-payment", kms__EncryptionContextKeys=["TransactionID", "ProcessorID"])
+    yield context("bound-and-more", kms__EncryptionContextKeys=["TransactionID", "Other"])
+    yield context("bound-otherwise", kms__EncryptionContextKeys=["Other"])
+    yield context("bound-to-processor", kms__EncryptionContextKeys=["ProcessorID"])
+    yield {"name": "history", "keys": {history: THIS_WORKFLOW}}
+    yield {"name": "log-delivery", "keys": {"kms:EncryptionContext:SourceArn": arn("logs", "*")}}
+    if layer == "identity" or name == "HistoryKey":
+        elsewhere = f"arn:aws:logs:{REGION}:{OTHER_ACCOUNT}:*"
+        yield {"name": "other-history", "keys": {history: THIS_WORKFLOW + "2"}}
+        yield {"name": "other-delivery", "keys": {"kms:EncryptionContext:SourceArn": elsewhere}}
+        for service in SERVICES_WITH_SECRETS:
+            yield {"name": f"via-{service}", "keys": {"kms:ViaService": f"{service}.{REGION}.amazonaws.com"}}
+    if layer == "resource":
+        yield {"name": "via-dynamodb", "keys": VIA_DYNAMODB}
+        yield _of_log_group("function-logs", "/payment-ledger/x")
+    if name == "TableKey":
+        yield {"name": "via-s3", "keys": {**VIA_DYNAMODB, "kms:ViaService": f"s3.{REGION}.amazonaws.com"}}
+        yield {"name": "via-dynamodb-elsewhere", "keys": {**VIA_DYNAMODB, "kms:CallerAccount": OTHER_ACCOUNT}}
+    if name == "HistoryKey":
+        via_states = {"kms:ViaService": f"states.{REGION}.amazonaws.com"}
+        yield _of_log_group("workflow-logs", "/aws/vendedlogs/states/payment-ledger")
+        yield _of_log_group("other-logs", "/payment-ledger-dev/x")
+        yield {"name": "deploys", "keys": {history: THIS_WORKFLOW, **via_states}}
+        yield {"name": "via-states", "keys": via_states}
+        yield {"name": "via-logs", "keys": VIA_LOGS}
+        yield {"name": "via-logs-elsewhere", "keys": {**VIA_LOGS, "kms:CallerAccount": OTHER_ACCOUNT}}
+
+
+def _of_log_group(name: str, group: str) -> Context:
+    return {"name": name, "keys": {"kms:EncryptionContext:aws:logs:arn": arn("logs", f"log-group:{group}")}}
+
+
+def _of_items() -> Iterator[Context]:
+    """Yield the contexts of calls of DynamoDB: the attributes that a call writes or reads."""
+    marker = ["TransactionID", "PublishedAt", "Unpublished"]
+    yield context("marker", dynamodb__Attributes=marker)
+    yield context("amount-too", dynamodb__Attributes=["TransactionID", "PublishedAt", "Amount"])
+    yield context("marker-and-item-back", dynamodb__Attributes=marker, dynamodb__ReturnValues="ALL_OLD")
+    yield _of_read("facts", FACTS)
+    yield _of_read("facts-and-token", [*FACTS, "SecureToken"])
+    yield _of_read("token", ["SecureToken", "TransactionID"])
+    yield _of_read("look-up", LOOKED_UP)
+    yield context("all-of-it", dynamodb__Attributes=["TransactionID"], dynamodb__Select="ALL_ATTRIBUTES")
+    yield _of_read("token-too", [*LOOKED_UP, "SecureToken"])
+
+
+def _of_read(name: str, attributes: list[str]) -> Context:
+    return context(name, dynamodb__Attributes=attributes, dynamodb__Select="SPECIFIC_ATTRIBUTES")
+
+
+def _of_a_resource_policy(found: list[Context], services: list[str], name: str) -> list[Context]:
+    """Return the contexts in which a resource's own policy is tried: those found so far, and others of its service."""
+    if "sqs" in services:
+        safely, openly = {"aws:SecureTransport": "true"}, {"aws:SecureTransport": "false"}
+        found += [
+            {"name": "by-the-rule", "keys": {**safely, "aws:SourceArn": PAYMENTS_RULE}},
+            {"name": "by-the-rule-without-tls", "keys": {**openly, "aws:SourceArn": PAYMENTS_RULE}},
+            {"name": "by-another-rule", "keys": {**safely, "aws:SourceArn": f"{PAYMENTS_RULE}2"}},
+        ]
+    if "events" in services:
+        found = [{"name": name, "keys": {"aws:PrincipalIsAWSService": text}} for name, text in IS_SERVICE.items()]
+    if name in {"TokenKey", "IntakeKey"} or "dynamodb" in services:
+        found = _from_the_vpc(found)
+    if "dynamodb" in services:
+        found += [
+            {"name": "via-cloudformation", "keys": {"aws:CalledVia": ["cloudformation.amazonaws.com"]}},
+            {"name": "via-another", "keys": {"aws:CalledVia": ["athena.amazonaws.com"]}},
+        ]
+    return found
+
+
+def _from_the_vpc(found: list[Context]) -> list[Context]:
+    """Return each context for a call from the stack's VPC, and each intended context also for calls from elsewhere."""
+    made = [NONE, {"name": "inside", "keys": {"aws:SourceVpc": "Vpc"}}]
+    made += [{"name": one["name"], "keys": {**one["keys"], "aws:SourceVpc": "Vpc"}} for one in found if one is not NONE]
+    for one in [*found, {"name": "nothing", "keys": {}}]:
+        if one["name"] in INTENDED | {"nothing"}:
+            made.append({"name": f"{one['name']}-outside", "keys": one["keys"]})
+            made.append({"name": f"{one['name']}-other-vpc", "keys": {**one["keys"], "aws:SourceVpc": "vpc-other"}})
+    return made
+
+
+def _through_the_endpoints(found: list[Context], services: list[str], function: str) -> list[Context]:
+    """Return each context for a call of *function*, and each intended context also for calls from elsewhere."""
+    made = [one for one in found if not _service_of(one)]
+    for service in sorted(ENDPOINT_OF.keys() & set(services)):
+        own = {"lambda:SourceFunctionArn": function, "aws:SourceVpce": ENDPOINT_OF[service]}
+        steps = {
+            "-outside": {"lambda:SourceFunctionArn": function},
+            "-other-endpoint": {**own, "aws:SourceVpce": "vpce-other"},
+            "-other-function": {**own, "lambda:SourceFunctionArn": arn("lambda", "function:other")},
+            "-no-function": {"aws:SourceVpce": ENDPOINT_OF[service]},
+        }
+        for one in [*found, {"name": service, "keys": {}}]:
+            if _service_of(one) == service or one["name"] == service:
+                made.append({"name": one["name"], "keys": {**one["keys"], **own}})
+                for step, keys in steps.items() if one["name"] in INTENDED | {service} else ():
+                    made.append({"name": one["name"] + step, "keys": {**one["keys"], **keys}})
+    return made
+
+
+def _service_of(tried: Mapping[str, Any]) -> str | None:
+    """Return the service to which a context's keys belong, if it has an endpoint."""
+    return next((key.partition(":")[0] for key in tried["keys"] if key.partition(":")[0] in ENDPOINT_OF), None)

@@ -1,0 +1,28 @@
+"""The parameters of each stack that the proof judges."""
+
+import functools
+
+from ledger_cli import ROOT
+from ledger_cli.engine import template
+from tools import scale
+
+PARAMETERS = {
+    "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
+    "BreakGlassRoleArn": "arn:aws:iam::123456789012:role/break-glass",
+    "ProcessorsBus": "open",
+    "RevealTokens": "allowed",
+    "Webhook": "open",
+    "WebhookConcurrency": "100",
+}
+"""The parameters of a stack with every optional part, so that the proof judges these too."""
+
+EVERYTHING = "everything optional"
+"""The name of that stack among the configurations."""
+
+
+@functools.cache
+def configurations() -> dict[str, dict[str, str]]:
+    """Return the parameters of each judged stack: samconfig's sections, and all optional parts off and on."""
+    samconfig, declared = scale.SAMCONFIG.read_text(), template.load(ROOT / "template.yaml")
+    found = {deployment.name: dict(deployment.given) for deployment in scale.deployments(samconfig, declared)}
+    return {**found, "nothing optional": {}, EVERYTHING: PARAMETERS}

@@ -1,0 +1,111 @@
+"""The functions and the workflow: in the VPC, behind aliases, deployed gradually, and bound to their roles."""
+
+import json
+from collections.abc import Iterator
+
+from ledger_cli import ROOT
+from tests.proof.policies import Resources, as_list, of_type
+from tests.proof.resolved import arn
+from tests.proof.rules.network import ENDPOINTS
+from tools.sdk_data import READ_BY_LAMBDA
+
+ROLE_OF = {
+    "ValidatePayment": "paymentledger-validate-role",
+    "EncryptToken": "paymentledger-encrypt-role",
+    "PersistPaymentLedger": "paymentledger-role",
+    "PublishOutcome": "paymentledger-publish-role",
+    "RepublishOutcomes": "paymentledger-republish-role",
+    "ReceivePayment": "paymentledger-receive-role",
+    "QueryPaymentLedger": "paymentledger-query-role",
+    "RevealSecureToken": "paymentledger-reveal-role",
+    "WatchLedger": "paymentledger-watch-role",
+}
+"""The role of each function."""
+
+CALLS_BY_LAMBDA = {f"{service}:{call}" for service, call in READ_BY_LAMBDA}
+"""The calls that Lambda itself makes in a function's name, to read a table's stream."""
+
+
+def functions_are_inside(resources: Resources) -> Iterator[str]:
+    """Check that every function is in the VPC, has its own role, log group and alias, and is deployed gradually."""
+    functions = dict(of_type(resources, "AWS::Lambda::Function"))
+    if set(functions) != set(ROLE_OF):
+        yield f"functions: {sorted(functions)}"
+    roles = {role["RoleName"]: role for _, role in of_type(resources, "AWS::IAM::Role")}
+    for name, function in functions.items():
+        if function.get("VpcConfig") != {
+            "SecurityGroupIds": ["FunctionsSecurityGroup.GroupId"],
+            "SubnetIds": ["PrivateSubnetA", "PrivateSubnetB"],
+        }:
+            yield f"{name}: not in both private subnets and the functions' group"
+        variables = function["Environment"]["Variables"]
+        documents = [policy["PolicyDocument"] for policy in roles[ROLE_OF.get(name, "")]["Policies"]]
+        given = [statement for one in documents for statement in one["Statement"]]
+        actions = {action for statement in given for action in as_list(statement["Action"])}
+        actions -= CALLS_BY_LAMBDA
+        for service, (variable, endpoint) in ENDPOINTS.items():
+            called = any(action.startswith(f"{service}:") for action in actions)
+            dns = f"https://vpce-{endpoint}.{service}.us-east-1.vpce.amazonaws.com" if called else None
+            if variables.get(variable) != dns:
+                yield f"{name}: {variable} is not {dns}"
+        if function.get("TracingConfig") != {"Mode": "Active"}:
+            yield f"{name}: not traced"
+        module = function["Handler"].partition(".")[0]
+        if function.get("LoggingConfig") != {"LogGroup": f"/payment-ledger/{module}"}:
+            yield f"{name}: does not write to its own log group"
+        if function.get("Role") != f"arn:aws:iam::123456789012:role/{ROLE_OF.get(name)}":
+            yield f"{name}: does not have its own role"
+    aliases = {alias["FunctionName"]: alias for _, alias in of_type(resources, "AWS::Lambda::Alias")}
+    if any(alias["Name"] != "live" for alias in aliases.values()) or len(aliases) != len(functions):
+        yield "functions: not every function has an alias `live`"
+    groups = list(of_type(resources, "AWS::CodeDeploy::DeploymentGroup"))
+    if len(groups) != len(functions):
+        yield "functions: not every function is deployed gradually"
+    for name, group in groups:
+        alarms = [alarm["Name"] for alarm in group.get("AlarmConfiguration", {}).get("Alarms", [])]
+        own = ["payment-ledger-webhook-failures"] if name == "ReceivePaymentDeploymentGroup" else []
+        expected = ["payment-ledger-technical-failures", "payment-ledger-function-errors", *own]
+        if alarms != expected or not group["AlarmConfiguration"].get("Enabled"):
+            yield f"{name}: does not watch exactly its alarms"
+        if "DEPLOYMENT_STOP_ON_ALARM" not in group.get("AutoRollbackConfiguration", {}).get("Events", []):
+            yield f"{name}: does not roll back when its alarm rings"
+        if group.get("DeploymentConfigName") != "CodeDeployDefault.LambdaCanary10Percent10Minutes":
+            yield f"{name}: does not deploy gradually"
+
+
+def workflow_runs_this_code(resources: Resources) -> Iterator[str]:
+    """Check that each state of the definition invokes the alias of its own function."""
+    for name, machine in of_type(resources, "AWS::StepFunctions::StateMachine"):
+        states = json.loads(machine["DefinitionString"])["States"]
+        source = json.loads((ROOT / "statemachine/payment_ledger.asl.json").read_text())["States"]
+        for state, task in states.items():
+            if task["Type"] == "Task":
+                logical = source[state]["Parameters"]["FunctionName"][2:-1]
+                function = resources[logical]["Properties"]["FunctionName"]
+                if not task["Parameters"]["FunctionName"].endswith(f":function:{function}:live"):
+                    yield f"{name}: {state} does not invoke the alias of {logical}"
+
+
+THROUGH_SECRETS_MANAGER = {"StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}}
+"""The condition of a grant that Secrets Manager uses in the role's name."""
+
+
+def roles_work_for_their_functions_only(resources: Resources) -> Iterator[str]:
+    """Check that each grant to a function's role holds only for that function's code, through one endpoint."""
+    functions = {
+        function["Role"].rpartition("/")[2]: arn("lambda", f"function:{function['FunctionName']}")
+        for _, function in of_type(resources, "AWS::Lambda::Function")
+    }
+    for name, role in of_type(resources, "AWS::IAM::Role"):
+        statements = [one for policy in role["Policies"] for one in policy["PolicyDocument"]["Statement"]]
+        for statement in statements:
+            actions = as_list(statement["Action"])
+            service = actions[0].partition(":")[0]
+            conditions = statement.get("Condition", {})
+            called = role["RoleName"] in functions and service in ENDPOINTS and not CALLS_BY_LAMBDA & {*actions}
+            if not called or conditions == THROUGH_SECRETS_MANAGER:
+                continue
+            source = conditions.get("ArnEquals", {}).get("lambda:SourceFunctionArn")
+            endpoint = conditions.get("StringEquals", {}).get("aws:SourceVpce")
+            if (source, endpoint) != (functions[role["RoleName"]], ENDPOINTS[service][1]):
+                yield f"{name}: {actions[0]} from {source} through {endpoint}"

@@ -1,0 +1,54 @@
+"""The grants: none has a wildcard, and exactly the named roles may write, publish, encrypt and decrypt."""
+
+from collections.abc import Iterator
+
+from tests.proof.policies import Resources, as_list, of_type
+from tests.proof.resolved import arn
+
+
+def actions_are_explicit(resources: Resources) -> Iterator[str]:
+    """Check that no role or endpoint allows an action by a wildcard, even if a condition makes it harmless today."""
+    for name, resource in resources.items():
+        if resource["Type"] in {"AWS::IAM::Role", "AWS::IAM::ManagedPolicy", "AWS::EC2::VPCEndpoint"}:
+            properties = resource["Properties"]
+            documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+            documents += [properties["PolicyDocument"]] if "PolicyDocument" in properties else []
+            for document in documents:
+                for statement in document["Statement"]:
+                    if any("*" in action for action in as_list(statement["Action"])):
+                        yield f"{name}: allows an action by a wildcard"
+
+
+def privileged_roles_are_named(resources: Resources) -> Iterator[str]:
+    """Check that exactly the named roles may write the table, publish outcomes and use the tokens' keys."""
+
+    def roles(*names: str) -> list[str]:
+        return [arn("iam", f"role/paymentledger-{name}", region="") for name in names]
+
+    keys = dict(of_type(resources, "AWS::KMS::Key"))
+    documents = {
+        "table": resources["PaymentLedgerTable"]["Properties"]["ResourcePolicy"]["PolicyDocument"]["Statement"],
+        "bus": as_list(resources["LedgerBusPolicy"]["Properties"]["Statement"]),
+        "TokenKey": keys["TokenKey"]["KeyPolicy"]["Statement"],
+        "IntakeKey": keys["IntakeKey"]["KeyPolicy"]["Statement"],
+    }
+    found = [
+        (where, as_list(statement["Action"])[0], as_list(named))
+        for where, statements in documents.items()
+        for statement in statements
+        for operator in ("ArnEquals", "ArnNotEquals")
+        if (named := statement.get("Condition", {}).get(operator, {}).get("aws:PrincipalArn"))
+    ]
+    expected = [
+        ("table", "dynamodb:PutItem", roles("role")),
+        ("table", "dynamodb:UpdateItem", roles("publish-role", "republish-role")),
+        ("table", "dynamodb:DeleteResourcePolicy", ["arn:aws:iam::123456789012:role/break-glass"]),
+        ("bus", "events:PutEvents", roles("publish-role", "republish-role")),
+        ("TokenKey", "kms:Encrypt", roles("encrypt-role")),
+        ("TokenKey", "kms:Decrypt", roles("reveal-role")),
+        ("IntakeKey", "kms:ReEncryptFrom", roles("encrypt-role")),
+    ]
+    if found != expected:
+        unexpected = [grant for grant in found if grant not in expected]
+        missing = [grant for grant in expected if grant not in found]
+        yield f"named roles: unexpected {unexpected}, missing {missing}"

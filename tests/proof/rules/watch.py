@@ -1,0 +1,68 @@
+"""The watch: which changes of the table's items and of its protection reach the function that reports them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from tests.proof.policies import Resources, of_type
+from tests.proof.resolved import arn
+
+
+def changes_are_watched(resources: Resources) -> Iterator[str]:
+    """Check that each change of an item, and each call that weakens the ledger's protection, reaches the watch."""
+    watch = arn("lambda", "function:watch_ledger:live")
+    mappings = [mapping for _, mapping in of_type(resources, "AWS::Lambda::EventSourceMapping")]
+    expected = {
+        "EventSourceArn": "PaymentLedgerTable.StreamArn",
+        "FunctionName": watch,
+        "StartingPosition": "TRIM_HORIZON",  # changes from before the mapping existed are read too
+        "BatchSize": 1000,
+        "MaximumBatchingWindowInSeconds": 60,
+        "MaximumRetryAttempts": 20,  # a record that always fails does not stop the others
+        "BisectBatchOnFunctionError": True,
+    }
+    if mappings != [expected]:
+        yield f"stream: {mappings}"
+    rule = resources["WatchLedgerProtection"]["Properties"]
+    targets = [{key: value for key, value in target.items() if key != "Id"} for target in rule["Targets"]]
+    if targets != [{"Arn": watch}] or rule.get("State", "ENABLED") != "ENABLED":
+        yield "WatchLedgerProtection: does not reach the watch"
+    if rule.get("EventBusName", "default") != "default":
+        yield "WatchLedgerProtection: not on the bus of CloudTrail's events"
+    if rule["EventPattern"] != _protection_pattern(resources):
+        yield f"WatchLedgerProtection: {rule['EventPattern']}"
+
+
+def _protection_pattern(resources: Resources) -> dict[str, Any]:
+    """Return the pattern of the calls that the watch must see: those that succeed, each with its resource.
+
+    Source: CloudTrail's records of KMS, DynamoDB, EventBridge and Lambda; EventBridge User Guide, content filtering.
+    """
+    table = resources["PaymentLedgerTable"]["Properties"]["TableName"]
+    bus = resources["LedgerBus"]["Properties"]["Name"]
+    keys = [arn("kms", f"key/{name}") for name in ("TokenKey", "IntakeKey", "TableKey", "HistoryKey")]
+    own = arn("dynamodb", f"table/{table}")
+
+    def calls(service: str, names: list[Any], **on: Any) -> dict[str, Any]:
+        return {"eventSource": [f"{service}.amazonaws.com"], "eventName": names, **on}
+
+    weakening = ["DisableKey", "DisableKeyRotation", "PutKeyPolicy", "RevokeGrant", "ScheduleKeyDeletion"]
+    policies = {"resourceArn": [own, {"prefix": f"{own}/stream/"}]}
+    reconfiguring = ["DeleteTable", "EnableKinesisStreamingDestination", "UpdateContinuousBackups", "UpdateTable"]
+    mapping = [{"prefix": "DeleteEventSourceMapping"}, {"prefix": "UpdateEventSourceMapping"}]
+    archive = {"archiveName": ["LedgerArchive"]}
+    return {
+        "source": ["aws.dynamodb", "aws.events", "aws.kms", "aws.lambda"],
+        "detail-type": ["AWS API Call via CloudTrail"],
+        "detail": {
+            "errorCode": [{"exists": False}],
+            "$or": [
+                calls("kms", weakening, resources={"ARN": keys}),
+                calls("dynamodb", ["DeleteResourcePolicy", "PutResourcePolicy"], requestParameters=policies),
+                calls("dynamodb", reconfiguring, requestParameters={"tableName": [table, own]}),
+                calls("events", ["PutPermission", "RemovePermission"], requestParameters={"eventBusName": [bus]}),
+                calls("events", ["DeleteArchive"], requestParameters=archive),
+                calls("events", ["DeleteEventBus"], requestParameters={"name": [bus]}),
+                calls("lambda", mapping, requestParameters={"uuid": ["WatchLedgerItems"]}),
+            ],
+        },
+    }
