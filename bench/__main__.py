@@ -118,9 +118,9 @@ def main() -> int:
     parser.add_argument(
         "--rounds", type=int, default=ROUNDS, help=f"how many rounds of cold starts (default: {ROUNDS})"
     )
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md, .json and .svg")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}, .json and .svg")
     parser.add_argument(
-        "--page", action="store_true", help="measure nothing; write docs/benchmarks.md from docs/benchmarks.json"
+        "--page", action="store_true", help=f"measure nothing; write {PAGE.relative_to(ROOT)} from the .json"
     )
     parser.add_argument(
         "--check",

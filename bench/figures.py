@@ -196,7 +196,7 @@ def missed_by_far(figures: Sequence[Figure]) -> list[str]:
 
 
 def to_json(figures: Sequence[Figure], versions: str, rounds: int) -> str:
-    """Return the figures as `docs/benchmarks.json`, with four digits."""
+    """Return the figures as JSON, with four digits: the data from which the page is made."""
     data = []
     for figure in figures:
         value, *spread = (float(f"{number:.4g}") for number in (figure.value, *figure.spread))
@@ -205,7 +205,7 @@ def to_json(figures: Sequence[Figure], versions: str, rounds: int) -> str:
 
 
 def page(data: str) -> str:
-    """Return the text of `docs/benchmarks.md`, made from `docs/benchmarks.json`."""
+    """Return the text of the page, made from the data that `to_json` returned."""
     read = json.loads(data)
     figures = [Figure(one["group"], one["name"], one["value"], one["spread"]) for one in read["figures"]]
     text = PAGE.read_text().replace("{versions}", read["versions"]).replace("{rounds}", str(read["rounds"]))

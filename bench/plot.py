@@ -1,4 +1,4 @@
-"""`docs/benchmarks.svg`: a bar for each variant, whose parts are the starts of its functions."""
+"""The plot on the page of benchmarks: a bar for each variant, whose parts are the starts of its functions."""
 
 import html
 import statistics

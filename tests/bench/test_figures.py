@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench import plot
+from bench.__main__ import DATA, PAGE, PLOT
 from bench.figures import GOALS, Figure, Measured, figures_of, goal_rows, missed_by_far, page, to_json
 from bench.measure import WARM_UP, Run
 from bench.runtime_api import Call
@@ -116,11 +117,10 @@ def test_a_call_is_one_of_those_after_the_first_ones() -> None:
 
 def test_the_page_is_made_from_the_data() -> None:
     """Nobody writes figures by hand, and a goal that is not met stays in the table."""
-    docs = ROOT / "docs"
-    data = (docs / "benchmarks.json").read_text()
-    assert (docs / "benchmarks.md").read_text() == page(data), "run: .venv/bin/python -m bench --page"
+    data = DATA.read_text()
+    assert PAGE.read_text() == page(data), "run: .venv/bin/python -m bench --page"
     assert all(f"| {goal} |" in page(data) for goal in GOALS)
-    assert (docs / "benchmarks.svg").is_file()
+    assert PLOT.is_file()
 
 
 def test_data_and_page_agree(measured: Measured) -> None:

@@ -56,10 +56,10 @@ def unlimited_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("payments", [[PAYMENT, DUPLICATE], [PAYMENT, CONFLICT], [INVALID]])
-@pytest.mark.parametrize("refused", [None, *STATES])
+@pytest.mark.parametrize("failing", [None, *STATES])
 @pytest.mark.usefixtures("unlimited_retries")
 def test_the_simulation_does_what_the_engine_does(
-    engine: Engine, faults: Faults, payments: list[dict[str, Any]], refused: str | None
+    engine: Engine, faults: Faults, payments: list[dict[str, Any]], failing: str | None
 ) -> None:
     """Two interpreters run the same definition: a mistake of one shows unless the other makes it too."""
     for count in (4, 30):
@@ -67,8 +67,8 @@ def test_the_simulation_does_what_the_engine_does(
         for by_engine in (True, False):
             engine.clear()
             faults.planned.clear()
-            if refused:
-                faults.refuse(refused, "RequestLimitExceeded", status=400, times=count)
+            if failing:
+                faults.refuse(failing, "RequestLimitExceeded", status=400, times=count)
             simulator = Simulator(engine)
             run = Run(simulator, {})
             run.has_faults = False
