@@ -1,1 +1,1 @@
-"""`make bench`: what a cold start and a warm call cost, beside what others would write."""
+"""`make bench`: the cost of a cold start and of a warm call, compared with functions that are written in other ways."""

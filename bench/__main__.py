@@ -1,6 +1,10 @@
-"""`make bench`: cold starts and warm calls of the built artefact, beside others; ratios, medians of interleaved pairs.
+"""`make bench`: cold starts and warm calls of the built artefact, beside functions that are written in other ways.
 
-CPU seconds are counted, not the wall clock: what else runs on the machine changes them little.
+All figures are ratios, medians of interleaved pairs. CPU seconds are counted and not the wall clock, because what else
+runs on the machine changes them little.
+
+It earns its lines by its figures: they led to the savings in `functions/ledger/aws.py`, say what each of them is worth,
+and fail CI if a start becomes a tenth slower than its goal (`--check`).
 """
 
 import argparse
@@ -16,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import plot, variants
-from bench.figures import Figure, Measured, as_json, far_off, figures_of, goal_rows, page
+from bench.figures import Figure, Measured, figures_of, goal_rows, missed_by_far, page, to_json
 from bench.measure import WARM_UP, Bench, BenchError, Run
 from bench.runtime_api import Aws
 from ledger_cli import ROOT
@@ -31,28 +35,28 @@ PAGE, DATA, PLOT = (ROOT / f"docs/concepts/benchmarks.{kind}" for kind in ("md",
 
 
 def measure(folder: Path, rounds: int) -> Measured:
-    """Everything, all variants in turn in every round."""
+    """Measure everything; in each round, every variant has its turn."""
     artefact = variants.build(folder)
     with Aws(folder) as aws:
         bench = Bench(str(variants.PYTHON), aws)
-        ours = variants.ours(artefact)
-        others = list(variants.others(folder, artefact))
-        every = [*ours, *others, *variants.without_a_saving(folder, artefact)]
+        ours = variants.own_functions(artefact)
+        others = list(variants.other_functions(folder, artefact))
+        every = [*ours, *others, *variants.functions_without_a_saving(folder, artefact)]
         for function in every:
-            bench.run(function)  # so that files are read, and the packages' byte code is there
+            bench.run(function)  # afterwards the files are in the page cache, and the packages have their byte code
         cold: dict[str, list[Run]] = {function.name: [] for function in every}
         with progress("cold starts") as track:
             for _ in track.over(range(rounds), total=rounds):
                 for function in every:
                     cold[function.name].append(bench.run(function))
-        warm = [*ours[1:], *(variants.bare(folder, bench, function) for function in ours[1:])]
+        warm = [*ours[1:], *(variants.bare_function(folder, bench, function) for function in ours[1:])]
         warm += [function for function in others if function.name == "runtime nothing"]
         warm_ms: dict[str, list[float]] = {function.name: [] for function in warm}
         with progress("warm calls") as track:
             for _ in track.over(range(WARM_ROUNDS), total=WARM_ROUNDS):
                 for function in warm:
                     warm_ms[function.name].append(bench.run(function, WARM_UP + WARM_CALLS).warm_ms)
-        calls, aws.connections = [call for function in ours for call in variants.calls_of(bench, function)], 0
+        calls, aws.connections = [call for function in ours for call in variants.record_calls(bench, function)], 0
         for function in ours:
             bench.run(function, WARM_UP)
         connections = aws.connections
@@ -66,13 +70,13 @@ def measure(folder: Path, rounds: int) -> Measured:
         artefact_bytes=sum(file.stat().st_size for file in files),
         artefact_files=len(files),
         zipped_bytes=zipped.stat().st_size,
-        engine=engine(),
+        engine=measure_engine(),
     )
 
 
-def engine() -> dict[str, Any]:
-    """What the embedded engine's own process measured."""
-    print("bench: the embedded engine, a thousand payments and a growing table", file=sys.stderr)  # noqa: T201
+def measure_engine() -> dict[str, Any]:
+    """Measure the embedded engine, in a process of its own."""
+    print("bench: measuring the embedded engine with a thousand payments and a growing table", file=sys.stderr)  # noqa: T201
     command = [sys.executable, "-m", "bench.engine"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
@@ -81,19 +85,19 @@ def engine() -> dict[str, Any]:
     return measured
 
 
-def show(figures: list[Figure]) -> None:
-    """The goals, as a table."""
-    table = Table("goal")
-    for name in ("at most", "hoped for", "measured"):
+def print_goals(figures: list[Figure]) -> None:
+    """Print the goals as a table."""
+    table = Table("figure")
+    for name in ("limit", "target", "measured"):
         table.add_column(name, justify="right")
-    table.add_column("")
+    table.add_column("verdict")
     for row in goal_rows(figures):
         table.add_row(*row, style="yellow" if row[-1].startswith("not") else "")
     Console(width=None if sys.stdout.isatty() else 140).print(table)
 
 
-def measured_versions() -> str:
-    """Of what the runtime brings, as it is measured."""
+def read_versions() -> str:
+    """Return the versions of Python and botocore that are measured."""
     script = "import platform, awslambdaric, botocore; print(platform.python_version(), botocore.__version__)"
     done = subprocess.run([str(variants.PYTHON), "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
     python, sdk = done.stdout.split()
@@ -101,29 +105,29 @@ def measured_versions() -> str:
 
 
 def write(measured: Measured, figures: list[Figure], versions: str, rounds: int) -> None:
-    """The data, the page and the plot."""
-    data = as_json(figures, versions, rounds)
+    """Write the data, the page and the plot."""
+    data = to_json(figures, versions, rounds)
     DATA.write_text(data)
     PAGE.write_text(page(data))
     PLOT.write_text(plot.svg(measured))
 
 
 def main() -> int:
-    """Measure and print; with --write, keep it; 1 where a function fails, or a goal with --check."""
+    """Measure and print; with --write, write the docs. Return 1 if a function fails, or a goal with --check."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of cold starts; {ROUNDS} where it is not given")
-    parser.add_argument("--write", action="store_true", help="write docs/concepts/benchmarks.md, .json and .svg")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"rounds of cold starts (default: {ROUNDS})")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}, .json and .svg")
     parser.add_argument(
         "--check",
         action="store_true",
-        help="fail if a goal is missed by more than a tenth, or a time by more than threefold",
+        help="fail if a figure misses its goal by more than a tenth, or a time is more than three times its goal",
     )
     arguments = parser.parse_args()
     if arguments.rounds < 1:
         parser.error("--rounds must be 1 or more")
-    versions = measured_versions()
+    versions = read_versions()
     if arguments.write and f"Python {RUNTIME}." not in versions:
-        parser.error(f"--write keeps figures of Lambda's Python {RUNTIME} only, and .venv/bench has {versions}")
+        parser.error(f"--write accepts only figures of Lambda's Python {RUNTIME}, and .venv/bench has {versions}")
     with tempfile.TemporaryDirectory(prefix="payment-ledger-bench-") as folder:
         try:
             measured = measure(Path(folder), arguments.rounds)
@@ -133,9 +137,9 @@ def main() -> int:
     figures = figures_of(measured)
     if arguments.write:
         write(measured, figures, versions, arguments.rounds)
-    show(figures)
-    if arguments.check and (missed := far_off(figures)):
-        print(f"bench: missed by more than the machine explains: {'; '.join(missed)}", file=sys.stderr)  # noqa: T201
+    print_goals(figures)
+    if arguments.check and (missed := missed_by_far(figures)):
+        print(f"bench: missed by more than a slow machine explains: {'; '.join(missed)}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
 

@@ -1,6 +1,6 @@
-"""The embedded engine under a thousand payments, and what a payment takes of the ledger as its table grows.
+"""The embedded engine with a thousand payments, and what one payment costs the ledger as its table grows.
 
-A process of its own, so that its memory is the engine's: `python -m bench.engine` prints JSON.
+`python -m bench.engine` prints JSON. It is a process of its own, so that the memory it measures is the engine's.
 """
 
 import base64
@@ -32,15 +32,15 @@ PAYMENTS_PER_SIZE = 20
 
 
 def main() -> int:
-    """Measure both; what was measured, as one line of JSON."""
+    """Measure both, and print what was measured as one line of JSON."""
     payment = json.loads(read(START_INPUTS[0])[0].text)
     with Engine() as engine:
-        print(json.dumps({**thousand(engine, payment), "growth": growth(engine, payment)}))  # noqa: T201
+        print(json.dumps({**measure_thousand(engine, payment), "growth": measure_growth(engine, payment)}))  # noqa: T201
     return 0
 
 
-def thousand(engine: Engine, payment: dict[str, Any]) -> dict[str, float]:
-    """New payments, one after the other."""
+def measure_thousand(engine: Engine, payment: dict[str, Any]) -> dict[str, float]:
+    """Run a thousand new payments, one after the other."""
     for number in range(WARM_UP):
         _run(engine, payment, f"warm-up-{number}")
     before_mib, seconds = memory_mib("self", "VmRSS"), []
@@ -57,17 +57,17 @@ def thousand(engine: Engine, payment: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def growth(engine: Engine, payment: dict[str, Any]) -> list[dict[str, float]]:
-    """What the functions send for a payment, and what it takes of the table's capacity, at each size of the table."""
+def measure_growth(engine: Engine, payment: dict[str, Any]) -> list[dict[str, float]]:
+    """Measure what the functions send for a payment, and its use of the table's capacity, at each size of the table."""
     table = dynamodb_backends[engine.account_id][REGION].tables[engine.outputs["TableName"]]
     indexes = scale.indexes(template.load(ROOT / "template.yaml"))
     (some, *_) = engine.items()
     found = []
     for size in TABLE_SIZES:
         for number in range(len(table.items), size):
-            table.put_item({**some, "TransactionID": {"S": f"there-{number}"}})
+            table.put_item({**some, "TransactionID": {"S": f"existing-{number}"}})
         engine.forget_history()
-        with _sent() as requests:
+        with _collected_requests() as requests:
             for number in range(PAYMENTS_PER_SIZE):
                 _run(engine, payment, f"at-{size:06}-{number:02}")
         units = sum(_write_units(engine, operation, json.loads(body), indexes) for operation, body in requests)
@@ -83,22 +83,22 @@ def growth(engine: Engine, payment: dict[str, Any]) -> list[dict[str, float]]:
 
 
 @contextmanager
-def _sent() -> Iterator[list[tuple[str, bytes]]]:
-    """Collects each request of the functions: its operation and its body."""
+def _collected_requests() -> Iterator[list[tuple[str, bytes]]]:
+    """Collect each request of the functions: its operation and its body."""
     requests: list[tuple[str, bytes]] = []
     process_request: Callable[..., Any] = BotocoreStubber.process_request
 
-    def noted(stubber: BotocoreStubber, request: Any) -> Any:
+    def collect(stubber: BotocoreStubber, request: Any) -> Any:
         if function := lambda_runtime.running_function():
             requests.append((Call.of(function, request).operation, request.body))
         return process_request(stubber, request)
 
-    with patch.object(BotocoreStubber, "process_request", noted):
+    with patch.object(BotocoreStubber, "process_request", collect):
         yield requests
 
 
 def _write_units(engine: Engine, operation: str, sent: dict[str, Any], indexes: list[scale.Index]) -> Decimal:
-    """What one request takes of the table and of its indexes: a put of a new item, or the marker's update."""
+    """Return the write units of one request, indexes included: a put of a new item, or the marker's update."""
     if operation == "PutItem":
         item = {**sent["Item"], "SecureToken": {"B": base64.b64decode(sent["Item"]["SecureToken"]["B"])}}
         written = [item, *(scale.entry_of(item, index) for index in indexes)]

@@ -1,4 +1,4 @@
-"""From what was measured to figures: ratios, goals, and the two ways to show them."""
+"""The figures: ratios and goals, computed from what was measured, and the data and the page that show them."""
 
 import json
 import statistics
@@ -14,24 +14,27 @@ from ledger_cli.views import graph
 
 PAGE = Path(__file__).parent / "page.md"
 CHAIN = "cold start of the four functions"
+VARIANTS = {"ours": "this ledger", "lean": "lean", "typical": "typical", "single": "one function that does it all"}
+"""What the page calls each variant."""
+
 GOALS: Mapping[str, tuple[float, float | None]] = {
-    f"{CHAIN}, against lean": (0.85, 0.75),
-    f"{CHAIN}, against typical": (0.50, 0.40),
-    "cold start of validate_payment, against the runtime client with Logger and Metrics": (1.10, None),
-    **{f"warm call of {step}, against its bare SDK calls": (1.15, None) for step in STEPS[1:]},
+    f"{CHAIN}, relative to lean": (0.85, 0.75),
+    f"{CHAIN}, relative to typical": (0.50, 0.40),
+    "cold start of validate_payment, relative to the runtime client with Logger and Metrics": (1.10, None),
+    **{f"warm call of {step}, relative to its bare SDK calls": (1.15, None) for step in STEPS[1:]},
     "size of a function's artefact, MB": (1.5, None),
-    "AWS calls a payment": (4, None),
-    "states a payment": (4, None),
-    "requests a payment, with 100,000 payments there against 100": (1, None),
-    "bytes sent a payment, with 100,000 payments there against 100": (1, None),
-    "write units a payment, with 100,000 payments there against 100": (1, None),
+    "AWS calls per payment": (4, None),
+    "states per payment": (4, None),
+    "requests per payment, with 100,000 payments in the table relative to 100": (1, None),
+    "bytes sent per payment, with 100,000 payments in the table relative to 100": (1, None),
+    "write units per payment, with 100,000 payments in the table relative to 100": (1, None),
     "warm execution on the embedded engine, ms": (100, None),
 }
-"""By the figure's name: at most this; and what was hoped for beyond it."""
+"""The limit of a figure, by its name, and the target below the limit if it has one."""
 
 
 class Figure(NamedTuple):
-    """One measured number. *spread* is the least and the greatest that one round gave, where there were rounds."""
+    """One measured number. *spread* is its least and greatest value in one round, if it was measured in rounds."""
 
     group: str
     name: str
@@ -40,12 +43,12 @@ class Figure(NamedTuple):
 
     @property
     def met(self) -> bool | None:
-        """Whether its goal is met; None where it has none."""
+        """Whether its goal is met; None if it has no goal."""
         return None if self.name not in GOALS else self.value <= GOALS[self.name][0]
 
     @property
     def verdict(self) -> str:
-        """Met or not; and whether another run may say otherwise, since some rounds of this one did."""
+        """Whether the goal is met, and whether another run may say the opposite, as some rounds of this one did."""
         met = "met" if self.met else "not met"
         return f"{met}, within the noise" if self.within_the_noise else met
 
@@ -57,7 +60,7 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """All that `make bench` measures: runs by the function's name, one each round; what one payment sends; the rest."""
+    """All that `make bench` measures: the runs of each function, one each round; what one payment sends; the rest."""
 
     cold: Mapping[str, Sequence[Run]]
     warm_ms: Mapping[str, Sequence[float]]
@@ -69,49 +72,51 @@ class Measured:
     engine: Mapping[str, Any]
 
     def functions_of(self, variant: str) -> list[str]:
-        """The names of a variant's functions: `<variant> <step>`."""
+        """Return the names of a variant's functions: `<variant> <step>`."""
         return [name for name in self.cold if name.rpartition(" ")[0] == variant]
 
     def chain_s(self, variant: str) -> list[float]:
-        """CPU seconds of a variant's starts together, each round."""
+        """Return the CPU seconds of all starts of a variant, for each round."""
         return [sum(together) for together in zip(*map(self.step_s, self.functions_of(variant)), strict=True)]
 
     def step_s(self, name: str) -> list[float]:
-        """CPU seconds of one function's start, each round."""
+        """Return the CPU seconds of one function's start, for each round."""
         return [run.cold_s for run in self.cold[name]]
 
 
 def figures_of(measured: Measured) -> list[Figure]:
-    """Every figure, in the order in which it is shown."""
+    """Return every figure, in the order in which it is shown."""
     return [*_cold(measured), *_savings(measured), *_warm(measured), *_payment(measured), *_engine(measured)]
 
 
-def pairs(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """Each round's own ratio, since what slows a round slows both sides of it."""
+def paired_ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """Return the ratio of each round, because what slows a round slows both sides of it."""
     return [one / other for one, other in zip(ours, theirs, strict=True)]
 
 
 def _ratio(group: str, name: str, ours: Sequence[float], theirs: Sequence[float]) -> Figure:
-    ratios = pairs(ours, theirs)
+    ratios = paired_ratios(ours, theirs)
     return Figure(group, name, statistics.median(ratios), (min(ratios), max(ratios)))
 
 
 def _cold(measured: Measured) -> Iterator[Figure]:
     ours = measured.chain_s("ours")
-    for variant, name in (("lean", "lean"), ("typical", "typical"), ("single", "one function that does it all")):
-        yield _ratio("Cold start", f"{CHAIN}, against {name}", ours, measured.chain_s(variant))
+    for variant in ("lean", "typical", "single"):
+        yield _ratio("Cold start", f"{CHAIN}, relative to {VARIANTS[variant]}", ours, measured.chain_s(variant))
     validate, runtime = measured.step_s("ours validate_payment"), measured.step_s("runtime nothing")
-    name = "cold start of validate_payment, against the runtime client with Logger and Metrics"
+    name = "cold start of validate_payment, relative to the runtime client with Logger and Metrics"
     yield _ratio("Cold start", name, validate, runtime)
     for step in STEPS:
         own, lean = measured.step_s(f"ours {step}"), measured.step_s(f"lean {step}")
-        yield _ratio("Cold start", f"cold start of {step}, against lean", own, lean)
+        yield _ratio("Cold start", f"cold start of {step}, relative to lean", own, lean)
 
 
 def _savings(measured: Measured) -> Iterator[Figure]:
     ours = measured.chain_s("ours")
     for how in SWITCHED_OFF:
-        yield _ratio("What each saving is worth", f"{how}, against as it is", measured.chain_s(how), ours)
+        yield _ratio(
+            "What each saving is worth", f"{how}, relative to the artefact as it is", measured.chain_s(how), ours
+        )
 
 
 def _warm(measured: Measured) -> Iterator[Figure]:
@@ -119,72 +124,79 @@ def _warm(measured: Measured) -> Iterator[Figure]:
     for step in STEPS[1:]:
         ours = [one - client for one, client in zip(measured.warm_ms[f"ours {step}"], loop, strict=True)]
         bare = [one - client for one, client in zip(measured.warm_ms[f"bare {step}"], loop, strict=True)]
-        yield _ratio("Warm call", f"warm call of {step}, against its bare SDK calls", ours, bare)
+        yield _ratio("Warm call", f"warm call of {step}, relative to its bare SDK calls", ours, bare)
 
 
 def _payment(measured: Measured) -> Iterator[Figure]:
     group = "A payment"
-    yield Figure(group, "AWS calls a payment", len(measured.calls))
-    yield Figure(group, "states a payment", len(graph.read().path))
-    yield Figure(group, "connections, of four environments until they end", measured.connections)
-    yield Figure(group, "bytes to and from AWS a payment, without TLS", sum(call.size_bytes for call in measured.calls))
+    yield Figure(group, "AWS calls per payment", len(measured.calls))
+    yield Figure(group, "states per payment", len(graph.read().path))
+    yield Figure(group, "connections that the four environments open", measured.connections)
+    yield Figure(
+        group, "bytes to and from AWS per payment, without TLS", sum(call.size_bytes for call in measured.calls)
+    )
     group = "Artefact and memory"
     yield Figure(group, "size of a function's artefact, MB", measured.artefact_bytes / 1e6)
-    yield Figure(group, "the same as it is uploaded, zipped, MB", measured.zipped_bytes / 1e6)
-    yield Figure(group, "files of a function's artefact", measured.artefact_files)
-    for variant in ("ours", "lean", "typical", "single"):
+    yield Figure(group, "size of the artefact as a zip file, MB", measured.zipped_bytes / 1e6)
+    yield Figure(group, "files in a function's artefact", measured.artefact_files)
+    for variant, label in VARIANTS.items():
         peaks = [run.memory_mib for name in measured.functions_of(variant) for run in measured.cold[name]]
-        yield Figure(group, f"memory of a function at most, {variant}, MiB", max(peaks))
+        yield Figure(group, f"peak memory of a function, {label}, MiB", max(peaks))
 
 
 def _engine(measured: Measured) -> Iterator[Figure]:
     group, engine = "Embedded engine, a thousand payments", measured.engine
     yield Figure(group, "warm execution on the embedded engine, ms", engine["execution_ms"])
-    yield Figure(group, "executions a second", engine["executions_per_s"])
+    yield Figure(group, "executions per second", engine["executions_per_s"])
     yield Figure(group, "memory after a thousand payments, MiB", engine["memory_mib"])
-    yield Figure(group, "memory that each payment keeps, KiB", engine["memory_kib_per_payment"])
+    yield Figure(group, "memory kept for each payment, KiB", engine["memory_kib_per_payment"])
     group, few, many = "As the table grows", engine["growth"][0], engine["growth"][-1]
     for key, name in (("requests", "requests"), ("bytes", "bytes sent"), ("write_units", "write units")):
-        against = f"with {many['items']:,} payments there against {few['items']:,}"
-        yield Figure(group, f"{name} a payment", many[key])
-        yield Figure(group, f"{name} a payment, {against}", many[key] / few[key])
+        growth = f"with {many['items']:,} payments in the table relative to {few['items']:,}"
+        yield Figure(group, f"{name} per payment", many[key])
+        yield Figure(group, f"{name} per payment, {growth}", many[key] / few[key])
 
 
 def goal_rows(figures: Sequence[Figure]) -> Iterator[tuple[str, ...]]:
-    """Each goal: what, at most, hoped for, measured, met or not."""
+    """Yield the row of each goal: the figure, its limit, its target, what was measured, and the verdict."""
     for figure in figures:
         if figure.name in GOALS:
-            at_most, hoped_for = GOALS[figure.name]
-            hoped = "" if hoped_for is None else f"{hoped_for:g}"
-            yield figure.name, f"{at_most:g}", hoped, shown(figure.value), figure.verdict
+            limit, target = GOALS[figure.name]
+            yield (
+                figure.name,
+                f"{limit:g}",
+                "" if target is None else f"{target:g}",
+                shown(figure.value),
+                figure.verdict,
+            )
 
 
 def shown(value: float) -> str:
-    """Three digits, or all of a whole number."""
+    """Format a number with three digits, or with all digits of a whole number."""
     return f"{value:,.0f}" if value == int(value) or value >= 1000 else f"{value:.3g}"
 
 
 RATIO_TOLERANCE, TIME_TOLERANCE = 1.1, 3
-"""What the machine explains.
+"""How far a machine can move a figure.
 
 Both sides of a ratio slow down together. A time alone differs from machine to machine: one commit took 41 ms an
 execution in one place and about 110 ms in another.
 """
 
 
-def far_off(figures: Sequence[Figure]) -> list[str]:
+def missed_by_far(figures: Sequence[Figure]) -> list[str]:
     """Return the figures that miss their goals by more than the machine explains."""
     found = []
     for figure in figures:
         tolerance = TIME_TOLERANCE if figure.name.endswith(", ms") else RATIO_TOLERANCE
-        # What some rounds met, a busy machine may have slowed; a start that became twice as slow meets it in none.
+        # If some rounds met the goal, the machine may have been busy. A start that is twice as slow meets it in none.
         if figure.name in GOALS and figure.value > tolerance * GOALS[figure.name][0] and not figure.within_the_noise:
             found.append(figure.name)
     return found
 
 
-def as_json(figures: Sequence[Figure], versions: str, rounds: int) -> str:
-    """The figures for machines, to four digits: `docs/concepts/benchmarks.json`."""
+def to_json(figures: Sequence[Figure], versions: str, rounds: int) -> str:
+    """Return the figures as JSON, with four digits: the data from which the page is made."""
     data = []
     for figure in figures:
         value, *spread = (float(f"{number:.4g}") for number in (figure.value, *figure.spread))
@@ -193,7 +205,7 @@ def as_json(figures: Sequence[Figure], versions: str, rounds: int) -> str:
 
 
 def page(data: str) -> str:
-    """`docs/concepts/benchmarks.md`, from `docs/concepts/benchmarks.json`."""
+    """Return the text of the page, made from the data that `to_json` returned."""
     read = json.loads(data)
     figures = [Figure(one["group"], one["name"], one["value"], one["spread"]) for one in read["figures"]]
     text = PAGE.read_text().replace("{versions}", read["versions"]).replace("{rounds}", str(read["rounds"]))
@@ -201,11 +213,11 @@ def page(data: str) -> str:
 
 
 def tables(figures: Sequence[Figure]) -> str:
-    """All figures in Markdown, by group; the goals first."""
-    lines = ["| goal | at most | hoped for | measured | |", "|---|--:|--:|--:|---|"]
+    """Return all figures in Markdown: the goals first, then each group."""
+    lines = ["| figure | limit | target | measured | verdict |", "|---|--:|--:|--:|---|"]
     lines += [f"| {' | '.join(row)} |" for row in goal_rows(figures)]
     for group in dict.fromkeys(figure.group for figure in figures):
-        lines += ["", f"### {group}", "", "| | measured | least and greatest of the rounds |", "|---|--:|--:|"]
+        lines += ["", f"### {group}", "", "| figure | measured | range over the rounds |", "|---|--:|--:|"]
         for figure in figures:
             if figure.group == group:
                 lines.append(f"| {figure.name} | {shown(figure.value)} | {' – '.join(map(shown, figure.spread))} |")

@@ -1,4 +1,4 @@
-"""Runs functions in fresh processes under the Lambda runtime client, and counts what each costs in CPU."""
+"""Functions in fresh processes under the Lambda runtime client, and the CPU time of each."""
 
 import ctypes
 import itertools
@@ -15,7 +15,7 @@ from bench.runtime_api import Aws, Invocations, RuntimeApi
 
 ANSWER_S = 60
 WARM_UP = 20
-"""Calls that are not counted: caches fill, and the interpreter specialises what runs often."""
+"""Calls that are not counted: meanwhile caches fill, and the interpreter specialises what runs often."""
 
 SERVICES = ("KMS", "DYNAMODB", "EVENTBRIDGE", "SFN", "SECRETS_MANAGER")
 ENVIRONMENT = {
@@ -44,12 +44,12 @@ ENVIRONMENT = {
 
 
 class BenchError(Exception):
-    """A function did not answer as it should; the message has what it said."""
+    """A function did not answer as it should; the message has its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A handler, where it lies, what it is given, and what its environment has besides."""
+    """A handler, its folder, the event that it gets, and the variables that its environment has in addition."""
 
     name: str
     folder: Path
@@ -60,7 +60,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """CPU seconds of a process until it asked for its first, second, … invocation; its memory at most, in MiB."""
+    """CPU seconds of a process until it asked for its first, second, … invocation, and its peak memory in MiB."""
 
     cpu_s: list[float]
     memory_mib: float
@@ -72,22 +72,22 @@ class Run:
 
     @property
     def warm_ms(self) -> float:
-        """CPU milliseconds of one more invocation, the median."""
+        """Median CPU milliseconds of an invocation after the warm-up."""
         return statistics.median(after - before for before, after in itertools.pairwise(self.cpu_s[WARM_UP:])) * 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """The Python that has the runtime client and boto3, as Lambda's runtime has, and the stub of AWS."""
+    """The Python that has the runtime client and boto3, as Lambda's runtime does, and the stub of AWS."""
 
     python: str
     aws: Aws
 
     def run(self, function: Function, invocations: int = 1) -> Run:
-        """Start the function anew and have it answer so many times.
+        """Start the function in a new process, and let it answer *invocations* times.
 
         Raises:
-            BenchError: it failed, or did not answer.
+            BenchError: the function failed, or did not answer.
         """
         cpu_s: list[float] = []
         work = Invocations(function.event, invocations, watch=lambda: cpu_s.append(_cpu_s(process.pid)))
@@ -102,9 +102,9 @@ class Bench:
             answered = work.done.wait(ANSWER_S)
             peak_mib = memory_mib(process.pid, "VmHWM")
             process.kill()
-            _, said = process.communicate()
+            _, output = process.communicate()
         if not answered or len(work.replies) != invocations or b'"errorType"' in work.replies[-1]:
-            raise BenchError(f"{function.name}: {work.replies[-1:]}\n{said.decode()}")
+            raise BenchError(f"{function.name}: {work.replies[-1:]}\n{output.decode()}")
         return Run(cpu_s, peak_mib)
 
     def _environment(self, function: Function) -> dict[str, str]:
@@ -121,13 +121,13 @@ class Bench:
 
 
 def memory_mib(pid: int | str, what: str) -> float:
-    """A process's `VmHWM` (at most until now) or `VmRSS` (now), in MiB; 0 once it has ended. Source: proc(5)."""
+    """Return a process's `VmHWM` (peak until now) or `VmRSS` (now), in MiB; 0 if it has ended. Source: proc(5)."""
     found = re.search(rf"{what}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     return int(found[1]) / 1024 if found else 0.0
 
 
 def _cpu_s(pid: int) -> float:
-    """CPU seconds that the process has used until now, all its threads together."""
+    """Return the CPU seconds that all threads of the process have used until now."""
     clock = ctypes.c_int()
     if error := ctypes.CDLL(None).clock_getcpuclockid(pid, ctypes.byref(clock)):
         raise OSError(error, os.strerror(error))

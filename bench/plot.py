@@ -1,10 +1,10 @@
-"""`docs/concepts/benchmarks.svg`: the starts of each variant's functions, one after the other, beside lean's."""
+"""The plot on the page of benchmarks: a bar for each variant, whose parts are the starts of its functions."""
 
 import html
 import statistics
 from collections.abc import Iterator
 
-from bench.figures import CHAIN, GOALS, Measured, pairs
+from bench.figures import CHAIN, GOALS, VARIANTS, Measured, paired_ratios
 from bench.variants import STEPS, SWITCHED_OFF
 
 WIDTH, LABELS, RIGHT = 908, 240, 60
@@ -18,11 +18,11 @@ STYLE = """<style>
     .s0 { fill: #6e7681 } .s1 { fill: #4493f8 } .s2 { fill: #3fb950 } .s3 { fill: #f0883e }
   }
 </style>"""
-NAMES = {"single": "one function that does it all", "ours": "this ledger", "lean": "lean", "typical": "typical"}
+NAMES = {variant: VARIANTS[variant] for variant in ("single", "ours", "lean", "typical")}
 
 
 def svg(measured: Measured) -> str:
-    """The picture. A bar's length is CPU time as a share of lean's, its parts are the functions."""
+    """Draw the picture. A bar's length is CPU time as a share of lean's, and its parts are the functions."""
     lean = statistics.median(measured.chain_s("lean"))
     rows = [*NAMES.items(), *((how, how) for how in SWITCHED_OFF)]
     longest = max(statistics.median(measured.chain_s(variant)) for variant, _ in rows) / lean
@@ -46,7 +46,7 @@ def svg(measured: Measured) -> str:
         lines += _bar(measured, variant, label, TOP + number * ROW + gap, scale / lean)
     heading = TOP + ROW * len(NAMES) + 14
     lines.append(f'<text class="label ours" x="{LABELS - 10}" y="{heading}">this ledger …</text>')
-    x = LABELS + GOALS[f"{CHAIN}, against lean"][0] * scale
+    x = LABELS + GOALS[f"{CHAIN}, relative to lean"][0] * scale
     lines.append(f'<line class="goal" x1="{x:.1f}" y1="{TOP - 6}" x2="{x:.1f}" y2="{heading - 10}"/>')
     lines.append(f'<text class="note" x="{x + 6:.1f}" y="{heading}">the goal</text>')
     return "\n".join([*lines, "</svg>"]) + "\n"
@@ -62,5 +62,5 @@ def _bar(measured: Measured, variant: str, label: str, y: int, scale: float) -> 
         css = f"s{STEPS.index(step)}" if step in STEPS else "s0"
         yield f'<rect class="{css}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BAR}"><title>{step}</title></rect>'
         x += width
-    share = statistics.median(pairs(measured.chain_s(variant), measured.chain_s("lean")))
+    share = statistics.median(paired_ratios(measured.chain_s(variant), measured.chain_s("lean")))
     yield f'<text x="{x + 8:.1f}" y="{y + 15}">{share:.2f}</text>'

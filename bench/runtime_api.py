@@ -1,4 +1,4 @@
-"""What a function talks to: the Lambda Runtime API, and AWS over TLS. Both listen on loopback and answer at once."""
+"""The Lambda Runtime API and AWS over TLS, for the functions that are measured. Both listen on loopback."""
 
 import base64
 import ipaddress
@@ -26,12 +26,12 @@ REPLIES: dict[str, Any] = {
     "PutEvents": {"FailedEntryCount": 0, "Entries": [{"EventId": "e"}]},
 }
 SERVICES = {"TrentService": "kms", "DynamoDB_20120810": "dynamodb", "AWSEvents": "events"}
-"""By the first half of `X-Amz-Target`."""
+"""The services, by the first half of `X-Amz-Target`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request of AWS: the service, the operation, its parameters as they were sent, and HTTP bytes both ways."""
+    """One request to AWS: the service, the operation, the parameters as they were sent, and HTTP bytes both ways."""
 
     service: str
     operation: str
@@ -41,7 +41,7 @@ class Call:
 
 @dataclass
 class Invocations:
-    """What one function is asked, and what it replied; `watch` is called before each invocation and after the last."""
+    """The invocations of one function, and its replies; `watch` is called before each invocation and after the last."""
 
     event: bytes
     count: int
@@ -56,22 +56,22 @@ class _Quiet(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def reply(self, body: bytes, headers: dict[str, str] | None = None, status: int = 200) -> int:
-        """Send it; returns how many bytes that were."""
+        """Send the reply, and return the number of bytes that were sent."""
         lines = {"Content-Length": str(len(body)), **(headers or {})}.items()
         head = "".join([f"HTTP/1.1 {status} \r\n", *(f"{name}: {value}\r\n" for name, value in lines), "\r\n"])
         return self.wfile.write(head.encode() + body)
 
     def log_message(self, *_: Any) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 class _RuntimeApi(_Quiet):
-    """Source: Lambda Developer Guide, custom runtimes, runtime API."""
+    """The runtime API. Source: Lambda Developer Guide, custom runtimes, runtime API."""
 
     server: "RuntimeApi"
 
     def do_GET(self) -> None:
-        """The next invocation; after the last one, none ever comes."""
+        """Answer with the next invocation; after the last one, let the function wait."""
         work = self.server.work
         work.watch()
         if work.asked == work.count:
@@ -90,7 +90,7 @@ class _RuntimeApi(_Quiet):
         )
 
     def do_POST(self) -> None:
-        """A response, or an error."""
+        """Take the response or the error of an invocation."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         work = self.server.work
         work.replies.append(body)
@@ -103,7 +103,7 @@ class _Aws(_Quiet):
     server: "Aws"
 
     def do_POST(self) -> None:
-        """What the service would answer where all is well."""
+        """Answer as the service does if the call succeeds."""
         sent = self.rfile.read(int(self.headers["Content-Length"]))
         target, _, operation = self.headers["X-Amz-Target"].rpartition(".")
         size_bytes = len(self.raw_requestline) + len(self.headers.as_bytes()) + len(sent)
@@ -126,11 +126,11 @@ class _Server(ThreadingHTTPServer):
         self.server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A process that is ended while it waits is what this does."""
+        """Ignore the error: the bench ends processes while they wait for a reply."""
 
 
 class RuntimeApi(_Server):
-    """The runtime API of one process: the one before may still ask while it is ended."""
+    """The runtime API of one process. The process before it may still send requests while it is being ended."""
 
     def __init__(self, work: Invocations) -> None:
         super().__init__(("127.0.0.1", 0), _RuntimeApi)
@@ -138,12 +138,12 @@ class RuntimeApi(_Server):
 
     @property
     def address(self) -> str:
-        """For `AWS_LAMBDA_RUNTIME_API`."""
+        """The value of `AWS_LAMBDA_RUNTIME_API`."""
         return f"127.0.0.1:{self.server_port}"
 
 
 class Aws(_Server):
-    """AWS, under a certificate of its own; counts what reaches it."""
+    """A stub of AWS with its own certificate, which collects calls and counts connections."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), _Aws)
@@ -152,25 +152,25 @@ class Aws(_Server):
         self.authorities = folder / "authorities.pem"
         certificate, key_file = folder / "certificate.pem", folder / "key.pem"
         make_certificate(certificate, key_file)
-        # Behind all those that the SDK trusts by itself: reading them is a part of every first call.
+        # The certificate comes after all that the SDK trusts by default: reading those is a part of every first call.
         self.authorities.write_bytes(Path(get_cert_path(verify=True)).read_bytes() + certificate.read_bytes())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key_file)
         self.socket = context.wrap_socket(self.socket, server_side=True)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """A connection was made."""
+        """Count a connection."""
         self.connections += 1
         super().process_request(request, client_address)
 
     @property
     def url(self) -> str:
-        """For `AWS_ENDPOINT_URL_…`."""
+        """The value of each `AWS_ENDPOINT_URL_…`."""
         return f"https://127.0.0.1:{self.server_port}"
 
 
 def make_certificate(certificate_file: Path, key_file: Path) -> None:
-    """Write a certificate of 127.0.0.1, signed by itself, and its key."""
+    """Write a self-signed certificate for 127.0.0.1, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)

@@ -1,15 +1,15 @@
-"""What is measured: the artefact that `sam build` makes, the same without one of its savings, and what others write."""
+"""What is measured: the artefact of `sam build`, the same without one of its savings, and other functions."""
 
 import json
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from bench.measure import Bench, BenchError, Function
 from bench.runtime_api import Call
 from ledger_cli import ROOT
+from tests.support.patches import apply_patch
 
 HERE = Path(__file__).parent
 PYTHON = ROOT / ".venv/bench/bin/python"
@@ -26,37 +26,18 @@ logger, metrics = Logger(), Metrics()
 def handler(event, context): return event
 """
 
-
-class Change(NamedTuple):
-    """A saving switched off: *instead* stands in *file* where *line* stood. Without them, byte code is left out."""
-
-    file: str = ""
-    line: str = ""
-    instead: str = "pass"
-
-    def apply(self, artefact: Path) -> None:
-        """Change the artefact, and compile it again."""
-        for folder in list(artefact.rglob("__pycache__")):
-            shutil.rmtree(folder)
-        if self.file:
-            source = (artefact / self.file).read_text()
-            (artefact / self.file).write_text(source.replace(self.line, self.instead))
-            command = [str(PYTHON), "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(artefact)]
-            subprocess.run(command, check=True)  # noqa: S603
-
-
-SWITCHED_OFF = {
-    "without byte code": Change(),
-    "with all of the SDK's data": Change("ledger/aws.py", 'session.register_component("data_loader", _OwnDataFirst())'),
-    "with boto3": Change("ledger/aws.py", "session = Session()", "session = __import__('boto3').Session()._session"),
-    "with a session for each client": Change("ledger/aws.py", "@functools.cache", ""),
-    "with garbage collection": Change("ledger/__init__.py", "gc.set_threshold(100_000)"),
+SWITCHED_OFF: dict[str, Path | None] = {
+    "without byte code": None,
+    "with all of the SDK's data": HERE / "variants/with-all-of-the-sdk-data.patch",
+    "with boto3": HERE / "variants/with-boto3.patch",
+    "with a session for each client": HERE / "variants/with-a-session-for-each-client.patch",
+    "with garbage collection": HERE / "variants/with-garbage-collection.patch",
 }
-"""What the artefact is without one of its savings, and the line that makes it so."""
+"""The artefact without one of its savings, and the patch that makes it so; byte code is left out without a patch."""
 
 
 def build(folder: Path) -> Path:
-    """The artefact, by the Makefile that `sam build` runs, with byte code for the Python that is measured."""
+    """Build the artefact by the Makefile that `sam build` runs, with byte code for the Python that is measured."""
     artefact = folder / "ours"
     artefact.mkdir()
     command = ["make", "--silent", "build-bench", f"ARTIFACTS_DIR={artefact}", f"RUNTIME_PYTHON={PYTHON}"]
@@ -66,13 +47,13 @@ def build(folder: Path) -> Path:
     return artefact
 
 
-def ours(artefact: Path, name: str = "ours") -> list[Function]:
-    """The four functions."""
-    return [Function(f"{name} {step}", artefact, f"{step}.handler", EVENTS[step]) for step in STEPS]
+def own_functions(artefact: Path, variant: str = "ours") -> list[Function]:
+    """Return the four functions of the artefact: `<variant> <step>`."""
+    return [Function(f"{variant} {step}", artefact, f"{step}.handler", EVENTS[step]) for step in STEPS]
 
 
-def others(folder: Path, artefact: Path) -> Iterator[Function]:
-    """What ours are compared with: `<variant> <step>`."""
+def other_functions(folder: Path, artefact: Path) -> Iterator[Function]:
+    """Yield the functions with which our own are compared: `<variant> <step>`."""
     for variant in ("lean", "typical"):
         for step in STEPS:
             yield Function(f"{variant} {step}", HERE / variant, f"{step}.handler", EVENTS[step])
@@ -85,29 +66,39 @@ def others(folder: Path, artefact: Path) -> Iterator[Function]:
     yield Function("runtime nothing", runtime, "nothing.handler", b"{}")
 
 
-def without_a_saving(folder: Path, artefact: Path) -> Iterator[Function]:
-    """The four functions once for each saving that is switched off: `<how> <step>`."""
-    for number, (how, change) in enumerate(SWITCHED_OFF.items()):
+def functions_without_a_saving(folder: Path, artefact: Path) -> Iterator[Function]:
+    """Yield the four functions once for each saving that is switched off: `<variant> <step>`."""
+    for number, (variant, patch) in enumerate(SWITCHED_OFF.items()):
         changed = folder / f"changed-{number}"
         shutil.copytree(artefact, changed)
-        change.apply(changed)
-        yield from ours(changed, how)
+        switch_off(changed, patch)
+        yield from own_functions(changed, variant)
 
 
-def bare(folder: Path, bench: Bench, function: Function) -> Function:
-    """Plain boto3 making the very calls that one of our functions makes: `bare <step>`."""
-    calls = calls_of(bench, function)
+def switch_off(artefact: Path, patch: Path | None) -> None:
+    """Remove the byte code; if there is a patch, apply it to the artefact and compile the artefact again."""
+    for folder in list(artefact.rglob("__pycache__")):
+        shutil.rmtree(folder)
+    if patch:
+        apply_patch(patch, artefact, strip=2)  # a/functions/ledger/aws.py is ledger/aws.py in the artefact
+        command = [str(PYTHON), "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(artefact)]
+        subprocess.run(command, check=True)  # noqa: S603
+
+
+def bare_function(folder: Path, bench: Bench, function: Function) -> Function:
+    """Return a function that makes the very calls of one of our functions with plain boto3: `bare <step>`."""
+    calls = record_calls(bench, function)
     step = function.name.split()[-1]
     recorded = folder / f"{step}.calls.json"
     recorded.write_text(json.dumps([(call.service, call.operation, call.body) for call in calls]))
-    again = Function(f"bare {step}", HERE / "bare", "calls.handler", function.event, {"BENCH_CALLS": str(recorded)})
-    if [call.body for call in calls_of(bench, again)] != [call.body for call in calls]:
-        raise BenchError(f"{again.name} does not send what {function.name} sends")
-    return again
+    bare = Function(f"bare {step}", HERE / "bare", "calls.handler", function.event, {"BENCH_CALLS": str(recorded)})
+    if [call.body for call in record_calls(bench, bare)] != [call.body for call in calls]:
+        raise BenchError(f"{bare.name} does not send what {function.name} sends")
+    return bare
 
 
-def calls_of(bench: Bench, function: Function) -> list[Call]:
-    """What the function sends to AWS in one invocation."""
+def record_calls(bench: Bench, function: Function) -> list[Call]:
+    """Run the function once, and return what it sends to AWS."""
     bench.aws.calls.clear()
     bench.run(function)
     return list(bench.aws.calls)

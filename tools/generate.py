@@ -1,7 +1,7 @@
 """Write every file that the project generates: `make generate`.
 
-A file is generated if it says what another file already says: the template, the workflow's definition, the pinned SDK
-or the list of currencies. A test compares each with what is generated today.
+A file is generated if it says what another file already says: the template, the workflow's definition, the pinned SDK,
+the list of currencies or the measured figures. A test compares each with what is generated today.
 """
 
 import json
@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from bench import __main__ as bench
+from bench.figures import page
 from ledger_cli import ROOT
 from ledger_cli.samples import PROCESSORS
 from ledger_cli.views import graph
@@ -33,6 +35,7 @@ GENERATORS: Mapping[str, Callable[[], Mapping[Path, str]]] = {
     "sample requests": _sample_requests,
     "workflow": _workflow,
     "scale and price": scale.generated_pages,
+    "benchmarks": lambda: {bench.PAGE: page(bench.DATA.read_text(encoding="utf-8"))},
     "permissions": lambda: {permissions.PAGE: permissions.page()},
 }
 """What is generated, by its name: the text of each file."""

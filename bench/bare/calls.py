@@ -1,4 +1,4 @@
-"""The bare SDK calls that a function of ours made, again: plain boto3, and nothing around them."""
+"""A function that repeats the SDK calls of one of our functions with plain boto3, and does nothing else."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ BLOBS = {"B", "CiphertextBlob", "Plaintext"}
 
 
 def as_parameters(sent):
-    """What was sent, as the SDK takes it: base64 stands for bytes."""
+    """Return a request's body as the SDK's parameters, with bytes in place of base64."""
     if isinstance(sent, dict):
         return {name: base64.b64decode(part) if name in BLOBS else as_parameters(part) for name, part in sent.items()}
     return [as_parameters(part) for part in sent] if isinstance(sent, list) else sent

@@ -1,4 +1,4 @@
-"""The least that encrypts a token: a plain boto3 client."""
+"""The least code that encrypts a token: a plain boto3 client."""
 
 import base64
 import os

@@ -1,4 +1,4 @@
-"""The least that writes a payment down once: a plain boto3 client."""
+"""The least code that records a payment once: a plain boto3 client."""
 
 import base64
 import os

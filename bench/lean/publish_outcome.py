@@ -1,4 +1,4 @@
-"""The least that publishes an outcome: a plain boto3 client."""
+"""The least code that publishes an outcome: a plain boto3 client."""
 
 import json
 import os

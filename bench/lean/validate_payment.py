@@ -1,4 +1,4 @@
-"""The least that validates a payment: the standard library, no logs, no metrics."""
+"""The least code that validates a payment: the standard library, without logs or metrics."""
 
 import re
 from decimal import Decimal
@@ -6,7 +6,7 @@ from decimal import Decimal
 IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def handler(event, _context):  # noqa: D103  # as such a function is written
+def handler(event, _context):  # noqa: D103
     if not IDENTIFIER.fullmatch(event["TransactionID"]) or Decimal(event["Amount"]) < 0:
         raise ValueError("invalid")
     token = event.pop("SecureToken")

@@ -1,4 +1,4 @@
-"""The one function that many would write instead: everything in one handler, through boto3's resources."""
+"""One function that does it all, as many developers would write it: one handler, with boto3's resources."""
 
 import os
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Encrypts a token as it is typically written: Powertools' Logger, Metrics and Tracer, and a pydantic model."""
+"""Encrypts a token in the typical way: Powertools' Logger, Metrics and Tracer, and a pydantic model."""
 
 import base64
 import os

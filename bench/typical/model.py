@@ -1,4 +1,4 @@
-"""A payment as pydantic has it, and Powertools for each function."""
+"""A payment as a pydantic model, and the Powertools of each function."""
 
 from decimal import Decimal
 from typing import Literal

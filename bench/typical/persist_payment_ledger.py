@@ -1,4 +1,4 @@
-"""Writes a payment down as it is typically written: Powertools' Logger, Metrics and Tracer, and a pydantic model."""
+"""Records a payment in the typical way: Powertools' Logger, Metrics and Tracer, and a pydantic model."""
 
 import base64
 import os

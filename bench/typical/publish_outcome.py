@@ -1,4 +1,4 @@
-"""Publishes an outcome as it is typically written: Powertools' Logger, Metrics and Tracer, and a pydantic model."""
+"""Publishes an outcome in the typical way: Powertools' Logger, Metrics and Tracer, and a pydantic model."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Validates a payment as it is typically written: Powertools' Logger, Metrics and Tracer, and a pydantic model."""
+"""Validates a payment in the typical way: Powertools' Logger, Metrics and Tracer, and a pydantic model."""
 
 from model import Payment, logger, metrics, tracer
 

@@ -1,7 +1,11 @@
-"""`make mutate`: whether the tests of the domain and of its one write notice what is wrong with either.
+"""`make mutate`: whether the tests of the domain and of its one write notice a mistake in either.
 
-Each mutant runs in a process of its own, forked from this one, which has imported what takes long. The first test
-that fails kills it. One that survives must be in `survivors.txt`, with the reason why no test can or should kill it.
+Each mutant runs in a process of its own, forked from this one, which has already imported what takes long. The first
+test that fails kills the mutant. A mutant that survives must be in `survivors.txt`, with the reason why no test can or
+should kill it.
+
+It earns its lines by the tests that were missing: its first run led to 22 new unit tests of payments, items and
+outcomes, and later runs to tests of signatures, formats and the clients' settings.
 """
 
 import sys
@@ -16,31 +20,32 @@ SURVIVORS = Path(__file__).parent / "survivors.txt"
 
 
 def main(modules: list[str]) -> int:
-    """Make and run the mutants of *modules*, or of all; returns the exit status."""
+    """Make and run the mutants of *modules*, or of all modules; return the exit status."""
     modules = modules or list(TESTS)
     with Engine():
-        pass  # deployed once here, so that what it imports late need not be imported by each process
+        pass  # deploying imports what each process would otherwise import itself
     for (module, _, _), is_passed in passed((module, "", None) for module in modules):
         if not is_passed:
-            print(f"mutated: without a mutant, this fails: pytest {' '.join(TESTS[module])}", file=sys.stderr)  # noqa: T201
+            print(f"mutated: this fails without any mutant: pytest {' '.join(TESTS[module])}", file=sys.stderr)  # noqa: T201
             return 1
     sources = {module: (ROOT / "functions" / module).read_text() for module in modules}
     made = ((module, change, code) for module in modules for change, code in mutants(sources[module]))
     results = {f"{module}: {change}": survives for (module, change, _), survives in passed(made)}
     survivors = {name for name, survives in results.items() if survives}
     listed = {name for name in reasons() if name.partition(":")[0] in modules}
-    lines = [f"survives, and no reason is given: {name}" for name in sorted(survivors - listed)]
+    lines = [f"survives without a reason in the list: {name}" for name in sorted(survivors - listed)]
     lines += [
-        f"listed, but {'killed' if name in results else 'not made'}: {name}" for name in sorted(listed - survivors)
+        f"in the list, but {'killed' if name in results else 'no longer made'}: {name}"
+        for name in sorted(listed - survivors)
     ]
-    killed, told = len(results) - len(survivors), len(survivors & listed)
-    lines.append(f"mutated: {len(results)} made, {killed} killed, {told} survive with a reason")
+    killed, explained = len(results) - len(survivors), len(survivors & listed)
+    lines.append(f"mutated: {len(results)} made, {killed} killed, {explained} survive with a reason")
     print("\n".join(lines))  # noqa: T201
     return int(survivors != listed)
 
 
 def reasons() -> dict[str, str]:
-    """The listed survivors: names, one a line, and in the indented line below them why they may survive."""
+    """Return the listed survivors, each with the reason from the indented line below its group of names."""
     found: dict[str, str] = {}
     names: list[str] = []
     for line in SURVIVORS.read_text().splitlines():
@@ -50,7 +55,7 @@ def reasons() -> dict[str, str]:
         elif line:
             names.append(line)
     if names:
-        raise ValueError(f"{SURVIVORS.name}: no reason is given for: {names}")
+        raise ValueError(f"{SURVIVORS.name}: these survivors have no reason: {names}")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The tests of one module with a mutant in its place, in a process of its own."""
+"""The tests of one module, run with a mutant in its place in a process of their own."""
 
 import gc
 import importlib.machinery
@@ -14,7 +14,7 @@ from hypothesis import Phase, settings
 
 from ledger_cli import ROOT
 
-# The narrowest tests that are about the module; the command line may name some of these modules.
+# The narrowest tests of each module; the command line can name some of these modules.
 TESTS = {
     "ledger/payment.py": ["tests/unit/test_payment.py"],
     "ledger/cards.py": ["tests/unit/test_cards.py"],
@@ -39,11 +39,11 @@ KILLED = (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED, pytest.Exit
 WORKERS = min(2, os.cpu_count() or 1)
 
 Mutant = tuple[str, str, CodeType | None]
-"""A module, what is changed in it, and its code; None for the module as it is."""
+"""A module, the change in it, and its code; None for the unchanged module."""
 
 
 class WithoutTheCorpora:
-    """The same result with and without the corpora that are not part of this repository."""
+    """A plugin that makes the result independent of the corpora, which are not part of this repository."""
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Leave out the tests that read them."""
@@ -51,7 +51,7 @@ class WithoutTheCorpora:
 
 
 def run(module: str, code: CodeType | None) -> int:
-    """Run the module's tests with *code* in its place, in this process; 0 when all pass."""
+    """Run the module's tests in this process, with *code* in its place; return 0 if all pass."""
     get_code = importlib.machinery.SourceFileLoader.get_code
     path = str(ROOT / "functions" / module)
 
@@ -61,7 +61,7 @@ def run(module: str, code: CodeType | None) -> int:
     importlib.machinery.SourceFileLoader.get_code = mutated  # type: ignore[assignment, method-assign]
     for name in [name for name in sys.modules if name.partition(".")[0] in {"ledger", "ledger_cli"}]:
         del sys.modules[name]
-    # The same examples in every run; a counterexample is not made smaller, since nobody reads it.
+    # Every run has the same examples. Nobody reads a counterexample, so Hypothesis need not make it smaller.
     phases = (Phase.explicit, Phase.generate)
     settings.register_profile("mutation", deadline=None, derandomize=True, database=None, phases=phases)
     left_out = [f"-pno:{plugin}" for plugin in ("cacheprovider", "xdist", "unraisableexception")]
@@ -70,19 +70,19 @@ def run(module: str, code: CodeType | None) -> int:
 
 
 def passed(every: Iterator[Mutant]) -> Iterator[tuple[Mutant, bool]]:
-    """Run each in a process of its own, some at a time; whether its tests passed.
+    """Run each mutant in a process of its own, some at a time; yield whether its tests passed.
 
     Raises:
-        RuntimeError: the tests neither passed nor failed, which is no verdict on anything.
+        RuntimeError: the tests neither passed nor failed, so they say nothing about the mutant.
     """
     running: dict[int, Mutant] = {}
-    gc.freeze()  # what every process shares need not be searched by each
+    gc.freeze()  # the processes need not search what they share for garbage
     for mutant in every:
         if len(running) == WORKERS:
             yield _ended(running)
         pid = os.fork()
         if not pid:
-            signal.alarm(LIMIT_S)  # ends a mutant that never would
+            signal.alarm(LIMIT_S)  # ends a mutant that would run without end
             for stream in (1, 2):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
             os._exit(run(mutant[0], mutant[2]))
@@ -94,7 +94,7 @@ def passed(every: Iterator[Mutant]) -> Iterator[tuple[Mutant, bool]]:
 def _ended(running: dict[int, Mutant]) -> tuple[Mutant, bool]:
     pid, status = os.wait()
     mutant, code = running.pop(pid), os.waitstatus_to_exitcode(status)
-    # A mutant that cannot be imported interrupts the collection, or is an error of a conftest's.
+    # A mutant that cannot be imported interrupts the collection, or makes a conftest.py fail.
     verdicts = {code.value for code in (pytest.ExitCode.OK, *KILLED)} | {-signal.SIGALRM}
     if code not in verdicts:
         raise RuntimeError(f"pytest ended with {code}: {mutant[0]}: {mutant[1]}")

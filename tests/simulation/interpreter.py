@@ -1,7 +1,8 @@
 """The workflow, one step after the other: the part of the Amazon States Language that the definition uses.
 
-The engine's own interpreter has no redrive, sleeps on threads of its own, and cannot be stopped at a call. This one
-takes the same deployed definition; `test_it_does_what_the_engine_does` compares the two.
+The engine's interpreter runs on threads of its own and sleeps there. The simulation needs one that runs in its caller's
+thread, stops at a chosen call, and redrives any execution at once. This interpreter takes the same deployed definition;
+`test_the_simulation_does_what_the_engine_does` compares the two.
 """
 
 import json
@@ -10,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Invoke = Callable[[str, bytes], tuple[bytes, bool]]
-"""Function ARN and JSON payload to JSON reply, and whether it raised."""
+"""Takes a function's ARN and a JSON payload; returns the JSON reply, and whether the function raised."""
 
 
 @dataclass
 class Execution:
-    """An execution, as far as it has come. `state` and `data` are where a redrive goes on."""
+    """An execution and its progress. A redrive continues in `state` with `data`."""
 
     arn: str
     started_at: str
@@ -24,7 +25,7 @@ class Execution:
     status: str = "RUNNING"
     error: str | None = None
     cause: str | None = None
-    stop_ordered: bool = False
+    is_stop_requested: bool = False
     states: list[tuple[str, int]] = field(default_factory=list)
     """Each state that was entered, and how often its function was invoked."""
 
@@ -47,16 +48,17 @@ class Interpreter:
         self.now = now
 
     def start(self, arn: str, start_input: Any) -> Execution:
-        """A new execution that has not begun."""
+        """Return a new execution that has not begun."""
         return Execution(arn, self.now(), start_input, self.first)
 
     def redrive(self, execution: Execution) -> None:
-        """Make a failed or stopped execution ready to go on in the state where it ended, with that state's input.
+        """Make a failed or stopped execution ready to continue in the state in which it ended, with that state's input.
 
         Source: Step Functions Developer Guide, redriving executions.
         """
         assert execution.status in {"FAILED", "ABORTED"}
-        execution.status, execution.error, execution.cause, execution.stop_ordered = "RUNNING", None, None, False
+        execution.status, execution.error, execution.cause = "RUNNING", None, None
+        execution.is_stop_requested = False
 
     def run(self, execution: Execution) -> None:
         """Run until the execution has ended."""
@@ -65,40 +67,40 @@ class Interpreter:
             execution.states.append((execution.state, 0))
             if state["Type"] == "Fail":
                 execution.status, execution.error = "FAILED", state["Error"]
-                execution.cause = _path(state["CausePath"], execution.data, {})
+                execution.cause = _resolve_path(state["CausePath"], execution.data, {})
             else:
                 assert state["Type"] == "Task", state["Type"]
-                self._task(execution, state)
+                self._run_task(execution, state)
         assert execution.status in {"SUCCEEDED", "FAILED", "ABORTED"}
 
-    def _task(self, execution: Execution, state: Mapping[str, Any]) -> None:
+    def _run_task(self, execution: Execution, state: Mapping[str, Any]) -> None:
         context = {
             "Execution": {"Id": execution.arn, "StartTime": execution.started_at},
             "State": {"EnteredTime": self.now()},
         }
-        arguments = _filled(state["Parameters"], execution.data, context)
+        arguments = _resolve_template(state["Parameters"], execution.data, context)
         retried = [0] * len(state.get("Retry", []))
         while True:
             name, invocations = execution.states[-1]
             execution.states[-1] = (name, invocations + 1)
             reply, raised = self.invoke(arguments["FunctionName"], json.dumps(arguments["Payload"]).encode())
-            if execution.stop_ordered:
+            if execution.is_stop_requested:
                 execution.status = "ABORTED"
                 return
             if not raised:
-                execution.data = _path(state["OutputPath"], {"Payload": json.loads(reply)}, {})
+                execution.data = _resolve_path(state["OutputPath"], {"Payload": json.loads(reply)}, {})
                 if state.get("End"):
                     execution.status = "SUCCEEDED"
                 else:
                     execution.state = state["Next"]
                 return
             error = json.loads(reply)["errorType"]
-            if not self._waited(state.get("Retry", []), retried, error):
-                self._caught(execution, state, error, reply.decode())
+            if not self._wait_for_retry(state.get("Retry", []), retried, error):
+                self._catch_or_fail(execution, state, error, reply.decode())
                 return
 
-    def _waited(self, retriers: list[Mapping[str, Any]], retried: list[int], error: str) -> bool:
-        """Wait as the first retrier that matches says; False where none does, or it is used up."""
+    def _wait_for_retry(self, retriers: list[Mapping[str, Any]], retried: list[int], error: str) -> bool:
+        """Wait as the first matching retrier says; return False if none matches, or if it has no attempt left."""
         for number, retrier in enumerate(retriers):
             if _matches(retrier["ErrorEquals"], error):
                 if retried[number] == retrier["MaxAttempts"]:
@@ -109,7 +111,7 @@ class Interpreter:
                 return True
         return False
 
-    def _caught(self, execution: Execution, state: Mapping[str, Any], error: str, cause: str) -> None:
+    def _catch_or_fail(self, execution: Execution, state: Mapping[str, Any], error: str, cause: str) -> None:
         for catcher in state.get("Catch", []):
             if _matches(catcher["ErrorEquals"], error):
                 execution.data, execution.state = {"Error": error, "Cause": cause}, catcher["Next"]
@@ -121,20 +123,20 @@ def _matches(names: list[str], error: str) -> bool:
     return error in names or "States.ALL" in names or "States.TaskFailed" in names
 
 
-def _filled(template: Any, data: Any, context: Mapping[str, Any]) -> Any:
-    """A payload template with its paths replaced by what they lead to."""
+def _resolve_template(template: Any, data: Any, context: Mapping[str, Any]) -> Any:
+    """Return a payload template with the values that its paths lead to."""
     if isinstance(template, dict):
         return {
-            name.removesuffix(".$"): _path(value, data, context)
+            name.removesuffix(".$"): _resolve_path(value, data, context)
             if name.endswith(".$")
-            else _filled(value, data, context)
+            else _resolve_template(value, data, context)
             for name, value in template.items()
         }
     return template
 
 
-def _path(path: str, data: Any, context: Mapping[str, Any]) -> Any:
-    """What a reference path leads to: `$`, `$.Name.Name`, or `$$.Name` for the context."""
+def _resolve_path(path: str, data: Any, context: Mapping[str, Any]) -> Any:
+    """Return the value that a reference path leads to: `$`, `$.Name.Name`, or `$$.Name` for the context."""
     root, *names = path.split(".")
     value = {"$": data, "$$": context}[root]
     for name in names:

@@ -1,6 +1,6 @@
-"""The promises of the ledger, as what must be so after each call, when an execution ends, and when all is calm.
+"""The promises of the ledger as checks: after each call, when an execution has ended, and when all faults have stopped.
 
-`docs/concepts/guarantees.md` has them in words.
+`docs/` has the promises in words, on the page of guarantees.
 """
 
 import json
@@ -14,6 +14,9 @@ from ledger.payment import InvalidPaymentError, Payment, parse_payment
 from tests.simulation.interpreter import Execution
 
 MARKER = {"PublishedAt", "Unpublished"}
+COMPARED = ("Amount", "Currency", "ProcessorID", "Status", "Timestamp")
+"""Fields in which two payments under one TransactionID can conflict."""
+
 Items = Mapping[str, Mapping[str, Any]]
 Events = Sequence[Mapping[str, Any]]
 
@@ -23,15 +26,15 @@ class ViolationError(AssertionError):
 
 
 @dataclass
-class Seen:
-    """What was delivered, and what of each item was seen when it was first there."""
+class Observations:
+    """The delivered payments by execution, and each item as the first check saw it."""
 
     payments: dict[tuple[str, str], Mapping[str, Any]]
     token: str
     first: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def expected(self, execution: Execution, items: Items) -> tuple[str, list[str]]:
-        """What the execution must come to, and in which fields a conflicting payment differs."""
+        """Return the outcome that the execution must have, and the fields in which a conflicting payment differs."""
         try:
             payment, _ = parse_payment(self.payments[execution.arn, execution.started_at], default_currency="EUR")
         except InvalidPaymentError:
@@ -39,91 +42,91 @@ class Seen:
         item = items.get(payment.transaction_id)
         if item is None:
             raise ViolationError(f"{execution.arn} ended with no item under its payment's id")
-        if differs := sorted(name for name in BUSINESS if _value(item, name) != _plain(payment, name)):
+        if differs := sorted(name for name in COMPARED if _item_value(item, name) != _payment_value(payment, name)):
             return "CONFLICT", differs
         written_by = (item["Execution"]["S"], item["RecordedAt"]["S"][:23] + "Z")
         return ("RECORDED" if written_by == (execution.arn, execution.started_at) else "DUPLICATE"), []
 
-    def is_technical(self, execution: Execution) -> bool:
-        """Whether an execution failed otherwise than in one of the workflow's Fail states."""
+    def is_technical_failure(self, execution: Execution) -> bool:
+        """Return whether an execution failed, and not in one of the workflow's Fail states."""
         return execution.status == "FAILED" and execution.state not in {"Rejected", "Conflicted"}
 
 
-BUSINESS = ("Amount", "Currency", "ProcessorID", "Status", "Timestamp")
-
-
-def _value(item: Mapping[str, Any], name: str) -> str:
+def _item_value(item: Mapping[str, Any], name: str) -> str:
     ((kind, text),) = item[name].items()
     return f"{Decimal(text):.2f}" if kind == "N" else str(text)
 
 
-def _plain(payment: Payment, name: str) -> str:
+def _payment_value(payment: Payment, name: str) -> str:
     return str(payment.as_state()[name])
 
 
-def after_each_call(seen: Seen, items: Items, events: Events) -> None:
-    """Once written, an item is there and stays as it is; a marked one has been told of."""
-    for key in seen.first.keys() - items.keys():
+def check_after_each_call(observed: Observations, items: Items, events: Events) -> None:
+    """Require that a written item stays as it is, and that a marked one was published."""
+    for key in observed.first.keys() - items.keys():
         raise ViolationError(f"the item {key} is gone")
     for key, item in items.items():
         business = {name: value for name, value in item.items() if name not in MARKER}
-        if seen.first.setdefault(key, business) != business:
+        if observed.first.setdefault(key, business) != business:
             raise ViolationError(f"the item {key} was changed after it was written")
         if ("PublishedAt" in item) == ("Unpublished" in item):
             raise ViolationError(f"the item {key} is marked as both or as neither")
-        if "PublishedAt" in item and not _told("PaymentRecorded", events, TransactionID=key):
+        if "PublishedAt" in item and not _published("PaymentRecorded", events, TransactionID=key):
             raise ViolationError(f"the item {key} is marked as published, and was not")
 
 
-def when_it_ends(seen: Seen, execution: Execution, items: Items, events: Events) -> None:
-    """An outcome that an execution ended with is the right one, and was published."""
+def check_ended_execution(observed: Observations, execution: Execution, items: Items, events: Events) -> None:
+    """Require that the outcome with which an execution ended is the right one, and was published."""
     if execution.status == "SUCCEEDED":
-        name, _ = seen.expected(execution, items)
+        name, _ = observed.expected(execution, items)
         if execution.data["Outcome"] != name:
             raise ViolationError(f"{execution.arn} ended as {execution.data['Outcome']}, and is a {name}")
-        if not _told("PaymentRecorded", events, TransactionID=execution.data["TransactionID"]):
-            raise ViolationError(f"{execution.arn} succeeded, and its payment was not told of")
-        if name == "DUPLICATE" and not _told("PaymentDuplicate", events, DuplicateExecution=execution.arn):
-            raise ViolationError(f"{execution.arn} is a duplicate, and that was not told")
-    elif execution.status == "FAILED" and not seen.is_technical(execution):
-        name, differs = seen.expected(execution, items)
+        if not _published("PaymentRecorded", events, TransactionID=execution.data["TransactionID"]):
+            raise ViolationError(f"{execution.arn} succeeded, and its payment was not published")
+        if name == "DUPLICATE" and not _published("PaymentDuplicate", events, DuplicateExecution=execution.arn):
+            raise ViolationError(f"{execution.arn} is a duplicate, and that was not published")
+    elif execution.status == "FAILED" and not observed.is_technical_failure(execution):
+        name, differs = observed.expected(execution, items)
         if REFUSED_BY[str(execution.error)] != name:
-            raise ViolationError(f"{execution.arn} was refused as {execution.error}, and is a {name}")
-        told = _told("PaymentRejected" if name == "REJECTED" else "PaymentConflict", events, Execution=execution.arn)
-        if not told:
-            raise ViolationError(f"{execution.arn} was refused, and that was not told")
-        if name == "CONFLICT" and any(event["detail"]["Differs"] != differs for event in told):
-            raise ViolationError(f"{execution.arn} conflicts in {differs}, and something else was told")
+            raise ViolationError(f"{execution.arn} ended with {execution.error}, and is a {name}")
+        detail_type = "PaymentRejected" if name == "REJECTED" else "PaymentConflict"
+        published = _published(detail_type, events, Execution=execution.arn)
+        if not published:
+            raise ViolationError(f"{execution.arn} is a {name}, and that was not published")
+        if name == "CONFLICT" and any(event["detail"]["Differs"] != differs for event in published):
+            raise ViolationError(f"{execution.arn} conflicts in {differs}, and other fields were published")
     elif execution.status == "FAILED" and execution.error in REFUSED_BY:
-        raise ViolationError(f"{execution.arn} was refused, and nothing caught it")
+        raise ViolationError(f"{execution.arn} failed with {execution.error}, and no state caught it")
 
 
-def at_the_end(seen: Seen, executions: Sequence[Execution], items: Items, events: Events, logs: str) -> None:
-    """After faults have stopped: every execution has its outcome, every payment was told of, no token is anywhere."""
+def check_final_state(
+    observed: Observations, executions: Sequence[Execution], items: Items, events: Events, logs: str
+) -> None:
+    """Require, once faults have stopped: each execution has its outcome, each payment is published, no token leaked."""
     for execution in executions:
-        if execution.status != "SUCCEEDED" and (execution.status == "ABORTED" or seen.is_technical(execution)):
+        if execution.status == "ABORTED" or observed.is_technical_failure(execution):
             raise ViolationError(f"{execution.arn} does not converge: {execution.status} in {execution.state}")
     identities: dict[tuple[str, str], tuple[str, str]] = {}
     for event in events:
         detail = event["detail"]
-        told_by = detail.get("DuplicateExecution" if event["detail-type"] == "PaymentDuplicate" else "Execution")
-        about = f"{detail.get('TransactionID')} by {told_by}"
-        said = (detail["OutcomeID"], json.dumps(detail, sort_keys=True))
-        if identities.setdefault((event["detail-type"], about), said) != said:
-            raise ViolationError(f"{event['detail-type']} of {about} was told under two identities, or in two ways")
+        by = detail.get("DuplicateExecution" if event["detail-type"] == "PaymentDuplicate" else "Execution")
+        about = f"{detail.get('TransactionID')} by {by}"
+        content = (detail["OutcomeID"], json.dumps(detail, sort_keys=True))
+        if identities.setdefault((event["detail-type"], about), content) != content:
+            raise ViolationError(f"{event['detail-type']} of {about} was published with two OutcomeIDs or contents")
     recorded = [event["detail"] for event in events if event["detail-type"] == "PaymentRecorded"]
     if len({detail["OutcomeID"] for detail in recorded}) != len({detail["TransactionID"] for detail in recorded}):
-        raise ViolationError("two payments were told of under one identity: a consumer drops one of them")
+        raise ViolationError("two payments were published under one OutcomeID: a consumer drops one of them")
     for key in items:
-        if not _told("PaymentRecorded", events, TransactionID=key):
-            raise ViolationError(f"the item {key} is recorded, and nobody was told")
+        if not _published("PaymentRecorded", events, TransactionID=key):
+            raise ViolationError(f"the item {key} is recorded, and was not published")
     ends = [(execution.data, execution.cause) for execution in executions]
-    for sink, content in {"a log": logs, "an event": events, "the table": items, "an output": ends}.items():
-        if seen.token in json.dumps(content, default=str):
+    for sink, content_of_sink in {"a log": logs, "an event": events, "the table": items, "an output": ends}.items():
+        if observed.token in json.dumps(content_of_sink, default=str):
             raise ViolationError(f"the token is in {sink}")
 
 
-def _told(detail_type: str, events: Events, **about: str) -> list[Mapping[str, Any]]:
+def _published(detail_type: str, events: Events, **about: str) -> list[Mapping[str, Any]]:
     return [
         event for event in events if event["detail-type"] == detail_type and about.items() <= event["detail"].items()
     ]

@@ -1,7 +1,7 @@
-"""Every run of a world with at most so many faults, and random ones with more.
+"""Every run of a scenario with at most a given number of faults, and random runs with more.
 
-A run is a sequence of deviations in the order of their points. Each run shows what else could have happened after its
-last deviation, and each of these is the next run: so every one is made exactly once.
+A run is a sequence of choices in the order of their points. Each run shows what else could have happened after its last
+choice, and each of these is a next run: so every run is made exactly once.
 """
 
 import random
@@ -11,24 +11,24 @@ from dataclasses import dataclass, field
 
 from ledger_cli.engine import Engine
 from tests.simulation.invariants import ViolationError
-from tests.simulation.world import Run, Simulator, calls_pass_through
-from tests.simulation.worlds import WORLDS
+from tests.simulation.run import Run, Simulator, intercepted_calls
+from tests.simulation.scenarios import SCENARIOS
 
 Path = tuple[tuple[int, str], ...]
-"""Deviations: point and what happens there, in order."""
+"""Choices in order: each point, and what happens there."""
 
 
 @dataclass
-class Found:
-    """What some runs came to."""
+class Results:
+    """The totals and the violations of some runs."""
 
     runs: int = 0
     injected: int = 0
     violations: list[tuple[str, Path, str]] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
 
-    def add(self, other: "Found") -> None:
-        """Count those of *other* too."""
+    def add(self, other: "Results") -> None:
+        """Add the results of *other* to these."""
         self.runs += other.runs
         self.injected += other.injected
         self.violations += other.violations
@@ -40,26 +40,26 @@ class Searcher:
 
     def __init__(self, engine: Engine) -> None:
         self.simulator = Simulator(engine)
-        self.run: Run | None = None
+        self.current: Run | None = None
 
-    def make(self, world: str, path: Path, found: Found, dice: random.Random | None = None) -> Run:
-        """One run to its end, and through the calm after it; what it violates is noted."""
-        self.run = Run(self.simulator, dict(path), dice)
+    def make(self, scenario: str, path: Path, results: Results, rng: random.Random | None = None) -> Run:
+        """Make one run to its end, and let it converge; add to *results* what it violates."""
+        self.current = Run(self.simulator, dict(path), rng)
         try:
-            with calls_pass_through(lambda: self.run):
-                WORLDS[world].play(self.run)
-                self.run.converge()
+            with intercepted_calls(lambda: self.current):
+                SCENARIOS[scenario].play(self.current)
+                self.current.converge()
         except ViolationError as violation:
-            found.violations.append((world, tuple(sorted(self.run.deviations.items())), str(violation)))
+            results.violations.append((scenario, tuple(sorted(self.current.choices.items())), str(violation)))
         finally:
-            run, self.run = self.run, None
-        found.runs += 1
-        found.injected += run.injected
-        found.kinds.update(run.deviations.values())
+            run, self.current = self.current, None
+        results.runs += 1
+        results.injected += run.injected
+        results.kinds.update(run.choices.values())
         return run
 
-    def children(self, run: Run, path: Path, faults: int) -> Iterator[tuple[Path, int]]:
-        """What else could have happened after the last deviation, and how many faults are then left."""
+    def next_paths(self, run: Run, path: Path, faults: int) -> Iterator[tuple[Path, int]]:
+        """Yield what else could have happened after the last choice, and how many faults are then left."""
         last = path[-1][0] if path else -1
         for point in range(last + 1, len(run.points)):
             for option in run.points[point]:
@@ -67,26 +67,26 @@ class Searcher:
                 if cost <= faults:
                     yield (*path, (point, option)), faults - cost
 
-    def expand(self, world: str, path: Path, faults: int, found: Found) -> list[tuple[Path, int]]:
-        """Make one run; returns what is to be searched from it."""
-        run = self.make(world, path, found)
-        return list(self.children(run, path, faults))
+    def expand(self, scenario: str, path: Path, faults: int, results: Results) -> list[tuple[Path, int]]:
+        """Make one run; return the paths that are to be searched from it."""
+        run = self.make(scenario, path, results)
+        return list(self.next_paths(run, path, faults))
 
-    def search(self, world: str, path: Path, faults: int) -> Found:
-        """Make the run, and all that follow from it."""
-        found = Found()
+    def search(self, scenario: str, path: Path, faults: int) -> Results:
+        """Make the run and all that follow from it."""
+        results = Results()
         left = [(path, faults)]
         while left:
             next_path, next_faults = left.pop()
-            left += self.expand(world, next_path, next_faults, found)
-        return found
+            left += self.expand(scenario, next_path, next_faults, results)
+        return results
 
-    def at_random(self, seed: int) -> Found:
-        """One run of any world, with any number of faults."""
-        found = Found()
-        dice = random.Random(seed)  # noqa: S311  # a replay needs the same numbers
-        # Most worlds are one world with another lasting fault: they count as one.
-        plain = [name for name in sorted(WORLDS) if "without end" not in name]
-        lasting = dice.choice(sorted(WORLDS.keys() - plain))
-        self.make(dice.choice([*plain, lasting]), (), found, dice)
-        return found
+    def at_random(self, seed: int) -> Results:
+        """Make one run of any scenario, with any number of faults."""
+        results = Results()
+        rng = random.Random(seed)  # noqa: S311  # a replay needs the same numbers
+        # Most scenarios are one scenario with another lasting fault: they count as one.
+        plain = [name for name in sorted(SCENARIOS) if "without end" not in name]
+        lasting = rng.choice(sorted(SCENARIOS.keys() - plain))
+        self.make(rng.choice([*plain, lasting]), (), results, rng)
+        return results

@@ -1,7 +1,8 @@
-"""The quick part of `make simulate`, and that the simulation itself is right and alive."""
+"""The quick part of `make simulate`, and checks that the simulation itself is right and finds bugs."""
 
 import json
 import random
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,35 +13,37 @@ from botocore.retries.quota import RetryQuota
 from ledger import publication
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
-from tests.simulation import bugs, faults
+from tests.simulation import faults
 from tests.simulation.invariants import ViolationError
-from tests.simulation.search import Found, Searcher
-from tests.simulation.world import PAYMENT, Run, Simulator, calls_pass_through
-from tests.simulation.worlds import CONFLICT, DUPLICATE, INVALID, STATES, WORLDS
+from tests.simulation.planted_bugs import PATCHES
+from tests.simulation.run import PAYMENT, Run, Simulator, intercepted_calls
+from tests.simulation.scenarios import CONFLICT, DUPLICATE, INVALID, SCENARIOS, STATES, Scenario
+from tests.simulation.search import Results, Searcher
 from tests.support.faults import Faults
+from tests.support.patches import PatchError, apply_patch, comment_of
 
 
 @pytest.fixture
 def searcher(engine: Engine) -> Searcher:
-    """A searcher on the engine of all tests."""
+    """Return a searcher on the engine that all tests share."""
     return Searcher(engine)
 
 
-@pytest.mark.parametrize("world", WORLDS)
-def test_no_promise_is_broken(searcher: Searcher, world: str) -> None:
-    """Whatever single fault there is, at whatever call; and whoever's turn it is."""
-    found = searcher.search(world, (), WORLDS[world].quick)
-    assert not found.violations
-    assert found.runs > (50 if world == "alone" else 0)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_no_promise_is_broken(searcher: Searcher, scenario: str) -> None:
+    """The promises hold with each single fault at each call, and in each order of the actors' calls."""
+    results = searcher.search(scenario, (), SCENARIOS[scenario].max_faults_quick)
+    assert not results.violations
+    assert results.runs > (50 if scenario == "alone" else 0)
 
 
 def test_random_faults_break_no_promise(searcher: Searcher) -> None:
-    """Several at once; the seeds are fixed here, and new each time in `make simulate`."""
-    found = Found()
+    """A run meets several faults. The seeds are fixed here; `make simulate` takes new ones each time."""
+    results = Results()
     for seed in range(60):
-        found.add(searcher.at_random(seed))
-    assert not found.violations
-    assert found.injected > found.runs
+        results.add(searcher.at_random(seed))
+    assert not results.violations
+    assert results.injected > results.runs
 
 
 # ── The simulation does what the engine does ────────────────────────────────────────────────────────
@@ -48,27 +51,27 @@ def test_random_faults_break_no_promise(searcher: Searcher) -> None:
 
 @pytest.fixture
 def unlimited_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The SDK retries less after many failures, by a count that outlives a test."""
+    """Keep the SDK from retrying less after many failures, which it counts beyond the end of a test."""
     monkeypatch.setattr(RetryQuota, "acquire", lambda *_: True)
 
 
 @pytest.mark.parametrize("payments", [[PAYMENT, DUPLICATE], [PAYMENT, CONFLICT], [INVALID]])
-@pytest.mark.parametrize("refused", [None, *STATES])
+@pytest.mark.parametrize("failing", [None, *STATES])
 @pytest.mark.usefixtures("unlimited_retries")
-def test_it_does_what_the_engine_does(
-    engine: Engine, faults: Faults, payments: list[dict[str, Any]], refused: str | None
+def test_the_simulation_does_what_the_engine_does(
+    engine: Engine, faults: Faults, payments: list[dict[str, Any]], failing: str | None
 ) -> None:
-    """Two interpreters of the same definition: what one of them gets wrong, the other would have to get wrong too."""
+    """Two interpreters run the same definition: a mistake of one shows unless the other makes it too."""
     for count in (4, 30):
-        told = []
+        results = []
         for by_engine in (True, False):
             engine.clear()
             faults.planned.clear()
-            if refused:
-                faults.refuse(refused, "RequestLimitExceeded", status=400, times=count)
+            if failing:
+                faults.refuse(failing, "RequestLimitExceeded", status=400, times=count)
             simulator = Simulator(engine)
             run = Run(simulator, {})
-            run.faulty = False
+            run.has_faults = False
             ended: list[Any] = []
             for number, payment in enumerate(payments):
                 if by_engine:
@@ -76,37 +79,37 @@ def test_it_does_what_the_engine_does(
                     states = [(state.name, state.attempts) for state in execution.states]
                     ended.append((execution.status, execution.error, states))
                 else:
-                    simulated = run.interpreter.start(f"{simulator.executions}:p{number}", payment)
+                    simulated = run.interpreter.start(f"{simulator.execution_prefix}:p{number}", payment)
                     run.interpreter.run(simulated)
                     ended.append((simulated.status, simulated.error, simulated.states))
             events = [
                 (event["detail-type"], {k: v for k, v in event["detail"].items() if k != "RecordedAt"})
                 for event in engine.published()
             ]
-            told.append((ended, events, len(engine.items())))
+            results.append((ended, events, len(engine.items())))
             faults.planned.clear()
-        assert told[0] == told[1]
+        assert results[0] == results[1]
 
 
-def test_a_run_is_made_again_from_its_deviations(searcher: Searcher) -> None:
-    """Otherwise a violation could be printed, and not looked at."""
-    found = Found()
-    first = searcher.make("duplicate at once", (), found, random.Random(7))  # noqa: S311
-    again = searcher.make("duplicate at once", tuple(sorted(first.deviations.items())), found)
-    assert first.deviations
+def test_a_run_is_made_again_from_its_choices(searcher: Searcher) -> None:
+    """Otherwise nobody could look into a violation that was printed."""
+    results = Results()
+    first = searcher.make("duplicate at once", (), results, random.Random(7))  # noqa: S311
+    again = searcher.make("duplicate at once", tuple(sorted(first.choices.items())), results)
+    assert first.choices
     assert (again.points, again.injected) == (first.points, first.injected)
     assert [(e.status, e.states) for e in again.executions] == [(e.status, e.states) for e in first.executions]
 
 
 def test_every_order_of_two_payments_calls_is_tried(engine: Engine) -> None:
-    """Three shared calls each, and the later one's update only where it still has to be made: all orders, each once."""
+    """Each delivery has three shared calls, or two if the other one has marked the item: every order runs once."""
     searcher, orders = Searcher(engine), []
     left = [((), 0)]
     while left:
         path, budget = left.pop()
-        run = searcher.make("duplicate at once", path, Found())
+        run = searcher.make("duplicate at once", path, Results())
         orders.append(tuple(execution.data["Outcome"] for execution in run.executions))
-        left += searcher.children(run, path, budget)
+        left += searcher.next_paths(run, path, budget)
     assert len(orders) >= 17
     assert {outcome for order in orders for outcome in order} == {"RECORDED", "DUPLICATE"}
     assert {order[0] for order in orders} == {"RECORDED", "DUPLICATE"}
@@ -114,8 +117,8 @@ def test_every_order_of_two_payments_calls_is_tried(engine: Engine) -> None:
 
 def test_a_fault_of_each_kind_is_injected(searcher: Searcher) -> None:
     """A kind that can happen nowhere proves nothing."""
-    run = searcher.make("alone", (), Found())
-    sealed = searcher.make("sealed", (), Found())
+    run = searcher.make("alone", (), Results())
+    sealed = searcher.make("sealed", (), Results())
     kinds = {option for options in run.points + sealed.points for option in options}
     assert kinds == {*faults.AT_EVERY_CALL, *faults.AT_KMS, *faults.AT_PUT_EVENTS, *faults.AT_INVOCATION} | {
         faults.COLD,
@@ -126,13 +129,13 @@ def test_a_fault_of_each_kind_is_injected(searcher: Searcher) -> None:
 # ── The simulation finds what is wrong ──────────────────────────────────────────────────────────────
 
 
-def nothing_compared(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another payment under a used id passes for the same one."""
+def compare_nothing(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a different payment under a taken TransactionID pass for the same one."""
     monkeypatch.setattr(engine.functions["PersistPaymentLedger"].module, "differing_fields", lambda *_: [])
 
 
-def failed_entries_ignored(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the bus did not take passes for told."""
+def ignore_failed_entries(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an event that the bus did not accept pass for published."""
 
     def put(client: Any, bus: str, outcomes: Any) -> list[None]:
         client.put_events(Entries=[outcome.as_entry(bus) for outcome in outcomes])
@@ -142,50 +145,75 @@ def failed_entries_ignored(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(publication, "put_outcomes", put)
 
 
-def token_logged(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The plaintext is in a log."""
+def log_the_token(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write the plaintext token to a log."""
     module = engine.functions["EncryptToken"].module
     encrypt = module.encrypt
     monkeypatch.setattr(module, "encrypt", lambda *given: module.logger.info(given[2]) or encrypt(*given))
 
 
 @pytest.mark.parametrize(
-    ("plant", "world"),
-    [(nothing_compared, "conflict later"), (failed_entries_ignored, "alone"), (token_logged, "alone")],
+    ("plant", "scenario"),
+    [(compare_nothing, "conflict later"), (ignore_failed_entries, "alone"), (log_the_token, "alone")],
 )
 def test_a_planted_bug_is_found(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, plant: Callable[[Engine, pytest.MonkeyPatch], None], world: str
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, plant: Callable[[Engine, pytest.MonkeyPatch], None], scenario: str
 ) -> None:
-    """Three of the bugs that `make simulate` plants, so that a search that sees nothing shows here."""
+    """A search that is blind shows here: these are three of the bugs that `make simulate` plants."""
     plant(engine, monkeypatch)
-    assert Searcher(engine).search(world, (), 1).violations
+    assert Searcher(engine).search(scenario, (), 1).violations
 
 
 def test_a_violation_stops_nothing_but_its_run(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each is noted with what makes it again, and the search goes on."""
-    searcher, found = Searcher(engine), Found()
+    """The search notes each violation with the choices that lead to it, and goes on."""
+    searcher, results = Searcher(engine), Results()
 
     def violating(_: Run) -> None:
         raise ViolationError("planted")
 
-    monkeypatch.setitem(WORLDS, "violating", type(WORLDS["alone"])(violating, faults=0))
-    searcher.make("violating", (), found)
-    searcher.make("alone", (), found)
-    assert found.violations == [("violating", (), "planted")]
-    assert found.runs == 2
+    monkeypatch.setitem(SCENARIOS, "violating", Scenario(violating, max_faults=0))
+    searcher.make("violating", (), results)
+    searcher.make("alone", (), results)
+    assert results.violations == [("violating", (), "planted")]
+    assert results.runs == 2
 
 
-def test_planted_bugs_still_fit(tmp_path: Path) -> None:
-    """A bug whose place has changed is no bug any more."""
-    assert tmp_path
-    for bug in bugs.BUGS:
-        text = (ROOT / bug.file).read_text()
-        assert bug.old in text, bug.name
-        assert text.replace(bug.old, bug.new) != text, bug.name
-    assert len({bug.name for bug in bugs.BUGS}) == len(bugs.BUGS)
+@pytest.mark.parametrize("bug", PATCHES)
+def test_a_planted_bug_still_applies(bug: str) -> None:
+    """A patch whose lines have changed plants nothing."""
+    apply_patch(PATCHES[bug], ROOT, check_only=True)
+    assert comment_of(PATCHES[bug]).endswith("."), "the first line of a patch is a sentence that says what is wrong"
+
+
+def test_there_are_planted_bugs() -> None:
+    """Without this check, an empty folder of bugs would pass."""
+    assert len(PATCHES) >= 36
+
+
+def test_a_patch_that_no_longer_applies_names_itself_and_the_command(tmp_path: Path) -> None:
+    """The developer who changed the lines learns which patch to refresh, and how."""
+    (tmp_path / "functions").mkdir()
+    (tmp_path / "functions/publish_outcome.py").write_text("pass\n")
+    command = r"git apply --3way tests/simulation/bugs/never-marked\.patch"
+    with pytest.raises(PatchError, match=rf"^tests/simulation/bugs/never-marked\.patch .*: {command}"):
+        apply_patch(PATCHES["never-marked"], tmp_path)
+
+
+def test_a_patch_applies_in_a_plain_folder(tmp_path: Path) -> None:
+    """The copy of the project is not a repository; it can lie within another one, whose root git must not look for."""
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)  # noqa: S603, S607
+    copy = tmp_path / "copy"
+    (copy / "functions").mkdir(parents=True)
+    (copy / "functions/some.py").write_text("correct = True\n")
+    patch = tmp_path / "some.patch"
+    header = "--- a/functions/some.py\n+++ b/functions/some.py\n@@ -1 +1 @@\n"
+    patch.write_text(f"It is wrong.\n{header}-correct = True\n+correct = False\n")
+    apply_patch(patch, copy)
+    assert (copy / "functions/some.py").read_text() == "correct = False\n"
+    assert comment_of(patch) == "It is wrong."
 
 
 def test_calls_outside_a_run_pass(engine: Engine) -> None:
-    """The simulation looks at the functions' calls only, and only while it runs."""
-    with calls_pass_through(lambda: None):
+    """The simulation intercepts only the functions' calls, and only during a run."""
+    with intercepted_calls(lambda: None):
         assert engine.run(json.dumps(PAYMENT)).outcome == "RECORDED"

@@ -1,4 +1,4 @@
-"""Faults at AWS calls, to order."""
+"""Faults at AWS calls: what can go wrong at one call, and `Faults`, by which a test orders that it does."""
 
 import json
 import threading
@@ -11,74 +11,85 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ReadTimeoutError
 from moto.core.botocore_stubber import MockRawResponse
 
+Send = Callable[[], Any]
+"""Sends the request to the engine's AWS, and returns the reply."""
+
+Fault = Callable[[Send, Any], Any]
+"""What happens in place of a plain call, from `Send` and the request."""
+
+
+def lose_request(_send: Send, request: Any) -> Any:
+    """Lose the request, so that the client waits for its timeout."""
+    raise ReadTimeoutError(endpoint_url=request.url)
+
+
+def lose_reply(send: Send, request: Any) -> Any:
+    """Let the call take effect, and lose its reply."""
+    send()
+    raise ReadTimeoutError(endpoint_url=request.url)
+
+
+def answer_with_error(code: str, status: int = 400) -> Fault:
+    """Make a fault at which the service does nothing and answers with an error."""
+    return lambda _send, request: reply_to(request, status, {"__type": code, "message": "ordered by the test"})
+
+
+def reply_to(request: Any, status: int, body: dict[str, Any]) -> AWSResponse:
+    """Return a reply of the service."""
+    return AWSResponse(request.url, status, {}, MockRawResponse(json.dumps(body)))
+
+
+def operation_of(request: Any) -> str:
+    """Return the operation that a request calls; `Invoke` if its header does not name one."""
+    target = request.headers.get("X-Amz-Target", b"")
+    text = target.decode() if isinstance(target, bytes) else target
+    return text.rpartition(".")[2] or "Invoke"
+
 
 @dataclass
 class Faults:
-    """Faults at AWS calls, each used once, in order; what passed is counted in `calls`."""
+    """Faults that a test orders, each used once, in order. `calls` lists the operation of each call that was made."""
 
-    planned: list[tuple[str, Callable[[Callable[[], Any], Any], Any]]] = field(default_factory=list)
+    planned: list[tuple[str, Fault]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def lose_reply(self, operation: str, *, times: int = 1) -> None:
-        """The call takes effect, and its reply never arrives."""
-
-        def fault(send: Callable[[], Any], request: Any) -> Any:
-            send()
-            raise ReadTimeoutError(endpoint_url=request.url)
-
-        self.planned += [(operation, fault)] * times
+        """Order that the call takes effect and its reply never arrives."""
+        self.planned += [(operation, lose_reply)] * times
 
     def lose_request(self, operation: str, *, times: int = 1) -> None:
-        """The call never arrives."""
-
-        def fault(_send: Callable[[], Any], request: Any) -> Any:
-            raise ReadTimeoutError(endpoint_url=request.url)
-
-        self.planned += [(operation, fault)] * times
+        """Order that the call never arrives."""
+        self.planned += [(operation, lose_request)] * times
 
     def refuse(self, operation: str, code: str, *, status: int = 400, times: int = 1) -> None:
-        """The service answers with an error."""
-
-        def fault(_send: Callable[[], Any], request: Any) -> Any:
-            return _answer(request, status, {"__type": code, "message": "ordered by the test"})
-
-        self.planned += [(operation, fault)] * times
+        """Order that the service does nothing and answers with an error."""
+        self.planned += [(operation, answer_with_error(code, status))] * times
 
     def answer(self, operation: str, body: dict[str, Any], *, times: int = 1) -> None:
-        """The service does nothing, and answers with *body*."""
+        """Order that the service does nothing and answers with *body*."""
 
-        def fault(_send: Callable[[], Any], request: Any) -> Any:
-            return _answer(request, 200, body)
+        def fault(_send: Send, request: Any) -> Any:
+            return reply_to(request, 200, body)
 
         self.planned += [(operation, fault)] * times
 
     def delay(self, operation: str, seconds: float, *, times: int = 1) -> None:
-        """The call takes effect, and its reply is late."""
+        """Order that the call takes effect and its reply is late."""
 
-        def fault(send: Callable[[], Any], _request: Any) -> Any:
+        def fault(send: Send, _request: Any) -> Any:
             reply = send()
             time.sleep(seconds)
             return reply
 
         self.planned += [(operation, fault)] * times
 
-    def around(self, send: Callable[[], Any], request: Any) -> Any:
-        """Let the request pass, or do what was ordered for it."""
-        operation = _operation(request)
+    def around(self, send: Send, request: Any) -> Any:
+        """Send the request, or do what was ordered for it."""
+        operation = operation_of(request)
         with self._lock:
             self.calls.append(operation)
-            fault = next((planned for planned in self.planned if planned[0] == operation), None)
-            if fault:
-                self.planned.remove(fault)
-        return fault[1](send, request) if fault else send()
-
-
-def _operation(request: Any) -> str:
-    target = request.headers.get("X-Amz-Target", b"")
-    text = target.decode() if isinstance(target, bytes) else target
-    return text.rpartition(".")[2] or "Invoke"
-
-
-def _answer(request: Any, status: int, body: dict[str, Any]) -> AWSResponse:
-    return AWSResponse(request.url, status, {}, MockRawResponse(json.dumps(body)))
+            planned = next((planned for planned in self.planned if planned[0] == operation), None)
+            if planned:
+                self.planned.remove(planned)
+        return planned[1](send, request) if planned else send()
