@@ -47,7 +47,9 @@ class Change(NamedTuple):
 
 SWITCHED_OFF = {
     "without byte code": Change(),
-    "with all of the SDK's data": Change("ledger/aws.py", 'session.register_component("data_loader", _OwnDataFirst())'),
+    "with all of the SDK's data": Change(
+        "ledger/aws.py", 'session.register_component("data_loader", TrimmedSdkData())'
+    ),
     "with boto3": Change("ledger/aws.py", "session = Session()", "session = __import__('boto3').Session()._session"),
     "with a session for each client": Change("ledger/aws.py", "@functools.cache", ""),
     "with garbage collection": Change("ledger/__init__.py", "gc.set_threshold(100_000)"),

@@ -77,4 +77,4 @@ def put_once(
         return "RECORDED", item
     if differs := differing_fields(item, encrypted.payment):
         raise PaymentConflictError(encrypted.payment, differs)
-    return ("RECORDED" if encrypted.wrote(item) else "DUPLICATE"), item
+    return ("RECORDED" if encrypted.is_own_write(item) else "DUPLICATE"), item

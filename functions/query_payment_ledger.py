@@ -49,10 +49,10 @@ class InvalidQueryError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Index:
     """One index, its partitions, and which way they are read."""
 
-    index: str
+    name: str
     partition_key: str
     sort_key: str
     newest_first: bool
@@ -62,7 +62,7 @@ class Order:
 class Query:
     """What is asked of one index: some partitions, a range of its sort key, and what of it counts."""
 
-    order: Order
+    index: Index
     partitions: list[str]
     first: str = FIRST
     last: str = LAST
@@ -72,12 +72,12 @@ class Query:
     @property
     def digest(self) -> str:
         """Binds a cursor to what was asked; the limit may change from page to page."""
-        asked = [self.order.index, self.partitions, self.first, self.last, self.status]
+        asked = [self.index.name, self.partitions, self.first, self.last, self.status]
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
 
 
-BY_PROCESSOR = Order("PaymentsByProcessor", "ProcessorShard", "Timestamp", newest_first=True)
-UNPUBLISHED = Order("UnpublishedPayments", "Unpublished", "RecordedAt", newest_first=False)
+BY_PROCESSOR = Index("PaymentsByProcessor", "ProcessorShard", "Timestamp", newest_first=True)
+UNPUBLISHED = Index("UnpublishedPayments", "Unpublished", "RecordedAt", newest_first=False)
 
 Position = list[str] | Literal["start"]
 """In one partition: the sort key and the id of the last payment that was looked at."""
@@ -118,7 +118,7 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
 
 def one_payment(event: Mapping[str, Any]) -> dict[str, Any] | None:
     """The payment as it is in the table now, or None."""
-    _only(event, {"TransactionID"})
+    _check_fields(event, {"TransactionID"})
     transaction_id = event["TransactionID"]
     if not isinstance(transaction_id, str) or not IDENTIFIER.fullmatch(transaction_id):
         raise InvalidQueryError([Violation("TransactionID", "identifier")])
@@ -129,12 +129,12 @@ def one_payment(event: Mapping[str, Any]) -> dict[str, Any] | None:
         ExpressionAttributeNames=RESERVED,
         ConsistentRead=True,
     )
-    return told(reply["Item"]) if "Item" in reply else None
+    return payment_view(reply["Item"]) if "Item" in reply else None
 
 
 def page_of_processor(event: Mapping[str, Any]) -> dict[str, Any]:
     """A page of a processor's payments, the newest first."""
-    _only(event, set(QUERIED))
+    _check_fields(event, set(QUERIED))
     violations: list[Violation] = []
     processor_id, status = event.get("ProcessorID"), event.get("Status")
     if not isinstance(processor_id, str) or not IDENTIFIER.fullmatch(processor_id):
@@ -149,11 +149,11 @@ def page_of_processor(event: Mapping[str, Any]) -> dict[str, Any]:
             violations.append(Violation(name, broken.rule))
     if not violations and bounds["From"] >= bounds["To"]:
         violations.append(Violation("From", "not_before_to"))
-    limit = _limit(event, violations)
+    limit = _parse_limit(event, violations)
     if violations:
         raise InvalidQueryError(violations)
     query = Query(
-        order=BY_PROCESSOR,
+        index=BY_PROCESSOR,
         partitions=[f"{processor_id}#{shard}" for shard in range(SHARDS)],
         first=bounds["From"],
         last=LAST if event.get("To") is None else _just_before(bounds["To"]),
@@ -165,35 +165,35 @@ def page_of_processor(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def page_of_unpublished(event: Mapping[str, Any]) -> dict[str, Any]:
     """A page of what was recorded and not told of, the oldest first."""
-    _only(event, {"Unpublished", "Limit", "Cursor"})
+    _check_fields(event, {"Unpublished", "Limit", "Cursor"})
     violations = [] if event["Unpublished"] is True else [Violation("Unpublished", "true")]
-    limit = _limit(event, violations)
+    limit = _parse_limit(event, violations)
     if violations:
         raise InvalidQueryError(violations)
-    query = Query(order=UNPUBLISHED, partitions=[f"{shard}" for shard in range(SHARDS)], limit=limit)
+    query = Query(index=UNPUBLISHED, partitions=[f"{shard}" for shard in range(SHARDS)], limit=limit)
     return _page(query, event.get("Cursor"))
 
 
-def told(item: Mapping[str, Any]) -> dict[str, Any]:
+def payment_view(item: Mapping[str, Any]) -> dict[str, Any]:
     """A payment as it stands in the ledger, and when it was told of (null where it was not yet)."""
     return {**recorded_facts(item), "PublishedAt": published_at(item)}
 
 
 def _page(query: Query, cursor: Any) -> dict[str, Any]:
     """Merge the partitions, each of which is in order, from where the cursor says."""
-    bound, positions = _read(cursor, query)
+    bound, positions = decode_cursor(cursor, query)
     # A partition of which nothing was told yet begins where the page before ended: what is new since is not shifted in.
     rest = query
     if bound is not None:
-        rest = replace(query, last=bound) if query.order.newest_first else replace(query, first=bound)
-    streams = [_stream(rest, number, position) for number, position in enumerate(positions)]
+        rest = replace(query, last=bound) if query.index.newest_first else replace(query, first=bound)
+    streams = [_partition_items(rest, number, position) for number, position in enumerate(positions)]
     payments: list[dict[str, Any]] = []
     unreadable: list[dict[str, str]] = []
-    merged = heapq.merge(*streams, key=lambda found: found[0], reverse=query.order.newest_first)
+    merged = heapq.merge(*streams, key=lambda found: found[0], reverse=query.index.newest_first)
     for examined, ((sort_key, number), item) in enumerate(merged, 1):
         positions[number] = [sort_key, item["TransactionID"]["S"]]
         try:
-            payment = told(item)
+            payment = payment_view(item)
         except UnreadableItemError as error:
             unreadable.append({"TransactionID": error.transaction_id, "Attribute": error.attribute})
         else:
@@ -201,48 +201,50 @@ def _page(query: Query, cursor: Any) -> dict[str, Any]:
                 payments.append(payment)
         if len(payments) == query.limit or examined == MAX_EXAMINED:
             more = next(merged, None) is not None
-            cursor = _written(query, sort_key, positions) if more else None
+            cursor = encode_cursor(query, sort_key, positions) if more else None
             return {"Payments": payments, "Unreadable": unreadable, "Cursor": cursor}
     return {"Payments": payments, "Unreadable": unreadable, "Cursor": None}
 
 
-def _stream(query: Query, number: int, position: Position) -> Iterator[tuple[tuple[str, int], Mapping[str, Any]]]:
+def _partition_items(
+    query: Query, number: int, position: Position
+) -> Iterator[tuple[tuple[str, int], Mapping[str, Any]]]:
     """The items of the partition of that number from a position on, each with its place in the order of all.
 
     Source: DynamoDB API, Query. What is read at a time is a partition's part of a page, and one more.
     """
-    order, partition = query.order, query.partitions[number]
+    index, partition = query.index, query.partitions[number]
     start: dict[str, Any] = {}
     # DynamoDB refuses a start outside the range. What a partition has left is then within it: all before was told.
     if position != "start" and query.first <= position[0] <= query.last:
-        key = {order.partition_key: partition, order.sort_key: position[0], "TransactionID": position[1]}
+        key = {index.partition_key: partition, index.sort_key: position[0], "TransactionID": position[1]}
         start = {"ExclusiveStartKey": {name: {"S": text} for name, text in key.items()}}
     while True:
         reply = dynamodb.query(
             TableName=TABLE_NAME,
-            IndexName=order.index,
+            IndexName=index.name,
             KeyConditionExpression="#p = :partition AND #k BETWEEN :first AND :last",
-            ExpressionAttributeNames={"#p": order.partition_key, "#k": order.sort_key},
+            ExpressionAttributeNames={"#p": index.partition_key, "#k": index.sort_key},
             ExpressionAttributeValues={
                 ":partition": {"S": partition}, ":first": {"S": query.first}, ":last": {"S": query.last}
             },
-            ScanIndexForward=not order.newest_first,
+            ScanIndexForward=not index.newest_first,
             Limit=(query.limit if query.status is None else MAX_EXAMINED) // SHARDS + 1,
             **start,
         )  # fmt: skip
         for item in reply["Items"]:
-            yield (item[order.sort_key]["S"], number), item
+            yield (item[index.sort_key]["S"], number), item
         if "LastEvaluatedKey" not in reply:
             return
         start = {"ExclusiveStartKey": reply["LastEvaluatedKey"]}
 
 
-def _written(query: Query, bound: str, positions: list[Position]) -> str:
+def encode_cursor(query: Query, bound: str, positions: list[Position]) -> str:
     """A cursor, opaque to the caller: where the page ended, and where each partition goes on."""
     return base64.urlsafe_b64encode(json.dumps([query.digest, bound, positions]).encode()).decode()
 
 
-def _read(cursor: Any, query: Query) -> tuple[str | None, list[Position]]:
+def decode_cursor(cursor: Any, query: Query) -> tuple[str | None, list[Position]]:
     """Where the page before ended, and where each partition goes on.
 
     Raises:
@@ -275,7 +277,7 @@ def _just_before(timestamp: str) -> str:
     return utc_timestamp(moment.isoformat(timespec="microseconds"))
 
 
-def _limit(event: Mapping[str, Any], violations: list[Violation]) -> int:
+def _parse_limit(event: Mapping[str, Any], violations: list[Violation]) -> int:
     limit = event.get("Limit", DEFAULT_LIMIT)
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
         violations.append(Violation("Limit", "limit"))
@@ -283,6 +285,6 @@ def _limit(event: Mapping[str, Any], violations: list[Violation]) -> int:
     return limit
 
 
-def _only(event: Mapping[str, Any], known: set[str]) -> None:
+def _check_fields(event: Mapping[str, Any], known: set[str]) -> None:
     if event.keys() - known:
         raise InvalidQueryError([Violation("Query", "unknown_field")])

@@ -16,7 +16,7 @@ from ledger.intake import Intake, TooManyAttemptsError
 from ledger.item import UnreadableItemError
 from ledger.payment import InvalidPaymentError, Violation, is_identifier, valid_id
 from ledger.processors import Processor, Processors, ProcessorSecretError
-from ledger.signature import RefusedSignatureError, plausible_schemes, verify
+from ledger.signature import InvalidSignatureError, plausible_schemes, verify
 from ledger.strict_json import StrictJSONError, loads
 
 from aws_lambda_powertools import Logger, Metrics
@@ -49,7 +49,7 @@ MAX_BODY_BYTES = 256 * 1024
 TOO_LARGE = Violation("Payment", "too_large")
 FOREIGN_ID = Violation("TransactionID", "id_prefix")
 
-NOBODYS_SECRET = f"whsec_{base64.b64encode(bytes(32)).decode()}"
+PLACEHOLDER_SECRET = f"whsec_{base64.b64encode(bytes(32)).decode()}"
 
 THROTTLED = frozenset(
     {
@@ -66,14 +66,14 @@ RETRY_AFTER_S = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What the processor gets."""
 
     status: int
     body: Mapping[str, Any]
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def as_reply(self) -> dict[str, Any]:
+    def as_http_api_response(self) -> dict[str, Any]:
         """As an HTTP API takes it. Source: API Gateway Developer Guide, payload format 2.0."""
         headers = {"content-type": "application/json", **self.headers}
         return {"statusCode": self.status, "headers": headers, "body": json.dumps(self.body)}
@@ -84,10 +84,12 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Answer one request of the HTTP API; `receive` says what comes of it."""
     # The HTTP API's clock, which says when the request came, and which a test can set.
     now_s = event["requestContext"]["timeEpoch"] // 1000
-    return receive(event["pathParameters"]["ProcessorID"], event["headers"], body_of(event), now_s).as_reply()
+    return receive(
+        event["pathParameters"]["ProcessorID"], event["headers"], body_of(event), now_s
+    ).as_http_api_response()
 
 
-def receive(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: int) -> Answer:
+def receive(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: int) -> Response:
     """Hand the payment in *body* to the workflow, if it is this processor's.
 
     Returns:
@@ -100,41 +102,43 @@ def receive(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: i
         try:
             return start(processor_id, start_input_of(processor, processor_id, body))
         except InvalidPaymentError as refused:
-            return refusal(processor, processor_id, refused, body)
-    except RefusedSignatureError as refused:
-        return unauthorized(processor_id, str(refused))
+            return violations_response(processor, processor_id, refused, body)
+    except InvalidSignatureError as refused:
+        return unauthorized_response(processor_id, str(refused))
     except UnreadableItemError as damaged:
-        return later(processor_id, damaged, transaction_id=damaged.transaction_id, attribute=damaged.attribute)
+        return retry_later_response(
+            processor_id, damaged, transaction_id=damaged.transaction_id, attribute=damaged.attribute
+        )
     except TooManyAttemptsError as ended:
-        return later(processor_id, ended, transaction_id=ended.transaction_id)
+        return retry_later_response(processor_id, ended, transaction_id=ended.transaction_id)
     except (ClientError, BotoCoreError, ProcessorSecretError) as failure:
-        return later(processor_id, failure)
+        return retry_later_response(processor_id, failure)
 
 
 def authenticated(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: int) -> Processor:
     """Return the processor that has signed this request.
 
-    Headers are judged before Secrets Manager is asked, so that what anybody can make up costs no call. Only the first
-    request of an environment reads the processors whatever its headers are: `unauthorized` has to know whose refusals
-    these are, also if a processor has sent nothing right for days.
+    The headers are checked before Secrets Manager is called, so that a forged request costs no call. Only the first
+    request of an environment fetches the processors whatever its headers are: `unauthorized_response` has to know which
+    names are registered, even if no processor has sent a valid request for days.
 
     Raises:
-        RefusedSignatureError: nobody known has signed it, or not at about this time.
+        InvalidSignatureError: nobody known has signed it, or not at about this time.
         ProcessorSecretError: the processor's secret is not usable.
         ClientError: Secrets Manager's, unchanged.
     """
     try:
         schemes = plausible_schemes(headers, now_s)
-    except RefusedSignatureError:
+    except InvalidSignatureError:
         with suppress(ClientError, BotoCoreError):  # which would tell a stranger how Secrets Manager is
-            PROCESSORS.read_once(now_s)
+            PROCESSORS.fetch_once(now_s)
         raise
     processor = PROCESSORS.find(processor_id, now_s)
     if processor is None or processor.format.scheme not in schemes:
         # As much work as for a known processor: the time of an answer does not say which names are registered.
-        schemes[0].sign(NOBODYS_SECRET, body)
+        schemes[0].sign(PLACEHOLDER_SECRET, body)
     if processor is None:
-        raise RefusedSignatureError("unknown_processor")
+        raise InvalidSignatureError("unknown_processor")
     verify(processor.format.scheme, processor.active(now_s), headers, body, now_s)
     return processor
 
@@ -159,21 +163,21 @@ def start_input_of(processor: Processor, processor_id: str, body: bytes) -> dict
     return start_input
 
 
-def start(processor_id: str, start_input: dict[str, Any] | None) -> Answer:
+def start(processor_id: str, start_input: dict[str, Any] | None) -> Response:
     """Start the payment's execution, or tell of the one that it has."""
     if start_input is None:
         logger.info("message ignored", processor_id=processor_id)
-        return Answer(200, {"Outcome": "IGNORED"})
+        return Response(200, {"Outcome": "IGNORED"})
     delivery = INTAKE.deliver(start_input)
     name = delivery.execution.rpartition(":")[2]
     logger.info("payment received", processor_id=processor_id, execution=name, started=delivery.started)
     if delivery.outcome is None:
-        return Answer(202, {"Execution": name})
-    return Answer(409 if delivery.outcome == "CONFLICT" else 200, {"Execution": name, "Outcome": delivery.outcome})
+        return Response(202, {"Execution": name})
+    return Response(409 if delivery.outcome == "CONFLICT" else 200, {"Execution": name, "Outcome": delivery.outcome})
 
 
-def unauthorized(processor_id: str, reason: str) -> Answer:
-    """Answer 401 without a reason, so that a stranger learns nothing.
+def unauthorized_response(processor_id: str, reason: str) -> Response:
+    """Response 401 without a reason, so that a stranger learns nothing.
 
     The reason is logged and counted: under the name of a known processor in a metric that has an alarm, which nobody
     who does not know such a name can ring; otherwise in a metric of its own. The ProcessorID is logged only if it is
@@ -187,10 +191,10 @@ def unauthorized(processor_id: str, reason: str) -> Answer:
     else:
         metrics.add_metric(name="UnknownSenderRefused", unit=MetricUnit.Count, value=1)
     metrics.flush_metrics()
-    return Answer(401, {"message": "Unauthorized"})
+    return Response(401, {"message": "Unauthorized"})
 
 
-def refusal(processor: Processor, processor_id: str, invalid: InvalidPaymentError, body: bytes) -> Answer:
+def violations_response(processor: Processor, processor_id: str, invalid: InvalidPaymentError, body: bytes) -> Response:
     """Have the workflow publish the refusal, then answer every broken rule: sending the same again will not help.
 
     The processor has signed the message, so the refusal has its ProcessorID, whatever the message says.
@@ -199,11 +203,11 @@ def refusal(processor: Processor, processor_id: str, invalid: InvalidPaymentErro
         ClientError: the refusal could not be handed over; the processor is to send again.
     """
     refused = InvalidPaymentError(invalid.violations, transaction_id=invalid.transaction_id, processor_id=processor_id)
-    name = INTAKE.refuse(refused, message_id(processor, body)).rpartition(":")[2]
+    name = INTAKE.reject(refused, message_id(processor, body)).rpartition(":")[2]
     logger.warning("payment refused", **refused.log_keys, execution=name)
     violations = [{"Field": violation.field, "Rule": violation.rule} for violation in refused.violations]
     told = {"Execution": name, "Violations": violations}
-    return Answer(413, told) if refused.violations == [TOO_LARGE] else Answer(400, told)
+    return Response(413, told) if refused.violations == [TOO_LARGE] else Response(400, told)
 
 
 def message_id(processor: Processor, body: bytes) -> str:
@@ -215,7 +219,7 @@ def message_id(processor: Processor, body: bytes) -> str:
     return processor.format.scheme.sign(processor.secrets[0], b"refused\n" + body)
 
 
-def later(processor_id: str, failure: Exception, **names: Any) -> Answer:
+def retry_later_response(processor_id: str, failure: Exception, **names: Any) -> Response:
     """The same request may pass later. The log has the failure's code: its text could repeat what was sent."""
     code = failure.response["Error"]["Code"] if isinstance(failure, ClientError) else type(failure).__name__
     logger.error("payment not started", processor_id=processor_id, code=code, **names)
@@ -223,8 +227,8 @@ def later(processor_id: str, failure: Exception, **names: Any) -> Answer:
     metrics.flush_metrics()
     headers = {"retry-after": str(RETRY_AFTER_S)}
     if code in THROTTLED:
-        return Answer(429, {"message": "Too Many Requests"}, headers)
-    return Answer(503, {"message": "Service Unavailable"}, headers)
+        return Response(429, {"message": "Too Many Requests"}, headers)
+    return Response(503, {"message": "Service Unavailable"}, headers)
 
 
 def body_of(event: Mapping[str, Any]) -> bytes:

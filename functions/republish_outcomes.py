@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.aws import CALL_TOTAL_S, private_client
 from ledger.item import SHARDS, UnreadableItemError, recorded_facts
-from ledger.outcome import Outcome, recorded
+from ledger.outcome import Outcome
 from ledger.payment import utc_timestamp
-from ledger.publication import MAX_BYTES, MAX_ENTRIES, batches, count, mark_published, put_outcomes
+from ledger.publication import MAX_BYTES, MAX_ENTRIES, batches, emit_outcome_metrics, mark_published, put_outcomes
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
@@ -90,13 +90,13 @@ class Sweep:
             if not self.has_time():
                 return
             items, following = page_of(dynamodb, TABLE_NAME, shard, before, start)
-            if items and not self.tell(items):
+            if items and not self.publish_page(items):
                 return
             if following:
                 pages.append((shard, following))
         self.done = True
 
-    def tell(self, items: list[Mapping[str, Any]]) -> bool:
+    def publish_page(self, items: list[Mapping[str, Any]]) -> bool:
         """Publish a page and mark what the bus has taken; False where the time is not enough for all."""
         self.found += len(items)
         outcomes = [outcome for item in items if (outcome := self.outcome_of(item))]
@@ -124,7 +124,7 @@ class Sweep:
             return None
         overdue = self.due - datetime.fromisoformat(payment["RecordedAt"])
         self.overdue_s = max(self.overdue_s, overdue.total_seconds())
-        return recorded(payment, payment["Execution"])
+        return Outcome.from_payment("RECORDED", payment, payment["Execution"])
 
     def mark(self, outcome: Outcome) -> None:
         """Mark a payment that the bus was told of."""
@@ -139,7 +139,7 @@ class Sweep:
             return
         self.published += 1
         logger.info("outcome republished", transaction_id=transaction_id)
-        count(metrics, outcome)
+        emit_outcome_metrics(metrics, outcome)
 
     def hold_back(self, transaction_id: str, reason: str, named: str) -> None:
         """Count a payment that cannot be told of now, and name the attribute or AWS's error code that says why."""

@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ledger.aws import private_client
-from ledger.item import stored
+from ledger.item import read_attribute
 from ledger.payment import IDENTIFIER, encryption_context, valid_id
 
 from aws_lambda_powertools import Logger, Metrics
@@ -56,10 +56,10 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         UnreadableItemError: its token is not what this ledger has written.
         ClientError: of DynamoDB or KMS, unchanged.
     """
-    transaction_id = _text(event, "TransactionID", 1)
+    transaction_id = _required_text(event, "TransactionID", 1)
     if not IDENTIFIER.fullmatch(transaction_id):
         raise InvalidRevealError("TransactionID is 1 to 64 of A-Z a-z 0-9 _ -")
-    reason, requester = _text(event, "Reason", MIN_REASON_CHARACTERS), _text(event, "Requester", 1)
+    reason, requester = _required_text(event, "Reason", MIN_REASON_CHARACTERS), _required_text(event, "Requester", 1)
     # Before it is revealed: a call that fails on its way back has been answered all the same.
     logged_id = valid_id(event, "TransactionID")  # None for a card number that an older version recorded as an ID
     logger.warning("token asked for", transaction_id=logged_id, reason=reason, requester=requester)
@@ -85,13 +85,13 @@ def reveal(transaction_id: str) -> bytes:
         raise PaymentNotFoundError("the ledger has no payment under this TransactionID")
     decrypted = kms.decrypt(
         KeyId=TOKEN_KEY,
-        CiphertextBlob=stored(reply["Item"], "SecureToken", "B", transaction_id),
+        CiphertextBlob=read_attribute(reply["Item"], "SecureToken", "B", transaction_id),
         EncryptionContext=encryption_context(transaction_id),
     )
     return decrypted["Plaintext"]
 
 
-def _text(event: dict[str, Any], field: str, shortest: int) -> str:
+def _required_text(event: dict[str, Any], field: str, shortest: int) -> str:
     text = event.get(field)
     if not isinstance(text, str) or not shortest <= len(text.strip()) or len(text) > MAX_TEXT_CHARACTERS:
         raise InvalidRevealError(f"{field} is text of {shortest} to {MAX_TEXT_CHARACTERS} characters")

@@ -5,7 +5,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ledger.currencies import FORMER_MINOR_UNITS, MINOR_UNITS
-from ledger.payment import InvalidPaymentError, parse_payment, parse_refusal
+from ledger.payment import InvalidPaymentError, parse_payment, parse_rejection
 
 from aws_lambda_powertools import Logger
 
@@ -34,7 +34,7 @@ def handler(event: object, context: "LambdaContext") -> dict[str, Any]:
             by the workflow, never retried.
     """
     try:
-        if refused_before := parse_refusal(event):
+        if refused_before := parse_rejection(event):
             raise refused_before
         payment, token = parse_payment(event, default_currency=DEFAULT_CURRENCY, plaintext_tokens=PLAINTEXT_TOKENS)
     except InvalidPaymentError as refused:

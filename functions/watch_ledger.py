@@ -7,7 +7,7 @@ calls nothing.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ledger.item import ATTRIBUTES, UnreadableItemError, published_at, recorded_facts, shard_of, stored
+from ledger.item import ATTRIBUTES, UnreadableItemError, published_at, read_attribute, recorded_facts, shard_of
 from ledger.payment import valid_id
 
 from aws_lambda_powertools import Logger, Metrics
@@ -39,18 +39,18 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         How many changes were found. Each is in the log, and in a metric that has an alarm.
     """
     if "Records" not in event:
-        protection_changed(event["detail"])
+        report_protection_change(event["detail"])
         return {"Found": 1}
     found = 0
     for record in event["Records"]:
-        change = unexpected(record["eventName"], record["dynamodb"])
+        change = unexpected_change(record["eventName"], record["dynamodb"])
         if change:
             found += 1
-            item_changed(record, change)
+            report_item_change(record, change)
     return {"Found": found}
 
 
-def unexpected(event_name: str, images: Mapping[str, Item]) -> Change | None:
+def unexpected_change(event_name: str, images: Mapping[str, Item]) -> Change | None:
     """Return what is wrong with one record of the stream; None if the ledger itself made the change.
 
     The ledger adds an item that it can read back, and later moves its marker, once. It does nothing else.
@@ -59,16 +59,16 @@ def unexpected(event_name: str, images: Mapping[str, Item]) -> Change | None:
         return Change("removed", [])
     new = images["NewImage"]
     if event_name == "INSERT":
-        return _unreadable(new, "added")
+        return _unexpected_content(new, "added")
     old = images["OldImage"]
     changed = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
     moved = "Unpublished" in old and "Unpublished" not in new and "PublishedAt" not in old and "PublishedAt" in new
     if changed != ["PublishedAt", "Unpublished"] or not moved:
         return Change("replaced", changed)
-    return _unreadable(new, "marked")
+    return _unexpected_content(new, "marked")
 
 
-def _unreadable(item: Item, change: str) -> Change | None:
+def _unexpected_content(item: Item, change: str) -> Change | None:
     """Return None if the ledger could have written *item* so."""
     marker = "PublishedAt" if change == "marked" else "Unpublished"
     wrong = sorted(item.keys() ^ {*ATTRIBUTES, marker})
@@ -81,16 +81,18 @@ def _unreadable(item: Item, change: str) -> Change | None:
         expected = {"ProcessorShard": f"{facts['ProcessorID']}#{shard}"} | (
             {"Unpublished": shard} if change == "added" else {}
         )
-        wrong = [name for name, value in expected.items() if stored(item, name, "S", "") != value]
-        wrong += [name for name in ("Execution", "TokenKey") if not stored(item, name, "S", "").startswith("arn:")]
-        wrong += [] if stored(item, "SecureToken", "B", "") else ["SecureToken"]
+        wrong = [name for name, value in expected.items() if read_attribute(item, name, "S", "") != value]
+        wrong += [
+            name for name in ("Execution", "TokenKey") if not read_attribute(item, name, "S", "").startswith("arn:")
+        ]
+        wrong += [] if read_attribute(item, "SecureToken", "B", "") else ["SecureToken"]
         wrong += [] if all([*text] == ["S"] for text in item["Metadata"]["M"].values()) else ["Metadata"]
     except UnreadableItemError as unreadable:
         return Change(change, [unreadable.attribute])
     return Change(change, wrong) if wrong else None
 
 
-def item_changed(record: Mapping[str, Any], change: Change) -> None:
+def report_item_change(record: Mapping[str, Any], change: Change) -> None:
     """Log and count one change. What somebody wrote past the ledger may be anything, also as an ID or a name."""
     key = record["dynamodb"]["Keys"]["TransactionID"].get("S")
     logger.error(
@@ -104,7 +106,7 @@ def item_changed(record: Mapping[str, Any], change: Change) -> None:
     metrics.flush_metrics()
 
 
-def protection_changed(call: Mapping[str, Any]) -> None:
+def report_protection_change(call: Mapping[str, Any]) -> None:
     """Log and count one call on a key, the table or the bus, with who made it."""
     logger.error(
         "protection changed",

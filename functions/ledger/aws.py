@@ -3,7 +3,7 @@
 A start is mostly the SDK's. Three things shorten it; retries, signing and credentials stay the SDK's own:
 
 - botocore without boto3, which adds nothing to a client but its import;
-- the SDK's data of the few services in use, instead of a search through all of AWS (`_OwnDataFirst`);
+- the SDK's data of the few services in use, instead of a search through all of AWS (`TrimmedSdkData`);
 - one client per environment, made when it starts, whose connection is kept for the calls that follow.
 
 `make bench` measures each start; `docs/benchmarks.md` says what each of these is worth.
@@ -46,7 +46,7 @@ class PrivateEndpointError(Exception):
     """A client would not go through the stack's own endpoint. Raised at init: no payment is taken."""
 
 
-class _OwnDataFirst(Loader):
+class TrimmedSdkData(Loader):
     """The SDK's data as `make sdk-data` made it: the operations in use, of the services in use, and no other.
 
     botocore looks into more than 400 folders for the one it needs, and reads the endpoints of them all. It still
@@ -60,6 +60,7 @@ class _OwnDataFirst(Loader):
         super().__init__(extra_search_paths=[str(self.FOLDER)])
 
     def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002  # botocore's signature
+        """Return the services that have data here."""
         return [folder.name for folder in self.FOLDER.iterdir() if folder.is_dir()]
 
 
@@ -67,7 +68,7 @@ class _OwnDataFirst(Loader):
 def sdk_session() -> Session:
     """One for all clients of an environment: it takes as long to make as a client."""
     session = Session()
-    session.register_component("data_loader", _OwnDataFirst())  # without this line, the SDK reads all of its own data
+    session.register_component("data_loader", TrimmedSdkData())  # without this line, the SDK reads all of its own data
     return session
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ledger.currencies import MINOR_UNITS
 from ledger.identifiers import ORIGINAL_TRANSACTION_ID, mapped_identifier
-from ledger.payment import CONTRACT_FIELDS, MAX_GUESSED, InvalidPaymentError, Violation, meant_field, valid_id
+from ledger.payment import CONTRACT_FIELDS, MAX_GUESSED, InvalidPaymentError, Violation, intended_field, valid_id
 from ledger.signature import STANDARD_WEBHOOKS, STRIPE, Scheme
 
 
@@ -25,7 +25,7 @@ class Format:
     start_input: Callable[[Any, str], dict[str, Any] | None]
 
 
-def _of_the_contract(message: Any, processor_id: str) -> dict[str, Any] | None:
+def _from_contract_message(message: Any, processor_id: str) -> dict[str, Any] | None:
     """Return the message's payment, which is a start input already; None if the message is not about a payment.
 
     The type of an event does not decide what is recorded: the contract's fields say what happened. It only decides
@@ -36,7 +36,7 @@ def _of_the_contract(message: Any, processor_id: str) -> dict[str, Any] | None:
     """
     if not isinstance(message, dict):
         raise InvalidPaymentError([Violation("Payment", "not_an_object")])
-    payment = _content(message)
+    payment = _payment_fields(message)
     if not _is_about_a_payment(message, payment):
         return None
     if payment.get("ProcessorID", processor_id) != processor_id:
@@ -46,7 +46,7 @@ def _of_the_contract(message: Any, processor_id: str) -> dict[str, Any] | None:
     return payment
 
 
-def _content(message: dict[str, Any]) -> dict[str, Any]:
+def _payment_fields(message: dict[str, Any]) -> dict[str, Any]:
     """Return what an event says: its `data`, or its own fields beside `type` and `timestamp`.
 
     Source: the Standard Webhooks specification, version 1.0.0, payload structure, which recommends both forms.
@@ -68,7 +68,7 @@ def _is_about_a_payment(message: dict[str, Any], content: dict[str, Any]) -> boo
     if isinstance(message.get("type"), str):
         return bool(PAYMENT_EVENT.match(message["type"])) or any(name in CONTRACT_FIELDS for name in content)
     names = {*message, *content} - {"timestamp"}
-    return len(names) > MAX_GUESSED or any(map(meant_field, names))
+    return len(names) > MAX_GUESSED or any(map(intended_field, names))
 
 
 PAYMENT_EVENT = re.compile(r"payments?([^a-z]|$)", re.IGNORECASE)
@@ -90,7 +90,7 @@ STRIPE_EVENTS = frozenset({"charge.succeeded", "charge.captured", "charge.update
 """The events that can carry a payment's outcome."""
 
 
-def _of_a_stripe_charge(message: Any, processor_id: str, *, live: bool) -> dict[str, Any] | None:
+def _from_stripe_charge(message: Any, processor_id: str, *, live: bool) -> dict[str, Any] | None:
     """Return the payment of a charge that failed, or that succeeded and was captured for good; None for other events.
 
     A charge can be authorised only, or captured in several parts: Stripe sets `captured` once no more can be captured,
@@ -197,8 +197,8 @@ def _rfc_3339(unix_s: int | None) -> str | None:
 
 
 FORMATS: Mapping[str, Format] = {
-    "standard-webhooks": Format(STANDARD_WEBHOOKS, _of_the_contract),
-    "stripe": Format(STRIPE, functools.partial(_of_a_stripe_charge, live=True)),
-    "stripe-test": Format(STRIPE, functools.partial(_of_a_stripe_charge, live=False)),
+    "standard-webhooks": Format(STANDARD_WEBHOOKS, _from_contract_message),
+    "stripe": Format(STRIPE, functools.partial(_from_stripe_charge, live=True)),
+    "stripe-test": Format(STRIPE, functools.partial(_from_stripe_charge, live=False)),
 }
 """By the name that a processor's secret has for its format."""

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ledger.item import UnreadableItemError, as_recorded, stored
-from ledger.payment import InvalidPaymentError, Payment, Violation, parse_payment, refusal_input, seal_context
+from ledger.item import UnreadableItemError, as_recorded, read_attribute
+from ledger.payment import InvalidPaymentError, Payment, Violation, parse_payment, rejection_input, seal_context
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -28,7 +28,7 @@ NAMED_CHARACTERS = 45
 DIGITS = 32
 """Hexadecimal digits in an execution's name: with 128 bits, nobody finds two payments that have the same name."""
 
-GOES_ON = frozenset({"RUNNING", "PENDING_REDRIVE"})
+UNFINISHED_STATUSES = frozenset({"RUNNING", "PENDING_REDRIVE"})
 """Of an execution's statuses, those in which it has not ended. Source: Step Functions API, DescribeExecution."""
 
 
@@ -100,7 +100,7 @@ class Intake:
 
         Raises:
             InvalidPaymentError: the contract is broken, or nine executions with this very sealed token recorded
-                nothing. Nothing was started. Hand it to `refuse`.
+                nothing. Nothing was started. Hand it to `reject`.
             TooManyAttemptsError: nine executions of this payment, whose token came as plaintext, recorded nothing.
             UnreadableItemError: the ledger has an item under the ID that it has not written so.
             ClientError: any error of KMS, Step Functions or DynamoDB, unchanged.
@@ -114,45 +114,45 @@ class Intake:
             sealed = seal(self.kms, self.intake_key, payment.transaction_id, payment.processor_id, token.text)
             name = execution_name(payment)
         if again:
-            name = _name(payment.transaction_id, secrets.token_hex(DIGITS // 2))
+            name = _join_name(payment.transaction_id, secrets.token_hex(DIGITS // 2))
         text = json.dumps({**content, "SealedToken": sealed})
         if self._start(name, text):
-            return Delivery(self._arn(name), started=True, outcome=None)
-        if delivery := self._recorded(payment, name, text):
+            return Delivery(self._execution_arn(name), started=True, outcome=None)
+        if delivery := self._find_in_ledger(payment, name, text):
             return delivery
         newest, status = 1, self._status(name)
-        if status not in GOES_ON and (last := self._status_of_the_last(name)):
+        if status not in UNFINISHED_STATUSES and (last := self._last_attempt_status(name)):
             newest, status = MAX_ATTEMPTS, last
-        while status not in GOES_ON:
+        while status not in UNFINISHED_STATUSES:
             # It may have written the item after the table was asked. If it did not, it was another payment's.
-            if status == "SUCCEEDED" and (delivery := self._recorded(payment, name, text)):
+            if status == "SUCCEEDED" and (delivery := self._find_in_ledger(payment, name, text)):
                 return delivery
             if newest == MAX_ATTEMPTS:
                 raise _too_many_attempts(payment, sealed_by_sender=token.field == "SealedToken")
-            if self._start(_attempt(name, newest + 1), text):
-                return Delivery(self._arn(_attempt(name, newest + 1)), started=True, outcome=None)
-            newest, status = self._newest(name, newest + 1)
-        return Delivery(self._arn(_attempt(name, newest)), started=False, outcome=None)
+            if self._start(_attempt_name(name, newest + 1), text):
+                return Delivery(self._execution_arn(_attempt_name(name, newest + 1)), started=True, outcome=None)
+            newest, status = self._find_newest_attempt(name, newest + 1)
+        return Delivery(self._execution_arn(_attempt_name(name, newest)), started=False, outcome=None)
 
-    def refuse(self, refused: InvalidPaymentError, message_id: str) -> str:
+    def reject(self, rejected: InvalidPaymentError, message_id: str) -> str:
         """Start an execution that publishes a refusal, and return its ARN. Safe to repeat: each refusal runs once.
 
         The workflow counts, logs and publishes it, as it does its own. The execution has no value of what was refused.
 
         Args:
-            refused: what `deliver` raised, or what was refused before it.
+            rejected: what `deliver` raised, or what was refused before it.
             message_id: the same for each delivery of one message, and no other's. It tells messages apart that have no
                 valid TransactionID.
 
         Raises:
             ClientError: any error of Step Functions, unchanged.
         """
-        name = refusal_name(refused, message_id)
-        text = json.dumps(refusal_input(refused))
+        name = rejection_name(rejected, message_id)
+        text = json.dumps(rejection_input(rejected))
         self._start(name, text)
-        return self._arn(name)
+        return self._execution_arn(name)
 
-    def _arn(self, name: str) -> str:
+    def _execution_arn(self, name: str) -> str:
         return f"{execution_prefix(self.workflow)}:{name}"
 
     def _start(self, name: str, text: str) -> bool:
@@ -163,17 +163,17 @@ class Intake:
             return False
         return True
 
-    def _status_of_the_last(self, name: str) -> str | None:
+    def _last_attempt_status(self, name: str) -> str | None:
         """Return the status of the last attempt that a payment may have; None if it has fewer.
 
         It is asked first, because whoever sends a payment after its last attempt may go on for ever.
         """
         try:
-            return self._status(_attempt(name, MAX_ATTEMPTS))
+            return self._status(_attempt_name(name, MAX_ATTEMPTS))
         except self.states.exceptions.ExecutionDoesNotExist:
             return None
 
-    def _newest(self, name: str, taken: int) -> tuple[int, str]:
+    def _find_newest_attempt(self, name: str, taken: int) -> tuple[int, str]:
         """Return the number and the status of a payment's newest attempt, of which *taken* is there.
 
         Attempts are started in order, so that the first free name is found by halving: few executions can be described
@@ -183,19 +183,21 @@ class Intake:
         while free - taken > 1:
             middle = (taken + free) // 2
             try:
-                taken, status = middle, self._status(_attempt(name, middle))
+                taken, status = middle, self._status(_attempt_name(name, middle))
             except self.states.exceptions.ExecutionDoesNotExist:
                 free = middle
-        return taken, status or self._status(_attempt(name, taken))
+        return taken, status or self._status(_attempt_name(name, taken))
 
     def _status(self, name: str) -> str:
         """Return the execution's status, without its input and output: these need the history's key.
 
         AWS does not say that the error comes without that key, so a refusal and a technical failure look the same.
         """
-        return self.states.describe_execution(executionArn=self._arn(name), includedData="METADATA_ONLY")["status"]
+        return self.states.describe_execution(executionArn=self._execution_arn(name), includedData="METADATA_ONLY")[
+            "status"
+        ]
 
-    def _recorded(self, payment: Payment, name: str, text: str) -> Delivery | None:
+    def _find_in_ledger(self, payment: Payment, name: str, text: str) -> Delivery | None:
         """Return what the ledger has under the payment's ID; None if that is nothing.
 
         The table is the truth: that an execution of the name succeeded does not say that it was this payment's. It is
@@ -213,13 +215,13 @@ class Intake:
         item = reply.get("Item")
         if not item:
             return None
-        if as_recorded(payment, stored(item, "Fingerprint", "S", payment.transaction_id)):
-            recorder = stored(item, "Execution", "S", payment.transaction_id)
+        if as_recorded(payment, read_attribute(item, "Fingerprint", "S", payment.transaction_id)):
+            recorder = read_attribute(item, "Execution", "S", payment.transaction_id)
             if not recorder:
                 raise UnreadableItemError(payment.transaction_id, "Execution")
             return Delivery(recorder, started=False, outcome="RECORDED")
         publishing = f"{name}-c"
-        return Delivery(self._arn(publishing), started=self._start(publishing, text), outcome="CONFLICT")
+        return Delivery(self._execution_arn(publishing), started=self._start(publishing, text), outcome="CONFLICT")
 
 
 def _too_many_attempts(payment: Payment, *, sealed_by_sender: bool) -> Exception:
@@ -248,26 +250,26 @@ def execution_name(payment: Payment, sealed_token: str | None = None) -> str:
         sealed_token: as its sender sealed it, in base64; None if the token came as plaintext.
     """
     if sealed_token is None:
-        return _name(payment.transaction_id, payment.fingerprint)
+        return _join_name(payment.transaction_id, payment.fingerprint)
     carried = json.dumps([payment.fingerprint, sealed_token])
-    return _name(payment.transaction_id, hashlib.sha256(carried.encode()).hexdigest())
+    return _join_name(payment.transaction_id, hashlib.sha256(carried.encode()).hexdigest())
 
 
-def refusal_name(refused: InvalidPaymentError, message_id: str) -> str:
+def rejection_name(refused: InvalidPaymentError, message_id: str) -> str:
     """Return the name of the execution that publishes a refusal: what it is about, and a hash of what it says.
 
     `ledger inspect` finds it by its TransactionID. Without a valid one, it is named after the processor.
     """
     identity = [str(refused)] if refused.transaction_id else [str(refused), message_id]
     subject = refused.transaction_id or refused.processor_id or "refused"
-    return _name(subject, hashlib.sha256(json.dumps(identity).encode()).hexdigest())
+    return _join_name(subject, hashlib.sha256(json.dumps(identity).encode()).hexdigest())
 
 
-def _name(subject: str, digest: str) -> str:
+def _join_name(subject: str, digest: str) -> str:
     return f"{subject[:NAMED_CHARACTERS]}-{digest[:DIGITS]}"
 
 
-def _attempt(name: str, number: int) -> str:
+def _attempt_name(name: str, number: int) -> str:
     """Return the name of a payment's *number*-th attempt, from that of its first."""
     return name if number == 1 else f"{name}-{number}"
 

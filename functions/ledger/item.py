@@ -73,7 +73,7 @@ class EncryptedPayment(NamedTuple):
         return {
             "TransactionID": {"S": payment.transaction_id},
             "SecureToken": {"B": self.ciphertext},
-            "Amount": {"N": number(payment.amount)},
+            "Amount": {"N": to_dynamodb_number(payment.amount)},
             "Currency": {"S": payment.currency},
             "ProcessorID": {"S": payment.processor_id},
             "Status": {"S": payment.status},
@@ -87,13 +87,13 @@ class EncryptedPayment(NamedTuple):
             "Unpublished": {"S": f"{shard}"},
         }
 
-    def wrote(self, item: Mapping[str, Any]) -> bool:
+    def is_own_write(self, item: Mapping[str, Any]) -> bool:
         """Whether *item* is this very delivery's own write, whose reply was lost."""
-        written = [stored(item, name, "S", self.payment.transaction_id) for name in ("Execution", "RecordedAt")]
+        written = [read_attribute(item, name, "S", self.payment.transaction_id) for name in ("Execution", "RecordedAt")]
         return written == [self.execution, self.recorded_at]
 
 
-def stored(item: Mapping[str, Any], attribute: str, kind: str, transaction_id: str) -> Any:
+def read_attribute(item: Mapping[str, Any], attribute: str, kind: str, transaction_id: str) -> Any:
     """Return an attribute's value of the DynamoDB type *kind*.
 
     Raises:
@@ -111,12 +111,12 @@ def differing_fields(item: Mapping[str, Any], payment: Payment) -> list[str]:
     Raises:
         UnreadableItemError: the item is not what this ledger has written, so that nobody can tell.
     """
-    if as_recorded(payment, stored(item, "Fingerprint", "S", payment.transaction_id)):
+    if as_recorded(payment, read_attribute(item, "Fingerprint", "S", payment.transaction_id)):
         return []
     values = payment.as_state()
     names = [STATE_NAMES[name] for name in FINGERPRINTED if name != "amount"]
-    differs = [name for name in names if stored(item, name, "S", payment.transaction_id) != values[name]]
-    if Decimal(stored(item, "Amount", "N", payment.transaction_id)) != Decimal(payment.amount):
+    differs = [name for name in names if read_attribute(item, name, "S", payment.transaction_id) != values[name]]
+    if Decimal(read_attribute(item, "Amount", "N", payment.transaction_id)) != Decimal(payment.amount):
         differs.append("Amount")
     # Equal fields under another fingerprint cannot be, unless the item was changed: never a DUPLICATE.
     return sorted(differs) or ["Fingerprint"]
@@ -131,7 +131,7 @@ def recorded_facts(item: Mapping[str, Any]) -> dict[str, Any]:
     transaction_id = item["TransactionID"]["S"]
 
     def value(attribute: str, kind: str) -> Any:
-        return stored(item, attribute, kind, transaction_id)
+        return read_attribute(item, attribute, kind, transaction_id)
 
     try:
         metadata = {key: text["S"] for key, text in value("Metadata", "M").items()}
@@ -152,7 +152,7 @@ def recorded_facts(item: Mapping[str, Any]) -> dict[str, Any]:
         raise UnreadableItemError(transaction_id, "Fingerprint")
     if not facts["Execution"]:
         raise UnreadableItemError(transaction_id, "Execution")
-    return {**recorded.as_state(), **facts, "RecordedAt": _moment(item, "RecordedAt")}
+    return {**recorded.as_state(), **facts, "RecordedAt": _read_timestamp(item, "RecordedAt")}
 
 
 def published_at(item: Mapping[str, Any]) -> str | None:
@@ -161,13 +161,13 @@ def published_at(item: Mapping[str, Any]) -> str | None:
     Raises:
         UnreadableItemError: the marker is not what this ledger has written.
     """
-    return _moment(item, "PublishedAt") if "PublishedAt" in item else None
+    return _read_timestamp(item, "PublishedAt") if "PublishedAt" in item else None
 
 
-def _moment(item: Mapping[str, Any], attribute: str) -> str:
+def _read_timestamp(item: Mapping[str, Any], attribute: str) -> str:
     """Return a canonical timestamp, whose text order is time order."""
     transaction_id = item["TransactionID"]["S"]
-    text: str = stored(item, attribute, "S", transaction_id)
+    text: str = read_attribute(item, attribute, "S", transaction_id)
     try:
         is_canonical = utc_timestamp(text) == text
     except BrokenRuleError:
@@ -198,6 +198,6 @@ def shard_of(transaction_id: str) -> int:
     return hashlib.sha256(transaction_id.encode()).digest()[0] % SHARDS
 
 
-def number(amount: str) -> str:
+def to_dynamodb_number(amount: str) -> str:
     """Decimal text as DynamoDB gives it back: at most 38 digits, no superfluous zeros."""
     return amount.rstrip("0").rstrip(".") if "." in amount else amount

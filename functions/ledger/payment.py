@@ -255,7 +255,7 @@ def valid_id(start_input: Mapping[str, Any], field: str) -> str | None:
     return None if field in _fields_that_hold_the_token(start_input) else value
 
 
-def refusal_input(refused: InvalidPaymentError) -> dict[str, Any]:
+def rejection_input(refused: InvalidPaymentError) -> dict[str, Any]:
     """Return the start input with which the workflow publishes a refusal that happened before it.
 
     It has the refusal's IDs and rules, and nothing of what was refused: an execution's history keeps its input.
@@ -263,8 +263,8 @@ def refusal_input(refused: InvalidPaymentError) -> dict[str, Any]:
     return {"Refused": json.loads(str(refused))}
 
 
-def parse_refusal(start_input: object) -> InvalidPaymentError | None:
-    """Return the refusal that `refusal_input` wrote; None for any other input, which the contract judges.
+def parse_rejection(start_input: object) -> InvalidPaymentError | None:
+    """Return the refusal that `rejection_input` wrote; None for any other input, which the contract judges.
 
     Whoever may start executions can write one: the IDs must be valid, and fields and rules known ones, so that no text
     of a sender becomes a metric or stands in an event.
@@ -282,7 +282,7 @@ def parse_refusal(start_input: object) -> InvalidPaymentError | None:
     except (KeyError, TypeError):
         return None
     known = all(field in {*CONTRACT_FIELDS, "Payment"} and rule in RULES for field, rule in violations)
-    return parsed if violations and known and refusal_input(parsed) == start_input else None
+    return parsed if violations and known and rejection_input(parsed) == start_input else None
 
 
 def utc_timestamp(value: object) -> str:
@@ -467,11 +467,11 @@ def _utf8(text: str) -> bytes:
 def _unknown_fields(names: Iterable[str]) -> Iterator[Violation]:
     """Names the contract's field that each probably stands for; never the name that was given."""
     for number, name in enumerate(names):
-        meant = meant_field(name) if number < MAX_GUESSED else None
+        meant = intended_field(name) if number < MAX_GUESSED else None
         yield Violation(meant, "misspelled_field") if meant else Violation("Payment", "unknown_field")
 
 
-def meant_field(name: str) -> str | None:
+def intended_field(name: str) -> str | None:
     """Return the contract's field that an unknown field's name probably stands for, if any."""
     from difflib import get_close_matches  # noqa: PLC0415  # only a refused payment pays for this import
 

@@ -150,17 +150,17 @@ class Processors:
         self.client = client
         self.prefix = prefix
         self._found: dict[str, Processor | ProcessorSecretError] = {}
-        self._read_at_s: int | None = None
+        self._fetched_at_s: int | None = None
         self._asked_at_s = -UNKNOWN_FOR_S
 
-    def read_once(self, now_s: int) -> None:
+    def fetch_once(self, now_s: int) -> None:
         """Read the processors if that was never done, and not tried in the last `UNKNOWN_FOR_S`.
 
         Raises:
             ClientError: Secrets Manager's, unchanged.
         """
-        if self._read_at_s is None and now_s >= self._asked_at_s + UNKNOWN_FOR_S:
-            self._read(now_s)
+        if self._fetched_at_s is None and now_s >= self._asked_at_s + UNKNOWN_FOR_S:
+            self._fetch(now_s)
 
     def remembers(self, processor_id: str) -> bool:
         """Return whether the last reading found this processor. Asks nobody."""
@@ -177,40 +177,40 @@ class Processors:
             return None
         is_usable = isinstance(self._found.get(processor_id), Processor)
         if (
-            self._read_at_s is None
-            or now_s >= self._read_at_s + KNOWN_FOR_S
+            self._fetched_at_s is None
+            or now_s >= self._fetched_at_s + KNOWN_FOR_S
             or (not is_usable and now_s >= self._asked_at_s + UNKNOWN_FOR_S)
         ):
-            self._read(now_s)
+            self._fetch(now_s)
         found = self._found.get(processor_id)
         if isinstance(found, ProcessorSecretError):
             raise ProcessorSecretError(*found.args)
         return found
 
-    def _read(self, now_s: int) -> None:
+    def _fetch(self, now_s: int) -> None:
         self._asked_at_s = now_s
         # What was read is good for its time, whatever Secrets Manager says of one secret because another is asked for.
-        kept = self._found if self._read_at_s is not None and now_s < self._read_at_s + KNOWN_FOR_S else {}
+        kept = self._found if self._fetched_at_s is not None and now_s < self._fetched_at_s + KNOWN_FOR_S else {}
         found: dict[str, Processor | ProcessorSecretError] = {}
-        read_at_s = now_s
+        fetched_at_s = now_s
         page: dict[str, Any] = {}
         while True:
             reply: Mapping[str, Any] = self.client.batch_get_secret_value(
                 Filters=[{"Key": "name", "Values": [self.prefix]}], MaxResults=PAGE, **page
             )
             for secret in reply["SecretValues"]:
-                found[self._processor_id(secret["Name"])] = _usable(secret.get("SecretString", ""))
+                found[self._processor_id(secret["Name"])] = _parse_or_error(secret.get("SecretString", ""))
             for failed in reply.get("Errors", []):
                 if failed["ErrorCode"] not in DELETED:
                     processor_id = self._processor_id(failed["SecretId"])
                     error = ProcessorSecretError(f"Secrets Manager does not give it: {failed['ErrorCode']}")
                     found[processor_id] = kept.get(processor_id, error)
-                    if processor_id in kept and self._read_at_s is not None:
-                        read_at_s = self._read_at_s
+                    if processor_id in kept and self._fetched_at_s is not None:
+                        fetched_at_s = self._fetched_at_s
             if not reply.get("NextToken"):
                 break
             page = {"NextToken": reply["NextToken"]}
-        self._found, self._read_at_s = found, read_at_s
+        self._found, self._fetched_at_s = found, fetched_at_s
 
     def _processor_id(self, secret_id: str) -> str:
         """Return whose secret this is, by its name or its ARN, which ends in a hyphen and six random characters."""
@@ -219,7 +219,7 @@ class Processors:
         return secret_id.removeprefix(self.prefix)
 
 
-def _usable(text: str) -> Processor | ProcessorSecretError:
+def _parse_or_error(text: str) -> Processor | ProcessorSecretError:
     try:
         return Processor.parse(text)
     except ProcessorSecretError as error:

@@ -91,7 +91,7 @@ def mark_published(client: "DynamoDBClient", table_name: str, transaction_id: st
     )
 
 
-def count(metrics: Metrics, outcome: Outcome) -> None:
+def emit_outcome_metrics(metrics: Metrics, outcome: Outcome) -> None:
     """The outcome as metrics, in the log (EMF): each outcome; recorded payments by currency and by processor;
     broken rules by rule.
 

@@ -16,7 +16,7 @@ TOLERANCE_S = 300
 TIME = re.compile(r"[0-9]{1,12}")
 
 
-class RefusedSignatureError(Exception):
+class InvalidSignatureError(Exception):
     """The request is not, or no longer, the processor's. Its text is for our log: the sender is not told it."""
 
 
@@ -47,18 +47,18 @@ def plausible_schemes(headers: Mapping[str, str], now_s: int) -> list[Scheme]:
         now_s: our time, in Unix seconds.
 
     Raises:
-        RefusedSignatureError: there is no such scheme.
+        InvalidSignatureError: there is no such scheme.
     """
     plausible, reasons = [], []
     for scheme in (STANDARD_WEBHOOKS, STRIPE):
         try:
             _claim(scheme, headers, b"", now_s)
-        except RefusedSignatureError as refused:
+        except InvalidSignatureError as refused:
             reasons.append(str(refused))
         else:
             plausible.append(scheme)
     if not plausible:
-        raise RefusedSignatureError(next((reason for reason in reasons if reason != "no_signature"), "no_signature"))
+        raise InvalidSignatureError(next((reason for reason in reasons if reason != "no_signature"), "no_signature"))
     return plausible
 
 
@@ -73,26 +73,26 @@ def verify(scheme: Scheme, secrets: Sequence[str], headers: Mapping[str, str], b
         now_s: our time, in Unix seconds.
 
     Raises:
-        RefusedSignatureError: headers are missing or malformed, the time is not near, or no signature is right.
+        InvalidSignatureError: headers are missing or malformed, the time is not near, or no signature is right.
     """
     claim = _claim(scheme, headers, body, now_s)
     expected = [scheme.sign(secret, claim.content).encode() for secret in secrets]
     # Every pair is compared, each in constant time: how long it takes tells nothing of what was nearly right.
     right = [hmac.compare_digest(_bytes(given), own) for given in claim.signatures for own in expected]
     if not any(right):
-        raise RefusedSignatureError("wrong_signature")
+        raise InvalidSignatureError("wrong_signature")
 
 
 def _claim(scheme: Scheme, headers: Mapping[str, str], body: bytes, now_s: int) -> Claim:
     claim = scheme.claim({name.lower(): value for name, value in headers.items()}, body)
     if abs(now_s - claim.sent_at_s) > TOLERANCE_S:
-        raise RefusedSignatureError("not_now")
+        raise InvalidSignatureError("not_now")
     return claim
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:
     if name not in headers:
-        raise RefusedSignatureError("no_signature")
+        raise InvalidSignatureError("no_signature")
     return headers[name]
 
 
@@ -103,7 +103,7 @@ def _bytes(text: str) -> bytes:
 
 def _seconds(text: str) -> int:
     if not TIME.fullmatch(text):
-        raise RefusedSignatureError("malformed")
+        raise InvalidSignatureError("malformed")
     return int(text)
 
 
@@ -132,7 +132,7 @@ def _stripe_claim(headers: Mapping[str, str], body: bytes) -> Claim:
     pairs = [part.partition("=") for part in _header(headers, "stripe-signature").split(",")]
     times = [value for name, _, value in pairs if name == "t"]
     if len(times) != 1:
-        raise RefusedSignatureError("malformed")
+        raise InvalidSignatureError("malformed")
     (sent_at,) = times
     return Claim(
         sent_at_s=_seconds(sent_at),

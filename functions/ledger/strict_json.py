@@ -32,9 +32,9 @@ def loads(text: bytes | str) -> Any:
         return json.loads(
             text.decode() if isinstance(text, bytes) else text,
             parse_int=lambda digits: int(digits[:MAX_INTEGER_DIGITS]),
-            parse_float=_double,
-            parse_constant=_no_constant,
-            object_pairs_hook=_each_name_once,
+            parse_float=_parse_double,
+            parse_constant=_reject_constant,
+            object_pairs_hook=_reject_duplicate_names,
         )
     except StrictJSONError:
         raise
@@ -42,7 +42,7 @@ def loads(text: bytes | str) -> Any:
         raise StrictJSONError("not_json") from None
 
 
-def _double(text: str) -> float:
+def _parse_double(text: str) -> float:
     """Return the number; not-a-number if a double rounds it, which the contract refuses by `float_digits`."""
     number = float(text)
     try:
@@ -52,11 +52,11 @@ def _double(text: str) -> float:
     return number if is_kept else math.nan
 
 
-def _no_constant(_constant: str) -> None:
+def _reject_constant(_constant: str) -> None:
     raise StrictJSONError("not_json")
 
 
-def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicate_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Of two, one parser takes the first and another the last: who checks would not see what is written down."""
     made = dict(pairs)
     if len(made) < len(pairs):

@@ -99,7 +99,7 @@ def _published(stack: Stack, refusal: InvalidPaymentError, payment: Any, place: 
     fields = payment if isinstance(payment, dict) else {}
     told_apart = {name: fields.get(name) for name in ("Amount", "Currency", "Status", "Timestamp")}
     try:
-        return stack.intake.refuse(refusal, json.dumps([place, told_apart]))
+        return stack.intake.reject(refusal, json.dumps([place, told_apart]))
     except (BotoCoreError, ClientError) as error:
         raise StackError(why(error, place)) from None
 

@@ -169,12 +169,12 @@ def test_only_refusals_are_caught_and_none_is_retried() -> None:
 def test_each_refusal_ends_in_a_state_named_by_its_error() -> None:
     """The console, the alarms and `ledger run` tell outcomes by these names."""
     assert {state["Error"] for state in STATES.values() if state["Type"] == "Fail"} == BUSINESS_ERRORS
-    assert outcome.REFUSED_BY.keys() == BUSINESS_ERRORS
+    assert outcome.OUTCOME_BY_ERROR.keys() == BUSINESS_ERRORS
     for task in TASKS.values():
         for catcher in task.get("Catch", []):
             (error,) = catcher["ErrorEquals"]
             publish = STATES[catcher["Next"]]
-            assert publish["Parameters"]["Payload"]["Outcome"] == outcome.REFUSED_BY[error]
+            assert publish["Parameters"]["Payload"]["Outcome"] == outcome.OUTCOME_BY_ERROR[error]
             assert STATES[publish["Next"]]["Error"] == error
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from ledger.outcome import REFUSED_BY
+from ledger.outcome import OUTCOME_BY_ERROR
 from ledger.payment import InvalidPaymentError, Payment, parse_payment
 from tests.simulation.interpreter import Execution
 
@@ -87,14 +87,14 @@ def when_it_ends(seen: Seen, execution: Execution, items: Items, events: Events)
             raise ViolationError(f"{execution.arn} is a duplicate, and that was not told")
     elif execution.status == "FAILED" and not seen.is_technical(execution):
         name, differs = seen.expected(execution, items)
-        if REFUSED_BY[str(execution.error)] != name:
+        if OUTCOME_BY_ERROR[str(execution.error)] != name:
             raise ViolationError(f"{execution.arn} was refused as {execution.error}, and is a {name}")
         told = _told("PaymentRejected" if name == "REJECTED" else "PaymentConflict", events, Execution=execution.arn)
         if not told:
             raise ViolationError(f"{execution.arn} was refused, and that was not told")
         if name == "CONFLICT" and any(event["detail"]["Differs"] != differs for event in told):
             raise ViolationError(f"{execution.arn} conflicts in {differs}, and something else was told")
-    elif execution.status == "FAILED" and execution.error in REFUSED_BY:
+    elif execution.status == "FAILED" and execution.error in OUTCOME_BY_ERROR:
         raise ViolationError(f"{execution.arn} was refused, and nothing caught it")
 
 

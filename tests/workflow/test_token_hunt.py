@@ -636,7 +636,7 @@ def test_a_card_number_that_a_sender_starts_with_is_nowhere(
         intake.deliver({**payment, **fields})
     assert violation in caught.value.log_keys["rules"]
     assert engine.executions() == []
-    assert traces.ended(intake.refuse(caught.value, "message")).outcome == "REJECTED"
+    assert traces.ended(intake.reject(caught.value, "message")).outcome == "REJECTED"
     assert cards_found(traces) == set()
 
 
