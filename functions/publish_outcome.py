@@ -1,30 +1,36 @@
 """Publish Outcome: put the payment's outcome on the ledger's event bus, then mark the payment as published."""
 
+from __future__ import annotations
+
+import ledger.cold_start  # noqa: F401  # first: see its docstring
+
 import os
 from typing import TYPE_CHECKING, Any
 
+from aws_lambda_powertools import Logger, Metrics
+
 from ledger.aws import private_client
 from ledger.outcome import Outcome, refusal_of
-from ledger.payment import utc_timestamp
 from ledger.publication import emit_outcome_metrics, mark_published, publish
-
-from aws_lambda_powertools import Logger, Metrics
+from ledger.timestamps import utc_timestamp
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
 
+    from ledger.states import PublishEvent
+
 logger = Logger()
 metrics = Metrics()
-events: "EventBridgeClient" = private_client("events")
-dynamodb: "DynamoDBClient" = private_client("dynamodb")
+events: EventBridgeClient = private_client("events")
+dynamodb: DynamoDBClient = private_client("dynamodb")
 EVENT_BUS_NAME = os.environ["EVENT_BUS_NAME"]
 TABLE_NAME = os.environ["TABLE_NAME"]
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
-def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
+def handler(event: PublishEvent, context: LambdaContext) -> dict[str, Any]:
     """Publish the outcome of one payment, then mark the payment as published.
 
     Returns:

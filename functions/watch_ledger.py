@@ -1,17 +1,21 @@
-"""Watch Ledger: count each change of the ledger, and of what protects it, that the ledger itself never makes.
+"""Watch Ledger: count each change of the ledger, or of its protection, that the ledger itself never makes.
 
-A policy cannot tell a PutItem that replaces an item from one that adds an item. The table's stream can. This function
-calls nothing.
+A policy cannot distinguish a PutItem that replaces an item from one that adds an item. The table's stream can. This
+function calls no service.
 """
+
+from __future__ import annotations
+
+import ledger.cold_start  # noqa: F401  # first: see its docstring
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ledger.item import ATTRIBUTES, UnreadableItemError, published_at, read_attribute, recorded_facts, shard_of
-from ledger.payment import valid_id
-
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
+
+from ledger.item import ATTRIBUTES, UnreadableItemError, published_at, read_attribute, recorded_facts, shard_of
+from ledger.payment import valid_id
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -23,20 +27,20 @@ Item = Mapping[str, Any]
 
 
 class Change(NamedTuple):
-    """What no part of the ledger does to an item: a stable name, and the attributes that show it."""
+    """A change of an item that no part of the ledger makes: a stable name, and the attributes that show it."""
 
     name: str
     attributes: list[str]
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
-def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Look at records of the table's stream, or at one call that changed what protects the ledger.
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Examine records of the table's stream, or one call that changed the ledger's protection.
 
     Source: Lambda Developer Guide, DynamoDB event; EventBridge User Guide, AWS service events by CloudTrail.
 
     Returns:
-        How many changes were found. Each is in the log, and in a metric that has an alarm.
+        How many changes were found. Each of them is in the log, and in a metric that has an alarm.
     """
     if "Records" not in event:
         report_protection_change(event["detail"])
@@ -51,9 +55,9 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
 
 
 def unexpected_change(event_name: str, images: Mapping[str, Item]) -> Change | None:
-    """Return what is wrong with one record of the stream; None if the ledger itself made the change.
+    """Return the change that one record of the stream shows; None if the ledger itself made it.
 
-    The ledger adds an item that it can read back, and later moves its marker, once. It does nothing else.
+    The ledger adds an item that it can read back, and later moves the item's marker, once. It does nothing else.
     """
     if event_name == "REMOVE":
         return Change("removed", [])
@@ -69,7 +73,7 @@ def unexpected_change(event_name: str, images: Mapping[str, Item]) -> Change | N
 
 
 def _unexpected_content(item: Item, change: str) -> Change | None:
-    """Return None if the ledger could have written *item* so."""
+    """Return the change that the item's content shows; None if the ledger could have written this content."""
     marker = "PublishedAt" if change == "marked" else "Unpublished"
     wrong = sorted(item.keys() ^ {*ATTRIBUTES, marker})
     if wrong:
@@ -93,7 +97,7 @@ def _unexpected_content(item: Item, change: str) -> Change | None:
 
 
 def report_item_change(record: Mapping[str, Any], change: Change) -> None:
-    """Log and count one change. What somebody wrote past the ledger may be anything, also as an ID or a name."""
+    """Log and count one change. If the ledger did not write the item, its ID and its names may be any text."""
     key = record["dynamodb"]["Keys"]["TransactionID"].get("S")
     logger.error(
         "item changed",
@@ -107,7 +111,7 @@ def report_item_change(record: Mapping[str, Any], change: Change) -> None:
 
 
 def report_protection_change(call: Mapping[str, Any]) -> None:
-    """Log and count one call on a key, the table or the bus, with who made it."""
+    """Log and count one call on a key, the table or the bus, with its caller."""
     logger.error(
         "protection changed",
         call=call["eventName"],

@@ -9,8 +9,8 @@ from rich.text import Text
 from ledger.intake import Delivery, TooManyAttemptsError
 from ledger.item import UnreadableItemError
 from ledger.outcome import outcome_of, reason
-from ledger.payment import InvalidPaymentError
 from ledger.strict_json import loads
+from ledger.violations import InvalidPaymentError
 from ledger_cli.commands.payments import not_readable
 from ledger_cli.commands.run import STYLES
 from ledger_cli.reading import StartInput

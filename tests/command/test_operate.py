@@ -13,7 +13,8 @@ from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from ledger.intake import execution_name
-from ledger.payment import InvalidPaymentError, parse_payment
+from ledger.payment import parse_payment
+from ledger.violations import InvalidPaymentError
 from ledger_cli import REGION
 from ledger_cli.engine import Engine
 from ledger_cli.engine.redrive import ExecutionNotRedrivable

@@ -14,9 +14,10 @@ from botocore.retries.standard import ThrottledRetryableChecker
 import ledger.item
 import ledger.payment
 import ledger.publication
+import ledger.violations
 from ledger import aws, outcome
 from ledger.item import PaymentConflictError
-from ledger.payment import InvalidPaymentError
+from ledger.violations import InvalidPaymentError
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine, template
 from tools.sdk_data import calls_of
@@ -117,6 +118,7 @@ def own_errors(engine: Engine) -> set[str]:
         ledger.item,
         ledger.payment,
         ledger.publication,
+        ledger.violations,
     ]
     return {
         name

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from ledger.currencies import MINOR_UNITS
-from ledger.payment import CONTRACT_FIELDS, STATUSES, InvalidPaymentError, parse_payment
+from ledger.payment import CONTRACT_FIELDS, STATUSES, parse_payment
+from ledger.violations import InvalidPaymentError
 from ledger_cli import ROOT
 
 # JSON Schema's `$` is the end of the text; Python's also stands before a newline there.

@@ -17,10 +17,12 @@ import pytest
 
 from ledger.formats import FORMATS
 from ledger.identifiers import mapped_identifier
-from ledger.payment import BrokenRuleError, InvalidPaymentError, parse_payment, parse_rejection, utc_timestamp
+from ledger.payment import parse_payment, parse_rejection
 from ledger.processors import Processor, ProcessorSecretError
 from ledger.signature import STANDARD_WEBHOOKS, STRIPE, InvalidSignatureError, verify
 from ledger.strict_json import StrictJSONError, loads
+from ledger.timestamps import utc_timestamp
+from ledger.violations import BrokenRuleError, InvalidPaymentError
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 

@@ -16,7 +16,8 @@ from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 
 from ledger import intake
 from ledger.intake import Delivery, TooManyAttemptsError, execution_name, rejection_name, seal
-from ledger.payment import InvalidPaymentError, Payment, Violation, parse_payment, seal_context
+from ledger.payment import Payment, parse_payment, seal_context
+from ledger.violations import InvalidPaymentError, Violation
 from ledger_cli.engine import Engine
 from tests.support.faults import Faults
 from tests.support.intake import intake_of

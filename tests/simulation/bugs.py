@@ -54,7 +54,7 @@ BUGS = [
     ),
     Bug("the own payment is told, not the recorded one", PERSIST, "recorded_facts(item)", "recorded_facts(encrypted.as_item())"),
     Bug("the amount is not compared", "functions/ledger/item.py", 'differs.append("Amount")', "pass"),
-    Bug("the metadata is part of the payment", "functions/ledger/payment.py", '"timestamp")\n\n\nclass Token', '"timestamp", "metadata")\n\n\nclass Token'),
+    Bug("the metadata is part of the payment", "functions/ledger/payment.py", '"status", "timestamp")', '"status", "timestamp", "metadata")'),
     Bug("a failed entry is ignored", SHARED, 'if reply["FailedEntryCount"] == 0:', "if True:"),
     Bug("a failed entry passes in the sweep", SWEEP, "elif not self.has_time()", "if not self.has_time()"),
     Bug("a new identity for each publication", "functions/ledger/outcome.py", "[name, identity]", "[name, identity, id(facts)]"),

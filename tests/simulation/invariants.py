@@ -10,7 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from ledger.outcome import OUTCOME_BY_ERROR
-from ledger.payment import InvalidPaymentError, Payment, parse_payment
+from ledger.payment import Payment, parse_payment
+from ledger.violations import InvalidPaymentError
 from tests.simulation.interpreter import Execution
 
 MARKER = {"PublishedAt", "Unpublished"}

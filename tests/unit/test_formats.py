@@ -12,8 +12,9 @@ from ledger import formats
 from ledger.currencies import MINOR_UNITS
 from ledger.formats import FORMATS, STRIPE_THREE_DECIMAL, STRIPE_TWO_DECIMAL, STRIPE_ZERO_DECIMAL
 from ledger.identifiers import mapped_identifier
-from ledger.payment import CONTRACT_FIELDS, InvalidPaymentError, Violation, parse_payment
+from ledger.payment import CONTRACT_FIELDS, parse_payment
 from ledger.signature import STANDARD_WEBHOOKS, STRIPE
+from ledger.violations import InvalidPaymentError, Violation
 from ledger_cli import ROOT
 
 OF_STRIPE = FORMATS["stripe-test"].start_input

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.amounts import to_dynamodb_number
 from ledger.item import (
     SHARDS,
     EncryptedPayment,
@@ -19,7 +20,6 @@ from ledger.item import (
     published_at,
     recorded_facts,
     shard_of,
-    to_dynamodb_number,
 )
 from ledger.payment import STATE_NAMES, Payment
 from ledger_cli import ROOT

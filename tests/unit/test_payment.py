@@ -17,17 +17,15 @@ from ledger.cards import holds_card_number, is_sensitive_key
 from ledger.currencies import FORMER_MINOR_UNITS, MINOR_UNITS, NO_MINOR_UNIT
 from ledger.payment import (
     MAX_GUESSED,
-    BrokenRuleError,
-    InvalidPaymentError,
     Payment,
-    Violation,
     encryption_context,
     parse_payment,
     parse_rejection,
     rejection_input,
-    utc_timestamp,
     valid_id,
 )
+from ledger.timestamps import utc_timestamp
+from ledger.violations import BrokenRuleError, InvalidPaymentError, Violation
 
 VALID = {
     "TransactionID": "txn-1",

@@ -25,7 +25,7 @@ from moto.core.botocore_stubber import BotocoreStubber
 
 from ledger.intake import seal
 from ledger.item import EncryptedPayment
-from ledger.payment import InvalidPaymentError
+from ledger.violations import InvalidPaymentError
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine, lambda_runtime
 from ledger_cli.engine.engine import Call
