@@ -1,28 +1,35 @@
-"""Persist Payment: one conditional write, which decides what this payment is to the ledger."""
+"""Persist Payment: one conditional write, which decides the payment's outcome."""
+
+from __future__ import annotations
+
+import ledger.cold_start  # noqa: F401  # first: see its docstring
 
 import base64
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from aws_lambda_powertools import Logger
+
 from ledger.aws import private_client
 from ledger.item import EncryptedPayment, PaymentConflictError, differing_fields, recorded_facts
-from ledger.payment import Payment, utc_timestamp
-
-from aws_lambda_powertools import Logger
+from ledger.payment import Payment
+from ledger.timestamps import utc_timestamp
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from ledger.states import PersistedPayment, PersistEvent
+
 logger = Logger()
-dynamodb: "DynamoDBClient" = private_client("dynamodb")
+dynamodb: DynamoDBClient = private_client("dynamodb")
 TABLE_NAME = os.environ["TABLE_NAME"]
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
-def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Write the encrypted payment once; `put_once` says what a repeat does."""
+def handler(event: PersistEvent, context: LambdaContext) -> PersistedPayment:
+    """Write the encrypted payment once. `put_once` says what happens if the payment comes again."""
     encrypted = EncryptedPayment(
         payment=Payment.from_state(event["Payment"]),
         ciphertext=base64.b64decode(event["EncryptedToken"]),
@@ -41,7 +48,7 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
 
 
 def put_once(
-    client: "DynamoDBClient", table_name: str, encrypted: EncryptedPayment
+    client: DynamoDBClient, table_name: str, encrypted: EncryptedPayment
 ) -> tuple[Literal["RECORDED", "DUPLICATE"], Mapping[str, Any]]:
     """Write *encrypted* unless its TransactionID is taken.
 
@@ -50,14 +57,14 @@ def put_once(
         same payment      put ── taken ── same fingerprint ──────────────────────▶ DUPLICATE
         another payment   put ── taken ── another fingerprint ───────────────────▶ PaymentConflictError
 
-    The item that decides comes back with the failed condition, from the same atomic step, so there
-    is no second read for another writer to slip in before.
+    If the condition fails, DynamoDB returns the item that decided, from the same atomic step. So there is no second
+    read, before which another writer could change the item.
 
     Returns:
-        The outcome, and the item that is in the ledger for it.
+        The outcome, and the item that the ledger has for the payment.
 
     Raises:
-        PaymentConflictError: the id holds a different payment. Never retried.
+        PaymentConflictError: the ledger has a different payment under the ID. Never retried.
         ClientError: any other DynamoDB error, unchanged; the state machine retries those that may pass.
 
     Source: DynamoDB API, PutItem, ReturnValuesOnConditionCheckFailure.
@@ -67,14 +74,14 @@ def put_once(
         client.put_item(
             TableName=table_name,
             Item=item,
-            # The key attribute exists on every item, so its absence means: no item under this id.
+            # Every item has the key attribute, so its absence means that there is no item under this ID.
             ConditionExpression="attribute_not_exists(TransactionID)",
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
         )
     except client.exceptions.ConditionalCheckFailedException as taken:
-        item = taken.response["Item"]  # type: ignore[typeddict-item]  # the stubs know only what all errors have
+        item = taken.response["Item"]  # type: ignore[typeddict-item]  # the stubs know only the keys that all errors have
     else:
         return "RECORDED", item
     if differs := differing_fields(item, encrypted.payment):
         raise PaymentConflictError(encrypted.payment, differs)
-    return ("RECORDED" if encrypted.wrote(item) else "DUPLICATE"), item
+    return ("RECORDED" if encrypted.is_own_write(item) else "DUPLICATE"), item

@@ -1,7 +1,11 @@
-"""Receive Payment: a processor's webhook. Checks who sent it, seals the token, and starts the workflow.
+"""Receive Payment: a processor's webhook. It checks the sender, seals the token, and starts the workflow.
 
-The answer tells a processor what it needs to know to send again or not to: docs/integrate/sending.md lists them all.
+The response tells a processor whether it should send the payment again: docs/integrate/sending.md lists every response.
 """
+
+from __future__ import annotations
+
+import ledger.cold_start  # noqa: F401  # first: see its docstring
 
 import base64
 import json
@@ -11,45 +15,44 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ledger.aws import private_client
-from ledger.intake import Intake, TooManyAttemptsError
-from ledger.item import UnreadableItemError
-from ledger.payment import InvalidPaymentError, Violation, is_identifier, valid_id
-from ledger.processors import Processor, Processors, ProcessorSecretError
-from ledger.signature import RefusedSignatureError, plausible_schemes, verify
-from ledger.strict_json import StrictJSONError, loads
-
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ledger.aws import private_client
+from ledger.intake import Intake, TooManyAttemptsError
+from ledger.item import UnreadableItemError
+from ledger.payment import is_identifier, valid_id
+from ledger.processors import Processor, Processors, ProcessorSecretError
+from ledger.signature import InvalidSignatureError, plausible_schemes, verify
+from ledger.strict_json import StrictJSONError, loads
+from ledger.violations import InvalidPaymentError, Violation, as_dicts
+
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
-    from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_kms import KMSClient
-    from mypy_boto3_secretsmanager import SecretsManagerClient
-    from mypy_boto3_stepfunctions import SFNClient
 
 logger = Logger()
 metrics = Metrics()
-# One attempt less than elsewhere: a processor waits, and sends again by itself.
-secrets_manager: "SecretsManagerClient" = private_client("secretsmanager", attempts=2)
-states: "SFNClient" = private_client("stepfunctions", attempts=2)
-kms: "KMSClient" = private_client("kms", attempts=2)
-dynamodb: "DynamoDBClient" = private_client("dynamodb", attempts=2)
-WORKFLOW = os.environ["WORKFLOW"]
-INTAKE_KEY = os.environ["INTAKE_KEY"]
-TABLE_NAME = os.environ["TABLE_NAME"]
-DEFAULT_CURRENCY = os.environ["DEFAULT_CURRENCY"]
-PROCESSOR_SECRETS = os.environ["PROCESSOR_SECRETS"]
+# One attempt less than in other functions: a processor waits for the response, and sends again by itself.
+PROCESSORS = Processors(private_client("secretsmanager", attempts=2), os.environ["PROCESSOR_SECRETS"])
+INTAKE = Intake(
+    states=private_client("stepfunctions", attempts=2),
+    kms=private_client("kms", attempts=2),
+    dynamodb=private_client("dynamodb", attempts=2),
+    workflow=os.environ["WORKFLOW"],
+    intake_key=os.environ["INTAKE_KEY"],
+    table_name=os.environ["TABLE_NAME"],
+    default_currency=os.environ["DEFAULT_CURRENCY"],
+)
 
 MAX_BODY_BYTES = 256 * 1024
-"""What an execution's input may have. Source: Step Functions Developer Guide, quotas."""
+"""Bytes that an execution's input may have. Source: Step Functions Developer Guide, quotas."""
 
 TOO_LARGE = Violation("Payment", "too_large")
 FOREIGN_ID = Violation("TransactionID", "id_prefix")
 
-NOBODYS_SECRET = f"whsec_{base64.b64encode(bytes(32)).decode()}"
+PLACEHOLDER_SECRET = f"whsec_{base64.b64encode(bytes(32)).decode()}"
+"""Secret that no processor has."""
 
 THROTTLED = frozenset(
     {
@@ -60,91 +63,94 @@ THROTTLED = frozenset(
         "ThrottlingException",
     }
 )
-"""Too many at once. Source: botocore's service models, and the common errors of each API."""
+"""Error codes for too many calls at once. Source: botocore's service models, and the common errors of each API."""
 
 RETRY_AFTER_S = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the processor gets."""
+class Response:
+    """The response to the processor."""
 
     status: int
     body: Mapping[str, Any]
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def as_reply(self) -> dict[str, Any]:
-        """As an HTTP API takes it. Source: API Gateway Developer Guide, payload format 2.0."""
+    def as_http_api_response(self) -> dict[str, Any]:
+        """Return the form that an HTTP API expects. Source: API Gateway Developer Guide, payload format 2.0."""
         headers = {"content-type": "application/json", **self.headers}
         return {"statusCode": self.status, "headers": headers, "body": json.dumps(self.body)}
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
-def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Answer one request of the HTTP API; `receive` says what comes of it."""
-    # The HTTP API's clock, which says when the request came, and which a test can set.
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one request of the HTTP API, as `receive` describes it."""
+    # The HTTP API's clock says when the request came, and a test can set it.
     now_s = event["requestContext"]["timeEpoch"] // 1000
-    return receive(event["pathParameters"]["ProcessorID"], event["headers"], body_of(event), now_s).as_reply()
+    response = receive(event["pathParameters"]["ProcessorID"], event["headers"], body_of(event), now_s)
+    return response.as_http_api_response()
 
 
-def receive(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: int) -> Answer:
-    """Hand the payment in *body* to the workflow, if it is this processor's.
+def receive(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: int) -> Response:
+    """Hand the payment in *body* to the workflow, if the processor signed it.
 
     Returns:
-        202 where its execution runs, 200 where the ledger has it already or the message is not about an outcome,
-        400 with every broken rule, or if this sealed token had nine attempts (413 if it is too large), 401 without a
-        reason, 409 where the ledger has another payment under its id; 429 or 503 where the same request may pass later.
+        202 if the payment's execution runs. 200 if the ledger has the payment already, or if the message is not about
+        an outcome. 400 with every broken rule, or if this sealed token had nine attempts; 413 if the message is too
+        large. 401 without a reason. 409 if the ledger has another payment under the ID. 429 or 503 if the same request
+        may succeed later.
     """
     try:
         processor = authenticated(processor_id, headers, body, now_s)
         try:
             return start(processor_id, start_input_of(processor, processor_id, body))
-        except InvalidPaymentError as refused:
-            return refusal(processor, processor_id, refused, body)
-    except RefusedSignatureError as refused:
-        return unauthorized(processor_id, str(refused))
+        except InvalidPaymentError as invalid:
+            return violations_response(processor, processor_id, invalid, body)
+    except InvalidSignatureError as invalid:
+        return unauthorized_response(processor_id, str(invalid))
     except UnreadableItemError as damaged:
-        return later(processor_id, damaged, transaction_id=damaged.transaction_id, attribute=damaged.attribute)
-    except TooManyAttemptsError as ended:
-        return later(processor_id, ended, transaction_id=ended.transaction_id)
+        ids = {"transaction_id": damaged.transaction_id, "attribute": damaged.attribute}
+        return retry_later_response(processor_id, damaged, **ids)
+    except TooManyAttemptsError as failed:
+        return retry_later_response(processor_id, failed, transaction_id=failed.transaction_id)
     except (ClientError, BotoCoreError, ProcessorSecretError) as failure:
-        return later(processor_id, failure)
+        return retry_later_response(processor_id, failure)
 
 
 def authenticated(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: int) -> Processor:
-    """Return the processor that has signed this request.
+    """Return the processor that signed this request.
 
-    Headers are judged before Secrets Manager is asked, so that what anybody can make up costs no call. Only the first
-    request of an environment reads the processors whatever its headers are: `unauthorized` has to know whose refusals
-    these are, also if a processor has sent nothing right for days.
+    The headers are checked before Secrets Manager is called, so that a forged request costs no call. Only the first
+    request of an environment fetches the processors whatever its headers are: `unauthorized_response` has to know which
+    names are registered, even if no processor has sent a valid request for days.
 
     Raises:
-        RefusedSignatureError: nobody known has signed it, or not at about this time.
+        InvalidSignatureError: no registered processor signed the request, or not at about this time.
         ProcessorSecretError: the processor's secret is not usable.
-        ClientError: Secrets Manager's, unchanged.
+        ClientError: any Secrets Manager error, unchanged.
     """
     try:
         schemes = plausible_schemes(headers, now_s)
-    except RefusedSignatureError:
-        with suppress(ClientError, BotoCoreError):  # which would tell a stranger how Secrets Manager is
-            PROCESSORS.read_once(now_s)
+    except InvalidSignatureError:
+        with suppress(ClientError, BotoCoreError):  # the response must not show a stranger that Secrets Manager failed
+            PROCESSORS.fetch_once(now_s)
         raise
     processor = PROCESSORS.find(processor_id, now_s)
     if processor is None or processor.format.scheme not in schemes:
-        # As much work as for a known processor: the time of an answer does not say which names are registered.
-        schemes[0].sign(NOBODYS_SECRET, body)
+        # Do as much work as for a registered processor: the response time does not show which names are registered.
+        schemes[0].sign(PLACEHOLDER_SECRET, body)
     if processor is None:
-        raise RefusedSignatureError("unknown_processor")
+        raise InvalidSignatureError("unknown_processor")
     verify(processor.format.scheme, processor.active(now_s), headers, body, now_s)
     return processor
 
 
 def start_input_of(processor: Processor, processor_id: str, body: bytes) -> dict[str, Any] | None:
-    """Read the signed message; None if it is not about a payment's outcome.
+    """Return the start input in a signed message; None if the message is not about a payment's outcome.
 
     Raises:
-        InvalidPaymentError: it is too large, is not JSON, breaks a rule of the processor's format, or its valid
-            TransactionID does not begin with the processor's prefix.
+        InvalidPaymentError: the message is too large, is not JSON, or breaks a rule of the processor's format, or its
+            valid TransactionID does not begin with the processor's prefix.
     """
     if len(body) > MAX_BODY_BYTES:
         raise InvalidPaymentError([TOO_LARGE])
@@ -159,87 +165,77 @@ def start_input_of(processor: Processor, processor_id: str, body: bytes) -> dict
     return start_input
 
 
-def start(processor_id: str, start_input: dict[str, Any] | None) -> Answer:
-    """Start the payment's execution, or tell of the one that it has."""
+def start(processor_id: str, start_input: dict[str, Any] | None) -> Response:
+    """Start the payment's execution, or answer with the outcome of the execution that it has already."""
     if start_input is None:
         logger.info("message ignored", processor_id=processor_id)
-        return Answer(200, {"Outcome": "IGNORED"})
+        return Response(200, {"Outcome": "IGNORED"})
     delivery = INTAKE.deliver(start_input)
     name = delivery.execution.rpartition(":")[2]
     logger.info("payment received", processor_id=processor_id, execution=name, started=delivery.started)
     if delivery.outcome is None:
-        return Answer(202, {"Execution": name})
-    return Answer(409 if delivery.outcome == "CONFLICT" else 200, {"Execution": name, "Outcome": delivery.outcome})
+        return Response(202, {"Execution": name})
+    return Response(409 if delivery.outcome == "CONFLICT" else 200, {"Execution": name, "Outcome": delivery.outcome})
 
 
-def unauthorized(processor_id: str, reason: str) -> Answer:
-    """Answer 401 without a reason, so that a stranger learns nothing.
+def unauthorized_response(processor_id: str, reason: str) -> Response:
+    """Answer 401 without a reason, so that an attacker learns nothing.
 
-    The reason is logged and counted: under the name of a known processor in a metric that has an alarm, which nobody
-    who does not know such a name can ring; otherwise in a metric of its own. The ProcessorID is logged only if it is
-    well-formed: otherwise it is a stranger's text.
+    The reason is logged and counted. If the name is registered, the metric has an alarm: only a sender that knows such
+    a name can raise it. Otherwise the metric is another one. The ProcessorID is logged only if it is well-formed:
+    otherwise it is the attacker's text.
     """
     named = processor_id if is_identifier(processor_id) else None
     known = PROCESSORS.remembers(processor_id)
-    logger.warning("signature refused", processor_id=named, known=known, reason=reason)
+    logger.warning("signature invalid", processor_id=named, known=known, reason=reason)
     if known:
         metrics.add_metric(name="SignatureRefused", unit=MetricUnit.Count, value=1)
     else:
         metrics.add_metric(name="UnknownSenderRefused", unit=MetricUnit.Count, value=1)
     metrics.flush_metrics()
-    return Answer(401, {"message": "Unauthorized"})
+    return Response(401, {"message": "Unauthorized"})
 
 
-def refusal(processor: Processor, processor_id: str, invalid: InvalidPaymentError, body: bytes) -> Answer:
-    """Have the workflow publish the refusal, then answer every broken rule: sending the same again will not help.
+def violations_response(processor: Processor, processor_id: str, invalid: InvalidPaymentError, body: bytes) -> Response:
+    """Have the workflow publish the rejection, then answer with every broken rule: sending the same again cannot help.
 
-    The processor has signed the message, so the refusal has its ProcessorID, whatever the message says.
+    The processor signed the message, so the rejection has its ProcessorID, whatever the message says.
 
     Raises:
-        ClientError: the refusal could not be handed over; the processor is to send again.
+        ClientError: the workflow could not be started; the processor should send the message again.
     """
-    refused = InvalidPaymentError(invalid.violations, transaction_id=invalid.transaction_id, processor_id=processor_id)
-    name = INTAKE.refuse(refused, message_id(processor, body)).rpartition(":")[2]
-    logger.warning("payment refused", **refused.log_keys, execution=name)
-    violations = [{"Field": violation.field, "Rule": violation.rule} for violation in refused.violations]
-    told = {"Execution": name, "Violations": violations}
-    return Answer(413, told) if refused.violations == [TOO_LARGE] else Answer(400, told)
+    rejected = InvalidPaymentError(invalid.violations, transaction_id=invalid.transaction_id, processor_id=processor_id)
+    name = INTAKE.reject(rejected, message_id(processor, body)).rpartition(":")[2]
+    logger.warning("payment rejected", **rejected.log_keys, execution=name)
+    status = 413 if rejected.violations == [TOO_LARGE] else 400
+    return Response(status, {"Execution": name, "Violations": as_dicts(rejected.violations)})
 
 
 def message_id(processor: Processor, body: bytes) -> str:
-    """Return a digest of the body, the same for each delivery.
+    """Return a digest of the body, which is the same for each delivery.
 
-    Its key is the processor's secret: without a key, a reader of execution names could try tokens against them. No
-    request signs a text that begins like this one, since no header has a line break.
+    The key of the digest is the processor's secret: without a key, a reader of execution names could try tokens against
+    them. No request can sign a text that begins like this one, because no header contains a line break.
     """
     return processor.format.scheme.sign(processor.secrets[0], b"refused\n" + body)
 
 
-def later(processor_id: str, failure: Exception, **names: Any) -> Answer:
-    """The same request may pass later. The log has the failure's code: its text could repeat what was sent."""
+def retry_later_response(processor_id: str, failure: Exception, **names: Any) -> Response:
+    """Answer that the same request may succeed later.
+
+    The log has the failure's code and not its message, which could repeat a part of the request.
+    """
     code = failure.response["Error"]["Code"] if isinstance(failure, ClientError) else type(failure).__name__
     logger.error("payment not started", processor_id=processor_id, code=code, **names)
     metrics.add_metric(name="PaymentNotStarted", unit=MetricUnit.Count, value=1)
     metrics.flush_metrics()
     headers = {"retry-after": str(RETRY_AFTER_S)}
     if code in THROTTLED:
-        return Answer(429, {"message": "Too Many Requests"}, headers)
-    return Answer(503, {"message": "Service Unavailable"}, headers)
+        return Response(429, {"message": "Too Many Requests"}, headers)
+    return Response(503, {"message": "Service Unavailable"}, headers)
 
 
 def body_of(event: Mapping[str, Any]) -> bytes:
-    """The request's body as it came."""
+    """Return the request's body as it came."""
     body: str = event.get("body") or ""
     return base64.b64decode(body) if event["isBase64Encoded"] else body.encode(errors="surrogatepass")
-
-
-PROCESSORS = Processors(secrets_manager, PROCESSOR_SECRETS)
-INTAKE = Intake(
-    states=states,
-    kms=kms,
-    dynamodb=dynamodb,
-    workflow=WORKFLOW,
-    intake_key=INTAKE_KEY,
-    table_name=TABLE_NAME,
-    default_currency=DEFAULT_CURRENCY,
-)

@@ -1,8 +1,12 @@
-"""Republish Outcomes: the scheduled sweep that tells of payments which are recorded and were never told.
+"""Republish Outcomes: the scheduled sweep that publishes payments which are recorded and not published yet.
 
-An execution can be stopped, or fail for good, between the write and the publication. The payment is then in
-the sparse index of what is unpublished, and stays there until an execution, a duplicate or this sweep tells of it.
+An execution can be stopped, or fail permanently, between the write and the publication. Then the payment is in the
+sparse index of unpublished payments, and stays there until an execution, a duplicate or this sweep publishes it.
 """
+
+from __future__ import annotations
+
+import ledger.cold_start  # noqa: F401  # first: see its docstring
 
 import os
 from collections import deque
@@ -10,15 +14,15 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ledger.aws import CALL_TOTAL_S, private_client
-from ledger.item import SHARDS, UnreadableItemError, recorded_facts
-from ledger.outcome import Outcome, recorded
-from ledger.payment import utc_timestamp
-from ledger.publication import MAX_BYTES, MAX_ENTRIES, batches, count, mark_published, put_outcomes
-
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import ClientError
+
+from ledger.aws import CALL_TOTAL_S, private_client
+from ledger.item import SHARDS, UnreadableItemError, recorded_facts
+from ledger.outcome import Outcome
+from ledger.publication import MAX_BYTES, MAX_ENTRIES, batches, emit_outcome_metrics, mark_published, put_outcomes
+from ledger.timestamps import utc_timestamp
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -27,33 +31,35 @@ if TYPE_CHECKING:
 
 logger = Logger()
 metrics = Metrics()
-dynamodb: "DynamoDBClient" = private_client("dynamodb")
-events: "EventBridgeClient" = private_client("events")
+dynamodb: DynamoDBClient = private_client("dynamodb")
+events: EventBridgeClient = private_client("events")
 TABLE_NAME = os.environ["TABLE_NAME"]
 EVENT_BUS_NAME = os.environ["EVENT_BUS_NAME"]
 REPUBLISH_AFTER = timedelta(minutes=int(os.environ["REPUBLISH_AFTER_MINUTES"]))
 INDEX_NAME = "UnpublishedPayments"
 
 ABOUT_THE_ITEM = frozenset({"ConditionalCheckFailedException", "ValidationException"})
-"""Errors of UpdateItem that an item causes: it is gone, or too large to be changed. All others are about the table, and
-end the sweep. Source: DynamoDB API, UpdateItem; DynamoDB Developer Guide, quotas, item size."""
+"""Errors of UpdateItem that an item causes: it is gone, or too large to be changed. All other errors are about the
+table, and end the sweep. Source: DynamoDB API, UpdateItem; DynamoDB Developer Guide, quotas, item size."""
 
 LAST_CALL_MS = (CALL_TOTAL_S + 1) * 1000
-"""With less than this left, a call might not end in time: the rest is the next sweep's."""
+"""Remaining time below which a call might not end in time. The next sweep does the rest."""
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
-def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Tell of every payment that was recorded some minutes before `ScheduledTime` and is still unpublished.
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Publish every payment that was recorded some minutes before `ScheduledTime` and is still unpublished.
 
-    Safe to run twice at once, and beside an execution: each may tell of a payment, all under one OutcomeID. A payment
-    that cannot be told of is named in the log and counted in the metric `PaymentsHeldBack`; it keeps no other waiting.
+    Two sweeps may run at once, and beside an execution: each may publish a payment, all under one OutcomeID. A payment
+    that cannot be published is named in the log and counted in the metric `PaymentsHeldBack`. It delays no other
+    payment.
 
     Returns:
-        How many were found and published, for how long the oldest has been overdue, and whether all were reached.
+        How many payments were found and published, for how long the oldest has been overdue, and whether the sweep
+        reached all of them.
 
     Raises:
-        ClientError: of DynamoDB or EventBridge, unchanged; the next sweep finds what this one left.
+        ClientError: any DynamoDB or EventBridge error, unchanged. The next sweep finds the payments that are left.
     """
     now = datetime.fromisoformat(utc_timestamp(event["ScheduledTime"]))
     sweep = Sweep(now=now, context=context)
@@ -71,7 +77,7 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
 class Sweep:
     """One pass over the shards of the index, the oldest payments of each first."""
 
-    def __init__(self, now: datetime, context: "LambdaContext") -> None:
+    def __init__(self, now: datetime, context: LambdaContext) -> None:
         self.now = now
         self.due = now - REPUBLISH_AFTER
         self.context = context
@@ -82,7 +88,7 @@ class Sweep:
         self.done = False
 
     def run(self) -> None:
-        """Page through all shards in turn, so that a long one does not keep the others waiting."""
+        """Page through all shards in turn, so that a long shard does not delay the others."""
         before = utc_timestamp(self.due.isoformat())
         pages: deque[tuple[int, Mapping[str, Any] | None]] = deque((shard, None) for shard in range(SHARDS))
         while pages:
@@ -90,14 +96,14 @@ class Sweep:
             if not self.has_time():
                 return
             items, following = page_of(dynamodb, TABLE_NAME, shard, before, start)
-            if items and not self.tell(items):
+            if items and not self.publish_page(items):
                 return
             if following:
                 pages.append((shard, following))
         self.done = True
 
-    def tell(self, items: list[Mapping[str, Any]]) -> bool:
-        """Publish a page and mark what the bus has taken; False where the time is not enough for all."""
+    def publish_page(self, items: list[Mapping[str, Any]]) -> bool:
+        """Publish a page, and mark the payments that the bus accepted; False if the time was too short for all."""
         self.found += len(items)
         outcomes = [outcome for item in items if (outcome := self.outcome_of(item))]
         for outcome in outcomes:
@@ -116,7 +122,7 @@ class Sweep:
         return True
 
     def outcome_of(self, item: Mapping[str, Any]) -> Outcome | None:
-        """What is to be told of an item; None if it cannot be read."""
+        """Return the outcome that an item needs; None if the item is damaged."""
         try:
             payment = recorded_facts(item)
         except UnreadableItemError as unreadable:
@@ -124,10 +130,10 @@ class Sweep:
             return None
         overdue = self.due - datetime.fromisoformat(payment["RecordedAt"])
         self.overdue_s = max(self.overdue_s, overdue.total_seconds())
-        return recorded(payment, payment["Execution"])
+        return Outcome.from_payment("RECORDED", payment, payment["Execution"])
 
     def mark(self, outcome: Outcome) -> None:
-        """Mark a payment that the bus was told of."""
+        """Mark a payment whose event the bus accepted."""
         transaction_id = outcome.detail["TransactionID"]
         try:
             mark_published(dynamodb, TABLE_NAME, transaction_id, utc_timestamp(self.now.isoformat()))
@@ -139,24 +145,25 @@ class Sweep:
             return
         self.published += 1
         logger.info("outcome republished", transaction_id=transaction_id)
-        count(metrics, outcome)
+        emit_outcome_metrics(metrics, outcome)
 
     def hold_back(self, transaction_id: str, reason: str, named: str) -> None:
-        """Count a payment that cannot be told of now, and name the attribute or AWS's error code that says why."""
+        """Count a payment that cannot be published now, and log the attribute or AWS's error code that says why."""
         self.held_back += 1
         logger.error("payment held back", transaction_id=transaction_id, reason=reason, named=named)
 
     def has_time(self) -> bool:
-        """Whether one more call will end before the function is ended."""
+        """Return whether another call will end before Lambda ends the function."""
         return self.context.get_remaining_time_in_millis() > LAST_CALL_MS
 
 
 def page_of(
-    client: "DynamoDBClient", table_name: str, shard: int, before: str, start: Mapping[str, Any] | None
+    client: DynamoDBClient, table_name: str, shard: int, before: str, start: Mapping[str, Any] | None
 ) -> tuple[list[Mapping[str, Any]], Mapping[str, Any] | None]:
-    """At most one PutEvents call of unpublished payments recorded before then, and where the next page starts.
+    """Return unpublished payments that were recorded before *before*, and where the next page starts.
 
-    Source: DynamoDB API, Query. The index follows the table a moment later: a payment on the page may be told by now.
+    A page has as many payments as one PutEvents call may have. The index follows the table a moment later, so a payment
+    of the page may be published by now. Source: DynamoDB API, Query.
     """
     reply = client.query(
         TableName=table_name,

@@ -1,19 +1,23 @@
 """Reveal Secure Token: the plaintext token of one payment, for a stated reason that is logged.
 
-The one function that decrypts. Who may invoke it may read tokens. A function is not told who did: CloudTrail is, under
-the request's id, where it keeps data events of this function.
+It is the only function that decrypts. Anybody who may invoke it may read tokens. A function does not learn who invoked
+it. CloudTrail records the caller under the request's ID, if it keeps data events of this function.
 """
+
+from __future__ import annotations
+
+import ledger.cold_start  # noqa: F401  # first: see its docstring
 
 import base64
 import os
 from typing import TYPE_CHECKING, Any
 
-from ledger.aws import private_client
-from ledger.item import stored
-from ledger.payment import IDENTIFIER, encryption_context, valid_id
-
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
+
+from ledger.aws import private_client
+from ledger.item import read_attribute
+from ledger.payment import IDENTIFIER, encryption_context, valid_id
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -22,8 +26,8 @@ if TYPE_CHECKING:
 
 logger = Logger()
 metrics = Metrics()
-dynamodb: "DynamoDBClient" = private_client("dynamodb")
-kms: "KMSClient" = private_client("kms")
+dynamodb: DynamoDBClient = private_client("dynamodb")
+kms: KMSClient = private_client("kms")
 TABLE_NAME = os.environ["TABLE_NAME"]
 TOKEN_KEY = os.environ["TOKEN_KEY"]
 
@@ -32,49 +36,49 @@ MAX_TEXT_CHARACTERS = 256
 
 
 class InvalidRevealError(Exception):
-    """The request lacks what it must state; the message names the field."""
+    """A field of the request is missing or invalid. The message names the field."""
 
 
 class PaymentNotFoundError(Exception):
-    """The ledger has no payment under the id."""
+    """The ledger has no payment under the ID."""
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
-def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Reveal a token.
 
     Event:
-        `{"TransactionID", "Reason", "Requester"}`: the reason has 8 to 256 characters; the requester is who the caller
-        says that it is, for whoever reads the log.
+        `{"TransactionID", "Reason", "Requester"}`. The reason has 8 to 256 characters. The requester is the name that
+        the caller gives itself, for the readers of the log.
 
     Returns:
-        `{"TransactionID", "SecureToken"}`; where the token is no UTF-8, `SecureTokenBase64` instead.
+        `{"TransactionID", "SecureToken"}`. If the token is not UTF-8, `SecureTokenBase64` stands in its place.
 
     Raises:
-        InvalidRevealError: a field is missing, or is not as above. Nothing was decrypted.
-        PaymentNotFoundError: there is no such payment.
-        UnreadableItemError: its token is not what this ledger has written.
-        ClientError: of DynamoDB or KMS, unchanged.
+        InvalidRevealError: a field is missing or invalid. Nothing was decrypted.
+        PaymentNotFoundError: the ledger has no such payment.
+        UnreadableItemError: the token of the item is damaged.
+        ClientError: any DynamoDB or KMS error, unchanged.
     """
-    transaction_id = _text(event, "TransactionID", 1)
+    transaction_id = _required_text(event, "TransactionID", 1)
     if not IDENTIFIER.fullmatch(transaction_id):
         raise InvalidRevealError("TransactionID is 1 to 64 of A-Z a-z 0-9 _ -")
-    reason, requester = _text(event, "Reason", MIN_REASON_CHARACTERS), _text(event, "Requester", 1)
-    # Before it is revealed: a call that fails on its way back has been answered all the same.
+    reason, requester = _required_text(event, "Reason", MIN_REASON_CHARACTERS), _required_text(event, "Requester", 1)
+    # Log before the token is revealed: if the reply is lost, the token was revealed nevertheless.
     logged_id = valid_id(event, "TransactionID")  # None for a card number that an older version recorded as an ID
-    logger.warning("token asked for", transaction_id=logged_id, reason=reason, requester=requester)
+    logger.warning("token requested", transaction_id=logged_id, reason=reason, requester=requester)
     token = reveal(transaction_id)
     metrics.add_metric(name="TokenRevealed", unit=MetricUnit.Count, value=1)
     metrics.flush_metrics()
     logger.warning("token revealed", transaction_id=logged_id)
     try:
         return {"TransactionID": transaction_id, "SecureToken": token.decode()}
-    except UnicodeDecodeError:  # a sender that seals may seal any bytes
+    except UnicodeDecodeError:  # a sender that seals its tokens may seal any bytes
         return {"TransactionID": transaction_id, "SecureTokenBase64": base64.b64encode(token).decode()}
 
 
 def reveal(transaction_id: str) -> bytes:
-    """The plaintext of the payment's token, which KMS gives for this transaction alone."""
+    """Return the plaintext of the payment's token, which KMS decrypts for this transaction alone."""
     reply = dynamodb.get_item(
         TableName=TABLE_NAME,
         Key={"TransactionID": {"S": transaction_id}},
@@ -85,13 +89,18 @@ def reveal(transaction_id: str) -> bytes:
         raise PaymentNotFoundError("the ledger has no payment under this TransactionID")
     decrypted = kms.decrypt(
         KeyId=TOKEN_KEY,
-        CiphertextBlob=stored(reply["Item"], "SecureToken", "B", transaction_id),
+        CiphertextBlob=read_attribute(reply["Item"], "SecureToken", "B", transaction_id),
         EncryptionContext=encryption_context(transaction_id),
     )
     return decrypted["Plaintext"]
 
 
-def _text(event: dict[str, Any], field: str, shortest: int) -> str:
+def _required_text(event: dict[str, Any], field: str, shortest: int) -> str:
+    """Return the text in *field*.
+
+    Raises:
+        InvalidRevealError: the field is missing, or its text is too short or too long.
+    """
     text = event.get(field)
     if not isinstance(text, str) or not shortest <= len(text.strip()) or len(text) > MAX_TEXT_CHARACTERS:
         raise InvalidRevealError(f"{field} is text of {shortest} to {MAX_TEXT_CHARACTERS} characters")

@@ -1,17 +1,21 @@
-"""Watch Ledger: count each change of the ledger, and of what protects it, that the ledger itself never makes.
+"""Watch Ledger: count each change of the ledger, or of its protection, that the ledger itself never makes.
 
-A policy cannot tell a PutItem that replaces an item from one that adds an item. The table's stream can. This function
-calls nothing.
+A policy cannot distinguish a PutItem that replaces an item from one that adds an item. The table's stream can. This
+function calls no service.
 """
+
+from __future__ import annotations
+
+import ledger.cold_start  # noqa: F401  # first: see its docstring
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ledger.item import ATTRIBUTES, UnreadableItemError, published_at, recorded_facts, shard_of, stored
-from ledger.payment import valid_id
-
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
+
+from ledger.item import ATTRIBUTES, UnreadableItemError, published_at, read_attribute, recorded_facts, shard_of
+from ledger.payment import valid_id
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -23,53 +27,53 @@ Item = Mapping[str, Any]
 
 
 class Change(NamedTuple):
-    """What no part of the ledger does to an item: a stable name, and the attributes that show it."""
+    """A change of an item that no part of the ledger makes: a stable name, and the attributes that show it."""
 
     name: str
     attributes: list[str]
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
-def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Look at records of the table's stream, or at one call that changed what protects the ledger.
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Examine records of the table's stream, or one call that changed the ledger's protection.
 
     Source: Lambda Developer Guide, DynamoDB event; EventBridge User Guide, AWS service events by CloudTrail.
 
     Returns:
-        How many changes were found. Each is in the log, and in a metric that has an alarm.
+        How many changes were found. Each of them is in the log, and in a metric that has an alarm.
     """
     if "Records" not in event:
-        protection_changed(event["detail"])
+        report_protection_change(event["detail"])
         return {"Found": 1}
     found = 0
     for record in event["Records"]:
-        change = unexpected(record["eventName"], record["dynamodb"])
+        change = unexpected_change(record["eventName"], record["dynamodb"])
         if change:
             found += 1
-            item_changed(record, change)
+            report_item_change(record, change)
     return {"Found": found}
 
 
-def unexpected(event_name: str, images: Mapping[str, Item]) -> Change | None:
-    """Return what is wrong with one record of the stream; None if the ledger itself made the change.
+def unexpected_change(event_name: str, images: Mapping[str, Item]) -> Change | None:
+    """Return the change that one record of the stream shows; None if the ledger itself made it.
 
-    The ledger adds an item that it can read back, and later moves its marker, once. It does nothing else.
+    The ledger adds an item that it can read back, and later moves the item's marker, once. It does nothing else.
     """
     if event_name == "REMOVE":
         return Change("removed", [])
     new = images["NewImage"]
     if event_name == "INSERT":
-        return _unreadable(new, "added")
+        return _unexpected_content(new, "added")
     old = images["OldImage"]
     changed = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
     moved = "Unpublished" in old and "Unpublished" not in new and "PublishedAt" not in old and "PublishedAt" in new
     if changed != ["PublishedAt", "Unpublished"] or not moved:
         return Change("replaced", changed)
-    return _unreadable(new, "marked")
+    return _unexpected_content(new, "marked")
 
 
-def _unreadable(item: Item, change: str) -> Change | None:
-    """Return None if the ledger could have written *item* so."""
+def _unexpected_content(item: Item, change: str) -> Change | None:
+    """Return the change that the item's content shows; None if the ledger could have written this content."""
     marker = "PublishedAt" if change == "marked" else "Unpublished"
     wrong = sorted(item.keys() ^ {*ATTRIBUTES, marker})
     if wrong:
@@ -81,17 +85,19 @@ def _unreadable(item: Item, change: str) -> Change | None:
         expected = {"ProcessorShard": f"{facts['ProcessorID']}#{shard}"} | (
             {"Unpublished": shard} if change == "added" else {}
         )
-        wrong = [name for name, value in expected.items() if stored(item, name, "S", "") != value]
-        wrong += [name for name in ("Execution", "TokenKey") if not stored(item, name, "S", "").startswith("arn:")]
-        wrong += [] if stored(item, "SecureToken", "B", "") else ["SecureToken"]
+        wrong = [name for name, value in expected.items() if read_attribute(item, name, "S", "") != value]
+        wrong += [
+            name for name in ("Execution", "TokenKey") if not read_attribute(item, name, "S", "").startswith("arn:")
+        ]
+        wrong += [] if read_attribute(item, "SecureToken", "B", "") else ["SecureToken"]
         wrong += [] if all([*text] == ["S"] for text in item["Metadata"]["M"].values()) else ["Metadata"]
     except UnreadableItemError as unreadable:
         return Change(change, [unreadable.attribute])
     return Change(change, wrong) if wrong else None
 
 
-def item_changed(record: Mapping[str, Any], change: Change) -> None:
-    """Log and count one change. What somebody wrote past the ledger may be anything, also as an ID or a name."""
+def report_item_change(record: Mapping[str, Any], change: Change) -> None:
+    """Log and count one change. If the ledger did not write the item, its ID and its names may be any text."""
     key = record["dynamodb"]["Keys"]["TransactionID"].get("S")
     logger.error(
         "item changed",
@@ -104,8 +110,8 @@ def item_changed(record: Mapping[str, Any], change: Change) -> None:
     metrics.flush_metrics()
 
 
-def protection_changed(call: Mapping[str, Any]) -> None:
-    """Log and count one call on a key, the table or the bus, with who made it."""
+def report_protection_change(call: Mapping[str, Any]) -> None:
+    """Log and count one call on a key, the table or the bus, with its caller."""
     logger.error(
         "protection changed",
         call=call["eventName"],

@@ -1,12 +1,12 @@
-"""How every AWS client here is configured, and why it is there so soon.
+"""AWS clients: how each is configured, and how a cold start makes them quickly.
 
-A start is mostly the SDK's. Three things shorten it; retries, signing and credentials stay the SDK's own:
+The SDK takes most of a cold start. Three things shorten it, and leave retries, signing and credentials to the SDK:
 
 - botocore without boto3, which adds nothing to a client but its import;
-- the SDK's data of the few services in use, instead of a search through all of AWS (`_OwnDataFirst`);
-- one client per environment, made when it starts, whose connection is kept for the calls that follow.
+- the SDK's data of the few services in use, instead of a search through all of AWS (`TrimmedSdkData`);
+- one client for each environment, made when it starts, whose connection is kept for the calls that follow.
 
-`make bench` measures each start; `docs/concepts/benchmarks.md` says what each of these is worth.
+`make bench` measures each start. `docs/concepts/benchmarks.md` says how much each of these saves.
 """
 
 import functools
@@ -28,30 +28,31 @@ CALL_ATTEMPTS = 3
 
 
 def call_total_s(attempts: int) -> int:
-    """The longest that one call can take; each function's timeout in `template.yaml` is above its calls' sum.
+    """Return the longest time that one call can take.
 
-    botocore waits a random part of 1 s, then of 2 s, 4 s and so on between attempts (standard mode).
+    Each function's timeout in `template.yaml` is longer than the sum of its calls. Between attempts, botocore waits a
+    random part of 1 s, then of 2 s, 4 s and so on (standard mode).
     """
     return attempts * (CONNECT_TIMEOUT_S + READ_TIMEOUT_S) + 2 ** (attempts - 1) - 1
 
 
 CALL_TOTAL_S = call_total_s(CALL_ATTEMPTS)
 
-# At DEBUG, which a function's settings can ask for, the SDK logs the body of each request: KMS's holds the token. At
-# INFO each start says where its credentials were found, in lines that are no JSON.
+# A function's settings can set the level DEBUG. Then the SDK logs the body of each request, and that of KMS holds the
+# token. At INFO, the SDK logs at each start where it found its credentials, in lines that are not JSON.
 logging.getLogger("botocore").setLevel(logging.WARNING)
 
 
 class PrivateEndpointError(Exception):
-    """A client would not go through the stack's own endpoint. Raised at init: no payment is taken."""
+    """A client would not use the stack's own endpoint. Raised at init, so that the function accepts no payment."""
 
 
-class _OwnDataFirst(Loader):
-    """The SDK's data as `make generate` made it: the operations in use, of the services in use, and no other.
+class TrimmedSdkData(Loader):
+    """Loader of the SDK's data that `make generate` made: the operations in use, of the services in use, and no others.
 
-    botocore looks into more than 400 folders for the one it needs, and reads the endpoints of them all. It still
-    reads its own copy of any other file that it asks for. A service or an operation that is missing here is an error
-    when a client is made or called: `UnknownServiceError`, `AttributeError`.
+    Without it, botocore searches more than 400 folders for the one it needs, and reads the endpoints of all services.
+    Any file that is missing here is read from botocore's own copy. If a service or an operation is missing here, making
+    or calling a client raises an error: `UnknownServiceError`, `AttributeError`.
     """
 
     FOLDER = Path(__file__).with_name("sdk_data")
@@ -60,33 +61,32 @@ class _OwnDataFirst(Loader):
         super().__init__(extra_search_paths=[str(self.FOLDER)])
 
     def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002  # botocore's signature
+        """Return the services in use, whatever the type of data."""
         return [folder.name for folder in self.FOLDER.iterdir() if folder.is_dir()]
 
 
 @functools.cache
 def sdk_session() -> Session:
-    """One for all clients of an environment: it takes as long to make as a client.
-
-    The embedded engine clears this cache before each function starts, since there all functions share a process.
-    """
+    """Return the one session of all clients of an environment. Making a session takes as long as making a client."""
     session = Session()
-    session.register_component("data_loader", _OwnDataFirst())  # without this line, the SDK reads all of its own data
+    session.register_component("data_loader", TrimmedSdkData())  # without this line, the SDK reads all of its own data
     return session
 
 
 def private_client(service: str, *, attempts: int = CALL_ATTEMPTS) -> Any:
-    """A client of *service* that calls the stack's interface endpoint, and nothing else.
+    """Return a client of *service* that calls the stack's interface endpoint, and nothing else.
 
-    The endpoints have no private DNS, so a public name would lead out of the VPC, where there is no way:
-    every payment would wait for a timeout. `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` and a variable that was
-    lost both do that without a word.
+    The endpoints have no private DNS, so a public name would lead out of the VPC, which has no way out: every payment
+    would wait for a timeout. `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` and a missing variable would both cause that
+    silently.
 
     Raises:
         PrivateEndpointError: the service's variable is not set, or is ignored.
 
     Source: AWS SDKs Reference Guide, service-specific endpoints.
     """
-    # The default of 60 s is longer than a function lives: it would be ended while it waits, and nobody would learn why.
+    # The default of 60 s is longer than a function's timeout: Lambda would end the function while it waits, and no log
+    # would say why.
     config = Config(
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,

@@ -1,17 +1,17 @@
-"""Card data, which the ledger never takes: card numbers, and the metadata keys of what nobody may keep after a payment.
+"""Card data, which the ledger never accepts: card numbers, and metadata keys of data that nobody may keep.
 
-A check digit alone would take a tenth of all numeric IDs for card numbers, so a number must also begin as a brand's
-cards do. docs/internals/decisions.md says which share of each format of IDs is rejected by chance.
+With the check digit alone, a tenth of all numeric IDs would count as card numbers. So a number must also begin as a
+brand's cards do. docs/internals/decisions.md says which share of each format of IDs is rejected by chance.
 """
 
 import re
 from collections.abc import Iterator
 
 MIN_DIGITS = 13
-"""Of the card numbers of the brands below."""
+"""Digits of the shortest card number of the brands below."""
 
 MAX_DIGITS = 19
-"""Of any card number. Source: ISO/IEC 7812-1."""
+"""Digits of the longest card number. Source: ISO/IEC 7812-1."""
 
 BRANDS: dict[str, tuple[tuple[str, str, range], ...]] = {
     "2": (
@@ -55,20 +55,21 @@ BRANDS: dict[str, tuple[tuple[str, str, range], ...]] = {
         ("6761", "6763", range(13, 20)),
     ),
 }
-"""By the first digit: the first and the last beginning of a brand's numbers, and how many digits they have.
+"""Ranges of card numbers, by their first digit: the first and the last beginning, and the numbers' possible lengths.
 
-Source: the ranges that Wikipedia's "Payment card number" and Braintree's package `credit-card-type` give. Three are
-left out, because far more IDs than cards begin with them: 81 and 82 (UnionPay, RuPay), as Adyen's references do; the
-rest of 50, 56 to 58 and 6 (other issuers of Maestro); 1800 and 2131 (JCB's former cards), as times do.
+Source: the ranges that Wikipedia's "Payment card number" and Braintree's package `credit-card-type` give. Three ranges
+are left out, because far more IDs than cards begin with them: 81 and 82 (UnionPay, RuPay), with which Adyen's
+references begin; the rest of 50, 56 to 58 and 6 (other issuers of Maestro); 1800 and 2131 (JCB's former cards), with
+which times begin.
 """
 
-# `\d` takes any script's digits on purpose: a card number in full-width digits is one, too.
+# `\d` matches the digits of any script on purpose: a card number in full-width digits is a card number, too.
 SEPARATOR = r"(?:[^\w:+,;]|_)"
 DIGIT_GROUPS = re.compile(rf"\d(?:{SEPARATOR}{{0,3}}\d){{{MIN_DIGITS - 1},}}")
-"""Groups of digits, at most three separators between each two, with 13 digits or more in all.
+"""Groups of digits with 13 digits or more in all, and with at most three separators between two digits.
 
-A separator is one character that is neither a letter nor a digit. Colon, comma, plus and semicolon are none: times,
-lists, coordinates and offsets from UTC have them, and card numbers do not.
+A separator is a character that is neither a letter nor a digit. Colon, comma, plus and semicolon are not separators:
+times, lists, coordinates and offsets from UTC contain them, and card numbers do not.
 """
 
 HEXADECIMAL = (
@@ -76,18 +77,20 @@ HEXADECIMAL = (
     r"(?:[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{24}|[0-9A-Fa-f]{32}|[0-9A-Fa-f]{40}"
     r"|[0-9A-Fa-f]{64})(?![0-9A-Za-z])"
 )
-"""UUIDs, the hash of a mapped TransactionID, and other digests and object IDs: digits in them are there by chance. A
-chip card's track is hexadecimal as well: behind the number it has a D, the year and the month."""
+"""UUIDs, the hash of a mapped TransactionID, and other digests and object IDs, which contain digits by chance.
+
+A chip card's track is hexadecimal as well, and is not matched: after the number it has a D, the year and the month."""
 
 IBAN = r"(?<![0-9A-Za-z])[A-Z]{2}[0-9]{2}(?: ?[0-9A-Z]){11,30}(?![0-9A-Za-z])"
 
 MAX_PHONE_NUMBER_DIGITS = 15
-"""Source: ITU-T E.164. Numbers in Germany begin with 49, and Visa's card numbers with 4."""
+"""Digits of the longest phone number. Numbers in Germany begin with 49, and Visa's card numbers with 4.
+Source: ITU-T E.164."""
 
 DOUBLED = {digit: str(sum(divmod(2 * int(digit), 10))) for digit in "0123456789"}
 
 CODES = frozenset({"cav2", "ccv", "csc", "cvc", "cvc2", "cvc3", "cvn", "cvn2", "cvv", "cvv2"})
-"""What the brands call a card's verification code, and a common slip of the pen."""
+"""Names that the brands have for a card's verification code, and a common misspelling."""
 
 LEADING_WORDS = ("payment", "method", "credit", "debit", "card")
 SENSITIVE_KEYS = frozenset(
@@ -96,14 +99,15 @@ SENSITIVE_KEYS = frozenset(
     "track track1 track2 track3 trackdata track1data track2data track3data trackdata1 trackdata2 trackdata3 "
     "track2equivalent track2equivalentdata magstripe magstripedata magneticstripe magneticstripedata".split()
 )
-"""Source: PCI DSS 4.0.1, requirement 3.3.1: full track data, card verification code, PIN and PIN block. American
-Express' CID is left out, since many other things have this name."""
+"""Keys of full track data, card verification code, PIN and PIN block. American Express' CID is left out, because many
+other things have this name. Source: PCI DSS 4.0.1, requirement 3.3.1."""
 
 
 def holds_card_number(text: str) -> bool:
-    """Return whether whole groups of digits in *text* are a card number, one alone or several behind each other.
+    """Return whether a group of digits in *text*, or several groups in a row, are a card number.
 
-    Part of a group is never one. The cost is linear in the text, because each group begins at most 19 numbers.
+    A part of a group never counts as a card number. The cost is linear in the text, because each group begins at most
+    19 numbers.
     """
     if len(text) < MIN_DIGITS or DIGIT_GROUPS.search(text) is None:
         return False
@@ -125,7 +129,9 @@ def is_card_number(text: str) -> bool:
 def is_sensitive_key(key: str) -> bool:
     """Return whether *key* names a card's verification code, PIN or track, however its words are written and joined."""
     words = re.split(r"[._-]|(?<=[a-z])(?=[A-Z])", key)
-    if words[-1].casefold() in CODES:  # such as `billing.cvc`; a PIN may also be a place's, and a track a parcel's
+    if (
+        words[-1].casefold() in CODES
+    ):  # as in `billing.cvc`; PIN and track also have other meanings (a place's code, a parcel's track)
         return True
     letters = re.sub(r"[._-]", "", key.casefold())
     while leading := [word for word in LEADING_WORDS if letters.startswith(word)]:
@@ -134,7 +140,7 @@ def is_sensitive_key(key: str) -> bool:
 
 
 def _joined(groups: list[str]) -> Iterator[str]:
-    """Yield the digits of each sequence of groups that has as many as a card number."""
+    """Yield the digits of each row of groups that has as many digits as a card number may have."""
     for first in range(len(groups)):
         digits = ""
         for group in groups[first : first + MAX_DIGITS]:

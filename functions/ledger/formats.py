@@ -1,7 +1,7 @@
-"""What a webhook says: from a processor's own format to the contract's start input.
+"""Formats of webhooks: from a processor's own message to the contract's start input.
 
-A format is how a processor signs and how it writes a payment down. To add one, add a function here and its line in
-`FORMATS`; the contract judges what comes of it.
+A format defines how a processor signs its messages and how it describes a payment. To add a format, add a function here
+and its line in `FORMATS`. The contract checks the start input that the function returns.
 """
 
 import functools
@@ -13,30 +13,31 @@ from typing import Any
 
 from ledger.currencies import MINOR_UNITS
 from ledger.identifiers import ORIGINAL_TRANSACTION_ID, mapped_identifier
-from ledger.payment import CONTRACT_FIELDS, MAX_GUESSED, InvalidPaymentError, Violation, meant_field, valid_id
+from ledger.payment import CONTRACT_FIELDS, MAX_GUESSED, intended_field, valid_id
 from ledger.signature import STANDARD_WEBHOOKS, STRIPE, Scheme
+from ledger.violations import InvalidPaymentError, Violation
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One processor's way; `start_input` gives None for a message that is not about a payment's outcome."""
+    """The format of a processor. `start_input` returns None if a message is not about a payment's outcome."""
 
     scheme: Scheme
     start_input: Callable[[Any, str], dict[str, Any] | None]
 
 
-def _of_the_contract(message: Any, processor_id: str) -> dict[str, Any] | None:
+def _from_contract_message(message: Any, processor_id: str) -> dict[str, Any] | None:
     """Return the message's payment, which is a start input already; None if the message is not about a payment.
 
-    The type of an event does not decide what is recorded: the contract's fields say what happened. It only decides
-    that a message of the group `payment` is never ignored.
+    The contract's fields say what happened, and the type of the event does not. The type only ensures that a message of
+    the group `payment` is never ignored.
 
     Raises:
         InvalidPaymentError: the message is not an object, or names another processor than the one that signed it.
     """
     if not isinstance(message, dict):
         raise InvalidPaymentError([Violation("Payment", "not_an_object")])
-    payment = _content(message)
+    payment = _payment_fields(message)
     if not _is_about_a_payment(message, payment):
         return None
     if payment.get("ProcessorID", processor_id) != processor_id:
@@ -46,8 +47,8 @@ def _of_the_contract(message: Any, processor_id: str) -> dict[str, Any] | None:
     return payment
 
 
-def _content(message: dict[str, Any]) -> dict[str, Any]:
-    """Return what an event says: its `data`, or its own fields beside `type` and `timestamp`.
+def _payment_fields(message: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of an event's payment: its `data`, or its own fields without `type` and `timestamp`.
 
     Source: the Standard Webhooks specification, version 1.0.0, payload structure, which recommends both forms.
     """
@@ -62,48 +63,47 @@ def _content(message: dict[str, Any]) -> dict[str, Any]:
 def _is_about_a_payment(message: dict[str, Any], content: dict[str, Any]) -> bool:
     """Return False for tests of the endpoint and for events about something else, which a processor sends as well.
 
-    An event of another group may have fields like `status` of its own. A message without a type is the contract's, or
-    a test, which has few fields: there, a misspelled field is a payment that went wrong.
+    An event of another group may have fields like `status` of its own. A message without a type is either the
+    contract's or a test, which has few fields. So if it has a misspelled field, it is a payment with an error.
     """
     if isinstance(message.get("type"), str):
         return bool(PAYMENT_EVENT.match(message["type"])) or any(name in CONTRACT_FIELDS for name in content)
     names = {*message, *content} - {"timestamp"}
-    return len(names) > MAX_GUESSED or any(map(meant_field, names))
+    return len(names) > MAX_GUESSED or any(map(intended_field, names))
 
 
 PAYMENT_EVENT = re.compile(r"payments?([^a-z]|$)", re.IGNORECASE)
-"""How the types of the group `payment` begin, however a sender separates their parts."""
+"""Beginning of the types of the group `payment`, however a sender separates their parts."""
 
 STRIPE_ZERO_DECIMAL = frozenset(
     "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split()  # noqa: SIM905  # as Stripe's page lists them
 )
 STRIPE_TWO_DECIMAL = frozenset({"ISK", "UGX"})
 STRIPE_THREE_DECIMAL = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
-"""How many decimals Stripe's integers have in the currencies that Stripe's documentation, currencies, lists; in all
-others they have two.
+"""Currencies that Stripe's documentation lists, by the decimals of its integers. In all others they have two.
 
-ISK and UGX have no minor unit, and Stripe writes them with two decimals all the same, as special cases: its API takes
-multiples of 100 only. The contract refuses any other amount by `decimals`.
+ISK and UGX have no minor unit, but Stripe writes them with two decimals, as special cases: its API accepts multiples of
+100 only. The contract rejects any other amount by the rule `decimals`. Source: Stripe's documentation, currencies.
 """
 
 STRIPE_EVENTS = frozenset({"charge.succeeded", "charge.captured", "charge.updated", "charge.failed"})
-"""The events that can carry a payment's outcome."""
+"""Events that can carry a payment's outcome."""
 
 
-def _of_a_stripe_charge(message: Any, processor_id: str, *, live: bool) -> dict[str, Any] | None:
-    """Return the payment of a charge that failed, or that succeeded and was captured for good; None for other events.
+def _from_stripe_charge(message: Any, processor_id: str, *, live: bool) -> dict[str, Any] | None:
+    """Return the payment of a charge that failed, or that succeeded and was finally captured; None for other events.
 
-    A charge can be authorised only, or captured in several parts: Stripe sets `captured` once no more can be captured,
-    and `amount_captured` is then the total. Before that, or if nothing was captured, there is no outcome. Test events
-    come to live endpoints too. What is missing or of another type is handed on as null, which the contract refuses by
-    its field.
+    A charge can be only authorised, or captured in several parts. Stripe sets `captured` once no more can be captured,
+    and then `amount_captured` is the total. Before that, or if nothing was captured, there is no outcome. Test events
+    are sent to live endpoints too. If a value is missing or has another type, the start input has null in its place,
+    which the contract rejects by the name of the field.
 
     Source: Stripe's API reference, event and charge objects; its guides "Capture a payment multiple times" (webhooks),
     "Place a hold on a payment method", and Connect webhooks.
 
     Raises:
-        InvalidPaymentError: it is not an event about a charge, or Stripe's documentation does not say how much its
-            amount is.
+        InvalidPaymentError: the message is not an event about a charge, or Stripe's documentation does not define the
+            unit of its amount.
     """
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise InvalidPaymentError([Violation("Payment", "not_an_event")])
@@ -143,17 +143,17 @@ def _of_a_stripe_charge(message: Any, processor_id: str, *, live: bool) -> dict[
     try:
         payment["Amount"] = _major_units(amount, currency)
         payment["Timestamp"] = _rfc_3339(_integer(charge.get("created")))
-    except InvalidPaymentError as refused:
-        raise InvalidPaymentError(refused.violations, transaction_id=valid_id(payment, "TransactionID")) from None
+    except InvalidPaymentError as invalid:
+        raise InvalidPaymentError(invalid.violations, transaction_id=valid_id(payment, "TransactionID")) from None
     return payment
 
 
 def _stripe_token(charge: dict[str, Any]) -> tuple[Any, str | None]:
-    """Return the ID of what the charge was made with, and the charge's field that has it; nothing is made up.
+    """Return the ID that stands for the charge's payment method, and the charge's field that has the ID.
 
-    A payment on a connected account that the platform's transfer made (`py_…`) has no payment method, and the
-    platform's account for a source: the transfer is what made it. Charges of old API versions have a source, which
-    is an object with an ID, or an ID.
+    No ID is invented. If a platform's transfer made a payment on a connected account (`py_…`), the payment has no
+    payment method, and its source is the platform's account: then the ID is the transfer's. Charges of old API versions
+    have a source, which is an object with an ID, or an ID.
     """
     for field in ("payment_method", "source_transfer", "source"):
         value = charge.get(field)
@@ -169,8 +169,8 @@ def _integer(value: Any) -> int | None:
 def _major_units(amount: int | None, currency: str | None) -> str | None:
     """Return Stripe's smallest units as decimal text, without superfluous decimals.
 
-    Stripe does not charge in the currencies whose ISO 4217 decimals are others than those it documents (IQD, for one):
-    a message with such a currency says two things about its amount.
+    Some currencies have other decimals in ISO 4217 than Stripe documents (IQD, for example), and Stripe does not charge
+    in them. In a message with such a currency, the amount would be ambiguous.
     """
     if amount is None or currency is None:
         return None
@@ -178,7 +178,7 @@ def _major_units(amount: int | None, currency: str | None) -> str | None:
         return str(amount)
     if currency in STRIPE_THREE_DECIMAL:
         decimals = 3
-    elif currency in STRIPE_TWO_DECIMAL or MINOR_UNITS.get(currency, 2) == 2:  # the contract judges other codes
+    elif currency in STRIPE_TWO_DECIMAL or MINOR_UNITS.get(currency, 2) == 2:  # the contract checks other codes
         decimals = 2
     else:
         raise InvalidPaymentError([Violation("Amount", "amount_unit")])
@@ -197,8 +197,8 @@ def _rfc_3339(unix_s: int | None) -> str | None:
 
 
 FORMATS: Mapping[str, Format] = {
-    "standard-webhooks": Format(STANDARD_WEBHOOKS, _of_the_contract),
-    "stripe": Format(STRIPE, functools.partial(_of_a_stripe_charge, live=True)),
-    "stripe-test": Format(STRIPE, functools.partial(_of_a_stripe_charge, live=False)),
+    "standard-webhooks": Format(STANDARD_WEBHOOKS, _from_contract_message),
+    "stripe": Format(STRIPE, functools.partial(_from_stripe_charge, live=True)),
+    "stripe-test": Format(STRIPE, functools.partial(_from_stripe_charge, live=False)),
 }
-"""By the name that a processor's secret has for its format."""
+"""Formats by the name that a processor's secret gives."""

@@ -7,20 +7,22 @@ from ledger.payment import IDENTIFIER
 
 READABLE_BYTES = 24
 HASH_DIGITS = 32
-"""128 bits: nobody finds a second ID with the same hash, and 24 + 8 + 32 is what an identifier may have."""
+"""Digits of the hash. With 128 bits, nobody finds a second ID with the same hash. 24 + 8 + 32 characters are the most
+that an identifier may have."""
 
 MAPPED = re.compile(r".{1,24}_sha256_[0-9a-f]{32}")
-"""Which identifiers look mapped. They are mapped too, or one could be taken for the ID that is mapped to it."""
+"""Form of a mapped identifier. An original ID of this form is mapped too: otherwise it could be confused with the ID
+that is mapped to it."""
 
 ORIGINAL_TRANSACTION_ID = "original.TransactionID"
-"""The metadata key under which the original of a mapped TransactionID is kept."""
+"""Metadata key that keeps the original of a mapped TransactionID."""
 
 
 def mapped_identifier(original: str) -> str:
-    """Return *original* if it is an identifier already, else its readable beginning and its hash.
+    """Return *original* if it is an identifier already, otherwise its readable beginning and its hash.
 
     Two different originals have different results, whether they are mapped or not. Empty text, and text with half a
-    surrogate pair, which has no UTF-8 form, come back as they are: the contract refuses them by `identifier`.
+    surrogate pair, which has no UTF-8 form, are returned unchanged: the contract rejects them by the rule `identifier`.
     """
     if IDENTIFIER.fullmatch(original) and not MAPPED.fullmatch(original):
         return original

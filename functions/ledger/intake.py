@@ -1,7 +1,9 @@
-"""The way in: seal the token, start the execution under the payment's own name, say what became of it.
+"""Intake: seal the token, start the execution under the payment's own name, and report the outcome.
 
-The webhook and `ledger start` use this, and senders may from code of their own. Nothing here decrypts anything.
+The webhook and `ledger start` use this module, and a sender's own code may use it. Nothing here decrypts anything.
 """
+
+from __future__ import annotations
 
 import base64
 import hashlib
@@ -11,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ledger.item import UnreadableItemError, as_recorded, stored
-from ledger.payment import InvalidPaymentError, Payment, Violation, parse_payment, refusal_input, seal_context
+from ledger.item import UnreadableItemError, as_recorded, read_attribute
+from ledger.payment import Payment, parse_payment, rejection_input, seal_context
+from ledger.violations import InvalidPaymentError, Violation
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -20,20 +23,21 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 MAX_ATTEMPTS = 9
-"""Executions started for one payment. If nine recorded nothing, a tenth would not either: somebody has to look."""
+"""Executions that are started for one payment. If nine recorded nothing, a tenth would not either: an operator must
+look at the cause."""
 
 NAMED_CHARACTERS = 45
-"""Characters of an ID in an execution's name, which has 80 at most: `-`, 32 digits and a suffix of two follow."""
+"""Characters of an ID in an execution's name. A name has at most 80: `-`, 32 digits and a suffix of two follow."""
 
 DIGITS = 32
-"""Hexadecimal digits in an execution's name: with 128 bits, nobody finds two payments that have the same name."""
+"""Hexadecimal digits in an execution's name. With 128 bits, nobody finds two payments that have the same name."""
 
-GOES_ON = frozenset({"RUNNING", "PENDING_REDRIVE"})
-"""Of an execution's statuses, those in which it has not ended. Source: Step Functions API, DescribeExecution."""
+UNFINISHED_STATUSES = frozenset({"RUNNING", "PENDING_REDRIVE"})
+"""Statuses of an execution that has not ended. Source: Step Functions API, DescribeExecution."""
 
 
 class TooManyAttemptsError(Exception):
-    """Every name of the payment is taken by an execution that recorded nothing: an operator fixes the cause first."""
+    """Nine executions of the payment recorded nothing. An operator has to fix the cause before another can start."""
 
     def __init__(self, transaction_id: str) -> None:
         self.transaction_id = transaction_id
@@ -44,9 +48,9 @@ class TooManyAttemptsError(Exception):
 class Delivery:
     """A payment that was handed to the workflow.
 
-    `outcome` is None while its execution runs, `RECORDED` if the ledger has the payment, and `CONFLICT` if it has
-    another under its ID. `execution` is the ARN of the one that decides, or that publishes the conflict; `started` says
-    whether this delivery started it.
+    `outcome` is None while its execution runs, `RECORDED` if the ledger has the payment, and `CONFLICT` if the ledger
+    has another payment under the ID. `execution` is the ARN of the execution that decides, or that publishes the
+    conflict. `started` says whether this delivery started that execution.
     """
 
     execution: str
@@ -54,8 +58,8 @@ class Delivery:
     outcome: str | None
 
 
-def seal(kms: "KMSClient", intake_key: str, transaction_id: str, processor_id: str, token: str) -> str:
-    """Return the token under the intake key, bound to both IDs, in base64 as `SealedToken` takes it."""
+def seal(kms: KMSClient, intake_key: str, transaction_id: str, processor_id: str, token: str) -> str:
+    """Encrypt the token under the intake key, bound to both IDs. Return the base64 text that `SealedToken` expects."""
     context = seal_context(transaction_id, processor_id)
     reply = kms.encrypt(KeyId=intake_key, Plaintext=token.encode(), EncryptionContext=context)
     return base64.b64encode(reply["CiphertextBlob"]).decode()
@@ -63,46 +67,47 @@ def seal(kms: "KMSClient", intake_key: str, transaction_id: str, processor_id: s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intake:
-    """One stack's way in.
+    """The intake of one stack.
 
     Args:
         states: a client of Step Functions.
         kms: a client of KMS.
         dynamodb: a client of DynamoDB.
-        workflow: ARN of the workflow's alias (the stack's output `WorkflowArn`).
-        intake_key: ARN of the key that tokens are sealed with (the output `IntakeKeyArn`).
-        table_name: the ledger's table (the output `TableName`).
+        workflow: the ARN of the workflow's alias (the stack's output `WorkflowArn`).
+        intake_key: the ARN of the key that seals tokens (the output `IntakeKeyArn`).
+        table_name: the name of the ledger's table (the output `TableName`).
         default_currency: the stack's parameter `DefaultCurrency`.
     """
 
-    states: "SFNClient"
-    kms: "KMSClient"
-    dynamodb: "DynamoDBClient"
+    states: SFNClient
+    kms: KMSClient
+    dynamodb: DynamoDBClient
     workflow: str
     intake_key: str
     table_name: str
     default_currency: str
 
     def deliver(self, start_input: Mapping[str, Any], *, again: bool = False) -> Delivery:
-        """Start an execution for the payment, or find the outcome of the one that it has.
+        """Start an execution for the payment, or find the outcome of the execution that it has already.
 
-        It is safe to repeat, and to run twice at once.
-        The token is sealed before it leaves this process. The execution has the name of what is delivered, so a repeat
-        meets its own execution, and nothing runs twice. If that one ended, and the ledger has nothing under the ID, a
-        new attempt is started; the table makes that safe.
+        A caller may repeat this, and two callers may do it at once. The token is sealed before it leaves this process.
+        The execution's name is derived from the payment, so a repeat finds its own execution, and nothing runs twice.
+        If that execution ended, and the ledger has nothing under the ID, a new attempt is started. The table makes that
+        safe.
 
-        A payment whose name is taken, and under whose ID the ledger has another payment, is started once more at most,
-        under a name for that alone: the execution that took the name may not have published the conflict.
+        If the payment's name is taken and the ledger has another payment under the ID, at most one more execution is
+        started, under a name that is for this purpose alone: the execution that took the name may not have published
+        the conflict.
 
         Args:
             start_input: the payment, as docs/integrate/contract.md describes it.
-            again: start an execution under a name that nobody can know or take, whatever was started before.
+            again: start an execution under a random name that nobody can guess, whatever was started before.
 
         Raises:
-            InvalidPaymentError: the contract is broken, or nine executions with this very sealed token recorded
-                nothing. Nothing was started. Hand it to `refuse`.
+            InvalidPaymentError: the payment breaks the contract, or nine executions with this very sealed token
+                recorded nothing. Nothing was started. Pass the error to `reject`.
             TooManyAttemptsError: nine executions of this payment, whose token came as plaintext, recorded nothing.
-            UnreadableItemError: the ledger has an item under the ID that it has not written so.
+            UnreadableItemError: the ledger's item under the ID is damaged.
             ClientError: any error of KMS, Step Functions or DynamoDB, unchanged.
         """
         payment, token = parse_payment(start_input, default_currency=self.default_currency)
@@ -110,49 +115,51 @@ class Intake:
         if token.field == "SealedToken":
             sealed, name = token.text, execution_name(payment, token.text)
         else:
-            # The seal is new each time, and right: it is no part of the name, so that a repeat meets its execution.
+            # This seal is correct, and different each time. The name does not depend on it, so that a repeat finds its
+            # execution.
             sealed = seal(self.kms, self.intake_key, payment.transaction_id, payment.processor_id, token.text)
             name = execution_name(payment)
         if again:
-            name = _name(payment.transaction_id, secrets.token_hex(DIGITS // 2))
+            name = _join_name(payment.transaction_id, secrets.token_hex(DIGITS // 2))
         text = json.dumps({**content, "SealedToken": sealed})
         if self._start(name, text):
-            return Delivery(self._arn(name), started=True, outcome=None)
-        if delivery := self._recorded(payment, name, text):
+            return Delivery(self._execution_arn(name), started=True, outcome=None)
+        if delivery := self._find_in_ledger(payment, name, text):
             return delivery
         newest, status = 1, self._status(name)
-        if status not in GOES_ON and (last := self._status_of_the_last(name)):
+        if status not in UNFINISHED_STATUSES and (last := self._last_attempt_status(name)):
             newest, status = MAX_ATTEMPTS, last
-        while status not in GOES_ON:
-            # It may have written the item after the table was asked. If it did not, it was another payment's.
-            if status == "SUCCEEDED" and (delivery := self._recorded(payment, name, text)):
+        while status not in UNFINISHED_STATUSES:
+            # The execution may have written the item after the table was read. If it did not, it was another payment's.
+            if status == "SUCCEEDED" and (delivery := self._find_in_ledger(payment, name, text)):
                 return delivery
             if newest == MAX_ATTEMPTS:
                 raise _too_many_attempts(payment, sealed_by_sender=token.field == "SealedToken")
-            if self._start(_attempt(name, newest + 1), text):
-                return Delivery(self._arn(_attempt(name, newest + 1)), started=True, outcome=None)
-            newest, status = self._newest(name, newest + 1)
-        return Delivery(self._arn(_attempt(name, newest)), started=False, outcome=None)
+            if self._start(_attempt_name(name, newest + 1), text):
+                return Delivery(self._execution_arn(_attempt_name(name, newest + 1)), started=True, outcome=None)
+            newest, status = self._find_newest_attempt(name, newest + 1)
+        return Delivery(self._execution_arn(_attempt_name(name, newest)), started=False, outcome=None)
 
-    def refuse(self, refused: InvalidPaymentError, message_id: str) -> str:
-        """Start an execution that publishes a refusal, and return its ARN. Safe to repeat: each refusal runs once.
+    def reject(self, rejected: InvalidPaymentError, message_id: str) -> str:
+        """Start an execution that publishes a rejection, and return its ARN. A caller may repeat this.
 
-        The workflow counts, logs and publishes it, as it does its own. The execution has no value of what was refused.
+        The workflow counts, logs and publishes the rejection like its own. Each rejection runs once. The execution gets
+        no value of the rejected message.
 
         Args:
-            refused: what `deliver` raised, or what was refused before it.
-            message_id: the same for each delivery of one message, and no other's. It tells messages apart that have no
-                valid TransactionID.
+            rejected: the error that `deliver` raised, or an error from before it.
+            message_id: text that is the same for each delivery of one message, and different for other messages. It
+                distinguishes messages without a valid TransactionID.
 
         Raises:
             ClientError: any error of Step Functions, unchanged.
         """
-        name = refusal_name(refused, message_id)
-        text = json.dumps(refusal_input(refused))
+        name = rejection_name(rejected, message_id)
+        text = json.dumps(rejection_input(rejected))
         self._start(name, text)
-        return self._arn(name)
+        return self._execution_arn(name)
 
-    def _arn(self, name: str) -> str:
+    def _execution_arn(self, name: str) -> str:
         return f"{execution_prefix(self.workflow)}:{name}"
 
     def _start(self, name: str, text: str) -> bool:
@@ -163,46 +170,53 @@ class Intake:
             return False
         return True
 
-    def _status_of_the_last(self, name: str) -> str | None:
-        """Return the status of the last attempt that a payment may have; None if it has fewer.
+    def _last_attempt_status(self, name: str) -> str | None:
+        """Return the status of the last attempt that a payment may have; None if it has fewer attempts.
 
-        It is asked first, because whoever sends a payment after its last attempt may go on for ever.
+        This comes first, because a sender that repeats a payment after its last attempt may never stop.
         """
         try:
-            return self._status(_attempt(name, MAX_ATTEMPTS))
+            return self._status(_attempt_name(name, MAX_ATTEMPTS))
         except self.states.exceptions.ExecutionDoesNotExist:
             return None
 
-    def _newest(self, name: str, taken: int) -> tuple[int, str]:
-        """Return the number and the status of a payment's newest attempt, of which *taken* is there.
+    def _find_newest_attempt(self, name: str, taken: int) -> tuple[int, str]:
+        """Return the number and the status of a payment's newest attempt.
 
-        Attempts are started in order, so that the first free name is found by halving: few executions can be described
-        in a second. Names that somebody took out of order cost an attempt, and nothing else.
+        Attempts are started in order, so a binary search finds the first free name: Step Functions describes only few
+        executions in a second. A name that somebody took out of order costs an attempt, and nothing else.
+
+        Args:
+            name: the name of the first attempt.
+            taken: the number of an attempt that exists.
         """
         status, free = None, MAX_ATTEMPTS + 1
         while free - taken > 1:
             middle = (taken + free) // 2
             try:
-                taken, status = middle, self._status(_attempt(name, middle))
+                taken, status = middle, self._status(_attempt_name(name, middle))
             except self.states.exceptions.ExecutionDoesNotExist:
                 free = middle
-        return taken, status or self._status(_attempt(name, taken))
+        return taken, status or self._status(_attempt_name(name, taken))
 
     def _status(self, name: str) -> str:
-        """Return the execution's status, without its input and output: these need the history's key.
+        """Return the execution's status, without its input and output: reading these needs the history's key.
 
-        AWS does not say that the error comes without that key, so a refusal and a technical failure look the same.
+        AWS does not document that the error is returned without that key. So a rejection and a technical failure look
+        the same here.
         """
-        return self.states.describe_execution(executionArn=self._arn(name), includedData="METADATA_ONLY")["status"]
+        return self.states.describe_execution(executionArn=self._execution_arn(name), includedData="METADATA_ONLY")[
+            "status"
+        ]
 
-    def _recorded(self, payment: Payment, name: str, text: str) -> Delivery | None:
-        """Return what the ledger has under the payment's ID; None if that is nothing.
+    def _find_in_ledger(self, payment: Payment, name: str, text: str) -> Delivery | None:
+        """Return the outcome that the table shows for the payment; None if it has no item under the ID.
 
-        The table is the truth: that an execution of the name succeeded does not say that it was this payment's. It is
-        asked before any execution is described.
+        The table decides: an execution of this name that succeeded may have been another payment's. So the table is
+        read before any execution is described.
 
         Raises:
-            UnreadableItemError: the item is not what this ledger has written.
+            UnreadableItemError: the item is damaged.
         """
         reply = self.dynamodb.get_item(
             TableName=self.table_name,
@@ -213,20 +227,20 @@ class Intake:
         item = reply.get("Item")
         if not item:
             return None
-        if as_recorded(payment, stored(item, "Fingerprint", "S", payment.transaction_id)):
-            recorder = stored(item, "Execution", "S", payment.transaction_id)
+        if as_recorded(payment, read_attribute(item, "Fingerprint", "S", payment.transaction_id)):
+            recorder = read_attribute(item, "Execution", "S", payment.transaction_id)
             if not recorder:
                 raise UnreadableItemError(payment.transaction_id, "Execution")
             return Delivery(recorder, started=False, outcome="RECORDED")
         publishing = f"{name}-c"
-        return Delivery(self._arn(publishing), started=self._start(publishing, text), outcome="CONFLICT")
+        return Delivery(self._execution_arn(publishing), started=self._start(publishing, text), outcome="CONFLICT")
 
 
 def _too_many_attempts(payment: Payment, *, sealed_by_sender: bool) -> Exception:
     """Return the error for a payment whose nine attempts ended.
 
-    A token that the sender sealed may be the reason, and another seal is another name: that refusal is final. A token
-    that came as plaintext was sealed here, so something else is broken.
+    A token that the sender sealed may be the cause, and a payment with another seal has another name: so that rejection
+    is final. A token that came as plaintext was sealed here, so something else is broken.
     """
     if sealed_by_sender:
         return InvalidPaymentError(
@@ -240,39 +254,41 @@ def _too_many_attempts(payment: Payment, *, sealed_by_sender: bool) -> Exception
 def execution_name(payment: Payment, sealed_token: str | None = None) -> str:
     """Return the name of the first execution that is started for a payment, of at most 78 characters.
 
-    A different payment under the same ID has another name, so it runs, and the table decides. So does the same payment
-    with another sealed token. No name has anything of a plaintext token: whoever reads names could try tokens.
+    A different payment under the same ID has another name, so it runs, and the table decides. The same is true of the
+    same payment with another sealed token. No name depends on a plaintext token: otherwise a reader of the names could
+    try tokens.
 
     Args:
-        payment: in canonical form.
-        sealed_token: as its sender sealed it, in base64; None if the token came as plaintext.
+        payment: the payment in canonical form.
+        sealed_token: the token as the sender sealed it, in base64; None if the token came as plaintext.
     """
     if sealed_token is None:
-        return _name(payment.transaction_id, payment.fingerprint)
+        return _join_name(payment.transaction_id, payment.fingerprint)
     carried = json.dumps([payment.fingerprint, sealed_token])
-    return _name(payment.transaction_id, hashlib.sha256(carried.encode()).hexdigest())
+    return _join_name(payment.transaction_id, hashlib.sha256(carried.encode()).hexdigest())
 
 
-def refusal_name(refused: InvalidPaymentError, message_id: str) -> str:
-    """Return the name of the execution that publishes a refusal: what it is about, and a hash of what it says.
+def rejection_name(rejected: InvalidPaymentError, message_id: str) -> str:
+    """Return the name of the execution that publishes a rejection: an ID, and a hash of the rejection.
 
-    `ledger inspect` finds it by its TransactionID. Without a valid one, it is named after the processor.
+    `ledger inspect` finds the execution by its TransactionID. Without a valid TransactionID, the name begins with the
+    ProcessorID.
     """
-    identity = [str(refused)] if refused.transaction_id else [str(refused), message_id]
-    subject = refused.transaction_id or refused.processor_id or "refused"
-    return _name(subject, hashlib.sha256(json.dumps(identity).encode()).hexdigest())
+    identity = [str(rejected)] if rejected.transaction_id else [str(rejected), message_id]
+    subject = rejected.transaction_id or rejected.processor_id or "refused"
+    return _join_name(subject, hashlib.sha256(json.dumps(identity).encode()).hexdigest())
 
 
-def _name(subject: str, digest: str) -> str:
+def _join_name(subject: str, digest: str) -> str:
     return f"{subject[:NAMED_CHARACTERS]}-{digest[:DIGITS]}"
 
 
-def _attempt(name: str, number: int) -> str:
-    """Return the name of a payment's *number*-th attempt, from that of its first."""
+def _attempt_name(name: str, number: int) -> str:
+    """Return the name of a payment's attempt with this number, from the name of the first attempt."""
     return name if number == 1 else f"{name}-{number}"
 
 
 def execution_prefix(workflow: str) -> str:
-    """What the ARNs of the workflow's executions begin with; an alias' executions are the workflow's."""
+    """Return the beginning of the ARNs of the workflow's executions. It is the same for the workflow and its alias."""
     arn, _, name = workflow.partition(":stateMachine:")
     return f"{arn}:execution:{name.partition(':')[0]}"

@@ -1,7 +1,7 @@
-"""The ledger's item: what one payment is in the table `PaymentLedger`, in DynamoDB's attribute form.
+"""The ledger's item: how the table `PaymentLedger` keeps one payment, in DynamoDB's attribute form.
 
-Business attributes are written once. Only the publication marker changes later: `Unpublished` is
-removed in the same update that sets `PublishedAt`.
+The ledger writes business attributes once. Only the publication marker changes later: the update that sets
+`PublishedAt` also removes `Unpublished`.
 """
 
 import hashlib
@@ -10,24 +10,28 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from ledger.payment import FINGERPRINTED, MAX_DIGITS, STATE_NAMES, BrokenRuleError, Payment, utc_timestamp
+from ledger.amounts import from_dynamodb_number, to_dynamodb_number
+from ledger.payment import FINGERPRINTED, STATE_NAMES, Payment
+from ledger.timestamps import utc_timestamp
+from ledger.violations import BrokenRuleError
 
 SHARDS = 8
-"""Partitions per processor (and for the unpublished): one takes 1,000 writes/s, and a busy index pushes back
-on the table itself. Source: DynamoDB Developer Guide, partitions and back-pressure of global secondary indexes."""
+"""Partitions for each processor, and for the unpublished payments. A partition accepts 1,000 writes a second, and a
+busy index slows down the table itself. Source: DynamoDB Developer Guide, partitions and back-pressure of global
+secondary indexes."""
 
 
 ATTRIBUTES = frozenset(
     "TransactionID SecureToken Amount Currency ProcessorID Status Timestamp Metadata Fingerprint RecordedAt Execution "  # noqa: SIM905
     "TokenKey ProcessorShard".split()
 )
-"""Of every item; beside them, an item has `Unpublished`, or `PublishedAt` once it is marked."""
+"""Attributes of every item. An item has `Unpublished` as well, or `PublishedAt` once it is marked."""
 
 
 class PaymentConflictError(Exception):
-    """The TransactionID is taken by a different payment. A business refusal: never retried.
+    """The ledger has a different payment under the TransactionID. A business error, which is never retried.
 
-    The message is JSON and names the fields that differ, never their values.
+    The message is JSON. It names the fields that differ, never their values.
     """
 
     def __init__(self, payment: Payment, differs: list[str]) -> None:
@@ -42,9 +46,9 @@ class PaymentConflictError(Exception):
 
 
 class UnreadableItemError(Exception):
-    """An item is not what this ledger has written: an attribute is missing, or is not what the fingerprint is of.
+    """An item is damaged: an attribute is missing, or does not match the fingerprint.
 
-    The message is JSON and names the item and the attribute, never a value.
+    The message is JSON. It names the item and the attribute, never a value.
     """
 
     def __init__(self, transaction_id: str, attribute: str) -> None:
@@ -53,11 +57,11 @@ class UnreadableItemError(Exception):
 
 
 class EncryptedPayment(NamedTuple):
-    """A payment about to be written down, with the delivery that brought it.
+    """A payment that is about to be written, and the delivery that brought it.
 
-    `execution` (an ARN) and `recorded_at` (that execution's start, UTC) identify the delivery: neither
-    changes on a retry or a redrive. Both are needed, since a name is free again 90 days after its
-    execution closed. Source: Step Functions API, StartExecution.
+    `execution` (an ARN) and `recorded_at` (the start of that execution, in UTC) identify the delivery: neither changes
+    on a retry or a redrive. Both are needed, because the name of an execution is free again 90 days after the execution
+    closed. Source: Step Functions API, StartExecution.
     """
 
     payment: Payment
@@ -67,13 +71,13 @@ class EncryptedPayment(NamedTuple):
     recorded_at: str
 
     def as_item(self) -> dict[str, Any]:
-        """The item of a payment that is not yet published."""
+        """Return the item of a payment that is not published yet."""
         payment = self.payment
         shard = shard_of(payment.transaction_id)
         return {
             "TransactionID": {"S": payment.transaction_id},
             "SecureToken": {"B": self.ciphertext},
-            "Amount": {"N": number(payment.amount)},
+            "Amount": {"N": to_dynamodb_number(payment.amount)},
             "Currency": {"S": payment.currency},
             "ProcessorID": {"S": payment.processor_id},
             "Status": {"S": payment.status},
@@ -87,17 +91,17 @@ class EncryptedPayment(NamedTuple):
             "Unpublished": {"S": f"{shard}"},
         }
 
-    def wrote(self, item: Mapping[str, Any]) -> bool:
-        """Whether *item* is this very delivery's own write, whose reply was lost."""
-        written = [stored(item, name, "S", self.payment.transaction_id) for name in ("Execution", "RecordedAt")]
+    def is_own_write(self, item: Mapping[str, Any]) -> bool:
+        """Return whether this very delivery wrote *item*, and only lost the reply."""
+        written = [read_attribute(item, name, "S", self.payment.transaction_id) for name in ("Execution", "RecordedAt")]
         return written == [self.execution, self.recorded_at]
 
 
-def stored(item: Mapping[str, Any], attribute: str, kind: str, transaction_id: str) -> Any:
+def read_attribute(item: Mapping[str, Any], attribute: str, kind: str, transaction_id: str) -> Any:
     """Return an attribute's value of the DynamoDB type *kind*.
 
     Raises:
-        UnreadableItemError: the item has no such attribute, or one of another type.
+        UnreadableItemError: the item lacks the attribute, or has it with another type.
     """
     try:
         return item[attribute][kind]
@@ -106,32 +110,32 @@ def stored(item: Mapping[str, Any], attribute: str, kind: str, transaction_id: s
 
 
 def differing_fields(item: Mapping[str, Any], payment: Payment) -> list[str]:
-    """The contract's fields in which *item* is another payment; empty where it is the same one.
+    """Return the contract's fields in which *item* and *payment* differ; an empty list if they are the same payment.
 
     Raises:
-        UnreadableItemError: the item is not what this ledger has written, so that nobody can tell.
+        UnreadableItemError: the item is damaged, so that no comparison is possible.
     """
-    if as_recorded(payment, stored(item, "Fingerprint", "S", payment.transaction_id)):
+    if as_recorded(payment, read_attribute(item, "Fingerprint", "S", payment.transaction_id)):
         return []
     values = payment.as_state()
     names = [STATE_NAMES[name] for name in FINGERPRINTED if name != "amount"]
-    differs = [name for name in names if stored(item, name, "S", payment.transaction_id) != values[name]]
-    if Decimal(stored(item, "Amount", "N", payment.transaction_id)) != Decimal(payment.amount):
+    differs = [name for name in names if read_attribute(item, name, "S", payment.transaction_id) != values[name]]
+    if Decimal(read_attribute(item, "Amount", "N", payment.transaction_id)) != Decimal(payment.amount):
         differs.append("Amount")
-    # Equal fields under another fingerprint cannot be, unless the item was changed: never a DUPLICATE.
+    # Equal fields with another fingerprint mean that the item was changed: that is never a DUPLICATE.
     return sorted(differs) or ["Fingerprint"]
 
 
 def recorded_facts(item: Mapping[str, Any]) -> dict[str, Any]:
-    """The payment as it stands in the ledger or in an index of it: what an outcome event tells.
+    """Return the payment as the table or one of its indexes has it: the facts that an outcome event publishes.
 
     Raises:
-        UnreadableItemError: the item is not what this ledger has written.
+        UnreadableItemError: the item is damaged.
     """
     transaction_id = item["TransactionID"]["S"]
 
     def value(attribute: str, kind: str) -> Any:
-        return stored(item, attribute, kind, transaction_id)
+        return read_attribute(item, attribute, kind, transaction_id)
 
     try:
         metadata = {key: text["S"] for key, text in value("Metadata", "M").items()}
@@ -152,22 +156,22 @@ def recorded_facts(item: Mapping[str, Any]) -> dict[str, Any]:
         raise UnreadableItemError(transaction_id, "Fingerprint")
     if not facts["Execution"]:
         raise UnreadableItemError(transaction_id, "Execution")
-    return {**recorded.as_state(), **facts, "RecordedAt": _moment(item, "RecordedAt")}
+    return {**recorded.as_state(), **facts, "RecordedAt": _read_timestamp(item, "RecordedAt")}
 
 
 def published_at(item: Mapping[str, Any]) -> str | None:
-    """Return when the item was marked as published; None if it is not yet.
+    """Return when the item was marked as published; None if it is not marked yet.
 
     Raises:
-        UnreadableItemError: the marker is not what this ledger has written.
+        UnreadableItemError: the marker is damaged.
     """
-    return _moment(item, "PublishedAt") if "PublishedAt" in item else None
+    return _read_timestamp(item, "PublishedAt") if "PublishedAt" in item else None
 
 
-def _moment(item: Mapping[str, Any], attribute: str) -> str:
+def _read_timestamp(item: Mapping[str, Any], attribute: str) -> str:
     """Return a canonical timestamp, whose text order is time order."""
     transaction_id = item["TransactionID"]["S"]
-    text: str = stored(item, attribute, "S", transaction_id)
+    text: str = read_attribute(item, attribute, "S", transaction_id)
     try:
         is_canonical = utc_timestamp(text) == text
     except BrokenRuleError:
@@ -178,26 +182,18 @@ def _moment(item: Mapping[str, Any], attribute: str) -> str:
 
 
 def as_recorded(payment: Payment, fingerprint: str) -> Payment | None:
-    """Return *payment* with its amount as the text that was recorded; None if the fingerprint is of another payment.
+    """Return *payment* with its amount as it was recorded; None if the fingerprint belongs to another payment.
 
-    DynamoDB keeps a number and not how many decimals it was written with. The fingerprint is of the text, so it tells,
-    whatever ISO 4217 says of the currency's decimals today.
+    DynamoDB does not keep how many decimals an amount was recorded with. The fingerprint shows it, because it is a hash
+    of the amount's text. So the result does not depend on the decimals that ISO 4217 gives the currency today.
     """
-    whole, _, fraction = format(Decimal(payment.amount), "f").partition(".")
-    fraction = fraction.rstrip("0")
-    for decimals in range(len(fraction), MAX_DIGITS + 1):
-        text = f"{whole}.{fraction:0<{decimals}}" if decimals else whole
-        recorded = payment._replace(amount=text)
+    for amount in from_dynamodb_number(payment.amount):
+        recorded = payment._replace(amount=amount)
         if recorded.fingerprint == fingerprint:
             return recorded
     return None
 
 
 def shard_of(transaction_id: str) -> int:
-    """The payment's shard, from 0 to `SHARDS` - 1, the same for ever."""
+    """Return the payment's shard, from 0 to `SHARDS` - 1. It never changes."""
     return hashlib.sha256(transaction_id.encode()).digest()[0] % SHARDS
-
-
-def number(amount: str) -> str:
-    """Decimal text as DynamoDB gives it back: at most 38 digits, no superfluous zeros."""
-    return amount.rstrip("0").rstrip(".") if "." in amount else amount

@@ -1,45 +1,47 @@
-"""Telling the ledger's bus what became of a payment, and marking the item as told."""
+"""Publication: putting outcomes on the ledger's event bus, and marking payments as published."""
+
+from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ledger.outcome import DETAIL_TYPES, Outcome
-
 from aws_lambda_powertools import Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
+
+from ledger.outcome import DETAIL_TYPES, Outcome
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
 
 MAX_ENTRIES = 10
-"""Of one PutEvents call. Source: EventBridge API, PutEvents."""
+"""Entries of one PutEvents call. Source: EventBridge API, PutEvents."""
 
 MAX_BYTES = 256 * 1024
-"""Of all entries of one PutEvents call. Source: EventBridge User Guide, PutEvents event entry size."""
+"""Bytes of all entries of one PutEvents call. Source: EventBridge User Guide, PutEvents event entry size."""
 
 TRANSIENT_ENTRY_ERRORS = frozenset({"InternalException", "InternalFailure", "ThrottlingException"})
-"""Source: EventBridge User Guide, handling failures with PutEvents."""
+"""Error codes of entries that may pass later. Source: EventBridge User Guide, handling failures with PutEvents."""
 
 
 class OutcomeNotPublishedError(Exception):
-    """The bus did not take an event this time. The state machine retries it."""
+    """The bus did not accept an event this time. The state machine retries."""
 
 
 class OutcomeRefusedError(Exception):
-    """The bus refuses an event for good. Not retried: the execution stays failed until the cause is mended."""
+    """The bus will never accept an event. Not retried: the execution stays failed until an operator fixes the cause."""
 
 
-def put_outcomes(client: "EventBridgeClient", event_bus: str, outcomes: Sequence[Outcome]) -> list[str | None]:
+def put_outcomes(client: EventBridgeClient, event_bus: str, outcomes: Sequence[Outcome]) -> list[str | None]:
     """Put *outcomes* (at most `MAX_ENTRIES`) on the bus.
 
     Returns:
-        Each one's error code, in order; None where the bus has taken it.
+        The error code of each outcome, in order; None if the bus accepted it.
 
     Raises:
         ClientError: the call itself failed, unchanged.
 
-    Source: EventBridge API, PutEvents: the call succeeds even where entries of it fail.
+    Source: EventBridge API, PutEvents: the call succeeds even if some of its entries fail.
     """
     reply = client.put_events(Entries=[outcome.as_entry(event_bus) for outcome in outcomes])  # type: ignore[misc]
     if reply["FailedEntryCount"] == 0:
@@ -48,7 +50,7 @@ def put_outcomes(client: "EventBridgeClient", event_bus: str, outcomes: Sequence
 
 
 def batches(outcomes: Sequence[Outcome]) -> Iterator[list[Outcome]]:
-    """Yield *outcomes* in order, in as few parts as one PutEvents call may have entries and bytes."""
+    """Yield *outcomes* in order, in batches that are as large as one PutEvents call may be."""
     batch: list[Outcome] = []
     size = 0
     for outcome in outcomes:
@@ -61,8 +63,8 @@ def batches(outcomes: Sequence[Outcome]) -> Iterator[list[Outcome]]:
         yield batch
 
 
-def publish(client: "EventBridgeClient", event_bus: str, outcomes: Sequence[Outcome]) -> None:
-    """Put *outcomes* on the bus, all of them. A retry puts all of them again, under the same OutcomeIDs.
+def publish(client: EventBridgeClient, event_bus: str, outcomes: Sequence[Outcome]) -> None:
+    """Put all *outcomes* on the bus. A retry puts all of them again, under the same OutcomeIDs.
 
     Raises:
         OutcomeNotPublishedError: an entry failed and may pass later. Retried.
@@ -75,8 +77,8 @@ def publish(client: "EventBridgeClient", event_bus: str, outcomes: Sequence[Outc
         raise error(f"PutEvents failed for {len(codes)} of {len(outcomes)} events: {', '.join(sorted(set(codes)))}")
 
 
-def mark_published(client: "DynamoDBClient", table_name: str, transaction_id: str, published_at: str) -> None:
-    """Move the item's marker from unpublished to published; the first time stays.
+def mark_published(client: DynamoDBClient, table_name: str, transaction_id: str, published_at: str) -> None:
+    """Move the item's marker from unpublished to published. If it is marked already, the first time stays.
 
     Raises:
         ClientError: any DynamoDB error, unchanged; the state machine retries those that may pass.
@@ -85,17 +87,17 @@ def mark_published(client: "DynamoDBClient", table_name: str, transaction_id: st
         TableName=table_name,
         Key={"TransactionID": {"S": transaction_id}},
         UpdateExpression="SET PublishedAt = if_not_exists(PublishedAt, :at) REMOVE Unpublished",
-        # Without it an UpdateItem on an id that is not there would create an item that is no payment.
+        # Without this condition, an UpdateItem on an ID that does not exist would create an item that is not a payment.
         ConditionExpression="attribute_exists(TransactionID)",
         ExpressionAttributeValues={":at": {"S": published_at}},
     )
 
 
-def count(metrics: Metrics, outcome: Outcome) -> None:
-    """The outcome as metrics, in the log (EMF): each outcome; recorded payments by currency and by processor;
-    broken rules by rule.
+def emit_outcome_metrics(metrics: Metrics, outcome: Outcome) -> None:
+    """Write the outcome's metrics to the log (EMF).
 
-    Only recorded payments are counted by processor: an invalid one could make up a name, and so a metric, each time.
+    They count each outcome, recorded payments by currency and by processor, and broken rules by rule. Only recorded
+    payments are counted by processor: an invalid payment could invent a name, and so a metric, each time.
     """
     metrics.add_metric(name=DETAIL_TYPES[outcome.name], unit=MetricUnit.Count, value=1)
     if outcome.name == "RECORDED":
@@ -110,4 +112,4 @@ def count(metrics: Metrics, outcome: Outcome) -> None:
             namespace=metrics.namespace,
             default_dimensions={"service": metrics.service, "Rule": violation["Rule"]},
         ):
-            pass  # leaving the block writes it
+            pass  # leaving the block writes the metric

@@ -1,6 +1,6 @@
-"""Who sent a webhook: HMAC-SHA-256 over its time and its raw body, under a secret that the processor shares.
+"""Signatures of webhooks: HMAC-SHA-256 over the time and the raw body, under a secret that the processor shares.
 
-Two schemes are known. Neither is ours, so that a processor signs with a library that it has.
+The ledger knows two schemes. It defines neither of them, so a processor can sign with a library that it already has.
 """
 
 import base64
@@ -11,18 +11,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 TOLERANCE_S = 300
-"""How far a request's time may be from ours, either way: longer, and a recorded request could be played again."""
+"""Difference that is allowed between a request's time and the ledger's, either way. With a longer one, an attacker
+could replay a recorded request."""
 
 TIME = re.compile(r"[0-9]{1,12}")
 
 
-class RefusedSignatureError(Exception):
-    """The request is not, or no longer, the processor's. Its text is for our log: the sender is not told it."""
+class InvalidSignatureError(Exception):
+    """The processor did not sign the request, or signed it too long ago.
+
+    The message is a reason for the ledger's log. The sender does not get it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a request's headers claim: when it was sent (Unix seconds), what was signed, and the signatures of it."""
+    """The claim of a request's headers: when it was sent (Unix seconds), the signed content, and the signatures."""
 
     sent_at_s: int
     content: bytes
@@ -31,91 +35,91 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """One way to sign: what the headers claim, and the signature of some content under a secret."""
+    """A way to sign: how to read the claim from the headers, and how to sign content with a secret."""
 
     claim: Callable[[Mapping[str, str], bytes], Claim]
     sign: Callable[[str, bytes], str]
 
 
 def plausible_schemes(headers: Mapping[str, str], now_s: int) -> list[Scheme]:
-    """Return the schemes by which the headers are well-formed and say that the request was signed at about this time.
+    """Return the schemes whose headers are well-formed and claim that the request was signed at about this time.
 
-    Anybody can write such headers: only `verify` says who signed. They are what costs nothing to check.
+    Anybody can write such headers: only `verify` shows who signed. But checking them costs nothing.
 
     Args:
-        headers: the request's, by name in any case.
-        now_s: our time, in Unix seconds.
+        headers: the request's headers, by name in any case.
+        now_s: the ledger's time, in Unix seconds.
 
     Raises:
-        RefusedSignatureError: there is no such scheme.
+        InvalidSignatureError: no scheme has such headers.
     """
     plausible, reasons = [], []
     for scheme in (STANDARD_WEBHOOKS, STRIPE):
         try:
             _claim(scheme, headers, b"", now_s)
-        except RefusedSignatureError as refused:
-            reasons.append(str(refused))
+        except InvalidSignatureError as invalid:
+            reasons.append(str(invalid))
         else:
             plausible.append(scheme)
     if not plausible:
-        raise RefusedSignatureError(next((reason for reason in reasons if reason != "no_signature"), "no_signature"))
+        raise InvalidSignatureError(next((reason for reason in reasons if reason != "no_signature"), "no_signature"))
     return plausible
 
 
 def verify(scheme: Scheme, secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now_s: int) -> None:
-    """Return where one of the processor's active secrets has signed this body at about this time.
+    """Return if one of the processor's active secrets signed this body at about this time.
 
     Args:
         scheme: how the processor signs.
-        secrets: its active ones.
-        headers: the request's, by name in any case.
-        body: as it came, byte for byte.
-        now_s: our time, in Unix seconds.
+        secrets: the processor's active secrets.
+        headers: the request's headers, by name in any case.
+        body: the body as it came, byte for byte.
+        now_s: the ledger's time, in Unix seconds.
 
     Raises:
-        RefusedSignatureError: headers are missing or malformed, the time is not near, or no signature is right.
+        InvalidSignatureError: headers are missing or malformed, the time is too far away, or no signature is correct.
     """
     claim = _claim(scheme, headers, body, now_s)
     expected = [scheme.sign(secret, claim.content).encode() for secret in secrets]
-    # Every pair is compared, each in constant time: how long it takes tells nothing of what was nearly right.
-    right = [hmac.compare_digest(_bytes(given), own) for given in claim.signatures for own in expected]
-    if not any(right):
-        raise RefusedSignatureError("wrong_signature")
+    # Compare every pair, each in constant time, so that the time taken does not show what was nearly correct.
+    matches = [hmac.compare_digest(_bytes(given), own) for given in claim.signatures for own in expected]
+    if not any(matches):
+        raise InvalidSignatureError("wrong_signature")
 
 
 def _claim(scheme: Scheme, headers: Mapping[str, str], body: bytes, now_s: int) -> Claim:
     claim = scheme.claim({name.lower(): value for name, value in headers.items()}, body)
     if abs(now_s - claim.sent_at_s) > TOLERANCE_S:
-        raise RefusedSignatureError("not_now")
+        raise InvalidSignatureError("not_now")
     return claim
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:
     if name not in headers:
-        raise RefusedSignatureError("no_signature")
+        raise InvalidSignatureError("no_signature")
     return headers[name]
 
 
 def _bytes(text: str) -> bytes:
-    """A header may hold anything; what is no text is not what was signed."""
+    """Return the bytes of a header, which may hold anything. If it is not proper text, it cannot match a signature."""
     return text.encode(errors="replace")
 
 
 def _seconds(text: str) -> int:
     if not TIME.fullmatch(text):
-        raise RefusedSignatureError("malformed")
+        raise InvalidSignatureError("malformed")
     return int(text)
 
 
 def _standard_claim(headers: Mapping[str, str], body: bytes) -> Claim:
-    """What the `webhook-` headers claim; if there is none, what Svix's own names for them do.
+    """Return the claim of the `webhook-` headers; if there is none of them, that of Svix's own names for them.
 
-    The two sets are never mixed. If a standard name is present, the standard ones have to be right.
+    The two sets are never mixed. If one standard name is present, all standard headers must be correct.
     """
     names = ("id", "timestamp", "signature")
     prefix = "webhook" if any(f"webhook-{name}" in headers for name in names) else "svix"
     message_id, sent_at, signatures = (_header(headers, f"{prefix}-{name}") for name in names)
-    versions = [one.partition(",") for one in signatures.split(" ")]
+    versions = [part.partition(",") for part in signatures.split(" ")]
     return Claim(
         sent_at_s=_seconds(sent_at),
         content=_bytes(f"{message_id}.{sent_at}.") + body,
@@ -124,7 +128,7 @@ def _standard_claim(headers: Mapping[str, str], body: bytes) -> Claim:
 
 
 def _standard_sign(secret: str, content: bytes) -> str:
-    key = base64.b64decode(secret.removeprefix("whsec_"))  # which `processors.check_secret` has looked at
+    key = base64.b64decode(secret.removeprefix("whsec_"))  # `processors.check_secret` has checked it
     return base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode()
 
 
@@ -132,7 +136,7 @@ def _stripe_claim(headers: Mapping[str, str], body: bytes) -> Claim:
     pairs = [part.partition("=") for part in _header(headers, "stripe-signature").split(",")]
     times = [value for name, _, value in pairs if name == "t"]
     if len(times) != 1:
-        raise RefusedSignatureError("malformed")
+        raise InvalidSignatureError("malformed")
     (sent_at,) = times
     return Claim(
         sent_at_s=_seconds(sent_at),

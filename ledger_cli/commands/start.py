@@ -9,8 +9,8 @@ from rich.text import Text
 from ledger.intake import Delivery, TooManyAttemptsError
 from ledger.item import UnreadableItemError
 from ledger.outcome import outcome_of, reason
-from ledger.payment import InvalidPaymentError
 from ledger.strict_json import loads
+from ledger.violations import InvalidPaymentError
 from ledger_cli.commands.payments import not_readable
 from ledger_cli.commands.run import STYLES
 from ledger_cli.reading import StartInput
@@ -99,7 +99,7 @@ def _published(stack: Stack, refusal: InvalidPaymentError, payment: Any, place: 
     fields = payment if isinstance(payment, dict) else {}
     told_apart = {name: fields.get(name) for name in ("Amount", "Currency", "Status", "Timestamp")}
     try:
-        return stack.intake.refuse(refusal, json.dumps([place, told_apart]))
+        return stack.intake.reject(refusal, json.dumps([place, told_apart]))
     except (BotoCoreError, ClientError) as error:
         raise StackError(why(error, place)) from None
 

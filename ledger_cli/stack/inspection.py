@@ -179,7 +179,7 @@ def _payment(stack: Stack, asked: str) -> tuple[dict[str, Any] | None, str | Non
 
 
 NAMED_BY_INTAKE = re.compile(rf"([A-Za-z0-9_-]{{1,{NAMED_CHARACTERS}}})-[0-9a-f]{{{DIGITS}}}(-[0-9c])?")
-"""Names of executions that begin with an ID: see `ledger.intake.execution_name` and `refusal_name`."""
+"""Names of executions that begin with an ID: see `ledger.intake.execution_name` and `rejection_name`."""
 
 NAMED_BEFORE = re.compile(r"([A-Za-z0-9_-]{1,64})-[0-9a-f]{12}(-[0-9])?")
 """Names that releases before December 2026 gave: the whole ID, and 12 digits."""

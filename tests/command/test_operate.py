@@ -13,7 +13,8 @@ from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from ledger.intake import execution_name
-from ledger.payment import InvalidPaymentError, parse_payment
+from ledger.payment import parse_payment
+from ledger.violations import InvalidPaymentError
 from ledger_cli import REGION
 from ledger_cli.engine import Engine
 from ledger_cli.engine.moto_patches.stepfunctions import ExecutionNotRedrivable
@@ -356,7 +357,7 @@ def test_a_payment_is_found_under_names_of_every_release(
     assert engine.run(json.dumps({**other, "Amount": "x"}), f"{other['TransactionID'][:45]}-{'0' * 32}").outcome
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment({**asked, "Amount": "y"}, default_currency="USD")
-    names.append(intake_of(engine).refuse(caught.value, "any").rpartition(":")[2])
+    names.append(intake_of(engine).reject(caught.value, "any").rpartition(":")[2])
     assert engine.wait_for(f"{engine.executions()[0].rpartition(':')[0]}:{names[-1]}").outcome == "REJECTED"
     told = inspect(Stack("payment-ledger", endpoint_url=endpoint), transaction_id)
     assert told.execution is not None

@@ -14,9 +14,10 @@ from botocore.retries.standard import ThrottledRetryableChecker
 import ledger.item
 import ledger.payment
 import ledger.publication
+import ledger.violations
 from ledger import aws, outcome
 from ledger.item import PaymentConflictError
-from ledger.payment import InvalidPaymentError
+from ledger.violations import InvalidPaymentError
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine, template
 from tools.sdk_data import calls_of
@@ -166,12 +167,12 @@ def test_only_rejections_and_conflicts_are_caught_and_none_is_retried() -> None:
 def test_each_business_error_ends_in_a_state_with_its_name() -> None:
     """The console, the alarms and `ledger run` distinguish the outcomes by these names."""
     assert {state["Error"] for state in STATES.values() if state["Type"] == "Fail"} == BUSINESS_ERRORS
-    assert outcome.REFUSED_BY.keys() == BUSINESS_ERRORS
+    assert outcome.OUTCOME_BY_ERROR.keys() == BUSINESS_ERRORS
     for task in TASKS.values():
         for catcher in task.get("Catch", []):
             (error,) = catcher["ErrorEquals"]
             publish = STATES[catcher["Next"]]
-            assert publish["Parameters"]["Payload"]["Outcome"] == outcome.REFUSED_BY[error]
+            assert publish["Parameters"]["Payload"]["Outcome"] == outcome.OUTCOME_BY_ERROR[error]
             assert STATES[publish["Next"]]["Error"] == error
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from ledger.currencies import MINOR_UNITS
-from ledger.payment import CONTRACT_FIELDS, STATUSES, InvalidPaymentError, parse_payment
+from ledger.payment import CONTRACT_FIELDS, STATUSES, parse_payment
+from ledger.violations import InvalidPaymentError
 from ledger_cli import ROOT
 
 # In JSON Schema `$` matches only the end of the text. In Python it also matches before a newline at the end.

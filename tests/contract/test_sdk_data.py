@@ -34,7 +34,7 @@ def client(service: str, *, own_data: bool) -> Any:
     """Return a client of AWS itself, with the functions' own data or with all of botocore's."""
     session = Session()
     if own_data:
-        session.register_component("data_loader", aws._OwnDataFirst())
+        session.register_component("data_loader", aws.TrimmedSdkData())
     once = Config(retries={"total_max_attempts": 1})
     return session.create_client(service, region_name="eu-central-1", config=once)
 
@@ -142,10 +142,10 @@ def test_a_cold_start_reads_only_this_data_and_each_file_once(monkeypatch: pytes
     for service in sdk_data.operations():
         aws.private_client(service)
     assert len(read) > len(sdk_data.operations())
-    assert [path for path in read if not path.is_relative_to(aws._OwnDataFirst.FOLDER)] == []
+    assert [path for path in read if not path.is_relative_to(aws.TrimmedSdkData.FOLDER)] == []
     assert len(read) == len(set(read))
 
 
 def test_the_listed_services_are_those_in_use() -> None:
     """Botocore finds a service by this list, and names the list in its error if it does not find it."""
-    assert sorted(aws._OwnDataFirst().list_available_services("service-2")) == sorted(sdk_data.operations())
+    assert sorted(aws.TrimmedSdkData().list_available_services("service-2")) == sorted(sdk_data.operations())

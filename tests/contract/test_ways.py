@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from ledger.formats import FORMATS
 from ledger.intake import Intake
-from ledger.payment import CONTRACT_FIELDS, InvalidPaymentError
+from ledger.payment import CONTRACT_FIELDS
 from ledger.strict_json import loads
+from ledger.violations import InvalidPaymentError
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.reading import read

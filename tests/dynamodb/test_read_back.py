@@ -8,7 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ledger.item import EncryptedPayment, recorded_facts
-from ledger.payment import InvalidPaymentError, parse_payment
+from ledger.payment import parse_payment
+from ledger.violations import InvalidPaymentError
 from ledger_cli.engine import Engine
 from tests.functions.test_handlers import invoke
 from tests.unit.test_item import ENCRYPTED, PAYMENT

@@ -17,10 +17,12 @@ import pytest
 
 from ledger.formats import FORMATS
 from ledger.identifiers import mapped_identifier
-from ledger.payment import BrokenRuleError, InvalidPaymentError, parse_payment, parse_refusal, utc_timestamp
+from ledger.payment import parse_payment, parse_rejection
 from ledger.processors import Processor, ProcessorSecretError
-from ledger.signature import STANDARD_WEBHOOKS, STRIPE, RefusedSignatureError, verify
+from ledger.signature import STANDARD_WEBHOOKS, STRIPE, InvalidSignatureError, verify
 from ledger.strict_json import StrictJSONError, loads
+from ledger.timestamps import utc_timestamp
+from ledger.violations import BrokenRuleError, InvalidPaymentError
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 
@@ -65,7 +67,7 @@ def anagrams(n: int, letters: str) -> dict[str, int]:
 def refusal(n: int, **changed: Any) -> Callable[[], Any]:
     """Parse a refusal with so many violations."""
     violations = [{"Field": "Amount", "Rule": "decimals"}] * (n // 40 + 1)
-    return lambda: parse_refusal({"Refused": {"Violations": violations, **changed}})
+    return lambda: parse_rejection({"Refused": {"Violations": violations, **changed}})
 
 
 def claimed(scheme: Any, headers: dict[str, str]) -> Callable[[], Any]:
@@ -184,7 +186,7 @@ INPUTS: dict[str, Callable[[int], Callable[[], Any]]] = {
     "a refusal of many rules": refusal,
     "a refusal with long ids": lambda n: refusal(1, TransactionID="t" * n, ProcessorID="é" * n),
     "a refusal of unknown rules": lambda n: (
-        lambda: parse_refusal({"Refused": {"Violations": [{"Field": "F" * n, "Rule": "R" * n}]}})
+        lambda: parse_rejection({"Refused": {"Violations": [{"Field": "F" * n, "Rule": "R" * n}]}})
     ),
     "the time of a query": lambda n: lambda: utc_timestamp("2026-01-01T00:00:00." + "1" * n + "+00:00x"),
 }
@@ -196,11 +198,11 @@ DEEP: dict[str, Callable[[], Any]] = {
     "a deep unknown field": paid(other=DEEP_LIST),
     "a deep start input": lambda: parse_payment(DEEP_LIST, default_currency="USD"),
     "a deep metadata value": paid(Metadata={"k": DEEP_LIST}),
-    "a deep refusal": lambda: parse_refusal(DEEP_OBJECT),
-    "a refusal of deep rules": lambda: parse_refusal(
+    "a deep refusal": lambda: parse_rejection(DEEP_OBJECT),
+    "a refusal of deep rules": lambda: parse_rejection(
         {"Refused": {"Violations": [{"Field": DEEP_LIST, "Rule": DEEP_LIST}]}}
     ),
-    "a refusal of a deep id": lambda: parse_refusal(
+    "a refusal of a deep id": lambda: parse_rejection(
         {"Refused": {"Violations": [{"Field": "Amount", "Rule": "type"}], "TransactionID": DEEP_LIST}}
     ),
     "a deep message": said("standard-webhooks", {"type": "payment.x", "data": DEEP_OBJECT}),
@@ -213,7 +215,7 @@ DEEP: dict[str, Callable[[], Any]] = {
     "a deep format of a secret": secret('{"Secrets": [], "Format": ' + "[" * 500 + "]" * 500 + "}"),
 }  # fmt: skip
 
-RULES = (InvalidPaymentError, BrokenRuleError, StrictJSONError, ProcessorSecretError, RefusedSignatureError)
+RULES = (InvalidPaymentError, BrokenRuleError, StrictJSONError, ProcessorSecretError, InvalidSignatureError)
 
 
 def outcome(call: Callable[[], Any]) -> type[Exception] | None:

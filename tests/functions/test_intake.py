@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 
 from ledger import intake
-from ledger.intake import Delivery, TooManyAttemptsError, execution_name, refusal_name, seal
-from ledger.payment import InvalidPaymentError, Payment, Violation, parse_payment, seal_context
+from ledger.intake import Delivery, TooManyAttemptsError, execution_name, rejection_name, seal
+from ledger.payment import Payment, parse_payment, seal_context
+from ledger.violations import InvalidPaymentError, Violation
 from ledger_cli.engine import Engine
 from tests.support.faults import Faults
 from tests.support.intake import intake_of
@@ -125,9 +126,9 @@ def test_a_corrected_token_gets_through_at_any_time(engine: Engine, payment: dic
         send(engine, wrong)
     assert caught.value.violations == [Violation("SealedToken", "too_many_attempts")]
     assert (caught.value.transaction_id, caught.value.processor_id) == ("txn-2026-0001", "acme-pay")
-    published = intake_of(engine).refuse(caught.value, "any")
+    published = intake_of(engine).reject(caught.value, "any")
     assert engine.wait_for(published).outcome == "REJECTED"
-    assert intake_of(engine).refuse(caught.value, "any") == published
+    assert intake_of(engine).reject(caught.value, "any") == published
     corrected = send(engine, right)
     assert corrected.started
     assert engine.wait_for(corrected.execution).outcome == "RECORDED"
@@ -303,7 +304,7 @@ def test_a_refusal_is_published_as_the_workflows_own(engine: Engine, payment: di
     invalid = {**payment, "Amount": "x", "Currency": "xx"}
     with pytest.raises(InvalidPaymentError) as caught:
         send(engine, invalid)
-    before = [intake_of(engine).refuse(caught.value, message_id) for message_id in ("first", "second")]
+    before = [intake_of(engine).reject(caught.value, message_id) for message_id in ("first", "second")]
     assert engine.wait_for(before[0]).outcome == "REJECTED"
     within = engine.run(json.dumps(invalid), "within")
     assert within.outcome == "REJECTED"
@@ -338,7 +339,7 @@ def test_the_longest_name_is_a_name() -> None:
     payment = Payment("t" * 64, "1", "JPY", "p", "Success", "2026-01-01T00:00:00.000000Z", {})
     assert len(execution_name(payment, "AAAA")) == len(execution_name(payment)) == 80 - len("-9")
     refused = InvalidPaymentError([Violation("Amount", "decimal")], transaction_id="t" * 64, processor_id="p" * 64)
-    assert len(refusal_name(refused, "any")) == 78
+    assert len(rejection_name(refused, "any")) == 78
 
 
 def test_a_name_is_made_of_what_is_delivered(payment: dict[str, Any]) -> None:
@@ -355,7 +356,7 @@ def test_refusals_of_one_payment_by_the_same_rules_are_one() -> None:
     """A processor sends it for days, perhaps in another form each time: one event and one count say it."""
 
     def name(rule: str, message_id: str, **ids: str) -> str:
-        return refusal_name(InvalidPaymentError([Violation("Amount", rule)], **ids), message_id)
+        return rejection_name(InvalidPaymentError([Violation("Amount", rule)], **ids), message_id)
 
     assert name("decimal", "1", transaction_id="t") == name("decimal", "2", transaction_id="t")
     assert name("decimal", "1", transaction_id="t") != name("digits", "1", transaction_id="t")

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from ledger.item import SHARDS, EncryptedPayment, shard_of
-from ledger.payment import Payment, utc_timestamp
+from ledger.payment import Payment
+from ledger.timestamps import utc_timestamp
 from ledger_cli.engine import Engine
 from tests.functions.test_handlers import invoke
 
@@ -143,7 +144,7 @@ def test_a_rare_status_is_found_across_pages(ledger: Any) -> None:
 def test_a_page_looks_at_a_bounded_number(ledger: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing fits, a page is empty, and has a cursor all the same."""
     engine, _ = ledger
-    monkeypatch.setattr(engine.functions["QueryPaymentLedger"].module, "MAX_EXAMINED", 8)
+    monkeypatch.setattr("ledger.pages.MAX_EXAMINED", 8)
     found = pages(engine, ProcessorID="acme", Status="Failure", Limit=100, From=HOUR[0], To=HOUR[1])
     assert any(page == [] for page in found[:-1])
     assert all(len(page) <= 8 for page in found)

@@ -136,7 +136,7 @@ def test_card_data_that_was_recorded_earlier_stays_readable(engine: Engine) -> N
     assert (error is not None, CARD in str(reply)) == (True, False)  # of KMS, which cannot open this ciphertext
     for function in ("QueryPaymentLedger", "RevealSecureToken"):
         assert CARD not in "".join(engine.functions[function].logs)
-    assert len(log_lines(engine, "token asked for")) == 1
+    assert len(log_lines(engine, "token requested")) == 1
 
 
 # ── Reveal Secure Token ─────────────────────────────────────────────────────────────────────────────
@@ -149,7 +149,7 @@ def test_a_token_is_revealed_and_that_is_logged(engine: Engine, payment: dict[st
     engine.run(json.dumps(payment))
     reply = invoke(engine, "RevealSecureToken", REQUEST)
     assert reply == {"TransactionID": "txn-2026-0001", "SecureToken": payment["SecureToken"]}
-    (asked,) = log_lines(engine, "token asked for")
+    (asked,) = log_lines(engine, "token requested")
     assert (asked["transaction_id"], asked["reason"], asked["requester"], asked["level"]) == (
         *REQUEST.values(),
         "WARNING",

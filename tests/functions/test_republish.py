@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ledger.item import SHARDS, shard_of
-from ledger.payment import utc_timestamp
 from ledger.publication import MAX_BYTES, put_outcomes
+from ledger.timestamps import utc_timestamp
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from tests.support.faults import Faults

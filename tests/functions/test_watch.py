@@ -209,7 +209,7 @@ def test_a_marking_is_judged(engine: Engine, case: str) -> None:
     """Publish and the sweep mark each item once, and change nothing else of it."""
     changes, expected = MARKED[case]
     before, after = marked(**changes)
-    unexpected = engine.functions["WatchLedger"].module.unexpected
+    unexpected = engine.functions["WatchLedger"].module.unexpected_change
     found = unexpected("MODIFY", {"OldImage": before, "NewImage": after})
     assert found == expected
 
@@ -224,7 +224,7 @@ def test_values_that_the_ledger_does_not_write_are_found(
 ) -> None:
     """DynamoDB takes both."""
     before, _ = marked()
-    unexpected = engine.functions["WatchLedger"].module.unexpected
+    unexpected = engine.functions["WatchLedger"].module.unexpected_change
     assert unexpected("INSERT", {"NewImage": before}) is None
     assert unexpected("INSERT", {"NewImage": before | changes}) == ("added", attributes)
 
@@ -234,7 +234,7 @@ def test_a_second_marking_is_found(engine: Engine) -> None:
     _, once = marked()
     twice = {**once, "PublishedAt": {"S": "2026-11-24T09:00:00.000000Z"}}
     again = {**once, "Unpublished": {"S": "4"}}
-    unexpected = engine.functions["WatchLedger"].module.unexpected
+    unexpected = engine.functions["WatchLedger"].module.unexpected_change
     assert unexpected("MODIFY", {"OldImage": once, "NewImage": twice}) == ("replaced", ["PublishedAt"])
     assert unexpected("MODIFY", {"OldImage": again, "NewImage": twice}) == ("replaced", ["PublishedAt", "Unpublished"])
 
@@ -244,7 +244,7 @@ def test_a_damaged_item_is_found_when_it_is_marked(engine: Engine) -> None:
     before, after = marked()
     for image in (before, after):
         image["Amount"] = {"N": "7"}
-    unexpected = engine.functions["WatchLedger"].module.unexpected
+    unexpected = engine.functions["WatchLedger"].module.unexpected_change
     assert unexpected("MODIFY", {"OldImage": before, "NewImage": after}) == ("marked", ["Fingerprint"])
 
 
@@ -255,7 +255,9 @@ def test_items_of_every_version_are_known(engine: Engine, file: Path) -> None:
     assert item.keys() - {"PublishedAt", "Unpublished"} == ATTRIBUTES
     new = {name: value for name, value in item.items() if name != "Unpublished"} | {"PublishedAt": AT}
     old = {name: value for name, value in item.items() if name != "PublishedAt"} | {"Unpublished": {"S": "0"}}
-    assert engine.functions["WatchLedger"].module.unexpected("MODIFY", {"OldImage": old, "NewImage": new}) is None
+    assert (
+        engine.functions["WatchLedger"].module.unexpected_change("MODIFY", {"OldImage": old, "NewImage": new}) is None
+    )
 
 
 def test_no_value_is_in_the_log(engine: Engine, payment: dict[str, Any]) -> None:

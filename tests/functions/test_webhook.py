@@ -341,7 +341,7 @@ def test_who_is_not_let_in_learns_nothing(
     processor raises it also if it has sent nothing right in the life of an environment, because its clock is wrong.
     """
     assert webhook.post(processor=processor, at_s=at_s, headers=headers) == UNAUTHORIZED
-    (line,) = log_lines(engine, "signature refused")
+    (line,) = log_lines(engine, "signature invalid")
     assert "4111111111111111" not in engine.logs()
     assert (line["reason"], line["known"]) == (reason, is_known)
     logs = engine.logs().replace(" ", "")
@@ -353,7 +353,7 @@ def test_a_processor_signs_by_its_own_scheme(webhook: Webhook, engine: Engine) -
     """Fresh headers of the other scheme are none of its."""
     headers = signed(PROCESSORS["acme-pay"], CHARGE, round(time.time()))
     assert webhook.post(CHARGE, "stripe", headers=headers) == UNAUTHORIZED
-    assert log_lines(engine, "signature refused")[0]["reason"] == "no_signature"
+    assert log_lines(engine, "signature invalid")[0]["reason"] == "no_signature"
     both = {**headers, **signed(PROCESSORS["stripe"], CHARGE, round(time.time()))}
     assert webhook.outcome(webhook.post(CHARGE, "stripe", headers=both)) == "RECORDED"
 
@@ -490,7 +490,7 @@ def test_a_processor_whose_secret_is_deleted_is_unknown(webhook: Webhook, engine
     assert processors.find("acme-pay", 299)
     assert processors.find("acme-pay", 300) is None
     assert webhook.post() == UNAUTHORIZED
-    assert log_lines(engine, "signature refused")[0]["reason"] == "unknown_processor"
+    assert log_lines(engine, "signature invalid")[0]["reason"] == "unknown_processor"
     assert webhook.outcome(webhook.post(CHARGE, "stripe")) == "RECORDED"
 
 
@@ -601,7 +601,7 @@ def test_what_breaks_the_contract_is_refused_with_its_rules(
     (event,) = engine.published()
     assert (event["detail-type"], event["detail"]["Violations"]) == ("PaymentRejected", violations)
     assert (event["detail"].get("TransactionID"), event["detail"]["ProcessorID"]) == (transaction_id, "acme-pay")
-    lines = log_lines(engine, "payment refused") + log_lines(engine, "outcome published")
+    lines = log_lines(engine, "payment rejected") + log_lines(engine, "outcome published")
     assert [(line.get("transaction_id"), line["processor_id"]) for line in lines] == [(transaction_id, "acme-pay")] * 3
     assert "canary" not in engine.logs()
     assert engine.logs().replace(" ", "").count('"PaymentRejected":[1.0]') == 1

@@ -114,7 +114,7 @@ def _variants(node: Any) -> Iterator[Any]:
             yield from (_with(node, keywords=kept) for kept in _without_one(keywords))
             if isinstance(function, ast.Attribute):
                 yield function.value
-            if ast.unparse(function) == "re.compile":
+            if ast.unparse(function) == "re.compile" and isinstance(arguments[0], ast.Constant):
                 pattern = ast.literal_eval(arguments[0])
                 yield from (_with(node, args=[ast.Constant(other)]) for other in _other_patterns(pattern))
         case ast.Subscript(value=whole, slice=ast.Slice()):

@@ -115,7 +115,7 @@ def _guard_rows(document: Mapping[str, Any]) -> Iterator[list[str]]:
 def needed_by(action: str, role: str) -> str:
     """Return the line of code that makes the call, or the service that makes it with the role."""
     module = re.sub(r"(?<!^)(?=[A-Z])", "_", role.removesuffix("Role")).lower()
-    shared = [f"functions/ledger/{name}.py" for name in ("publication", "intake", "processors")]
+    shared = [f"functions/ledger/{name}.py" for name in ("publication", "intake", "processors", "pages")]
     for file in (f"functions/{module}.py", *shared):
         if action in CALLS and (ROOT / f"functions/{module}.py").exists():
             for number, line in enumerate((ROOT / file).read_text().splitlines(), 1):

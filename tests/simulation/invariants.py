@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from ledger.outcome import REFUSED_BY
-from ledger.payment import InvalidPaymentError, Payment, parse_payment
+from ledger.outcome import OUTCOME_BY_ERROR
+from ledger.payment import Payment, parse_payment
+from ledger.violations import InvalidPaymentError
 from tests.simulation.interpreter import Execution
 
 MARKER = {"PublishedAt", "Unpublished"}
@@ -87,7 +88,7 @@ def check_ended_execution(observed: Observations, execution: Execution, items: I
             raise ViolationError(f"{execution.arn} is a duplicate, and that was not published")
     elif execution.status == "FAILED" and not observed.is_technical_failure(execution):
         name, differs = observed.expected(execution, items)
-        if REFUSED_BY[str(execution.error)] != name:
+        if OUTCOME_BY_ERROR[str(execution.error)] != name:
             raise ViolationError(f"{execution.arn} ended with {execution.error}, and is a {name}")
         detail_type = "PaymentRejected" if name == "REJECTED" else "PaymentConflict"
         published = _published(detail_type, events, Execution=execution.arn)
@@ -95,7 +96,7 @@ def check_ended_execution(observed: Observations, execution: Execution, items: I
             raise ViolationError(f"{execution.arn} is a {name}, and that was not published")
         if name == "CONFLICT" and any(event["detail"]["Differs"] != differs for event in published):
             raise ViolationError(f"{execution.arn} conflicts in {differs}, and other fields were published")
-    elif execution.status == "FAILED" and execution.error in REFUSED_BY:
+    elif execution.status == "FAILED" and execution.error in OUTCOME_BY_ERROR:
         raise ViolationError(f"{execution.arn} failed with {execution.error}, and no state caught it")
 
 

@@ -54,7 +54,7 @@ class Traces:
     def ended(self, arn: str) -> Any:
         """Wait for an execution that the test has not started itself, and return it."""
         self._arns.append(arn)
-        return self._engine.ended(arn)
+        return self._engine.wait_for(arn)
 
     def answered(self, answer: tuple[int, dict[str, str], bytes]) -> int:
         """Keep a webhook's answer and the execution that it names; return its status."""
@@ -62,7 +62,7 @@ class Traces:
         self._answers.append([headers, body])
         if name := json.loads(body).get("Execution"):
             prefix = self._engine.outputs["WorkflowArn"].replace(":stateMachine:", ":execution:")
-            self.ended(f"{prefix}:{name}")
+            self.wait_for(f"{prefix}:{name}")
         return status
 
     def places(self) -> dict[str, object]:

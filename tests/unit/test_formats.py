@@ -12,8 +12,9 @@ from ledger import formats
 from ledger.currencies import MINOR_UNITS
 from ledger.formats import FORMATS, STRIPE_THREE_DECIMAL, STRIPE_TWO_DECIMAL, STRIPE_ZERO_DECIMAL
 from ledger.identifiers import mapped_identifier
-from ledger.payment import CONTRACT_FIELDS, InvalidPaymentError, Violation, parse_payment
+from ledger.payment import CONTRACT_FIELDS, parse_payment
 from ledger.signature import STANDARD_WEBHOOKS, STRIPE
+from ledger.violations import InvalidPaymentError, Violation
 from ledger_cli import ROOT
 
 OF_STRIPE = FORMATS["stripe-test"].start_input
@@ -469,7 +470,7 @@ def test_a_test_of_the_endpoint_is_no_payment(message: dict[str, Any]) -> None:
 def test_few_names_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     """A comparison takes long, and a message may have thousands of names that resemble each other and no field."""
     compared: list[str] = []
-    monkeypatch.setattr(formats, "meant_field", lambda name: compared.append(name) and None)
+    monkeypatch.setattr(formats, "intended_field", lambda name: compared.append(name) and None)
     assert OF_THE_CONTRACT({f"name{number}": 1 for number in range(17)}, "acme-pay") is not None
     assert OF_THE_CONTRACT({f"name{number}": 1 for number in range(10_000)}, "acme-pay") is not None
     assert compared == []

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.amounts import to_dynamodb_number
 from ledger.item import (
     SHARDS,
     EncryptedPayment,
@@ -16,7 +17,6 @@ from ledger.item import (
     UnreadableItemError,
     as_recorded,
     differing_fields,
-    number,
     published_at,
     recorded_facts,
     shard_of,
@@ -178,7 +178,7 @@ def test_a_damaged_item_is_named_to_whoever_writes(attribute: str) -> None:
 def test_a_write_that_nobody_can_tell_is_named(attribute: str) -> None:
     """Whether it was this delivery's own is not known."""
     with pytest.raises(UnreadableItemError, match=attribute):
-        ENCRYPTED.wrote({name: value for name, value in ENCRYPTED.as_item().items() if name != attribute})
+        ENCRYPTED.is_own_write({name: value for name, value in ENCRYPTED.as_item().items() if name != attribute})
 
 
 def test_what_is_about_to_be_written_cannot_be_changed() -> None:
@@ -267,22 +267,22 @@ def test_the_number_a_table_gives_back_equals_the_one_written() -> None:
 def test_numbers_keep_their_value_within_38_digits(whole: int, cents: int) -> None:
     """A DynamoDB number has 38 digits, so the padding zeros of a large amount must not count."""
     text = f"{whole}.{cents:02}"
-    assert Decimal(number(text)) == Decimal(text)
-    assert len(number("9" * 38 + ".00")) == 38
+    assert Decimal(to_dynamodb_number(text)) == Decimal(text)
+    assert len(to_dynamodb_number("9" * 38 + ".00")) == 38
 
 
 @pytest.mark.parametrize("amount", ["0", "10", "100000"])
 def test_zeros_of_a_whole_amount_are_kept(amount: str) -> None:
     """A currency without decimals has no point in its amounts: ¥100 must not become ¥1."""
-    assert number(amount) == amount
+    assert to_dynamodb_number(amount) == amount
 
 
 def test_own_writes_are_told_by_execution_and_start() -> None:
     """A name is free again after 90 days: then the same ARN is another delivery."""
     item = ENCRYPTED.as_item()
-    assert ENCRYPTED.wrote(item)
-    assert not ENCRYPTED._replace(execution=ENCRYPTED.execution + "2").wrote(item)
-    assert not ENCRYPTED._replace(recorded_at="2027-03-01T00:00:00.000000Z").wrote(item)
+    assert ENCRYPTED.is_own_write(item)
+    assert not ENCRYPTED._replace(execution=ENCRYPTED.execution + "2").is_own_write(item)
+    assert not ENCRYPTED._replace(recorded_at="2027-03-01T00:00:00.000000Z").is_own_write(item)
 
 
 def test_shards_are_stable_and_even() -> None:

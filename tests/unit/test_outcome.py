@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ledger.outcome import REFUSED_BY, Outcome, conflict, duplicate, outcome_of, reason, recorded, refusal_of, rejected
+from ledger.outcome import OUTCOME_BY_ERROR, Outcome, outcome_of, reason, refusal_of
 
 PAYMENT = {"TransactionID": "txn-1", "Fingerprint": "f" * 64, "Execution": "arn:1"}
 REFUSAL = {"TransactionID": "txn-1", "Violations": [{"Field": "Amount", "Rule": "decimal"}]}
@@ -14,57 +14,68 @@ CONFLICT = {"TransactionID": "txn-1", "Differs": ["Amount"], "Fingerprint": "e" 
 
 def test_a_recorded_payment_has_one_identity_whoever_tells_it() -> None:
     """The execution, its redrive, a duplicate and the sweep may all publish it; a consumer keeps one."""
-    assert recorded(PAYMENT, "arn:1").detail == recorded(PAYMENT, "arn:2").detail
+    assert (
+        Outcome.from_payment("RECORDED", PAYMENT, "arn:1").detail
+        == Outcome.from_payment("RECORDED", PAYMENT, "arn:2").detail
+    )
 
 
 def test_outcomes_have_identities_of_their_own() -> None:
     """A consumer that drops a repeat must not drop another outcome with it."""
     outcomes = [
-        recorded(PAYMENT, "arn:1"),
-        recorded({**PAYMENT, "Fingerprint": "d" * 64}, "arn:1"),
-        duplicate(PAYMENT, "arn:2"),
-        conflict(CONFLICT, "arn:3"),
-        conflict({**CONFLICT, "Fingerprint": "c" * 64}, "arn:3"),
-        rejected(REFUSAL, "arn:4"),
-        rejected(REFUSAL, "arn:5"),
+        Outcome.from_payment("RECORDED", PAYMENT, "arn:1"),
+        Outcome.from_payment("RECORDED", {**PAYMENT, "Fingerprint": "d" * 64}, "arn:1"),
+        Outcome.from_payment("DUPLICATE", PAYMENT, "arn:2"),
+        Outcome.from_refusal("CONFLICT", CONFLICT, "arn:3"),
+        Outcome.from_refusal("CONFLICT", {**CONFLICT, "Fingerprint": "c" * 64}, "arn:3"),
+        Outcome.from_refusal("REJECTED", REFUSAL, "arn:4"),
+        Outcome.from_refusal("REJECTED", REFUSAL, "arn:5"),
     ]
     assert len({outcome.detail["OutcomeID"] for outcome in outcomes}) == len(outcomes)
 
 
 def test_the_size_of_an_event_is_that_of_its_texts() -> None:
     """PutEvents refuses a call that is too large, and every event in it."""
-    told = recorded({**PAYMENT, "Metadata": {"name": "Zoë"}}, "arn:1")
+    told = Outcome.from_payment("RECORDED", {**PAYMENT, "Metadata": {"name": "Zoë"}}, "arn:1")
     entry = told.as_entry("bus")
     texts = [entry["Source"], entry["DetailType"], entry["Detail"], *entry["Resources"]]
     assert told.size == sum(len(text.encode()) for text in texts)
 
 
-@pytest.mark.parametrize(("make", "about"), [(rejected, REFUSAL), (conflict, CONFLICT)])
-def test_a_refusal_keeps_its_identity_on_a_retry(make: object, about: dict[str, object]) -> None:
+@pytest.mark.parametrize(("name", "refusal"), [("REJECTED", REFUSAL), ("CONFLICT", CONFLICT)])
+def test_a_refusal_keeps_its_identity_on_a_retry(name: str, refusal: dict[str, object]) -> None:
     """Publish Rejection and Publish Conflict are retried and redriven as well."""
-    assert callable(make)
-    assert make(about, "arn:1").detail == make(about, "arn:1").detail
+    first, again = (Outcome.from_refusal(name, refusal, "arn:1") for _ in range(2))
+    assert first.detail == again.detail
 
 
 def test_identities_never_change() -> None:
     """Consumers keep them: a release that made them otherwise would repeat every outcome to them."""
-    assert recorded(PAYMENT, "arn:1").detail["OutcomeID"] == "2e52e60412c292451b889cdf8229b3c1"
-    assert duplicate(PAYMENT, "arn:2").detail["OutcomeID"] == "86f0c4679a6f968f35a7507dc3923ffd"
-    assert rejected(REFUSAL, "arn:4").detail["OutcomeID"] == "5e62d43fdae64fbdd520a886ad06252e"
-    assert conflict(CONFLICT, "arn:3").detail["OutcomeID"] == "173847be6a3dedb6e59bb878132af29b"
+    assert Outcome.from_payment("RECORDED", PAYMENT, "arn:1").detail["OutcomeID"] == "2e52e60412c292451b889cdf8229b3c1"
+    assert Outcome.from_payment("DUPLICATE", PAYMENT, "arn:2").detail["OutcomeID"] == "86f0c4679a6f968f35a7507dc3923ffd"
+    assert Outcome.from_refusal("REJECTED", REFUSAL, "arn:4").detail["OutcomeID"] == "5e62d43fdae64fbdd520a886ad06252e"
+    assert Outcome.from_refusal("CONFLICT", CONFLICT, "arn:3").detail["OutcomeID"] == "173847be6a3dedb6e59bb878132af29b"
 
 
 @pytest.mark.parametrize(
     ("outcome", "kind", "told"),
     [
-        (recorded(PAYMENT, "arn:1"), "PaymentRecorded", {"Outcome": "RECORDED", **PAYMENT}),
+        (Outcome.from_payment("RECORDED", PAYMENT, "arn:1"), "PaymentRecorded", {"Outcome": "RECORDED", **PAYMENT}),
         (
-            duplicate(PAYMENT, "arn:2"),
+            Outcome.from_payment("DUPLICATE", PAYMENT, "arn:2"),
             "PaymentDuplicate",
             {"Outcome": "DUPLICATE", **PAYMENT, "DuplicateExecution": "arn:2"},
         ),
-        (rejected(REFUSAL, "arn:4"), "PaymentRejected", {"Outcome": "REJECTED", **REFUSAL, "Execution": "arn:4"}),
-        (conflict(CONFLICT, "arn:3"), "PaymentConflict", {"Outcome": "CONFLICT", **CONFLICT, "Execution": "arn:3"}),
+        (
+            Outcome.from_refusal("REJECTED", REFUSAL, "arn:4"),
+            "PaymentRejected",
+            {"Outcome": "REJECTED", **REFUSAL, "Execution": "arn:4"},
+        ),
+        (
+            Outcome.from_refusal("CONFLICT", CONFLICT, "arn:3"),
+            "PaymentConflict",
+            {"Outcome": "CONFLICT", **CONFLICT, "Execution": "arn:3"},
+        ),
     ],
 )
 def test_an_entry_tells_the_whole_outcome(outcome: Outcome, kind: str, told: dict[str, Any]) -> None:
@@ -86,7 +97,7 @@ def test_an_outcome_cannot_be_changed() -> None:
     """Of a duplicate that makes up for an untold payment, two are made of the same facts."""
     field = "name"
     with pytest.raises(AttributeError):
-        setattr(recorded(PAYMENT, "arn:1"), field, "DUPLICATE")
+        setattr(Outcome.from_payment("RECORDED", PAYMENT, "arn:1"), field, "DUPLICATE")
 
 
 def test_a_refusal_comes_out_of_the_cause_as_it_went_in() -> None:
@@ -96,7 +107,7 @@ def test_a_refusal_comes_out_of_the_cause_as_it_went_in() -> None:
 
 def test_a_refusal_is_told_by_its_errors_name() -> None:
     """An execution that ended in a Fail state carries that name alone; anything else is a technical failure."""
-    assert REFUSED_BY == {"InvalidPaymentError": "REJECTED", "PaymentConflictError": "CONFLICT"}
+    assert OUTCOME_BY_ERROR == {"InvalidPaymentError": "REJECTED", "PaymentConflictError": "CONFLICT"}
 
 
 @pytest.mark.parametrize(

@@ -17,17 +17,15 @@ from ledger.cards import holds_card_number, is_sensitive_key
 from ledger.currencies import FORMER_MINOR_UNITS, MINOR_UNITS, NO_MINOR_UNIT
 from ledger.payment import (
     MAX_GUESSED,
-    BrokenRuleError,
-    InvalidPaymentError,
     Payment,
-    Violation,
     encryption_context,
     parse_payment,
-    parse_refusal,
-    refusal_input,
-    utc_timestamp,
+    parse_rejection,
+    rejection_input,
     valid_id,
 )
+from ledger.timestamps import utc_timestamp
+from ledger.violations import BrokenRuleError, InvalidPaymentError, Violation
 
 VALID = {
     "TransactionID": "txn-1",
@@ -642,7 +640,7 @@ def test_card_data_is_refused_and_not_repeated(fields: dict[str, Any], violation
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment(with_fields(**fields), default_currency="USD")
     assert [(v.field, v.rule) for v in caught.value.violations] == violations
-    for text in (str(caught.value), str(caught.value.log_keys), str(refusal_input(caught.value))):
+    for text in (str(caught.value), str(caught.value.log_keys), str(rejection_input(caught.value))):
         assert "1111" not in text
         assert "123" not in text
 
@@ -784,7 +782,7 @@ BROKEN = [Violation("Amount", "decimals"), Violation("Payment", "unknown_field")
 def test_a_refusal_comes_through_the_workflow_as_it_was(ids: dict[str, str]) -> None:
     """The event, the log and the metrics must say what the sender was answered."""
     before = InvalidPaymentError(BROKEN, **ids)
-    after = parse_refusal(json.loads(json.dumps(refusal_input(before))))
+    after = parse_rejection(json.loads(json.dumps(rejection_input(before))))
     assert after is not None
     assert (str(after), after.violations) == (str(before), BROKEN)
     assert after.log_keys == {
@@ -836,7 +834,7 @@ REFUSED = {"Violations": [{"Field": "Amount", "Rule": "decimals"}]}
 )
 def test_nothing_else_is_a_refusal(start_input: object) -> None:
     """A sender may start an execution with any input: its text must become no metric, and stand in no event."""
-    assert parse_refusal(start_input) is None
+    assert parse_rejection(start_input) is None
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment(start_input if start_input != VALID else {}, default_currency="USD")
     assert "4f1d" not in str(caught.value)

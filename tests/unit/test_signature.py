@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.signature import STANDARD_WEBHOOKS, STRIPE, RefusedSignatureError, Scheme, plausible_schemes, verify
+from ledger.signature import STANDARD_WEBHOOKS, STRIPE, InvalidSignatureError, Scheme, plausible_schemes, verify
 
 NOW_S = 1614265330
 STANDARD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -33,7 +33,7 @@ def reason(scheme: Scheme, secrets: list[str], headers: dict[str, str], body: by
     """Why it is refused; None where it is not."""
     try:
         verify(scheme, secrets, headers, body, now_s)
-    except RefusedSignatureError as refused:
+    except InvalidSignatureError as refused:
         return str(refused)
     return None
 
@@ -82,7 +82,7 @@ def test_headers_say_by_which_scheme_they_may_be_signed(headers: dict[str, str],
     if isinstance(expected, list):
         assert plausible_schemes(headers, NOW_S) == expected
         return
-    with pytest.raises(RefusedSignatureError, match=expected):
+    with pytest.raises(InvalidSignatureError, match=expected):
         plausible_schemes(headers, NOW_S)
 
 

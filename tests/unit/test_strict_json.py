@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from ledger.payment import InvalidPaymentError, parse_payment
+from ledger.payment import parse_payment
 from ledger.strict_json import StrictJSONError, loads
+from ledger.violations import InvalidPaymentError
 from ledger_cli import ROOT
 
 PAYMENT = json.loads((ROOT / "events/start/01-success.json").read_text())

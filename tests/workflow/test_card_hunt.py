@@ -116,7 +116,7 @@ def test_a_card_number_that_a_sender_starts_is_left_nowhere(
         intake.deliver({**payment, **fields})
     assert violation in caught.value.log_keys["rules"]
     assert engine.executions() == []
-    assert traces.ended(intake.refuse(caught.value, "message")).outcome == "REJECTED"
+    assert traces.wait_for(intake.refuse(caught.value, "message")).outcome == "REJECTED"
     assert cards_found(traces) == set()
 
 
@@ -128,5 +128,5 @@ def test_a_card_number_on_the_processors_bus_goes_no_further(
     (sample,) = json.loads((ROOT / "events/bus/put-events.json").read_text())
     engine.client("events").put_events(Entries=[{**sample, "Detail": json.dumps({**payment, **fields})}])
     (arn,) = engine.executions()
-    assert violation in traces.ended(arn).cause.split("; ")
+    assert violation in traces.wait_for(arn).cause.split("; ")
     assert cards_found(traces) == SENT

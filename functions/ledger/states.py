@@ -1,0 +1,57 @@
+"""Payloads that the workflow passes to its functions. Type checkers alone import this module."""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+
+class PaymentState(TypedDict):
+    """A canonical payment, as `Payment.as_state` writes it."""
+
+    TransactionID: str
+    Amount: str
+    Currency: str
+    ProcessorID: str
+    Status: str
+    Timestamp: str
+    Metadata: dict[str, str]
+
+
+class ValidatedPayment(TypedDict):
+    """The result of Validate Payment and the event of Encrypt Token. It has exactly one of the two tokens."""
+
+    Payment: PaymentState
+    SecureToken: NotRequired[str]
+    SealedToken: NotRequired[str]
+
+
+class EncryptedToken(TypedDict):
+    """The result of Encrypt Token."""
+
+    Payment: PaymentState
+    EncryptedToken: str
+    TokenKey: str
+
+
+class PersistEvent(EncryptedToken):
+    """The event of Persist Payment: the result of Encrypt Token, and which execution brings the payment."""
+
+    Execution: str
+    StartTime: str
+
+
+class PersistedPayment(TypedDict):
+    """The result of Persist Payment. `Payment` has the facts that `recorded_facts` reads from the item."""
+
+    Outcome: Literal["RECORDED", "DUPLICATE"]
+    Payment: dict[str, Any]
+    Published: bool
+
+
+class PublishEvent(TypedDict):
+    """The event of Publish Outcome. It has `Cause` if the payment was rejected or conflicts, otherwise the others."""
+
+    Outcome: str
+    Execution: str
+    Cause: NotRequired[str]
+    Payment: NotRequired[dict[str, Any]]
+    Published: NotRequired[bool]
+    PublishedAt: NotRequired[str]

@@ -1,0 +1,62 @@
+"""Violations: which field breaks which rule, and the errors that report it.
+
+No message contains a value of the input, because a value may be secret.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+
+class Violation(NamedTuple):
+    """A broken rule: the field of the contract, or `Payment` for the whole input, and the rule's stable code."""
+
+    field: str
+    rule: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the violation in the form that events, responses and error messages share."""
+        return {"Field": self.field, "Rule": self.rule}
+
+
+def as_dicts(violations: Iterable[Violation]) -> list[dict[str, str]]:
+    """Return several violations in that form."""
+    return [violation.as_dict() for violation in violations]
+
+
+class BrokenRuleError(Exception):
+    """A value breaks the rule *rule*. `parse_payment` collects these errors into an `InvalidPaymentError`."""
+
+    def __init__(self, rule: str) -> None:
+        self.rule = rule
+        super().__init__(rule)
+
+
+class InvalidPaymentError(Exception):
+    """The start input breaks the contract. The workflow catches this error by its name and never retries it.
+
+    A Lambda error passes on nothing but its message. So the message is JSON: the IDs, if they are valid, and every
+    violation.
+    """
+
+    def __init__(
+        self,
+        violations: list[Violation],
+        *,
+        transaction_id: str | None = None,
+        processor_id: str | None = None,
+    ) -> None:
+        self.violations = sorted(set(violations))
+        self.transaction_id, self.processor_id = transaction_id, processor_id
+        refusal = {
+            "TransactionID": transaction_id,
+            "ProcessorID": processor_id,
+            "Violations": as_dicts(self.violations),
+        }
+        super().__init__(json.dumps({name: value for name, value in refusal.items() if value is not None}))
+
+    @property
+    def log_keys(self) -> dict[str, Any]:
+        """Keys of a log line: the IDs and the broken rules."""
+        rules = [f"{violation.field}: {violation.rule}" for violation in self.violations]
+        return {"transaction_id": self.transaction_id, "processor_id": self.processor_id, "rules": rules}
