@@ -3,10 +3,10 @@
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-"""The project's folder: `template.yaml`, `functions/` and `events/` are read from it."""
+"""The project's folder, which has `template.yaml`, `functions/` and `events/`."""
 
 REGION = "us-east-1"
-"""Where the embedded engine is."""
+"""The region of the embedded engine."""
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-"""The hosts of a URL that leads to this machine, over no network."""
+"""The hosts of URLs that reach this machine without a network."""
