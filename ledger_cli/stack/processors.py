@@ -82,14 +82,16 @@ def register_processor(
         prefix: the text with which the processor's TransactionIDs must begin; none if it is empty or None.
 
     Raises:
-        WebhookError: the processor is registered already, an argument is wrong, or the stack has no webhook. Nothing
-            was changed.
+        WebhookError: the processor is registered already, its secret text is not usable, an argument is wrong, or the
+            stack has no webhook. Nothing was changed.
         StackError: AWS denies a call, or does not answer.
     """
     text_before = read_secret_text(stack, processor_id)
     format_name = format_name or DEFAULT_FORMAT
-    if text_before is not None and secret is None:
-        raise _registered_already(stack, processor_id)
+    if text_before is not None:
+        parse_secret_text(stack, processor_id, text_before)
+        if secret is None:
+            raise _registered_already(stack, processor_id)
     new_secret = _generate_secret(format_name) if secret is None else secret
     after = _describe(format_name, [new_secret], None, prefix)
     text = json.dumps(after)

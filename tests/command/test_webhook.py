@@ -187,6 +187,7 @@ def test_a_secret_that_is_not_usable_is_replaced(endpoint: str, engine: Engine) 
     name = f"{engine.outputs['ProcessorSecrets']}acme-pay"
     engine.client("secretsmanager").put_secret_value(SecretId=name, SecretString="whsec_canary")
     for arguments in (
+        ("register-processor", "acme-pay"),
         ("rotate-secret", "acme-pay"),
         ("set-prefix", "acme-pay", "a-"),
         ("send", ACME, "--processor", "acme-pay"),
