@@ -22,7 +22,7 @@ def sealed_sample(kms: Any, intake_key: str) -> StartInput:
     return StartInput("(sealed when run)", json.dumps(payment))
 
 
-def let_in_processors(secrets_manager: Any, prefix: str) -> None:
+def register_sample_processors(secrets_manager: Any, prefix: str) -> None:
     """Give the embedded stack the secrets of the sample processors."""
     for processor_id, processor in PROCESSORS.items():
         secrets_manager.create_secret(Name=f"{prefix}{processor_id}", SecretString=json.dumps(processor))

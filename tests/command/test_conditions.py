@@ -20,7 +20,7 @@ from ledger_cli import ROOT
 from ledger_cli.cli import cli
 from ledger_cli.engine import Engine, server
 from ledger_cli.engine.server import EngineServer
-from ledger_cli.samples import let_in_processors
+from ledger_cli.samples import register_sample_processors
 from ledger_cli.stack.client import FunctionError, StackError
 from ledger_cli.stack.queries import query_ledger
 
@@ -125,7 +125,7 @@ def ended(forking: subprocess.Popen[str], tmp_path: Path) -> Ended:
 @pytest.fixture
 def endpoint(engine: Engine, payment: dict[str, Any]) -> Iterator[str]:
     """The address of this process's engine, which has a payment and knows the sample processors."""
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     engine.functions["ReceivePayment"].restart()
     engine.run(json.dumps(payment))
     with EngineServer(["127.0.0.1"]) as server:
@@ -339,7 +339,7 @@ def test_an_endpoint_that_becomes_something_else(
         return answer(handler, *request) if answered == 1 else (200, {"content-type": "application/json"}, wrong)
 
     monkeypatch.setattr(server._Handler, "_aws_answer", answer_wrongly)
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     engine.run(json.dumps(payment))
     with EngineServer(["127.0.0.1"]) as served:
         served.start(engine)

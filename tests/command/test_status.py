@@ -21,7 +21,7 @@ from ledger_cli.engine.server import EngineServer
 from ledger_cli.engine.state import State, StateError
 from ledger_cli.errors import CommandError
 from ledger_cli.reading import StartInput
-from ledger_cli.samples import PROCESSORS, let_in_processors
+from ledger_cli.samples import PROCESSORS, register_sample_processors
 from ledger_cli.stack import processor_secrets, processors, webhook
 from ledger_cli.stack.client import Stack, StackError
 from ledger_cli.stack.deliveries import DeliveryResult
@@ -36,7 +36,7 @@ RECORDED = DeliveryResult(file="-", execution_arn="e", started=True, status="SUC
 @pytest.fixture
 def endpoint(engine: Engine) -> Iterator[str]:
     """The address of this process's engine, which knows the sample processors."""
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     engine.functions["ReceivePayment"].restart()
     with EngineServer(["127.0.0.1"]) as server:
         server.start(engine)

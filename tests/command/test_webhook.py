@@ -11,7 +11,7 @@ import pytest
 
 from ledger_cli.engine import Engine
 from ledger_cli.engine.server import EngineServer
-from ledger_cli.samples import PROCESSORS, let_in_processors
+from ledger_cli.samples import PROCESSORS, register_sample_processors
 from tests.support.cli import ledger
 from tests.support.faults import Faults
 
@@ -21,7 +21,7 @@ ACME = "events/webhooks/acme-pay.json"
 @pytest.fixture
 def endpoint(engine: Engine) -> Iterator[str]:
     """The address of this process's engine, which knows the sample processors."""
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     engine.functions["ReceivePayment"].restart()
     with EngineServer(["127.0.0.1"]) as server:
         server.start(engine)

@@ -27,11 +27,11 @@ import json, sys
 from pathlib import Path
 from ledger_cli.engine import Engine
 from ledger_cli.engine.state import State
-from ledger_cli.samples import let_in_processors
+from ledger_cli.samples import register_sample_processors
 payment = json.loads(open("events/start/01-success.json").read())
 state = State(Path(sys.argv[1]))
 with Engine(state=state) as engine:
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     revoked = engine.outputs["ProcessorSecrets"] + "deleted"
     engine.client("secretsmanager").create_secret(Name=revoked, SecretString="x")
     engine.client("secretsmanager").delete_secret(SecretId=revoked)

@@ -14,7 +14,7 @@ import pytest
 from ledger.intake import seal
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
-from ledger_cli.samples import let_in_processors
+from ledger_cli.samples import register_sample_processors
 from tests.proof import checks, permissions, policies
 from tests.proof.conftest import PARAMETERS
 from tests.proof.evaluator import Evaluator
@@ -158,7 +158,7 @@ def test_what_is_granted_is_what_is_used(
     engine.functions["PersistPaymentLedger"].invoke(json.dumps(overlooked).encode())
     engine.functions["RepublishOutcomes"].invoke((ROOT / "events/functions/republish_outcomes.json").read_bytes())
     # The webhook's: a payment whose first execution fails, is attempted anew, and is delivered once more.
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     engine.functions["ReceivePayment"].restart()
     faults.refuse("PutItem", "ResourceNotFoundException")
     for status in (202, 202, 200):

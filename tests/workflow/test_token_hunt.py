@@ -30,7 +30,7 @@ from ledger_cli import ROOT
 from ledger_cli.engine import Engine, lambda_runtime
 from ledger_cli.engine.engine import Call
 from ledger_cli.engine.http_api import Request
-from ledger_cli.samples import PROCESSORS, let_in_processors
+from ledger_cli.samples import PROCESSORS, register_sample_processors
 from ledger_cli.stack.webhook import signed
 from tests.support.faults import Faults
 from tests.support.intake import intake_of
@@ -428,7 +428,7 @@ SEALED_AT_THE_DOOR = {"request: receive_payment Encrypt Plaintext"}
 @pytest.fixture
 def webhook(engine: Engine, traces: Traces) -> Callable[..., int]:
     """Posts a body as the sample processor of that name; returns the status, and keeps the answer."""
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     engine.functions["ReceivePayment"].restart()
 
     def post(body: bytes, processor: str = "acme-pay") -> int:
