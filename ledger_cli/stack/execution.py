@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ledger.outcome import DETAIL_TYPES, outcome_of
 
-Became = Literal["succeeded", "caught", "failed", "running"]
+StateResult = Literal["succeeded", "caught", "failed", "running"]
 
 
 @dataclass(slots=True)
@@ -20,7 +20,7 @@ class StateRun:
         milliseconds: the time that the execution was in the state.
         attempts: the number of invocations of the state's task.
         errors: the names of the errors with which attempts failed.
-        became: how the state ended. `caught` is a state whose rejection or conflict a Catch took, `failed` the state in
+        result: how the state ended. `caught` is a state whose rejection or conflict a Catch took, `failed` the state in
             which the execution ended.
     """
 
@@ -28,7 +28,7 @@ class StateRun:
     milliseconds: float
     attempts: int
     errors: list[str] = field(default_factory=list)
-    became: Became = "running"
+    result: StateResult = "running"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class _HistoryReader:
         if kind.endswith("StateEntered"):
             self._leave(event["timestamp"])
             # A redriven execution may enter the state in which it failed again. An operator sees that as one state.
-            if not (self.states and self.states[-1].became == "failed" and self.states[-1].name == details["name"]):
+            if not (self.states and self.states[-1].result == "failed" and self.states[-1].name == details["name"]):
                 self.states.append(StateRun(details["name"], 0.0, 0))
             self._entered_at = event["timestamp"]
         run = self.states[-1] if self.states else None
@@ -140,18 +140,18 @@ class _HistoryReader:
     def _follow(self, run: StateRun, kind: str, details: Mapping[str, Any], at: datetime) -> None:
         if kind == "TaskScheduled":
             # A redriven state may also continue without an event that enters it.
-            self._entered_at, run.became = self._entered_at or at, "running"
+            self._entered_at, run.result = self._entered_at or at, "running"
             run.attempts += 1
         elif kind in {"TaskFailed", "TaskTimedOut", "TaskSubmitFailed", "TaskStartFailed"}:
             run.errors.append(details.get("error") or kind)
         elif kind == "TaskSucceeded":
-            run.became = "succeeded"
+            run.result = "succeeded"
             self._note_publication(details)
         elif kind.endswith("StateExited"):
-            run.became = "succeeded" if run.became == "succeeded" else "caught"
+            run.result = "succeeded" if run.result == "succeeded" else "caught"
             self._leave(at)
         elif kind in {"ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"}:
-            run.became = run.became if run.became == "succeeded" else "failed"
+            run.result = run.result if run.result == "succeeded" else "failed"
             self._leave(at)
         elif kind == "ExecutionSucceeded":
             self._leave(at)

@@ -133,17 +133,17 @@ def _left_top(place: tuple[int, int]) -> tuple[int, int]:
 
 def _box(name: str, place: tuple[int, int], run: StateRun | None, *, drawn: bool) -> str:
     x, y = _left_top(place)
-    became = "" if not drawn else ("not reached" if run is None else run.became)
-    label = f"{MARKS[became]} {name}" if became else name
+    result = "" if not drawn else ("not reached" if run is None else run.result)
+    label = f"{MARKS[result]} {name}" if result else name
     middle = x + BOX_WIDTH // 2
     lines = [f'<text x="{middle}" y="{y + (20 if run else 28)}">{html.escape(label)}</text>']
     if run:
         attempts = f", {run.attempts} attempts" if run.attempts > 1 else ""
         lines.append(f'<text class="error" x="{middle}" y="{y + 37}">{run.milliseconds:,.0f} ms{attempts}</text>')
-    css = f"box {became.replace(' ', '-')}".strip()
-    title = f"<title>{html.escape(name)}{': ' if became else ''}{became}</title>"
+    css = f"box {result.replace(' ', '-')}".strip()
+    title = f"<title>{html.escape(name)}{': ' if result else ''}{result}</title>"
     return (
-        f'<g class="state" data-state="{html.escape(name)}" data-became="{became}">{title}'
+        f'<g class="state" data-state="{html.escape(name)}" data-result="{result}">{title}'
         f'<rect class="{css}" x="{x}" y="{y}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="6"/>{"".join(lines)}</g>'
     )
 
@@ -155,7 +155,7 @@ def _edges(graph: Graph, places: Mapping[str, tuple[int, int]], runs: Mapping[st
         for first, second in itertools.pairwise(chain):
             yield _down(places[first], places[second], taken=first in runs and second in runs)
         for source, error in sources:
-            taken = chain[0] in runs and runs.get(source) is not None and runs[source].became == "caught"
+            taken = chain[0] in runs and runs.get(source) is not None and runs[source].result == "caught"
             yield _aside(places[source], places[chain[0]], error, taken=taken)
 
 

@@ -200,7 +200,7 @@ def states(shown: Execution) -> Iterable[Text]:
         run = runs.get(name)
         line = _state(name, run, width)
         for branch in drawn.branches[name]:
-            if run is not None and run.became == "caught" and branch.states[0] in runs:
+            if run is not None and run.result == "caught" and branch.states[0] in runs:
                 line.append(f"  {branch.error}", STYLES["caught"])
                 for step in branch.states:
                     line.append(f" {glued('─▶ ')}")
@@ -209,8 +209,8 @@ def states(shown: Execution) -> Iterable[Text]:
 
 
 def _state(name: str, run: StateRun | None, width: int) -> Text:
-    became = "not reached" if run is None else run.became
-    line = Text(glued(f"{graph.MARKS[became]} {name:<{width}}"), style=STYLES[became])
+    result = "not reached" if run is None else run.result
+    line = Text(glued(f"{graph.MARKS[result]} {name:<{width}}"), style=STYLES[result])
     if run is not None:
         line.append(glued(f" {run.milliseconds:>6,.0f} ms" if width else f" {run.milliseconds:,.0f} ms"), "dim")
         if run.attempts > 1:

@@ -484,7 +484,7 @@ def test_a_failed_payment_is_redriven(at: Any, engine: Engine, payment: dict[str
     (arn,) = engine.executions()
     execution = engine.ended(arn)
     assert execution.outcome == "RECORDED"
-    runs = [(run.name, run.became, run.attempts) for run in execution.states]
+    runs = [(run.name, run.result, run.attempts) for run in execution.states]
     assert runs == [
         ("Validate Payment", "succeeded", 1),
         ("Encrypt Token", "succeeded", 1),

@@ -65,7 +65,7 @@ with Engine(state=state) as engine:
     secrets = sorted(one["Name"] for one in engine.client("secretsmanager").list_secrets()["SecretList"])
     print(json.dumps({
         "outcomes": {name: execution.outcome for name, execution in told.items()},
-        "states": [run.became for run in told["recorded"].states],
+        "states": [run.result for run in told["recorded"].states],
         "token": revealed["SecureToken"], "duplicate": duplicate, "taken": taken, "redriven": redriven.outcome,
         "items": [item["TransactionID"]["S"] for item in engine.items()], "secrets": secrets,
         "events": [event["detail-type"] for event in engine.published()],

@@ -45,7 +45,7 @@ DONE = [("TaskSucceeded", {}), ("TaskStateExited", {})]
 
 def told(read: Execution) -> list[tuple[str, str, int, list[str]]]:
     """What is told of each state."""
-    return [(run.name, run.became, run.attempts, run.errors) for run in read.states]
+    return [(run.name, run.result, run.attempts, run.errors) for run in read.states]
 
 
 def test_retries_are_attempts_of_one_state() -> None:
