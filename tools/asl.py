@@ -16,4 +16,4 @@ def definition(expanded: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    print(json.dumps(json.loads(definition(expand(ROOT / "template.yaml", {}))), indent=2))  # noqa: T201
+    print(json.dumps(json.loads(definition(expand(ROOT / "template.yaml", {}))), indent=2))

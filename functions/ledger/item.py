@@ -18,7 +18,7 @@ on the table itself. Source: DynamoDB Developer Guide, partitions and back-press
 
 
 ATTRIBUTES = frozenset(
-    "TransactionID SecureToken Amount Currency ProcessorID Status Timestamp Metadata Fingerprint RecordedAt Execution "  # noqa: SIM905
+    "TransactionID SecureToken Amount Currency ProcessorID Status Timestamp Metadata Fingerprint RecordedAt Execution "
     "TokenKey ProcessorShard".split()
 )
 """Of every item; beside them, an item has `Unpublished`, or `PublishedAt` once it is marked."""
