@@ -8,7 +8,7 @@ ROOT = _PACKAGED if _PACKAGED.is_dir() else _PACKAGED.parent.parent
 """The folder of `template.yaml`, `functions/`, `statemachine/` and `events/`: the clone, or their copy in a wheel."""
 
 REGION = "us-east-1"
-"""Where the embedded engine is."""
+"""The region of the embedded engine."""
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-"""The hosts of a URL that leads to this machine, over no network."""
+"""The hosts of URLs that reach this machine without a network."""

@@ -1,12 +1,12 @@
-"""The command's beginning: `ledger`, and `python -m ledger_cli`."""
+"""The start of the command: `ledger`, and `python -m ledger_cli`."""
 
 import sys
 
 
 def main() -> None:
-    """Run the command. To import it takes a moment, in which Ctrl-C ends it in one line as well."""
+    """Run the command. Its import takes a moment, in which Ctrl-C also ends it with one line."""
     try:
-        from ledger_cli.cli import cli  # noqa: PLC0415
+        from ledger_cli.cli import cli
     except KeyboardInterrupt:
         sys.stderr.write("ledger: interrupted\n")
         sys.exit(130)

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from unittest.mock import patch
 
 PREFIXES = ("AWS_", "BOTO", "LAMBDA_", "MOTO_", "POWERTOOLS_", "S3_", "TEST_")
 NAMES = frozenset(
@@ -20,24 +19,29 @@ NAMES = frozenset(
         "_X_AMZN_TRACE_ID",
     }
 )
-"""Variables that moto, botocore and Powertools read: each can lead a call out of this process, or end it.
+"""Variables that moto, botocore and Powertools read. Each can send a call out of this process, or end the process.
 
 tests/engine/test_environment.py derives them from the installed packages.
 """
 
 NO_FILES = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-"""The files in `~/.aws` name endpoints and programs too."""
+"""Settings that hide the files in `~/.aws`, since those name endpoints and programs too."""
 
 
 def is_withheld(name: str) -> bool:
-    """Return whether a variable of this name is the shell's own business: also a proxy's, in either case."""
+    """Return whether a variable of this name must not leave the shell. Names of proxies count in either case."""
     return name.startswith(PREFIXES) or name in NAMES or name.lower().endswith("_proxy")
 
 
 @contextmanager
 def without_the_shells_variables() -> Iterator[None]:
-    """Take the shell's AWS settings and proxies away, and bring them back in the end."""
-    with patch.dict(os.environ, NO_FILES):
-        for name in [name for name in os.environ if is_withheld(name) and name not in NO_FILES]:
-            del os.environ[name]
+    """Hide the shell's AWS settings and proxies while the block runs, and restore them at its end."""
+    shell = dict(os.environ)
+    for name in filter(is_withheld, shell):
+        del os.environ[name]
+    os.environ.update(NO_FILES)
+    try:
         yield
+    finally:
+        os.environ.clear()
+        os.environ.update(shell)

@@ -1,7 +1,7 @@
-"""Reads payments from files, strictly, and hands on the very text that was read.
+"""Payments that are read from files, strictly, and kept as the very text that was read.
 
-A start input is sent as it was written: parsing and printing it again would change numbers such as
-1.10 or 0.30000000000000000001 on the way.
+A start input is sent as it was written, since parsing and printing it again would change numbers such as 1.10 or
+0.30000000000000000001.
 """
 
 import json
@@ -19,8 +19,8 @@ MAX_START_INPUT_BYTES = 256 * 1024
 MAX_FILE_BYTES = 256 * 1024 * 1024
 MAX_DEPTH = 100
 
-# The tokens cover every text, valid or not, without a gap, and no part of the pattern goes back: so each character is
-# looked at once. A string that does not end is a token too, or each quote in it would be tried as the beginning of one.
+# The tokens cover every text without a gap, valid or not, and no part of the pattern backtracks, so each character is
+# examined once. A string that does not end is a token too: otherwise each quote in it would be tried as a beginning.
 _TOKENS = re.compile(
     r'(?P<string>"(?:[^"\\]++|\\.)*+"?+)|(?P<constant>-?+Infinity|NaN)|[{}\[\]:,]|[^"{}\[\]:,IN-]++|.',
     re.DOTALL,
@@ -29,22 +29,22 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 class UnreadableInputError(CommandError):
-    """The input cannot be read; the message says where and why, in one line."""
+    """The input cannot be read. The message says where and why, in one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartInput:
-    """One payment's JSON text, and the file it came from."""
+    """The JSON text of one payment, and the file that holds it."""
 
     file: str
     text: str
 
 
 def read(file: str) -> list[StartInput]:
-    """The start inputs of *file* (`-` for standard input): one payment, an array, or JSON Lines.
+    """Return the start inputs of *file* (`-` for standard input): one payment, an array, or JSON Lines.
 
     Raises:
-        UnreadableInputError: nothing of the file can be used.
+        UnreadableInputError: the file cannot be read, or some of it is invalid.
     """
     text = decoded(file, contents(file))
     _check_tokens(file, text)
@@ -55,10 +55,10 @@ def read(file: str) -> list[StartInput]:
 
 
 def contents(file: str) -> bytes:
-    """Return what *file* (`-` for standard input) holds.
+    """Return the contents of *file* (`-` for standard input).
 
     Raises:
-        UnreadableInputError: it cannot be read, or is too large.
+        UnreadableInputError: the file cannot be read, or is too large.
     """
     try:
         if file == "-":
@@ -79,7 +79,7 @@ def decoded(file: str, encoded: bytes) -> str:
     """Return the text of a file's contents.
 
     Raises:
-        UnreadableInputError: they are not UTF-8.
+        UnreadableInputError: the contents are not UTF-8.
     """
     try:
         return encoded.decode("utf-8-sig")
@@ -89,8 +89,8 @@ def decoded(file: str, encoded: bytes) -> str:
 
 
 def _check_tokens(file: str, text: str) -> None:
-    """Refuse what Python's JSON parser takes and a start input must not hold: see each message."""
-    keys: list[set[str] | None] = []  # of each object that is open; None for an array
+    """Raise an error at what Python's JSON parser accepts but a start input must not hold: see each message."""
+    keys: list[set[str] | None] = []  # the keys of each open object; None for an open array
     string: str | None = None
     for token in _TOKENS.finditer(text):
         position = token.start()
@@ -107,7 +107,7 @@ def _check_tokens(file: str, text: str) -> None:
             if keys:
                 keys.pop()
         elif first == ":" and keys and keys[-1] is not None and string is not None:
-            key, string = _unescaped(string), None  # once each: a colon without a key is the parser's to refuse
+            key, string = _unescaped(string), None  # the parser rejects a colon without a key
             if key in keys[-1]:
                 raise _unreadable(file, text, position, "the field before this colon is given twice in its object")
             keys[-1].add(key)
@@ -117,11 +117,11 @@ def _unescaped(string: str) -> str:
     try:
         return str(json.loads(string))
     except json.JSONDecodeError:
-        return string  # the parser proper says what is wrong with it
+        return string  # the parser says what is wrong with it
 
 
 def _values(file: str, text: str) -> Iterator[tuple[int, int]]:
-    """Where each payment's text begins and ends."""
+    """Yield where each payment's text begins and ends."""
     decoder = json.JSONDecoder(parse_int=str, parse_float=str)  # the numbers are not used
     position = _skip_space(text, 0)
     in_array = text[position : position + 1] == "["

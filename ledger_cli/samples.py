@@ -10,11 +10,11 @@ from ledger_cli.reading import StartInput
 
 START_INPUTS = [os.path.relpath(file) for file in sorted((ROOT / "events/start").glob("*.json"))]
 PROCESSORS: dict[str, Any] = json.loads((ROOT / "events/webhooks/processors.json").read_text(encoding="utf-8"))
-"""By ProcessorID, what Secrets Manager has for each. They are no secrets: anybody can read them here."""
+"""The secret texts of the sample processors, by ProcessorID. They are not secret: anybody can read them here."""
 
 
 def sealed_sample(kms: Any, intake_key: str) -> StartInput:
-    """A payment whose token is sealed. It is made when it runs, since a ciphertext belongs to its key."""
+    """Return a payment whose token is sealed. A ciphertext belongs to its key, so each engine needs its own."""
     payment = json.loads((ROOT / "events/start/01-success.json").read_text(encoding="utf-8"))
     payment["TransactionID"] = "txn-sealed-0001"
     ids = payment["TransactionID"], payment["ProcessorID"]
@@ -22,7 +22,7 @@ def sealed_sample(kms: Any, intake_key: str) -> StartInput:
     return StartInput("(sealed when run)", json.dumps(payment))
 
 
-def let_in_processors(secrets_manager: Any, prefix: str) -> None:
+def register_sample_processors(secrets_manager: Any, prefix: str) -> None:
     """Give the embedded stack the secrets of the sample processors."""
     for processor_id, processor in PROCESSORS.items():
         secrets_manager.create_secret(Name=f"{prefix}{processor_id}", SecretString=json.dumps(processor))

@@ -23,10 +23,11 @@ from ledger.outcome import outcome_of
 from ledger.payment import seal_context
 from ledger.processors import UNKNOWN_FOR_S
 from ledger_cli.engine.parameters import holds
-from ledger_cli.stack import webhook
+from ledger_cli.stack import processors, webhook
 from ledger_cli.stack.client import Stack, StackError
-from ledger_cli.stack.webhook import WebhookError
-from ledger_cli.views.terminal import Entry, display, visible
+from ledger_cli.stack.processor_secrets import WebhookError
+from ledger_cli.views.layout import Entry
+from ledger_cli.views.terminal import display, visible
 
 WAIT_S = 60
 INITIAL = "INITIAL"
@@ -61,7 +62,7 @@ def outcome(stack: Stack, payment: dict[str, Any], name: str) -> str:
     """Return the outcome of a payment, or its execution's status and error if it had a technical failure."""
     states = stack.client("stepfunctions")
     started = states.start_execution(stateMachineArn=stack.outputs["WorkflowArn"], name=name, input=json.dumps(payment))
-    described = stack.ended(started["executionArn"], WAIT_S)
+    described = stack.wait_for(started["executionArn"], WAIT_S)
     if described["status"] == "RUNNING":
         raise SmokeError(f"the execution {name} still runs after {WAIT_S} s")
     return outcome_of(described) or f"{described['status']} {described.get('error')}"
@@ -408,11 +409,11 @@ def takes_what_is_signed(stack: Stack, payment: dict[str, str]) -> None:
         SmokeError: the webhook accepted the unsigned payment, or did not accept the signed one.
     """
     body = json.dumps(payment).encode()
-    processor = webhook.let_in(stack, payment["ProcessorID"], format_name=None, secret=None)
+    processor = processors.register_processor(stack, payment["ProcessorID"])
     try:
-        unsigned, _ = webhook.post(processor["webhook"], body, {"content-type": "application/json"})
+        unsigned, _ = webhook.post(processor.webhook, body, {"content-type": "application/json"})
         signed, _ = webhook.send(stack, payment["ProcessorID"], body)
-        for _ in range(webhook.NEW_WITHIN_S // UNKNOWN_FOR_S):
+        for _ in range(processors.NEW_WITHIN_S // UNKNOWN_FOR_S):
             if signed != HTTPStatus.UNAUTHORIZED:
                 break
             time.sleep(UNKNOWN_FOR_S + 1)  # Secrets Manager may list a new secret late

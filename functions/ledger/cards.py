@@ -94,7 +94,7 @@ CODES = frozenset({"cav2", "ccv", "csc", "cvc", "cvc2", "cvc3", "cvn", "cvn2", "
 
 LEADING_WORDS = ("payment", "method", "credit", "debit", "card")
 SENSITIVE_KEYS = frozenset(
-    "cvd cvvcode cvccode cvvnumber cvcnumber cvvvalue cvcvalue securitycode "  # noqa: SIM905
+    "cvd cvvcode cvccode cvvnumber cvcnumber cvvvalue cvcvalue securitycode "
     "verificationcode verificationnumber verificationvalue pin pinblock pinnumber encryptedpin encryptedpinblock "
     "track track1 track2 track3 trackdata track1data track2data track3data trackdata1 trackdata2 trackdata3 "
     "track2equivalent track2equivalentdata magstripe magstripedata magneticstripe magneticstripedata".split()

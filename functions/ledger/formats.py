@@ -76,7 +76,7 @@ PAYMENT_EVENT = re.compile(r"payments?([^a-z]|$)", re.IGNORECASE)
 """Beginning of the types of the group `payment`, however a sender separates their parts."""
 
 STRIPE_ZERO_DECIMAL = frozenset(
-    "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split()  # noqa: SIM905  # as Stripe's page lists them
+    "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split()  # as Stripe's page lists them
 )
 STRIPE_TWO_DECIMAL = frozenset({"ISK", "UGX"})
 STRIPE_THREE_DECIMAL = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})

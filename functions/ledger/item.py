@@ -22,7 +22,7 @@ secondary indexes."""
 
 
 ATTRIBUTES = frozenset(
-    "TransactionID SecureToken Amount Currency ProcessorID Status Timestamp Metadata Fingerprint RecordedAt Execution "  # noqa: SIM905
+    "TransactionID SecureToken Amount Currency ProcessorID Status Timestamp Metadata Fingerprint RecordedAt Execution "
     "TokenKey ProcessorShard".split()
 )
 """Attributes of every item. An item has `Unpublished` as well, or `PublishedAt` once it is marked."""

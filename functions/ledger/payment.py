@@ -49,7 +49,7 @@ CONTRACT_FIELDS = (
 
 RULES = frozenset(
     # The contract's.
-    "required type not_an_object unknown_field misspelled_field identifier exactly_one_token plaintext_token "  # noqa: SIM905
+    "required type not_an_object unknown_field misspelled_field identifier exactly_one_token plaintext_token "
     "token_length not_unicode base64 ciphertext_length not_sealed_for_this_payment too_many_attempts "
     "holds_token decimal negative digits decimals float_digits currency retired_currency no_minor_unit status "
     "timestamp timestamp_precision timestamp_range leap_second metadata_pairs metadata_key metadata_value "

@@ -1,225 +1,221 @@
-"""`ledger get`, `list`, `reveal`, `unpublished` and `republish`: the ledger as its functions tell of it."""
+"""`ledger get`, `list`, `reveal`, `unpublished` and `republish`: the payments in the ledger."""
 
 import csv
 import json
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import click
-from rich.text import Text
 
+from ledger_cli.commands.options import NAME, all_option, json_option, limit_option, stack_command, transaction_argument
 from ledger_cli.stack.client import FunctionError, Stack, StackError
-from ledger_cli.views.terminal import (
-    Column,
-    Entries,
-    Entry,
-    Rows,
-    display,
-    moment,
-    money,
-    note,
-    progress,
-    say,
-    say_json,
-    visible,
-)
+from ledger_cli.stack.queries import describe_unreadable, is_unreadable, list_payments, query_ledger
+from ledger_cli.views import records, text
+from ledger_cli.views.layout import Entry
+from ledger_cli.views.terminal import display, note, progress, say, say_as_it_is, say_json, visible
 
-PAGE = 100
-COLUMNS = ("TransactionID", "Amount", "Currency", "ProcessorID", "Status", "Timestamp", "RecordedAt", "PublishedAt")
-
-RULES = {
-    "cursor": "that is no cursor of this command's: begin without one",
-    "of_another_query": "that cursor belongs to another query: give the same options as for the page before it",
-    "identifier": "is 1 to 64 of A-Z a-z 0-9 _ -",
-    "not_before_to": "is not before --to",
-    "timestamp": "is a date and time with an offset, such as 2026-11-24T00:00:00Z",
-}
-"""What a query's rule means to whoever typed it."""
-
-TYPED = {"ProcessorID": "--processor", "TransactionID": "a TransactionID"}
-"""What a query's field is on the command line, if it is not the option of that name."""
+CSV_COLUMNS = (
+    "TransactionID", "Amount", "Currency", "ProcessorID", "Status", "Timestamp", "RecordedAt", "PublishedAt",
+)  # fmt: skip
 
 
-def ask(stack: Stack, query: dict[str, Any]) -> Any:
-    """What the query function answers.
+@stack_command("0 the payment is shown, 1 there is no such payment, 2 it cannot be read")
+@transaction_argument
+@json_option
+def get(stack: Stack, *, transaction_id: str, as_json: bool) -> int:
+    """Show one recorded payment, without its token.
 
-    Raises:
-        StackError: the query breaks a rule, or AWS refuses.
+    \b
+    Examples:
+      ledger get txn-2026-0001
+      ledger get txn-2026-0001 --json --stack payment-ledger-dev
     """
-    try:
-        return stack.invoke("QueryFunction", query)
-    except FunctionError as error:
-        if error.name == "UnreadableItemError":
-            raise StackError(not_readable(json.loads(error.message))) from None
-        if error.name != "InvalidQueryError":
-            raise StackError(f"query_payment_ledger failed: {error}") from None
-        broken = json.loads(error.message)["Violations"]
-        fields = [TYPED.get(one["Field"], f"--{one['Field'].lower()}") for one in broken]
-        lines = [f"{field} {RULES.get(one['Rule'], one['Rule'])}" for field, one in zip(fields, broken, strict=True)]
-        raise StackError("; ".join(lines)) from None
-
-
-def get(stack: Stack, transaction_id: str, *, as_json: bool) -> int:
-    """Print one payment; returns the exit status."""
-    payment = ask(stack, {"TransactionID": transaction_id})["Payment"]
+    payment = query_ledger(stack, {"TransactionID": transaction_id})["Payment"]
     if payment is None:
-        note(f"no payment under {transaction_id}; see what came of it: {stack.command('inspect', transaction_id)}")
+        note(f"no payment under {transaction_id}; look for its executions: {stack.command('inspect', transaction_id)}")
         return 1
     if as_json:
-        say_json(payment)
+        say_json(records.payment(payment))
     else:
-        display(details(payment))
+        display(text.payment(payment))
     return 0
 
 
-def details(payment: dict[str, Any]) -> Entries:
-    """One payment, a line for each of its attributes."""
-    values: dict[str, Text | str] = {}
-    for name, value in payment.items():
-        if name == "Metadata":
-            value = ", ".join(f"{key}={text}" for key, text in value.items())  # noqa: PLW2901
-        shown = "not yet" if name == "PublishedAt" and value is None else value or "-"
-        values[name] = visible(shown)
-    return Entries(values)
+LISTED = "0 all are listed, 1 some are damaged and are named instead, 2 the list cannot be read to its end"
 
 
-def listed(stack: Stack, query: dict[str, Any], *, most: int | None, cursor: str | None) -> Iterator[Any]:
-    """Payments page by page, at most so many, and items that cannot be read; last, a cursor if there are more."""
-    told = 0
-    while True:
-        limit = PAGE if most is None else min(PAGE, most - told)
-        page = ask(stack, {**query, "Limit": limit, "Cursor": cursor})
-        yield from page["Payments"]
-        yield from page["Unreadable"]
-        told, cursor = told + len(page["Payments"]), page["Cursor"]
-        if cursor is None:
-            return
-        if told == most:
-            yield cursor
-            return
+@stack_command(LISTED, name="list")
+@click.option(
+    "--processor", "processor_id", required=True, type=NAME, metavar="PROCESSOR", help="List this processor's payments."
+)
+@click.option("--from", "first", metavar="TIME", help="List payments from this time on, such as 2026-11-24T00:00:00Z.")
+@click.option("--to", "last", metavar="TIME", help="List payments before this time.")
+@click.option("--status", type=click.Choice(["Success", "Failure"]), help="List only payments with this status.")
+@limit_option
+@all_option
+@click.option("--cursor", help="Continue behind a page: the last line of its --json has the cursor, if more follow.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
+@json_option
+def list_(
+    stack: Stack,
+    *,
+    processor_id: str,
+    first: str | None,
+    last: str | None,
+    status: str | None,
+    limit: int,
+    everything: bool,
+    cursor: str | None,
+    as_csv: bool,
+    as_json: bool,
+) -> int:
+    """List a processor's payments, the newest first.
+
+    \b
+    Examples:
+      ledger list --processor acme-pay
+      ledger list --processor acme-pay --status Failure --from 2026-11-24T00:00:00Z
+      ledger list --processor acme-pay --all --csv > payments.csv
+    """
+    query = {"ProcessorID": processor_id, "From": first, "To": last, "Status": status}
+    form = "json" if as_json else "csv" if as_csv else "table"
+    return _print_payments(stack, query, limit=None if everything else limit, cursor=cursor, form=form)
 
 
-def show(stack: Stack, query: dict[str, Any], *, most: int | None, cursor: str | None, form: str) -> int:
-    """Print payments as a table, as lines of JSON, or as CSV; returns the exit status."""
-    payments, unreadable, rest = [], [], None
-    writer = csv.DictWriter(sys.stdout, COLUMNS, extrasaction="ignore")
+@stack_command(LISTED)
+@limit_option
+@all_option
+@json_option
+def unpublished(stack: Stack, *, limit: int, everything: bool, as_json: bool) -> int:
+    """List recorded payments that are not published yet, the oldest first.
+
+    \b
+    Examples:
+      ledger unpublished
+      ledger unpublished --all --json
+    """
+    form = "json" if as_json else "table"
+    return _print_payments(stack, {"Unpublished": True}, limit=None if everything else limit, cursor=None, form=form)
+
+
+def _print_payments(stack: Stack, query: dict[str, Any], *, limit: int | None, cursor: str | None, form: str) -> int:
+    """Print payments as a table, as lines of JSON, or as CSV, and return the exit status."""
+    payments, unreadable, next_cursor = [], [], None
     if form == "csv":
-        writer.writeheader()
+        _csv_writer().writeheader()
     with progress("Reading payments") as track:
-        for found in track.over(listed(stack, query, most=most, cursor=cursor), total=most):
+        for found in track.over(list_payments(stack, query, limit=limit, cursor=cursor), total=limit):
             if isinstance(found, str):
-                rest = found
-            elif "Attribute" in found:
+                next_cursor = found
+            elif is_unreadable(found):
                 unreadable.append(found)
-            elif form == "json":
-                say_json(found)
-            elif form == "csv":
-                writer.writerow({name: value and visible(value) for name, value in found.items()})
-            else:
+            elif form == "table":
                 payments.append(found)
+            elif form == "json":
+                say_json(records.payment(found))
+            else:
+                _csv_writer().writerow({name: value and visible(value) for name, value in found.items()})
     if form == "json":
-        for line in [*({"Unreadable": one} for one in unreadable), *([{"Cursor": rest}] if rest else [])]:
-            say_json(line)
-    if form == "table":
-        display(rows_of(payments, of_one_processor="ProcessorID" in query))
-    if rest and form != "json":
+        rest = [{"unreadable": records.snake_case(item)} for item in unreadable]
+        for record in [*rest, {"cursor": next_cursor}] if next_cursor else rest:
+            say_json(record)
+    elif next_cursor:
         say("There are more: --limit with a larger number, or --all.", err=True)
-    for one in unreadable:
-        note(not_readable(one))
+    if form == "table":
+        display(text.payments(payments, of_one_processor="ProcessorID" in query))
+    for item in unreadable:
+        note(describe_unreadable(item))
     return 1 if unreadable else 0
 
 
-def not_readable(found: dict[str, str]) -> str:
-    """One line about an item that the query function cannot read."""
-    return (
-        f"{found['TransactionID']}: its attribute {found['Attribute']} is not what the ledger has written; "
-        "see docs/operate/runbook.md#held-back"
-    )
+def _csv_writer() -> "csv.DictWriter[str]":
+    return csv.DictWriter(sys.stdout, CSV_COLUMNS, extrasaction="ignore")
 
 
-def rows_of(payments: list[dict[str, Any]], *, of_one_processor: bool) -> Rows:
-    """Payments for people, on a narrow terminal without what the command has said already."""
-    columns = (
-        Column("TransactionID"),
-        Column("Amount", right=True),
-        Column("Status", drop=1),
-        Column("Happened" if of_one_processor else "Recorded", drop=2),
-        Column("Told" if of_one_processor else "Processor", drop=3),
-    )
-    rows = []
-    for payment in payments:
-        told = "yes" if payment["PublishedAt"] else "not yet"
-        rows.append(
-            (
-                payment["TransactionID"],
-                money(payment),
-                Text(payment["Status"], style="red" if payment["Status"] == "Failure" else ""),
-                moment(payment["Timestamp" if of_one_processor else "RecordedAt"]),
-                told if of_one_processor else payment["ProcessorID"],
-            )
-        )
-    return Rows(columns, rows)
+@stack_command("0 the token is shown, 1 there is no such payment, 2 the token cannot be shown")
+@transaction_argument
+@click.option("--reason", required=True, help="The reason. It is logged, with your identity.")
+@json_option
+def reveal(stack: Stack, *, transaction_id: str, reason: str, as_json: bool) -> int:
+    """Show the token of one payment, in plaintext.
 
+    The stack has this function only if its parameter RevealTokens allows it, and each use raises an alarm.
 
-def reveal(stack: Stack, transaction_id: str, reason: str, *, as_json: bool) -> int:
-    """Print the token of one payment; returns the exit status."""
+    \b
+    Examples:
+      ledger reveal txn-2026-0001 --reason "refund, ticket 4711"
+    """
     requester = stack.client("sts").get_caller_identity()["Arn"]
+    request = {"TransactionID": transaction_id, "Reason": reason, "Requester": requester}
     try:
-        revealed = stack.invoke(
-            "RevealFunction", {"TransactionID": transaction_id, "Reason": reason, "Requester": requester}
-        )
+        revealed = stack.invoke("RevealFunction", request)
     except FunctionError as error:
         if error.name == "UnreadableItemError":
-            raise StackError(not_readable(json.loads(error.message))) from None
+            raise StackError(describe_unreadable(json.loads(error.message))) from None
         if error.name not in {"PaymentNotFoundError", "InvalidRevealError"}:
             raise StackError(f"reveal_secure_token failed: {error}") from None
         note(error.message)
         return 1 if error.name == "PaymentNotFoundError" else 2
     if as_json:
-        say_json(revealed)
-    elif "SecureToken" in revealed:
-        if sys.stdout.isatty():
-            say(revealed["SecureToken"])
-        else:  # a program reads it, as it is
-            click.echo(revealed["SecureToken"].encode())  # noqa: TID251
-    else:
-        note("the token is no text; this is base64 of it")
+        say_json(records.snake_case(revealed))
+    elif "SecureTokenBase64" in revealed:
+        note("the token is not text; this is base64 of it")
         say(revealed["SecureTokenBase64"])
+    elif sys.stdout.isatty():
+        say(revealed["SecureToken"])
+    else:  # a program reads the exact bytes
+        say_as_it_is(revealed["SecureToken"].encode())
     return 0
 
 
+@stack_command(
+    "0 all overdue payments are published, or with --dry-run listed; 1 some are not, "
+    "2 the sweep failed, or did not answer"
+)
+@click.option("--dry-run", is_flag=True, help="Show how many payments would be published, and publish none.")
+@json_option
 def republish(stack: Stack, *, dry_run: bool, as_json: bool) -> int:
-    """Let the sweep publish what is overdue, or say what it would; returns the exit status."""
-    if dry_run:
-        minutes = int(stack.parameters["RepublishAfterMinutes"])
-        now = datetime.now(UTC)
-        found = list(listed(stack, {"Unpublished": True}, most=None, cursor=None))
-        waiting = [one for one in found if "Attribute" not in one]
-        held_back = [one for one in found if "Attribute" in one]
-        overdue = [one for one in waiting if (now - _read(one["RecordedAt"])).total_seconds() > minutes * 60]
-        told: dict[str, Any] = {"Unpublished": len(waiting), "Overdue": len(overdue), "OverdueAfterMinutes": minutes}
-        line = f"{len(overdue)} of {len(waiting)} unpublished are overdue ({minutes} minutes) and would be published"
-    else:
-        try:
-            told = stack.invoke("RepublishFunction", {"ScheduledTime": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"})
-        except FunctionError as error:
-            raise StackError(f"republish_outcomes failed: {error}; see docs/operate/runbook.md#unpublished") from None
-        done = "" if told["Done"] else "; its time was not enough for all: call it again"
-        if told["Published"] != told["Found"]:
-            done += "; the log says why: see docs/operate/runbook.md#unpublished"
-        line = f"{told['Published']} of {told['Found']} overdue payments published{done}"
+    """Publish the overdue payments now, as the scheduled sweep does every five minutes.
+
+    \b
+    Examples:
+      ledger republish --dry-run
+      ledger republish
+    """
+    return _count_overdue(stack, as_json=as_json) if dry_run else _run_sweep(stack, as_json=as_json)
+
+
+def _run_sweep(stack: Stack, *, as_json: bool) -> int:
+    try:
+        sweep = stack.invoke("RepublishFunction", {"ScheduledTime": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"})
+    except FunctionError as error:
+        raise StackError(f"republish_outcomes failed: {error}; see docs/operate/runbook.md#unpublished") from None
+    line = f"{sweep['Published']} of {sweep['Found']} overdue payments published"
+    if not sweep["Done"]:
+        line += "; its time was not enough for all: run this command again"
+    if sweep["Published"] != sweep["Found"]:
+        line += "; the log says why: see docs/operate/runbook.md#unpublished"
     if as_json:
-        say_json(told)
+        say_json(records.snake_case(sweep))
     else:
         display(Entry("", line, 0))
-    if dry_run:
-        for one in held_back:
-            note(not_readable(one))
-        return 1 if held_back else 0
-    return 0 if told["Done"] and told["Published"] == told["Found"] else 1
+    return 0 if sweep["Done"] and sweep["Published"] == sweep["Found"] else 1
 
 
-def _read(timestamp: str) -> datetime:
-    return datetime.fromisoformat(timestamp)
+def _count_overdue(stack: Stack, *, as_json: bool) -> int:
+    minutes = int(stack.parameters["RepublishAfterMinutes"])
+    now = datetime.now(UTC)
+    found = list(list_payments(stack, {"Unpublished": True}, limit=None))
+    waiting = [payment for payment in found if not is_unreadable(payment)]
+    ages_s = [(now - datetime.fromisoformat(payment["RecordedAt"])).total_seconds() for payment in waiting]
+    overdue = sum(age_s > minutes * 60 for age_s in ages_s)
+    if as_json:
+        say_json({"unpublished": len(waiting), "overdue": overdue, "overdue_after_minutes": minutes})
+    else:
+        line = f"{overdue} of {len(waiting)} unpublished are overdue ({minutes} minutes) and would be published"
+        display(Entry("", line, 0))
+    held_back = list(filter(is_unreadable, found))
+    for item in held_back:
+        note(describe_unreadable(item))
+    return 1 if held_back else 0

@@ -1,1 +1,1 @@
-"""What is known of a deployed stack, or of a served engine. Nothing here prints."""
+"""What the command knows about a deployed stack, or a served engine. Nothing here prints."""

@@ -1,16 +1,15 @@
-"""A deployed stack, with the caller's own credentials: on AWS, or wherever `--endpoint-url` leads."""
+"""A deployed stack, reached with the caller's own credentials: on AWS, or at the address of `--endpoint-url`."""
 
 import functools
 import json
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -23,13 +22,15 @@ from botocore.exceptions import (
 from ledger.intake import Intake, execution_prefix
 from ledger_cli import LOOPBACK, REGION
 from ledger_cli.errors import INTERRUPTED, CommandError
-from ledger_cli.views.terminal import argument
 
 POLL_S = 0.2
 
+FUNCTION_TIMEOUT_S = 300
+"""Longer than the timeout of any function of the stack."""
+
 
 class StackError(CommandError):
-    """The stack cannot be used; the message says why, and what to do."""
+    """The stack cannot be used. The message says why, and what to do."""
 
 
 class FunctionError(Exception):
@@ -40,14 +41,14 @@ class FunctionError(Exception):
         super().__init__(f"{name}: {message}")
 
 
-class _Deployed(dict[str, str]):
-    """A stack's outputs or parameters: an older version of it has fewer."""
+class _DeployedValues(dict[str, str]):
+    """The outputs or the parameters of a stack. An older version of the stack has fewer."""
 
     def __missing__(self, name: str) -> str:
         raise StackError(f"the stack has no {name}: deploy this version of it")
 
 
-ANSWERS = {
+EXPECTED_KEYS = {
     "CreateSecret": "ARN",
     "DeleteSecret": "ARN",
     "DescribeExecution": "status",
@@ -62,21 +63,21 @@ ANSWERS = {
     "RedriveExecution": "redriveDate",
     "StartExecution": "executionArn",
 }
-"""What an answer to each operation has, if it is AWS's. botocore takes any JSON for one."""
+"""A key that AWS' answer to each operation has. botocore itself accepts any JSON."""
 
 
-class _Answered:
-    """Of each client: whatever answers wrongly is said so, and is no fault of the command."""
+class _CheckedClient:
+    """A base of every client. A wrong answer is an error of the endpoint, not a fault of the command."""
 
     def _make_api_call(self, operation_name: str, api_params: dict[str, Any]) -> Any:
         try:
             answer = super()._make_api_call(operation_name, api_params)  # type: ignore[misc]
         except (BotoCoreError, ClientError, OSError):  # an OSError is about a file that a setting names
             raise
-        except Exception as error:  # noqa: BLE001  # botocore raises anything at an answer that it does not understand
+        except Exception as error:  # noqa: BLE001  # botocore raises any class at an answer that it cannot parse
             raise _not_aws(operation_name, type(error).__name__) from None
-        if ANSWERS.get(operation_name) not in {None, *answer}:
-            raise _not_aws(operation_name, f"it has no {ANSWERS[operation_name]}")
+        if EXPECTED_KEYS.get(operation_name) not in {None, *answer}:
+            raise _not_aws(operation_name, f"it has no {EXPECTED_KEYS[operation_name]}")
         return answer
 
 
@@ -84,17 +85,14 @@ def _not_aws(operation: str, why_not: str) -> StackError:
     return StackError(f"{operation}: what answers is not AWS ({why_not}): is `ledger serve` running there?")
 
 
-REPLIES = {
+REPLY_KEYS = {
     "QueryFunction": {"Payment", "Payments"},
     "RepublishFunction": {"Found"},
     "RevealFunction": {"SecureToken", "SecureTokenBase64"},
 }
-"""Of which each function's reply has one."""
+"""Keys of which each function's reply has at least one."""
 
-PATIENCE_S = 300
-"""Longer than any function of the stack lives."""
-
-MISSING = {
+MISSING_FUNCTION = {
     "QueryFunction": "the stack has no query function: deploy this version of it",
     "RepublishFunction": "the stack has no sweep to invoke: deploy this version of it",
     "RevealFunction": "the stack reveals no tokens: deploy it with the parameter RevealTokens=allowed",
@@ -102,89 +100,101 @@ MISSING = {
 
 
 class Stack:
-    """A stack by its name, through its outputs and parameters; `options` named it, as they were typed."""
+    """A stack that is named by its name, and reached through its outputs and parameters.
+
+    Attributes:
+        options: the options that named the stack, as the caller typed them.
+    """
 
     def __init__(
         self, name: str, *, profile: str | None = None, region: str | None = None, endpoint_url: str | None = None
     ) -> None:
-        """Look the stack up.
+        """Connect, and read the stack's outputs and parameters.
 
         Raises:
-            StackError: it is not there, or may not be seen.
+            StackError: the stack does not exist, or these credentials may not see it.
         """
+        import boto3  # a third of a second, which `--help` and completion must not take
+
         self.name = name
         self.options = ""
+        self.endpoint_url = endpoint_url
+        self._clients: dict[str, Any] = {}
         try:
-            if endpoint_url:  # the engine's own: any credentials do
+            if endpoint_url:  # the engine accepts any credentials
                 self.session = boto3.Session("any", "any", region_name=region or REGION)
             else:
                 self.session = boto3.Session(profile_name=profile, region_name=region)
             self.session.events.register(
-                "creating-client-class", lambda base_classes, **_: base_classes.insert(0, _Answered)
+                "creating-client-class", lambda base_classes, **_: base_classes.insert(0, _CheckedClient)
             )
-            self.endpoint_url = endpoint_url
-            self._clients: dict[str, Any] = {}
             described = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
         except (BotoCoreError, ClientError) as error:
-            raise StackError(why(error, f"stack {name}")) from None
+            raise StackError(explain(error, f"stack {name}")) from None
         except LookupError:
             raise StackError(f"stack {name}: what answers is not AWS: is `ledger serve` running there?") from None
         except (ValueError, OSError) as error:  # botocore converts settings, and reads files that they name
             raise StackError(_unusable_settings(error)) from None
-        self.outputs = _Deployed({o["OutputKey"]: o["OutputValue"] for o in described.get("Outputs", [])})
+        self.outputs = _DeployedValues({o["OutputKey"]: o["OutputValue"] for o in described.get("Outputs", [])})
         if not {"WorkflowArn", "TableName"} <= self.outputs.keys():
-            raise StackError(f"stack {name} is no payment ledger, or is not deployed yet: name another with --stack")
-        self.parameters = _Deployed({p["ParameterKey"]: p["ParameterValue"] for p in described.get("Parameters", [])})
+            raise StackError(f"stack {name} is not a payment ledger, or is not deployed yet: name another with --stack")
+        parameters = described.get("Parameters", [])
+        self.parameters = _DeployedValues({p["ParameterKey"]: p["ParameterValue"] for p in parameters})
 
-    def command(self, name: str, about: str) -> str:
-        """Return a command to type, for the same stack."""
-        return f"ledger {name}{self.options} {argument(about)}"
+    def command(self, name: str, argument: str) -> str:
+        """Return a command line for the same stack, which can be typed as it is printed.
+
+        The argument is quoted. It comes behind `--` if it begins with `-`, so that it is not taken for an option.
+        """
+        return f"ledger {name}{self.options} {'-- ' if argument.startswith('-') else ''}{shlex.quote(argument)}"
 
     def client(self, service: str) -> Any:
-        """A client with the caller's credentials; one for each service, since to make one takes long."""
+        """Return a client of the service. Each is made once, since making one takes long."""
         if service not in self._clients:
-            self._clients[service] = self._made(service)
+            self._clients[service] = self._make_client(service)
         return self._clients[service]
 
-    def _made(self, service: str, config: Config | None = None) -> Any:
-        client = self.session.client(service, endpoint_url=self.endpoint_url, config=config)  # type: ignore[call-overload]
-        if not self.endpoint_url:  # which the command has looked at
-            _require_encrypted(client)
+    def _make_client(self, service: str, **config: Any) -> Any:
+        client: Any = self.session.client(service, endpoint_url=self.endpoint_url, **config)  # type: ignore[call-overload]
+        if not self.endpoint_url:  # the option's type has checked that one
+            _require_encryption(client)
         return client
 
     @functools.cached_property
     def _lambda(self) -> Any:
-        """A client that waits for as long as a function may take; asked again, a function would answer twice."""
-        patient = Config(read_timeout=PATIENCE_S, retries={"total_max_attempts": 1})
-        return self._made("lambda", patient)
+        """A client that waits as long as a function may run, and never retries: a second call would run it twice."""
+        from botocore.config import Config
+
+        patient = Config(read_timeout=FUNCTION_TIMEOUT_S, retries={"total_max_attempts": 1})
+        return self._make_client("lambda", config=patient)
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
-        """What one of the stack's functions replies, named by the stack's output of its alias.
+        """Return the reply of one of the stack's functions, which is named by the stack's output of its alias.
 
         Raises:
-            FunctionError: the function raised an error, by its class' name.
-            StackError: the stack has no such function, or AWS refuses.
+            FunctionError: the function raised an error, which is named by its class.
+            StackError: the stack has no such function, or AWS denies the call.
         """
         if function not in self.outputs:
-            raise StackError(MISSING[function])
+            raise StackError(MISSING_FUNCTION[function])
         try:
             reply = self._lambda.invoke(FunctionName=self.outputs[function], Payload=json.dumps(event).encode())
             payload = json.loads(reply["Payload"].read())
         except (BotoCoreError, ClientError) as error:
-            raise StackError(why(error, f"the function {self.outputs[function].split(':')[6]}")) from None
+            raise StackError(explain(error, f"the function {self.outputs[function].split(':')[6]}")) from None
         except ValueError:
             raise _not_aws("Invoke", "its payload is not JSON") from None
         if not isinstance(payload, dict):
             raise _not_aws("Invoke", "its payload is not an object")
         if "FunctionError" in reply:
             raise FunctionError(payload.get("errorType", "Unknown"), payload.get("errorMessage", ""))
-        if not REPLIES[function] & payload.keys():
+        if not REPLY_KEYS[function] & payload.keys():
             raise _not_aws("Invoke", "its payload is not the function's")
         return payload
 
     @property
     def intake(self) -> Intake:
-        """The stack's way in, with the caller's credentials."""
+        """The stack's intake, with the caller's credentials."""
         return Intake(
             states=self.client("stepfunctions"),
             kms=self.client("kms"),
@@ -196,12 +206,17 @@ class Stack:
         )
 
     @property
+    def state_machine(self) -> str:
+        """The ARN of the workflow itself. The output has that of its alias `live`."""
+        return self.outputs["WorkflowArn"].removesuffix(":live")
+
+    @property
     def executions_prefix(self) -> str:
-        """What the ARNs of the workflow's executions begin with."""
+        """The text with which the ARN of each execution of the workflow begins."""
         return f"{execution_prefix(self.outputs['WorkflowArn'])}:"
 
-    def ended(self, execution: str, wait_s: float) -> dict[str, Any]:
-        """`DescribeExecution` of an execution once it has ended, or as it is after *wait_s*."""
+    def wait_for(self, execution: str, wait_s: float) -> dict[str, Any]:
+        """Return `DescribeExecution` of an execution that has ended, or its present state after *wait_s*."""
         states, deadline = self.client("stepfunctions"), time.monotonic() + wait_s
         while True:
             described: dict[str, Any] = states.describe_execution(executionArn=execution)
@@ -210,8 +225,8 @@ class Stack:
             time.sleep(POLL_S)
 
 
-def _require_encrypted(client: Any) -> None:
-    """Look at where a setting leads, which botocore follows without a word.
+def _require_encryption(client: Any) -> None:
+    """Check the endpoint that botocore took from a setting, which it follows without any warning.
 
     Raises:
         StackError: tokens would go to another machine in plaintext.
@@ -224,7 +239,7 @@ def _require_encrypted(client: Any) -> None:
 
 
 def _unusable_settings(error: ValueError | OSError) -> str:
-    """Name the variables of which the error repeats the value; the value itself is not shown."""
+    """Name the variables whose value the error repeats. Never show the value itself."""
     text, settings = str(error), {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     named = sorted(name for name, value in settings.items() if repr(value) in text or text.endswith(f": {value}"))
     what = " or ".join(named) or "a setting of AWS (a variable that begins with AWS_, or a file in ~/.aws)"
@@ -232,33 +247,33 @@ def _unusable_settings(error: ValueError | OSError) -> str:
 
 
 @contextmanager
-def stopping_says(how_far: Callable[[], str]) -> Iterator[None]:
-    """Whatever ends the block early, say what is done already and how to go on, for the status alone does not.
+def report_if_stopped(describe_progress: Callable[[], str]) -> Iterator[None]:
+    """Add to any error that ends the block what is done already and how to continue.
 
     Raises:
-        CommandError: with the status of what ended it.
+        CommandError: with the status of the error that ended the block.
     """
     try:
         yield
     except KeyboardInterrupt:
-        raise CommandError(f"interrupted; {how_far()}", INTERRUPTED) from None
+        raise CommandError(f"interrupted; {describe_progress()}", INTERRUPTED) from None
     except CommandError as error:
-        raise CommandError("; ".join(filter(None, [str(error), how_far()])), error.status) from None
+        raise CommandError("; ".join(filter(None, [str(error), describe_progress()])), error.status) from None
     except (BotoCoreError, ClientError) as error:
-        raise CommandError(f"{why(error, 'the stack')}; {how_far()}") from None
+        raise CommandError(f"{explain(error, 'the stack')}; {describe_progress()}") from None
 
 
-def why(error: BotoCoreError | ClientError, what: str) -> str:
-    """One line that says what is wrong and what to do."""
+def explain(error: BotoCoreError | ClientError, subject: str) -> str:
+    """Return one line that says what went wrong with the subject, and what to do."""
     if isinstance(error, ClientError):
         answer = error.response.get("Error", {})
         code, message = answer.get("Code", ""), answer.get("Message", "no message")
         if code == "ValidationError" and "does not exist" in message:
-            return f"{what} is not in this account and region: name another with --stack, --profile or --region"
+            return f"{subject} is not in this account and region: name another with --stack, --profile or --region"
         advice = next((text for beginning, text in ADVICE_BY_CODE.items() if code.startswith(beginning)), code)
-        return f"{what}: {advice}: {message}"
+        return f"{subject}: {advice}: {message}"
     advice = next((text for kind, text in ADVICE_BY_KIND.items() if isinstance(error, kind)), "")
-    return f"{what}: {error}{advice}"
+    return f"{subject}: {error}{advice}"
 
 
 ADVICE_BY_CODE = {

@@ -1,4 +1,4 @@
-"""An execution as its history tells it."""
+"""An execution of the workflow, read from its history."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -8,26 +8,32 @@ from typing import Any, Literal
 
 from ledger.outcome import DETAIL_TYPES, outcome_of
 
-Became = Literal["succeeded", "caught", "failed", "running"]
+StateResult = Literal["succeeded", "caught", "failed", "running"]
 
 
 @dataclass(slots=True)
 class StateRun:
-    """One state that an execution went through; `attempts` counts its task's invocations, `errors` those that failed.
+    """One state that an execution went through.
 
-    `caught` is a state whose refusal a Catch took; `failed` the one in which the execution ended.
+    Attributes:
+        name: the state's name.
+        milliseconds: the time that the execution was in the state.
+        attempts: the number of invocations of the state's task.
+        errors: the names of the errors with which attempts failed.
+        result: how the state ended. `caught` is a state whose rejection or conflict a Catch took, `failed` the state in
+            which the execution ended.
     """
 
     name: str
     milliseconds: float
     attempts: int
     errors: list[str] = field(default_factory=list)
-    became: Became = "running"
+    result: StateResult = "running"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event of a history: never its input or output."""
+    """One event of a history, without its input and output."""
 
     number: int
     at: datetime
@@ -38,10 +44,14 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What an operator sees of an execution. `error` and `cause` are set where it did not succeed.
+    """An execution as an operator sees it.
 
-    `outcome` is `RECORDED`, `DUPLICATE`, `REJECTED` or `CONFLICT`; None while it runs, or where it failed technically.
-    `published` are the detail type and OutcomeID of the event that it told its outcome with.
+    Attributes:
+        outcome: `RECORDED`, `DUPLICATE`, `REJECTED` or `CONFLICT`. None if it still runs, or had a technical failure.
+        error: the name of the error with which it ended; None if it succeeded or still runs.
+        cause: the message of that error.
+        published: the detail type and the OutcomeID of the event that published the outcome.
+        not_redrivable: why Step Functions cannot redrive it, if Step Functions gives a reason.
     """
 
     name: str
@@ -57,15 +67,14 @@ class Execution:
     events: tuple[Event, ...]
     published: tuple[str, str] | None
     not_redrivable: str | None = None
-    """Why Step Functions would refuse to redrive it, where it says so."""
 
     @classmethod
     def from_history(cls, described: Mapping[str, Any], history: Iterable[Mapping[str, Any]]) -> "Execution":
-        """Read the answers of `DescribeExecution` and `GetExecutionHistory`."""
+        """Return the execution that the answers of `DescribeExecution` and `GetExecutionHistory` describe."""
         output = described.get("output")
-        reading = _Reading()
+        reader = _HistoryReader()
         for event in history:
-            reading.take(event)
+            reader.read(event)
         return cls(
             name=described["name"],
             arn=described["executionArn"],
@@ -76,26 +85,26 @@ class Execution:
             cause=described.get("cause"),
             started_at=described["startDate"],
             ended_at=described.get("stopDate"),
-            states=tuple(reading.states),
-            events=tuple(reading.events),
-            published=reading.published,
+            states=tuple(reader.states),
+            events=tuple(reader.events),
+            published=reader.published,
             not_redrivable=described.get("redriveStatusReason")
             if described.get("redriveStatus") == "NOT_REDRIVABLE"
             else None,
         )
 
     @property
-    def failed_technically(self) -> bool:
-        """Whether it ended without an outcome: it can be redriven."""
+    def had_technical_failure(self) -> bool:
+        """Whether it ended without an outcome. If so, it can be redriven."""
         return self.outcome is None and self.status in {"FAILED", "TIMED_OUT", "ABORTED"}
 
     @property
-    def refusal(self) -> str | None:
-        """Why it did not succeed, in a line: a refusal's reason, or a technical error's name and message."""
+    def reason(self) -> str | None:
+        """Why it did not succeed, in one line: the reason of a rejection or conflict, or a technical error."""
         if self.error is None:
             return None
         cause = self.cause or ""
-        try:  # a function's error, as the runtime reports it; a person's, who stopped it, may be anything
+        try:  # the Lambda runtime reports a function's error as JSON; a person who stops an execution writes any text
             reported = json.loads(cause)
         except (ValueError, RecursionError):
             reported = None
@@ -104,8 +113,8 @@ class Execution:
         return f"{self.error}: {cause}".rstrip(": ")
 
 
-class _Reading:
-    """Puts a history's events together to the states that they are about."""
+class _HistoryReader:
+    """Assigns the events of a history to the states that they are about."""
 
     def __init__(self) -> None:
         self.states: list[StateRun] = []
@@ -113,13 +122,13 @@ class _Reading:
         self.published: tuple[str, str] | None = None
         self._entered_at: datetime | None = None
 
-    def take(self, event: Mapping[str, Any]) -> None:
-        """The next event, in the order of the history."""
+    def read(self, event: Mapping[str, Any]) -> None:
+        """Read the next event, in the order of the history."""
         kind, details = event["type"], _details(event)
         if kind.endswith("StateEntered"):
             self._leave(event["timestamp"])
-            # Redriven, an execution may enter the state anew that it failed in: that is one state to whoever looks.
-            if not (self.states and self.states[-1].became == "failed" and self.states[-1].name == details["name"]):
+            # A redriven execution may enter the state in which it failed again. An operator sees that as one state.
+            if not (self.states and self.states[-1].result == "failed" and self.states[-1].name == details["name"]):
                 self.states.append(StateRun(details["name"], 0.0, 0))
             self._entered_at = event["timestamp"]
         run = self.states[-1] if self.states else None
@@ -130,19 +139,19 @@ class _Reading:
 
     def _follow(self, run: StateRun, kind: str, details: Mapping[str, Any], at: datetime) -> None:
         if kind == "TaskScheduled":
-            # Redriven, a state goes on without being entered anew.
-            self._entered_at, run.became = self._entered_at or at, "running"
+            # A redriven state may also continue without an event that enters it.
+            self._entered_at, run.result = self._entered_at or at, "running"
             run.attempts += 1
         elif kind in {"TaskFailed", "TaskTimedOut", "TaskSubmitFailed", "TaskStartFailed"}:
             run.errors.append(details.get("error") or kind)
         elif kind == "TaskSucceeded":
-            run.became = "succeeded"
+            run.result = "succeeded"
             self._note_publication(details)
         elif kind.endswith("StateExited"):
-            run.became = "succeeded" if run.became == "succeeded" else "caught"
+            run.result = "succeeded" if run.result == "succeeded" else "caught"
             self._leave(at)
         elif kind in {"ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"}:
-            run.became = run.became if run.became == "succeeded" else "failed"
+            run.result = run.result if run.result == "succeeded" else "failed"
             self._leave(at)
         elif kind == "ExecutionSucceeded":
             self._leave(at)
@@ -153,10 +162,10 @@ class _Reading:
             self._entered_at = None
 
     def _note_publication(self, details: Mapping[str, Any]) -> None:
-        """The publishing function replies with what it told; no other reply holds both names."""
+        """Keep what the publishing function replied that it published. No other reply has both names."""
         try:
             payload = json.loads(details.get("output") or "{}").get("Payload")
-        except (ValueError, RecursionError):  # cut, or left out
+        except (ValueError, RecursionError):  # Step Functions cut the output, or left it out
             return
         if isinstance(payload, dict) and {"Outcome", "OutcomeID"} <= payload.keys():
             self.published = (DETAIL_TYPES[payload["Outcome"]], payload["OutcomeID"])

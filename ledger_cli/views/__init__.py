@@ -1,1 +1,1 @@
-"""How the command shows what it knows: data in, text out."""
+"""How the command shows its data: data in, text out. Only `terminal` prints."""

@@ -1,4 +1,4 @@
-"""The workflow as its definition has it: a picture in text, and one in SVG, of all states or of one execution's."""
+"""A picture of the workflow, drawn from its definition: in text or in SVG, of all states or of one execution."""
 
 import html
 import itertools
@@ -13,7 +13,7 @@ from ledger_cli.stack.execution import Execution, StateRun
 ASL = ROOT / "statemachine/payment_ledger.asl.json"
 
 MARKS = {"succeeded": "✓", "caught": "!", "failed": "✗", "running": "…", "not reached": "·"}
-"""What became of a state, in a character: readable without colour."""
+"""How a state ended, in one character, which is readable without colour."""
 
 BOX_WIDTH, BOX_HEIGHT = 190, 46
 COLUMN, ROW = 335, 92
@@ -22,7 +22,7 @@ MARGIN = 24
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """Where a state's Catch leads: the error's name, and the states from there to the end."""
+    """The branch of a state's Catch: the error's name, and the states from there to the end."""
 
     error: str
     states: tuple[str, ...]
@@ -37,7 +37,7 @@ class Graph:
     failing: frozenset[str]
 
     def chains(self) -> Iterator[tuple[tuple[str, ...], list[tuple[str, str]]]]:
-        """Each chain of states beside the path, once, with what leads to it: (state, error)."""
+        """Yield each chain of states beside the path once, with each (state, error) that leads to it."""
         found: dict[tuple[str, ...], list[tuple[str, str]]] = {}
         for name in self.path:
             for branch in self.branches[name]:
@@ -46,7 +46,7 @@ class Graph:
 
 
 def read() -> Graph:
-    """The workflow's own."""
+    """Return the graph of the workflow's definition."""
     definition = json.loads(ASL.read_text(encoding="utf-8"))
     states = definition["States"]
     path = tuple(_from(definition["StartAt"], states))
@@ -67,7 +67,7 @@ def _from(name: str | None, states: Mapping[str, Any]) -> Iterator[str]:
 
 
 def text(graph: Graph) -> str:
-    """The happy path from top to bottom, and beside each state where its refusals go."""
+    """Draw the happy path from top to bottom, and beside each state the branches of its rejections and conflicts."""
     name_width = max(map(len, graph.path))
     error_width = max(len(branch.error) for branches in graph.branches.values() for branch in branches)
     lines = []
@@ -87,7 +87,7 @@ def text(graph: Graph) -> str:
 
 
 def svg(graph: Graph, execution: Execution | None = None) -> str:
-    """The picture; what became of each state in an execution is a class for a page to colour, and a mark."""
+    """Draw the picture. A state of an execution has a mark, and a class by which a page colours it."""
     places = {name: (1, row) for row, name in enumerate(graph.path)}
     sides = (2, 0)
     for number, (chain, sources) in enumerate(graph.chains()):
@@ -133,39 +133,39 @@ def _left_top(place: tuple[int, int]) -> tuple[int, int]:
 
 def _box(name: str, place: tuple[int, int], run: StateRun | None, *, drawn: bool) -> str:
     x, y = _left_top(place)
-    became = "" if not drawn else ("not reached" if run is None else run.became)
-    label = f"{MARKS[became]} {name}" if became else name
+    result = "" if not drawn else ("not reached" if run is None else run.result)
+    label = f"{MARKS[result]} {name}" if result else name
     middle = x + BOX_WIDTH // 2
     lines = [f'<text x="{middle}" y="{y + (20 if run else 28)}">{html.escape(label)}</text>']
     if run:
         attempts = f", {run.attempts} attempts" if run.attempts > 1 else ""
         lines.append(f'<text class="error" x="{middle}" y="{y + 37}">{run.milliseconds:,.0f} ms{attempts}</text>')
-    css = f"box {became.replace(' ', '-')}".strip()
-    title = f"<title>{html.escape(name)}{': ' if became else ''}{became}</title>"
+    css = f"box {result.replace(' ', '-')}".strip()
+    title = f"<title>{html.escape(name)}{': ' if result else ''}{result}</title>"
     return (
-        f'<g class="state" data-state="{html.escape(name)}" data-became="{became}">{title}'
+        f'<g class="state" data-state="{html.escape(name)}" data-result="{result}">{title}'
         f'<rect class="{css}" x="{x}" y="{y}" width="{BOX_WIDTH}" height="{BOX_HEIGHT}" rx="6"/>{"".join(lines)}</g>'
     )
 
 
 def _edges(graph: Graph, places: Mapping[str, tuple[int, int]], runs: Mapping[str, StateRun]) -> Iterator[str]:
     for first, second in itertools.pairwise(graph.path):
-        yield _down(places[first], places[second], first in runs and second in runs)
+        yield _down(places[first], places[second], taken=first in runs and second in runs)
     for chain, sources in graph.chains():
         for first, second in itertools.pairwise(chain):
-            yield _down(places[first], places[second], first in runs and second in runs)
+            yield _down(places[first], places[second], taken=first in runs and second in runs)
         for source, error in sources:
-            taken = chain[0] in runs and runs.get(source) is not None and runs[source].became == "caught"
-            yield _aside(places[source], places[chain[0]], error, taken)
+            taken = chain[0] in runs and runs.get(source) is not None and runs[source].result == "caught"
+            yield _aside(places[source], places[chain[0]], error, taken=taken)
 
 
-def _down(first: tuple[int, int], second: tuple[int, int], taken: bool) -> str:  # noqa: FBT001
+def _down(first: tuple[int, int], second: tuple[int, int], *, taken: bool) -> str:
     (x, y), (_, below) = _left_top(first), _left_top(second)
     middle = x + BOX_WIDTH // 2
-    return _line(f"M{middle} {y + BOX_HEIGHT} V{below - 2}", taken)
+    return _line(f"M{middle} {y + BOX_HEIGHT} V{below - 2}", taken=taken)
 
 
-def _aside(source: tuple[int, int], target: tuple[int, int], error: str, taken: bool) -> str:  # noqa: FBT001
+def _aside(source: tuple[int, int], target: tuple[int, int], error: str, *, taken: bool) -> str:
     (x, y), (to_x, to_y) = _left_top(source), _left_top(target)
     y, to_y = y + BOX_HEIGHT // 2, to_y + BOX_HEIGHT // 2
     to_the_right = to_x > x
@@ -175,8 +175,8 @@ def _aside(source: tuple[int, int], target: tuple[int, int], error: str, taken: 
     else:  # from a state above: along its own row, then down into the target's top
         over = to_x + BOX_WIDTH // 2
         line, at = f"M{start} {y} H{over} V{to_y - BOX_HEIGHT // 2 - 2}", (start + (to_x if to_the_right else end)) // 2
-    return f'{_line(line, taken)}<text class="error" x="{at}" y="{y - 6}">{html.escape(error)}</text>'
+    return f'{_line(line, taken=taken)}<text class="error" x="{at}" y="{y - 6}">{html.escape(error)}</text>'
 
 
-def _line(path: str, taken: bool) -> str:  # noqa: FBT001
+def _line(path: str, *, taken: bool) -> str:
     return f'<path class="edge{" taken" if taken else ""}" d="{path}" marker-end="url(#arrow)"/>'

@@ -1,4 +1,4 @@
-"""What became of a payment, as one page that needs nothing else: no network, no script."""
+"""An inspection as one page that needs no network, no script and no other file."""
 
 import html
 from collections.abc import Iterable
@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ledger_cli.stack.execution import Event, Execution
-from ledger_cli.stack.inspection import Inspection, Listed
+from ledger_cli.stack.inspection import ExecutionSummary, Inspection
 from ledger_cli.views import graph
 from ledger_cli.views.terminal import visible
+from ledger_cli.views.text import format_time, payment_attributes
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --paper: #ffffff; --soft: #57606a; --line: #d0d7de; --panel: #f6f8fa;
@@ -51,13 +52,13 @@ svg text.error { fill: var(--soft); font-size: 11px }
 
 
 def page(found: Inspection, now: datetime | None = None) -> str:
-    """The page of one inspection. It holds no token, and no input or output of a state."""
-    parts = [*_head(found), *_graph(found.execution), *_ledger(found.payment), *_others(found.others)]
+    """Return the page of one inspection. It holds no token, and no input or output of a state."""
+    parts = [*_head(found), *_graph(found.execution), *_ledger(found.payment), *_others(found.other_executions)]
     if found.execution:
         parts += _events(found.execution.events)
-    made = f"{now or datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    made = format_time(now or datetime.now(UTC))
     body = "\n".join(parts)
-    # The policy keeps the promise even where a text of a sender's would not be escaped.
+    # The policy holds even if the text of a sender were not escaped.
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return f"""<!doctype html>
 <html lang="en">
@@ -65,13 +66,13 @@ def page(found: Inspection, now: datetime | None = None) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
-<title>{_text(found.asked)}: {found.outcome}</title>
+<title>{_text(found.requested_id)}: {found.outcome}</title>
 <style>{STYLE}</style>
 </head>
 <body>
 {body}
-<p class="soft">Made {made} by <code>ledger inspect</code>. ✓ succeeded, ! refused and caught, ✗ failed, … running,
-· not reached. Times are UTC.</p>
+<p class="soft">Made {made} by <code>ledger inspect</code>. ✓ succeeded, ! rejected or conflict, ✗ failed, … running,
+· not reached. Times are in UTC.</p>
 </body>
 </html>
 """
@@ -82,17 +83,17 @@ def _text(value: object) -> str:
 
 
 def _head(found: Inspection) -> Iterable[str]:
-    yield f"<h1>{_text(found.asked)}</h1>"
+    yield f"<h1>{_text(found.requested_id)}</h1>"
     yield f'<span class="outcome {found.outcome}">{found.outcome}</span>'
     execution = found.execution
     if execution:
-        ended = "" if execution.ended_at is None else f", ended {_time(execution.ended_at)}"
+        ended = "" if execution.ended_at is None else f", ended {format_time(execution.ended_at)}"
         yield (
             f'<p class="soft">Execution <code>{_text(execution.name)}</code>, {_text(execution.status)}, started '
-            f"{_time(execution.started_at)}{ended}</p>"
+            f"{format_time(execution.started_at)}{ended}</p>"
         )
-        if execution.refusal:
-            yield f'<p class="why"><strong>Why:</strong> {_text(execution.refusal)}</p>'
+        if execution.reason:
+            yield f'<p class="why"><strong>Why:</strong> {_text(execution.reason)}</p>'
     yield f'<p class="next"><strong>Next:</strong> {_text(found.next_step)}</p>'
 
 
@@ -111,16 +112,14 @@ def _ledger(payment: dict[str, Any] | None) -> Iterable[str]:
     if payment is None:
         return
     yield '<h2>In the ledger</h2><table class="facts">'
-    for name, value in payment.items():
-        if name == "Metadata":
-            value = ", ".join(f"{key}={text}" for key, text in value.items())  # noqa: PLW2901
-        yield f"<tr><th>{name}</th><td>{_text(value or '-')}</td></tr>"
+    for name, value in payment_attributes(payment).items():
+        yield f"<tr><th>{name}</th><td>{_text(value)}</td></tr>"
     yield "</table>"
 
 
-def _others(others: Iterable[Listed]) -> Iterable[str]:
+def _others(others: Iterable[ExecutionSummary]) -> Iterable[str]:
     rows = [
-        f"<tr><td><code>{_text(one.name)}</code></td><td>{_text(one.outcome)}</td><td>{_time(one.started_at)}</td></tr>"
+        f"<tr><td><code>{_text(one.name)}</code></td><td>{_text(one.outcome)}</td><td>{format_time(one.started_at)}</td></tr>"
         for one in others
     ]
     if rows:
@@ -136,12 +135,11 @@ def _events(events: Iterable[Event]) -> Iterable[str]:
     for event in events:
         css = ' class="error"' if event.error else ""
         yield (
-            f'<tr{css}><td class="number">{event.number}</td><td>{_time(event.at, precise=True)}</td>'
+            f'<tr{css}><td class="number">{event.number}</td><td>{_clock_time(event.at)}</td>'
             f"<td>{_text(event.type)}</td><td>{_text(event.state)}</td><td>{_text(event.error or '')}</td></tr>"
         )
     yield "</table></div>"
 
 
-def _time(moment: datetime, *, precise: bool = False) -> str:
-    moment = moment.astimezone(UTC)
-    return f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03}" if precise else f"{moment:%Y-%m-%d %H:%M:%S}"
+def _clock_time(at: datetime) -> str:
+    return at.astimezone(UTC).time().isoformat("milliseconds")

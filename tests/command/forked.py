@@ -16,14 +16,7 @@ from typing import Any
 from ledger_cli.cli import cli
 
 # The commands import these when they run.
-from ledger_cli.commands import (
-    operate,  # noqa: F401
-    payments,  # noqa: F401
-    run,  # noqa: F401
-    serve,  # noqa: F401
-    start,  # noqa: F401
-)
-from ledger_cli.stack import webhook  # noqa: F401
+from ledger_cli.engine import server  # noqa: F401
 
 PATIENCE_S = 60
 AGAIN_S = 5

@@ -59,7 +59,7 @@ def test_a_payment_is_shown_without_its_token(at: Any, recorded: str, payment: d
     assert (shown.returncode, shown.stderr) == (0, "")
     assert re.search(r"^Amount +129\.90 *$", shown.stdout, re.MULTILINE)
     told = json.loads(at("get", recorded, "--json").stdout)
-    assert (told["TransactionID"], told["Amount"], told["Status"]) == (recorded, "129.90", "Success")
+    assert (told["transaction_id"], told["amount"], told["status"]) == (recorded, "129.90", "Success")
     assert payment["SecureToken"] not in shown.stdout + json.dumps(told)
 
 
@@ -67,7 +67,7 @@ def test_a_payment_that_is_not_there_has_a_next_step(at: Any) -> None:
     """Exit status 1, as a search that found nothing."""
     done = at("get", "nobody")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "ledger: no payment under nobody; see what came of it: ledger inspect nobody\n"
+    assert done.stderr == "ledger: no payment under nobody; look for its executions: ledger inspect nobody\n"
 
 
 def test_text_of_others_does_not_write_over_the_screen(at: Any, engine: Engine, payment: dict[str, Any]) -> None:
@@ -150,15 +150,15 @@ def test_an_item_that_cannot_be_read_is_named_and_hides_no_other(
         assert (shown.returncode, shown.stderr) == (1, line)
         assert all(name in shown.stdout for name in ("good-1", "good-2"))
     told = [json.loads(one) for one in at("list", "--processor", "acme-pay", "--json").stdout.splitlines()]
-    assert [one.get("TransactionID") for one in told] == ["good-2", "good-1", None]
-    assert told[-1] == {"Unreadable": {"TransactionID": "bad", "Attribute": "Fingerprint"}}
+    assert [one.get("transaction_id") for one in told] == ["good-2", "good-1", None]
+    assert told[-1] == {"unreadable": {"transaction_id": "bad", "attribute": "Fingerprint"}}
     unpublished = at("unpublished")
     assert (unpublished.returncode, unpublished.stderr) == (1, line)
     inspected = at("inspect", "bad", "--json")
-    assert json.loads(inspected.stdout)["Unread"] == line.removeprefix("ledger: ").rstrip()
-    assert json.loads(inspected.stdout)["NextStep"].startswith("Mend what keeps the ledger from being read")
+    assert json.loads(inspected.stdout)["read_error"] == line.removeprefix("ledger: ").rstrip()
+    assert json.loads(inspected.stdout)["next_step"].startswith("Fix the error that keeps the ledger from being read")
     dry = at("republish", "--dry-run", "--json")
-    assert json.loads(dry.stdout)["Unpublished"] == 0
+    assert json.loads(dry.stdout)["unpublished"] == 0
 
 
 def test_a_long_id_costs_the_least_important_column(at: Any, engine: Engine, payment: dict[str, Any]) -> None:
@@ -166,7 +166,7 @@ def test_a_long_id_costs_the_least_important_column(at: Any, engine: Engine, pay
     transaction_id = "3f1c2b9e-9d55-4a0e-8a53-0d5b6c1f2a77"
     engine.run(json.dumps({**payment, "TransactionID": transaction_id}))
     shown = at("list", "--processor", "acme-pay", COLUMNS="80").stdout
-    row = rf"{transaction_id} +129\.90 EUR +Success +2026-11-23 08:30:00Z\nToo narrow for: Told"
+    row = rf"{transaction_id} +129\.90 EUR +Success +2026-11-23 08:30:00Z\nToo narrow for: Published"
     assert re.search(row, shown), shown
 
 
@@ -195,9 +195,9 @@ def test_payments_are_listed_for_machines(at: Any, many: list[str]) -> None:
         json.loads(line)
         for line in at("list", "--processor", "acme-pay", "--limit", "20", "--json").stdout.splitlines()
     ]
-    assert [line["TransactionID"] for line in lines[:-1]] == many[:20]
-    rest = at("list", "--processor", "acme-pay", "--json", "--cursor", lines[-1]["Cursor"]).stdout.splitlines()
-    assert [json.loads(line)["TransactionID"] for line in rest] == many[20:]
+    assert [line["transaction_id"] for line in lines[:-1]] == many[:20]
+    rest = at("list", "--processor", "acme-pay", "--json", "--cursor", lines[-1]["cursor"]).stdout.splitlines()
+    assert [json.loads(line)["transaction_id"] for line in rest] == many[20:]
 
 
 def test_payments_are_listed_as_csv(at: Any, many: list[str]) -> None:
@@ -226,7 +226,7 @@ def test_a_time_range_is_given_as_it_is_said(at: Any, many: list[str]) -> None:
             ("list", "--processor", "a", "--from", "2026-01-02T00:00:00Z", "--to", "2026-01-01T00:00:00Z"),
             "--from is not before --to",
         ),
-        (("list", "--processor", "a", "--cursor", "x"), "--cursor that is no cursor of this command's"),
+        (("list", "--processor", "a", "--cursor", "x"), "--cursor is not a cursor of this command: begin without one"),
         (("get", "a b"), "a TransactionID is 1 to 64 of A-Z a-z 0-9 _ -"),
         (("get", "a", "--stack", "none"), "stack none is not in this account and region"),
         (
@@ -248,9 +248,9 @@ def test_what_cannot_be_read_is_one_line(at: Any, arguments: tuple[str, ...], me
 def test_a_foreign_cursor_is_one_line(at: Any, many: list[str]) -> None:
     """A person mixes two up."""
     last = at("list", "--processor", "acme-pay", "--limit", "1", "--json").stdout.splitlines()[-1]
-    done = at("list", "--processor", "other", "--cursor", json.loads(last)["Cursor"])
+    done = at("list", "--processor", "other", "--cursor", json.loads(last)["cursor"])
     assert done.returncode == 2
-    assert "that cursor belongs to another query" in done.stderr
+    assert "--cursor belongs to another query" in done.stderr
     assert many
 
 
@@ -283,7 +283,7 @@ def test_a_recorded_payment_is_inspected(at: Any, recorded: str, payment: dict[s
     states = ("Validate Payment", "Encrypt Token", "Persist Payment", "Publish Outcome")
     assert re.findall(r"^✓ (.+?) +\d+ ms", done.stdout, re.MULTILINE) == list(states)
     assert "Published  PaymentRecorded, OutcomeID " in done.stdout
-    assert "Next       Nothing: it is recorded, and was told of." in done.stdout
+    assert "Next       Nothing to do: the payment is recorded and published." in done.stdout
     assert payment["SecureToken"] not in done.stdout
 
 
@@ -324,8 +324,8 @@ def test_other_executions_of_a_payment_are_named(
     engine.run(json.dumps({**payment, "Amount": "1.00"}), f"{recorded}-bcc172d3b78d")
     engine.run(json.dumps({**payment, "TransactionID": f"{recorded}-2"}), f"{recorded}-2-0123456789ab")
     told = json.loads(at("inspect", recorded, "--json").stdout)
-    assert told["Outcome"] == "RECORDED"
-    assert [(one["Execution"], one["Outcome"]) for one in told["OtherExecutions"]] == [
+    assert told["outcome"] == "RECORDED"
+    assert [(one["execution"], one["outcome"]) for one in told["other_executions"]] == [
         (f"{recorded}-bcc172d3b78d", "CONFLICT")
     ]
 
@@ -361,7 +361,7 @@ def test_a_payment_is_found_under_names_of_every_release(
     assert engine.wait_for(f"{engine.executions()[0].rpartition(':')[0]}:{names[-1]}").outcome == "REJECTED"
     told = inspect(Stack("payment-ledger", endpoint_url=endpoint), transaction_id)
     assert told.execution is not None
-    assert sorted([told.execution.name, *(one.name for one in told.others)]) == sorted(names)
+    assert sorted([told.execution.name, *(one.name for one in told.other_executions)]) == sorted(names)
 
 
 @pytest.mark.parametrize(
@@ -383,8 +383,12 @@ def test_a_refusal_is_found_whichever_way_it_came(
     (arn,) = (arn for arn in engine.executions() if not arn.endswith(":another"))
     engine.wait_for(arn)
     told = json.loads(at("inspect", "acme-pay" if "TransactionID" in changes else "txn-2026-0001", "--json").stdout)
-    assert (told["Outcome"], told["Execution"]["Arn"], told["OtherExecutions"]) == ("REJECTED", arn, [])
-    assert "Amount: decimal" in told["Execution"]["Cause"]
+    assert (told["outcome"], told["deciding_execution"]["execution_arn"], told["other_executions"]) == (
+        "REJECTED",
+        arn,
+        [],
+    )
+    assert "Amount: decimal" in told["deciding_execution"]["cause"]
 
 
 def test_what_was_not_searched_is_said(
@@ -398,14 +402,14 @@ def test_what_was_not_searched_is_said(
     assert inspect(stack, "t-2").outcome == inspect(stack, "t-1").outcome == "REJECTED"
     first = inspect(stack, "t-0")
     assert (first.outcome, first.searched_back_to is None) == ("UNKNOWN", False)
-    assert "as far back as executions were looked at" in first.next_step
+    assert "older executions were not searched" in first.next_step
 
 
 def test_nothing_is_known_of_an_unknown_id(at: Any) -> None:
     """Which is said, with whom to ask."""
     done = at("inspect", "nobody")
     assert done.returncode == 1
-    assert "Next       Nothing came under this id" in done.stdout
+    assert "Next       Ask the sender when the payment was sent: no payment and no execution" in done.stdout
 
 
 def test_a_ledger_that_cannot_be_read_hides_no_execution(at: Any, recorded: str, faults: Faults) -> None:
@@ -414,10 +418,10 @@ def test_a_ledger_that_cannot_be_read_hides_no_execution(at: Any, recorded: str,
     done = at("inspect", recorded, "--json")
     told = json.loads(done.stdout)
     assert done.returncode == 2  # 1 would say that nothing came
-    assert "AccessDeniedException" in told["Unread"]
-    assert (told["Outcome"], told["NextStep"]) == (
+    assert "AccessDeniedException" in told["read_error"]
+    assert (told["outcome"], told["next_step"]) == (
         "UNKNOWN",
-        "Mend what keeps the ledger from being read, and ask again.",
+        "Fix the error that keeps the ledger from being read, then run this command again.",
     )
     faults.refuse("GetItem", "AccessDeniedException")
     shown = at("inspect", recorded).stdout
@@ -450,7 +454,7 @@ def test_executions_are_listed_with_their_outcomes(
         json.loads(line)
         for line in at("executions", "--json", "--status", "FAILED", "--limit", "1").stdout.splitlines()
     ]
-    assert [(line["Execution"], line["Outcome"]) for line in lines] == [("third", "REJECTED")]
+    assert [(line["execution"], line["outcome"]) for line in lines] == [("third", "REJECTED")]
     assert payment["SecureToken"] not in done.stdout + json.dumps(lines)
 
 
@@ -474,16 +478,17 @@ def test_a_failed_payment_is_redriven(at: Any, engine: Engine, payment: dict[str
     assert f"{name} would be redriven from Persist Payment (ResourceNotFoundException: " in dry.stdout
     assert engine.items() == []
     assert json.loads(at("redrive", "txn-2026-0001", "--json").stdout) == {
-        "Execution": name,
-        "State": "Persist Payment",
-        "Error": "ResourceNotFoundException",
-        "Redriven": True,
-        "NotRedrivable": None,
+        "execution": name,
+        "execution_arn": engine.executions()[0],
+        "state": "Persist Payment",
+        "error": "ResourceNotFoundException",
+        "redriven": True,
+        "not_redrivable": None,
     }
     (arn,) = engine.executions()
     execution = engine.wait_for(arn)
     assert execution.outcome == "RECORDED"
-    runs = [(run.name, run.became, run.attempts) for run in execution.states]
+    runs = [(run.name, run.result, run.attempts) for run in execution.states]
     assert runs == [
         ("Validate Payment", "succeeded", 1),
         ("Encrypt Token", "succeeded", 1),
@@ -492,7 +497,7 @@ def test_a_failed_payment_is_redriven(at: Any, engine: Engine, payment: dict[str
     ]
     again = at("redrive", "txn-2026-0001")
     assert (again.returncode, again.stdout) == (1, "")
-    assert again.stderr == "ledger: no execution of txn-2026-0001 failed technically: nothing to redrive\n"
+    assert again.stderr == "ledger: no execution of txn-2026-0001 had a technical failure: nothing to redrive\n"
 
 
 def test_all_that_failed_is_redriven_and_refusals_are_not(
@@ -528,7 +533,7 @@ def test_one_that_cannot_be_redriven_does_not_keep_the_others(
     monkeypatch.setattr(StepFunctionResponse, "redrive_execution", choosy)
     done = at("redrive", "--all", COLUMNS="1000")
     assert done.returncode == 1
-    line = "failed-1 cannot be redriven: its redrivable period is over: ask the sender to deliver it again"
+    line = "failed-1 cannot be redriven: its redrivable period is over: ask the sender to send the payment again"
     assert line in " ".join(done.stdout.split())
     assert sorted(engine.wait_for(arn).outcome or "" for arn in engine.executions()) == ["", "RECORDED", "RECORDED"]
 
@@ -546,9 +551,9 @@ def test_what_is_unpublished_is_listed_and_published(
     fail(engine, payment, faults, "PutEvents", "failed")
     assert "txn-2026-0001" in at("unpublished").stdout
     assert json.loads(at("republish", "--dry-run", "--json").stdout) == {
-        "Unpublished": 1,
-        "Overdue": 0,
-        "OverdueAfterMinutes": 5,
+        "unpublished": 1,
+        "overdue": 0,
+        "overdue_after_minutes": 5,
     }
     table = engine.outputs["TableName"]
     (item,) = engine.items()
@@ -589,7 +594,12 @@ def test_a_shell_completes_it(shell: str) -> None:
 def test_commands_are_completed() -> None:
     """As the shell asks for it."""
     done = ledger(_LEDGER_COMPLETE="bash_complete", COMP_WORDS="ledger re", COMP_CWORD="1")
-    assert {line.partition(",")[2] for line in done.stdout.splitlines()} == {"redrive", "republish", "reveal"}
+    assert {line.partition(",")[2] for line in done.stdout.splitlines()} == {
+        "redrive",
+        "register-processor",
+        "republish",
+        "reveal",
+    }
 
 
 def test_no_colours_where_nobody_looks(at: Any, recorded: str) -> None:

@@ -224,7 +224,7 @@ def test_no_container_engine_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "platform", "linux")
     with pytest.raises(serve.CannotServeError, match="no container engine answers the docker command: start one"):
-        serve.serve(port=0, sam_file=tmp_path / "env.json", state_folder=None)
+        serve.serve.callback(port=0, sam_file=tmp_path / "env.json", state_folder=None)
     assert not (tmp_path / "env.json").exists()
 
 

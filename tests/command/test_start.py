@@ -114,7 +114,7 @@ def test_people_get_a_line_a_payment(endpoint: str) -> None:
     done = ledger("start", SUCCESS, SUCCESS, "--endpoint-url", endpoint)
     first, second = done.stdout.splitlines()
     assert re.fullmatch(r"RECORDED +txn-2026-0001-[0-9a-f]{32} *", first)
-    assert "met its execution, which was there already" in second
+    assert "its execution was started before" in second
     assert done.returncode == 0
 
 
@@ -180,8 +180,8 @@ def test_a_missing_permission_is_named() -> None:
     """Which one, in AWS's own words."""
     from botocore.exceptions import ClientError  # noqa: PLC0415
 
-    from ledger_cli.stack.client import why  # noqa: PLC0415
+    from ledger_cli.stack.client import explain  # noqa: PLC0415
 
     message = "User: arn:aws:iam::1:user/x is not authorized to perform: states:StartExecution on resource: y"
     error = ClientError({"Error": {"Code": "AccessDeniedException", "Message": message}}, "StartExecution")
-    assert why(error, "a.json") == f"a.json: these credentials lack a permission: {message}"
+    assert explain(error, "a.json") == f"a.json: these credentials lack a permission: {message}"

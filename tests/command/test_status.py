@@ -14,27 +14,29 @@ from unittest.mock import Mock, patch
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from ledger_cli.commands import operate, serve, start
+from ledger_cli import engine as engine_package
+from ledger_cli.commands import executions, serve, start
 from ledger_cli.engine import Engine
 from ledger_cli.engine.server import EngineServer
 from ledger_cli.engine.state import State, StateError
 from ledger_cli.errors import CommandError
 from ledger_cli.reading import StartInput
-from ledger_cli.samples import PROCESSORS, let_in_processors
-from ledger_cli.stack import webhook
+from ledger_cli.samples import PROCESSORS, register_sample_processors
+from ledger_cli.stack import processor_secrets, processors, webhook
 from ledger_cli.stack.client import Stack, StackError
+from ledger_cli.stack.deliveries import DeliveryResult
 from ledger_cli.stack.inspection import Inspection
 from tests.support.cli import ledger
 from tests.support.faults import Faults
 
 DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "StartExecution")
-RECORDED = {"file": "-", "execution": "e", "started": True, "status": "SUCCEEDED", "outcome": "RECORDED"}
+RECORDED = DeliveryResult(file="-", execution_arn="e", started=True, status="SUCCEEDED", outcome="RECORDED")
 
 
 @pytest.fixture
 def endpoint(engine: Engine) -> Iterator[str]:
     """The address of this process's engine, which knows the sample processors."""
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     engine.functions["ReceivePayment"].restart()
     with EngineServer(["127.0.0.1"]) as server:
         server.start(engine)
@@ -57,14 +59,15 @@ def test_start_says_at_which_payment_it_stopped(raised: BaseException, status: i
     """It said that nothing was started, after fifteen payments were: whoever believes it sends them by another way."""
     inputs = [StartInput("a.jsonl", "{}")] * 3
     with (
-        patch.object(start, "_told", side_effect=[{**RECORDED, "cause": None, "error": None}, raised]),
+        patch.object(start, "read", return_value=inputs),
+        patch.object(start, "deliver_payment", side_effect=[RECORDED, raised]),
         pytest.raises(CommandError) as stopped,
     ):
-        start.start_payments(Mock(), inputs, wait=True, again=False, as_json=True)
+        start.start.callback.__wrapped__(Mock(), files=("a.jsonl",), wait=True, again=False, as_json=True)
     line = str(stopped.value)
     assert (stopped.value.status, line.startswith(why)) == (status, True), line
     assert "stopped at payment 2 of 3 (a.jsonl): 1 were handled before it, it may be started, and none after" in line
-    assert line.endswith("Give the same command again: what is started meets its execution")
+    assert line.endswith("Give the same command again: what is started does not start twice")
 
 
 def test_start_goes_on_as_its_line_says(
@@ -87,14 +90,15 @@ def test_start_goes_on_as_its_line_says(
 @pytest.mark.parametrize(("raised", "status"), [(DENIED, 2), (KeyboardInterrupt(), 130)])
 def test_redrive_says_after_how_many_it_stopped(raised: BaseException, status: int) -> None:
     """Of a hundred that failed, some run again already."""
-    failed = Mock(failed_technically=True, not_redrivable=None, states=[], refusal=None, error=None, status="FAILED")
+    failed = Mock(had_technical_failure=True, not_redrivable=None, states=[], reason=None, error=None, status="FAILED")
+    redrive = executions.redrive.callback.__wrapped__
     with (
-        patch.object(operate, "_candidates", return_value=["a", "b"]),
-        patch.object(operate, "outcome_of", return_value=None),
-        patch.object(operate, "read", side_effect=[failed, raised]),
+        patch.object(executions, "redrive_candidates", return_value=["a", "b"]),
+        patch.object(executions, "outcome_of", return_value=None),
+        patch.object(executions, "read_execution", side_effect=[failed, raised]),
         pytest.raises(CommandError) as stopped,
     ):
-        operate.redrive(Mock(), None, dry_run=False, as_json=False)
+        redrive(Mock(), requested_id=None, everything=True, dry_run=False, as_json=False)
     assert stopped.value.status == status
     assert "before it stopped, 1 were redriven. Give the same command again" in str(stopped.value)
 
@@ -132,11 +136,22 @@ def test_a_secret_may_be_active_where_aws_gave_no_answer() -> None:
     stack = Mock(outputs=OUTPUTS)
     client = stack.client.return_value
     client.exceptions.ResourceNotFoundException = client.exceptions.InvalidRequestException = KeyError
+    client.get_secret_value.return_value = {"SecretString": json.dumps(PROCESSORS["acme-pay"])}
+    client.put_secret_value.side_effect = ReadTimeoutError(endpoint_url="https://a")
+    with pytest.raises(StackError, match="whether acme-pay has the new secret is not known: look before"):
+        processors.rotate_secret(stack, "acme-pay")
+
+
+def test_a_registration_that_aws_did_not_answer_is_repeated() -> None:
+    """A repeat never changes a registered processor: it says that the processor is registered already."""
+    stack = Mock(outputs=OUTPUTS)
+    client = stack.client.return_value
+    client.exceptions.ResourceNotFoundException = client.exceptions.InvalidRequestException = KeyError
     client.exceptions.ResourceExistsException = KeyError
     client.get_secret_value.side_effect = KeyError
     client.create_secret.side_effect = ReadTimeoutError(endpoint_url="https://a")
-    with pytest.raises(StackError, match="whether acme-pay has the new secret is not known: look before"):
-        webhook.let_in(stack, "acme-pay", format_name=None, secret=None)
+    with pytest.raises(StackError, match="whether acme-pay is registered is not known: run this command again"):
+        processors.register_processor(stack, "acme-pay")
 
 
 def test_a_revocation_that_aws_did_not_answer_is_repeated() -> None:
@@ -146,8 +161,10 @@ def test_a_revocation_that_aws_did_not_answer_is_repeated() -> None:
     client.exceptions.ResourceNotFoundException = client.exceptions.InvalidRequestException = KeyError
     client.get_secret_value.return_value = {"SecretString": json.dumps(PROCESSORS["acme-pay"])}
     client.put_secret_value.side_effect = ReadTimeoutError(endpoint_url="https://a")
-    with pytest.raises(StackError, match="the old secrets of acme-pay are still active is not known: call this again"):
-        webhook.let_in(stack, "acme-pay", format_name=None, secret=None, only=True)
+    with pytest.raises(
+        StackError, match="the old secrets of acme-pay are still active is not known: run this command again"
+    ):
+        processors.rotate_secret(stack, "acme-pay", only=True)
 
 
 def test_a_lost_reply_is_looked_up() -> None:
@@ -163,8 +180,8 @@ def test_a_lost_reply_is_looked_up() -> None:
         raise ReadTimeoutError(endpoint_url=SecretId)
 
     client.put_secret_value.side_effect = lose_reply
-    told = webhook.let_in(stack, "acme-pay", format_name=None, secret=None, only=True)
-    assert json.loads(texts[-1])["Secrets"] == [told["secret"]]
+    changed = processors.rotate_secret(stack, "acme-pay", only=True)
+    assert json.loads(texts[-1])["Secrets"] == [changed.secret]
 
 
 def test_a_name_is_free_a_little_after_its_secret_was_deleted() -> None:
@@ -176,9 +193,9 @@ def test_a_name_is_free_a_little_after_its_secret_was_deleted() -> None:
     client.get_secret_value.side_effect = LookupError
     client.describe_secret.return_value = {"DeletedDate": "x"}
     client.create_secret.side_effect = [KeyError, KeyError, KeyError, {"ARN": "a"}]
-    with patch.object(webhook.time, "sleep") as sleep:
-        told = webhook.let_in(stack, "acme-pay", format_name=None, secret=None)
-    assert (told["active"], sleep.call_count, client.delete_secret.call_count) == (1, 2, 1)
+    with patch.object(processor_secrets.time, "sleep") as sleep:
+        registered = processors.register_processor(stack, "acme-pay")
+    assert (registered.active, sleep.call_count, client.delete_secret.call_count) == (1, 2, 1)
 
 
 def test_an_older_stack_is_named_as_such() -> None:
@@ -202,19 +219,19 @@ def test_a_state_that_is_not_kept_is_a_failure(engine: Engine, tmp_path: Path) -
     served.__enter__, served.__exit__ = Mock(), Mock(return_value=None)
     handlers: list[Any] = []
     with (
-        patch.object(serve, "Engine", return_value=served),
+        patch.object(engine_package, "Engine", return_value=served),
         patch.object(serve.signal, "signal", side_effect=lambda _number, handler: handlers.append(handler)),
-        patch.object(serve, "_tell", side_effect=lambda *_: handlers[0](signal.SIGINT, None)),
+        patch.object(serve, "_print_addresses", side_effect=lambda *_: handlers[0](signal.SIGINT, None)),
         patch.object(State, "write", side_effect=StateError("no space")),
     ):
-        assert serve.serve(port=0, sam_file=None, state_folder=tmp_path) == 1
+        assert serve.serve.callback(port=0, sam_file=None, state_folder=tmp_path) == 1
 
 
 def test_a_state_that_lacks_a_part_is_said(tmp_path: Path) -> None:
     """Cut by hand, it is JSON of this version all the same."""
     (tmp_path / "ledger.json").write_text('{"Version": 1}')
     with pytest.raises(serve.CannotServeError, match="holds no state of this version"):
-        serve.serve(port=0, sam_file=None, state_folder=tmp_path)
+        serve.serve.callback(port=0, sam_file=None, state_folder=tmp_path)
 
 
 # ── Hints ───────────────────────────────────────────────────────────────────────────────────────────
@@ -236,7 +253,9 @@ def test_a_printed_hint_works_for_an_id_that_looks_like_an_option(endpoint: str)
 def test_the_next_step_works_for_any_execution() -> None:
     """Step Functions allows names that a shell reads otherwise."""
     for asked, typed in (("-4711", "-- -4711"), ("it's", "'it'\"'\"'s'"), ("txn-1", "txn-1")):
-        failed = Mock(failed_technically=True, not_redrivable=None)
+        failed = Mock(had_technical_failure=True, not_redrivable=None)
         redrive = f"ledger redrive --stack a {typed}"
         assert Stack.command(Mock(options=" --stack a"), "redrive", asked) == redrive
-        assert Inspection(asked=asked, execution=failed, redrive=redrive).next_step.endswith(f"then: {redrive}")
+        assert Inspection(requested_id=asked, execution=failed, redrive_command=redrive).next_step.endswith(
+            f"run: {redrive}"
+        )

@@ -1,4 +1,4 @@
-"""`ledger processor` and `ledger send` against a served engine: letting a processor in, and posting as it would."""
+"""Registering a processor, changing its secrets and its prefix, and posting as it would, against a served engine."""
 
 import json
 import re
@@ -11,7 +11,7 @@ import pytest
 
 from ledger_cli.engine import Engine
 from ledger_cli.engine.server import EngineServer
-from ledger_cli.samples import PROCESSORS, let_in_processors
+from ledger_cli.samples import PROCESSORS, register_sample_processors
 from tests.support.cli import ledger
 from tests.support.faults import Faults
 
@@ -21,7 +21,7 @@ ACME = "events/webhooks/acme-pay.json"
 @pytest.fixture
 def endpoint(engine: Engine) -> Iterator[str]:
     """The address of this process's engine, which knows the sample processors."""
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     engine.functions["ReceivePayment"].restart()
     with EngineServer(["127.0.0.1"]) as server:
         server.start(engine)
@@ -36,12 +36,12 @@ def stored(engine: Engine, processor_id: str) -> Any:
 
 def test_a_new_processor_is_let_in(endpoint: str, engine: Engine) -> None:
     """With a secret that is shown once, and with which it can post at once."""
-    done = ledger("processor", "new-pay", "--endpoint-url", endpoint)
+    done = ledger("register-processor", "new-pay", "--endpoint-url", endpoint)
     assert (done.returncode, done.stderr) == (0, "")
     shown = re.fullmatch(
         r"Processor  new-pay \(standard-webhooks\)\n"
         rf"Webhook    {endpoint}/processors/new-pay/payments\n"
-        r"Secret     (whsec_\S+)  \(shown this once\)\n"
+        r"Secret     (whsec_\S+)  \(shown only once\)\n"
         r"Active     1 within 6 minutes; any other one ends by then\n",
         done.stdout,
     )
@@ -56,9 +56,9 @@ def test_a_new_processor_is_let_in(endpoint: str, engine: Engine) -> None:
     assert re.fullmatch(r'202 \{"Execution": "t-1-[0-9a-f]{32}"\}\n', posted.stdout)
 
 
-def asked(endpoint: str, processor_id: str, *arguments: str, stdin: str = "") -> Any:
-    """What `ledger processor` did, as JSON."""
-    done = ledger("processor", processor_id, *arguments, "--json", "--endpoint-url", endpoint, stdin=stdin)
+def asked(endpoint: str, command: str, processor_id: str, *arguments: str, stdin: str = "") -> Any:
+    """What a command did to a processor, as JSON."""
+    done = ledger(command, processor_id, *arguments, "--json", "--endpoint-url", endpoint, stdin=stdin)
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)
 
@@ -72,37 +72,37 @@ def is_in_a_day(text: str) -> bool:
 def test_a_secret_is_rotated_without_a_gap(endpoint: str, engine: Engine) -> None:
     """The old one stays beside the new one for a day, or until the next."""
     (first,) = PROCESSORS["acme-pay"]["Secrets"]
-    second = asked(endpoint, "acme-pay")
+    second = asked(endpoint, "rotate-secret", "acme-pay")
     assert stored(engine, "acme-pay") == {
         "Format": "standard-webhooks",
         "Secrets": [second["secret"], first],
         "OlderUntil": second["older_until"],
     }
     assert (second["active"], second["within_minutes"], is_in_a_day(second["older_until"])) == (2, 5, True)
-    third = asked(endpoint, "acme-pay")["secret"]
+    third = asked(endpoint, "rotate-secret", "acme-pay")["secret"]
     assert stored(engine, "acme-pay")["Secrets"] == [third, second["secret"]]
     assert len({first, second["secret"], third}) == 3
 
 
 def test_people_see_when_the_older_secret_ends(endpoint: str, engine: Engine) -> None:
     """They have to change the processor before."""
-    done = ledger("processor", "acme-pay", "--endpoint-url", endpoint)
+    done = ledger("rotate-secret", "acme-pay", "--endpoint-url", endpoint)
     until = stored(engine, "acme-pay")["OlderUntil"]
     assert done.stdout.endswith(f"\nActive     2 within 5 minutes; the older one ends at {until}\n")
 
 
 def test_a_leaked_secret_is_revoked(endpoint: str, engine: Engine) -> None:
     """With --only, whoever makes the secret; repeated, nothing that was revoked comes back."""
-    one = asked(endpoint, "acme-pay", "--only")
+    one = asked(endpoint, "rotate-secret", "acme-pay", "--only")
     assert stored(engine, "acme-pay") == {"Format": "standard-webhooks", "Secrets": [one["secret"]]}
     assert (one["active"], one["older_until"], one["within_minutes"]) == (1, None, 5)
     for _ in range(2):
-        given = asked(endpoint, "stripe", "--secret", "-", "--only", stdin="whsec_0123456789abcdef\n")
+        given = asked(endpoint, "rotate-secret", "stripe", "--secret", "-", "--only", stdin="whsec_0123456789abcdef\n")
         assert (given["active"], given["secret"]) == (1, None)
         assert stored(engine, "stripe") == {"Format": "stripe-test", "Secrets": ["whsec_0123456789abcdef"]}
     leaked = PROCESSORS["stripe"]["Secrets"][0]
     assert ledger("send", ACME, "--processor", "acme-pay", "--endpoint-url", endpoint).returncode == 0
-    asked(endpoint, "stripe", "--secret", "-", stdin="whsec_another_of_stripes")
+    asked(endpoint, "rotate-secret", "stripe", "--secret", "-", stdin="whsec_another_of_stripes")
     assert leaked not in stored(engine, "stripe")["Secrets"]
 
 
@@ -113,7 +113,7 @@ def test_an_older_secret_that_has_ended_is_dropped(endpoint: str, engine: Engine
     for ended in ({"OlderUntil": "2026-01-01T00:00:00Z"}, {}):
         text = json.dumps({"Format": "standard-webhooks", "Secrets": [newest, first], **ended})
         engine.client("secretsmanager").put_secret_value(SecretId=name, SecretString=text)
-        assert asked(endpoint, "acme-pay", "--prefix", "acme-")["active"] == 1
+        assert asked(endpoint, "set-prefix", "acme-pay", "acme-")["active"] == 1
         assert stored(engine, "acme-pay")["Secrets"] == [newest]
 
 
@@ -127,8 +127,8 @@ def test_a_processor_whose_secret_was_deleted_is_registered_again(
     name = f"{engine.outputs['ProcessorSecrets']}acme-pay"
     secrets.delete_secret(SecretId=name, **how)
     refused = ledger("send", ACME, "--processor", "acme-pay", "--endpoint-url", endpoint)
-    assert refused.stderr.startswith("ledger: acme-pay is not known: let it in with ")
-    new = asked(endpoint, "acme-pay")
+    assert refused.stderr.startswith("ledger: acme-pay is not registered: register it with ")
+    new = asked(endpoint, "register-processor", "acme-pay")
     assert stored(engine, "acme-pay") == {"Format": "standard-webhooks", "Secrets": [new["secret"]]}
     assert revoked != new["secret"]
     assert ledger("send", ACME, "--processor", "acme-pay", "--endpoint-url", endpoint).returncode == 0
@@ -143,42 +143,42 @@ def test_registering_again_is_safe_to_repeat(endpoint: str, engine: Engine, faul
     if lost == "CreateSecret":
         faults.refuse("CreateSecret", "InvalidRequestException")  # a secret with this name is to be deleted
     faults.refuse(lost, "AccessDeniedException")
-    failed = ledger("processor", "acme-pay", "--endpoint-url", endpoint)
+    failed = ledger("register-processor", "acme-pay", "--endpoint-url", endpoint)
     assert (failed.returncode, failed.stdout, failed.stderr.count("\n")) == (2, "", 1)
     assert "acme-pay" not in {one["Name"].rpartition("/")[2] for one in secrets.list_secrets()["SecretList"]}
-    new = asked(endpoint, "acme-pay")["secret"]
+    new = asked(endpoint, "register-processor", "acme-pay")["secret"]
     assert stored(engine, "acme-pay")["Secrets"] == [new]
 
 
 def test_a_prefix_is_set_and_removed(endpoint: str, engine: Engine) -> None:
     """It changes no secret, and a new secret changes no prefix."""
     own = PROCESSORS["acme-pay"]
-    done = ledger("processor", "acme-pay", "--prefix", "acme-", "--endpoint-url", endpoint)
+    done = ledger("set-prefix", "acme-pay", "acme-", "--endpoint-url", endpoint)
     assert done.stdout == (
         "Processor  acme-pay (standard-webhooks)\n"
         f"Webhook    {endpoint}/processors/acme-pay/payments\n"
-        "Prefix     acme-  (its TransactionIDs begin so)\n"
+        "Prefix     acme-  (its TransactionIDs must begin with this)\n"
         "Active     1 within 5 minutes; any other one ends by then\n"
     )
     assert stored(engine, "acme-pay") == {**own, "Prefix": "acme-"}
-    new = asked(endpoint, "acme-pay", "--only")
+    new = asked(endpoint, "rotate-secret", "acme-pay", "--only")
     assert (new["prefix"], stored(engine, "acme-pay")["Prefix"]) == ("acme-", "acme-")
     posted = ledger("send", ACME, "--processor", "acme-pay", "--endpoint-url", endpoint)
     assert (posted.returncode, '"Rule": "id_prefix"' in posted.stdout) == (1, True)
-    removed = asked(endpoint, "acme-pay", "--prefix", "")
+    removed = asked(endpoint, "set-prefix", "acme-pay", "")
     assert (removed["prefix"], removed["secret"]) == (None, None)
     assert stored(engine, "acme-pay") == {**own, "Secrets": [new["secret"]]}
-    both = asked(endpoint, "new-pay", "--prefix", "new-")
+    both = asked(endpoint, "register-processor", "new-pay", "--prefix", "new-")
     assert stored(engine, "new-pay")["Secrets"] == [both["secret"]]
 
 
 def test_a_prefix_gives_an_older_secret_no_other_day(endpoint: str, engine: Engine) -> None:
     """It ends when it was to end."""
-    before = asked(endpoint, "acme-pay")
+    before = asked(endpoint, "rotate-secret", "acme-pay")
     engine_text = {**stored(engine, "acme-pay"), "OlderUntil": "2126-01-01T00:00:00Z"}
     name = f"{engine.outputs['ProcessorSecrets']}acme-pay"
     engine.client("secretsmanager").put_secret_value(SecretId=name, SecretString=json.dumps(engine_text))
-    after = asked(endpoint, "acme-pay", "--prefix", "acme-")
+    after = asked(endpoint, "set-prefix", "acme-pay", "acme-")
     assert (before["active"], after["active"], after["older_until"]) == (2, 2, "2126-01-01T00:00:00Z")
 
 
@@ -186,13 +186,18 @@ def test_a_secret_that_is_not_usable_is_replaced(endpoint: str, engine: Engine) 
     """One put there by hand: the command says what is wrong, and what to call."""
     name = f"{engine.outputs['ProcessorSecrets']}acme-pay"
     engine.client("secretsmanager").put_secret_value(SecretId=name, SecretString="whsec_canary")
-    for arguments in (("processor", "acme-pay"), ("send", ACME, "--processor", "acme-pay")):
+    for arguments in (
+        ("register-processor", "acme-pay"),
+        ("rotate-secret", "acme-pay"),
+        ("set-prefix", "acme-pay", "a-"),
+        ("send", ACME, "--processor", "acme-pay"),
+    ):
         done = ledger(*arguments, "--endpoint-url", endpoint)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
         assert done.stderr.startswith("ledger: the secret of acme-pay is not usable, it is not JSON: replace it with ")
         assert done.stderr.endswith("acme-pay --format FORMAT --only`\n")
         assert "canary" not in done.stderr
-    new = asked(endpoint, "acme-pay", "--format", "standard-webhooks", "--only")
+    new = asked(endpoint, "rotate-secret", "acme-pay", "--format", "standard-webhooks", "--only")
     assert stored(engine, "acme-pay") == {"Format": "standard-webhooks", "Secrets": [new["secret"]]}
 
 
@@ -201,7 +206,7 @@ def test_a_given_secret_is_kept_to_itself(endpoint: str, engine: Engine) -> None
     ends = set()
     for _ in range(2):
         done = ledger(
-            "processor",
+            "rotate-secret",
             "stripe",
             "--secret",
             "-",
@@ -213,7 +218,7 @@ def test_a_given_secret_is_kept_to_itself(endpoint: str, engine: Engine) -> None
         told = json.loads(done.stdout)
         ends.add(told.pop("older_until"))
         assert told == {
-            "processor": "stripe",
+            "processor_id": "stripe",
             "format": "stripe-test",
             "webhook": f"{endpoint}/processors/stripe/payments",
             "secret": None,
@@ -226,22 +231,77 @@ def test_a_given_secret_is_kept_to_itself(endpoint: str, engine: Engine) -> None
     assert ends == {stored(engine, "stripe")["OlderUntil"]}
 
 
+def test_a_registration_with_a_given_secret_is_safe_to_repeat(endpoint: str, engine: Engine) -> None:
+    """A job that lost the reply calls the command again, and must not fail."""
+    given = f"whsec_{'A' * 32}"
+    first, second = (
+        asked(endpoint, "register-processor", "new-pay", "--secret", "-", "--prefix", "n-", stdin=given)
+        for _ in range(2)
+    )
+    assert first == second
+    assert stored(engine, "new-pay") == {"Format": "standard-webhooks", "Secrets": [given], "Prefix": "n-"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "stdin", "message"),
     [
-        (("no pay",), "", "a processor's id is 1 to 64 of A-Z a-z 0-9 _ -"),
-        (("x" * 65,), "", "a processor's id is 1 to 64 of A-Z a-z 0-9 _ -"),
-        (("4111111111111111",), "", "a processor's id is 1 to 64 of A-Z a-z 0-9 _ -, and holds no card number\n"),
-        (("new", "--format", "stripe"), "", "Stripe makes its secrets itself: copy the endpoint's, and give it with"),
-        (("new", "--format", "stripe", "--secret", "-"), "sk_live_1", "a Stripe endpoint's secret is whsec_ and 16"),
-        (("new", "--secret", "-"), "whsec_short", "a secret is whsec_ and base64 of 24 to 64 bytes"),
-        (("new", "--secret", "-"), "", "a secret is whsec_ and base64 of 24 to 64 bytes"),
-        (("new", "--secret", "-"), "a\nb", "a secret is one line of ASCII"),
-        (("acme-pay", "--prefix", "acme."), "", "a prefix is 1 to 24 of A-Z a-z 0-9 _ -"),
-        (("acme-pay", "--prefix", "a" * 25), "", "a prefix is 1 to 24 of A-Z a-z 0-9 _ -"),
-        (("stripe", "--only"), "", "Stripe makes its secrets itself: copy the endpoint's, and give it with"),
-        (("acme-pay", "--format", "stripe"), "", "acme-pay has the format standard-webhooks: give another format"),
-        (("new", "--stack", "none"), "", "stack none is not in this account and region"),
+        (
+            ("register-processor", "no pay"),
+            "",
+            "a processor's id is 1 to 64 of A-Z a-z 0-9 _ -",
+        ),
+        (
+            ("register-processor", "x" * 65),
+            "",
+            "a processor's id is 1 to 64 of A-Z a-z 0-9 _ -",
+        ),
+        (
+            ("register-processor", "4111111111111111"),
+            "",
+            "a processor's id is 1 to 64 of A-Z a-z 0-9 _ -, and holds no card number\n",
+        ),
+        (
+            ("register-processor", "new", "--format", "stripe"),
+            "",
+            "Stripe makes its secrets itself: copy the endpoint's, and give it with",
+        ),
+        (
+            ("register-processor", "new", "--format", "stripe", "--secret", "-"),
+            "sk_live_1",
+            "a Stripe endpoint's secret is whsec_ and 16",
+        ),
+        (
+            ("register-processor", "new", "--secret", "-"),
+            "whsec_short",
+            "a secret is whsec_ and base64 of 24 to 64 bytes",
+        ),
+        (("register-processor", "new", "--secret", "-"), "", "a secret is whsec_ and base64 of 24 to 64 bytes"),
+        (("register-processor", "new", "--secret", "-"), "a\nb", "a secret is one line of ASCII"),
+        (("set-prefix", "acme-pay", "acme."), "", "a prefix is 1 to 24 of A-Z a-z 0-9 _ -"),
+        (("set-prefix", "acme-pay", "a" * 25), "", "a prefix is 1 to 24 of A-Z a-z 0-9 _ -"),
+        (
+            ("rotate-secret", "stripe", "--only"),
+            "",
+            "Stripe makes its secrets itself: copy the endpoint's, and give it with",
+        ),
+        (
+            ("rotate-secret", "acme-pay", "--format", "stripe"),
+            "",
+            "acme-pay has the format standard-webhooks: register another ProcessorID",
+        ),
+        (
+            ("register-processor", "acme-pay"),
+            "",
+            "acme-pay is registered already: give it a new secret with `ledger rotate-",
+        ),
+        (
+            ("register-processor", "acme-pay", "--secret", "-"),
+            f"whsec_{'A' * 32}",
+            "acme-pay is registered already: give",
+        ),
+        (("rotate-secret", "nobody"), "", "nobody is not registered: register it with `ledger register-processor "),
+        (("set-prefix", "nobody", "a-"), "", "nobody is not registered: register it with `ledger register-processor "),
+        (("register-processor", "new", "--stack", "none"), "", "stack none is not in this account and region"),
     ],
 )
 def test_what_cannot_be_let_in_is_one_line(
@@ -249,7 +309,7 @@ def test_what_cannot_be_let_in_is_one_line(
 ) -> None:
     """With what to do; nothing is changed."""
     before = engine.client("secretsmanager").list_secrets()["SecretList"]
-    done = ledger("processor", *arguments, "--endpoint-url", endpoint, stdin=stdin)
+    done = ledger(*arguments, "--endpoint-url", endpoint, stdin=stdin)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith(f"ledger: {message}")
     assert engine.client("secretsmanager").list_secrets()["SecretList"] == before
@@ -266,7 +326,10 @@ def test_a_refusal_is_shown_as_the_processor_sees_it(endpoint: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((ACME, "--processor", "nobody"), "nobody is not known: let it in with `ledger processor --endpoint-url "),
+        (
+            (ACME, "--processor", "nobody"),
+            "nobody is not registered: register it with `ledger register-processor --endpoint-url ",
+        ),
         (
             (ACME, "--processor", "4111111111111111"),
             "a processor's id is 1 to 64 of A-Z a-z 0-9 _ -, and holds no card",
@@ -291,17 +354,18 @@ def test_a_file_that_is_not_there_is_named() -> None:
 def test_a_stack_without_a_webhook_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is closed unless somebody asked for it."""
     from ledger_cli.stack.client import Stack  # noqa: PLC0415
-    from ledger_cli.stack.webhook import WebhookError, let_in  # noqa: PLC0415
+    from ledger_cli.stack.processor_secrets import WebhookError  # noqa: PLC0415
+    from ledger_cli.stack.processors import register_processor  # noqa: PLC0415
 
     stack = Stack.__new__(Stack)
     monkeypatch.setattr(stack, "outputs", {}, raising=False)
     with pytest.raises(WebhookError, match="deploy it with the parameter Webhook=open"):
-        let_in(stack, "acme-pay", format_name=None, secret=None)
+        register_processor(stack, "acme-pay")
 
 
 def test_a_secret_is_under_the_stacks_key(endpoint: str, engine: Engine) -> None:
     """To read it takes a right on the key as well, and not only one on secrets."""
-    asked(endpoint, "new-pay")
+    asked(endpoint, "register-processor", "new-pay")
     secrets = {secret["Name"]: secret for secret in engine.client("secretsmanager").list_secrets()["SecretList"]}
     key = engine.outputs["ProcessorSecretsKeyArn"]
     assert secrets[f"{engine.outputs['ProcessorSecrets']}new-pay"]["KmsKeyId"] == key

@@ -14,11 +14,13 @@ from rich.console import Console
 
 from ledger_cli import ROOT, smoke
 from ledger_cli.cli import cli
-from ledger_cli.commands import run, serve
+from ledger_cli.commands import serve
 from ledger_cli.engine import Engine
 from ledger_cli.engine.server import EngineServer
 from ledger_cli.reading import StartInput
-from ledger_cli.views.terminal import Column, Entry, Rows, display, glued
+from ledger_cli.views.layout import Column, Entry, Rows, glued
+from ledger_cli.views.run_report import run_report
+from ledger_cli.views.terminal import display
 from tests.support.faults import Faults
 
 WIDTHS = (60, 80, 120, 200)
@@ -244,7 +246,7 @@ def test_what_run_prints_is_readable_at_every_width(
     printed_at = {}
     for columns in (width, WIDE):
         monkeypatch.setenv("COLUMNS", str(columns))
-        run._print_for_people(engine, executions)
+        display(*run_report(executions, engine.items(), engine.published()))
         printed_at[columns] = capsys.readouterr().out
     assert_fits(printed_at[width], printed_at[WIDE], width)
     for shown in (SHORT, LONG, AMOUNT, f"{LONG}-a56e4564f0ce"[:64]):
@@ -260,7 +262,8 @@ def test_an_amount_is_one_text_wherever_it_is_shown(
 ) -> None:
     """DynamoDB keeps 129.9 of 129.90: a person who compares two tables must not see two amounts."""
     monkeypatch.setenv("COLUMNS", "200")
-    run._print_for_people(engine, [(StartInput("-", json.dumps(payment)), engine.run(json.dumps(payment)))])
+    executions = [(StartInput("-", json.dumps(payment)), engine.run(json.dumps(payment)))]
+    display(*run_report(executions, engine.items(), engine.published()))
     out = capsys.readouterr().out
     assert (out.count("129.90 EUR"), re.findall(r"129\.9\b", out)) == (2, [])
     assert "129.90 EUR" in command(200, "list", "--processor", "acme-pay")
@@ -295,17 +298,18 @@ def test_what_serve_prints_is_readable_at_every_width(
 ) -> None:
     """Its ARNs are copied into other commands."""
     monkeypatch.setenv("COLUMNS", str(width))
-    serve._tell(4510, engine, Path("folder") / LONG / "env.json", None)
+    serve._print_addresses(4510, engine, Path("folder") / LONG / "env.json", None)
     lines = capsys.readouterr().out.splitlines()
     for name in ("WorkflowArn", "TableName", "IntakeKeyArn"):
         assert [line for line in lines if engine.outputs[name] in line]
     assert [line for line in lines if cell_len(line) > width and " " in line] == []
 
 
-def test_what_processor_prints_is_readable_at_every_width(command: Callable[..., str]) -> None:
+def test_what_rotate_secret_prints_is_readable_at_every_width(command: Callable[..., str]) -> None:
     """Its secret is shown once: it must be one word to copy."""
+    assert command(WIDE, "register-processor", PROCESSOR)
     for width in WIDTHS:
-        narrow = command(width, "processor", PROCESSOR)
+        narrow = command(width, "rotate-secret", PROCESSOR)
         assert re.search(r"(^| )whsec_[\w+/]{43}=( |$)", narrow, re.MULTILINE), narrow
         assert re.search(rf"(^| )http://127\.0\.0\.1:\d+/processors/{PROCESSOR}/payments *$", narrow, re.MULTILINE), (
             narrow

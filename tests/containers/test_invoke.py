@@ -16,7 +16,7 @@ import pytest
 
 from ledger_cli import ROOT, artefact
 from ledger_cli.engine import Engine, template
-from ledger_cli.samples import let_in_processors
+from ledger_cli.samples import register_sample_processors
 from tests.containers import container_engine
 from tests.containers.conftest import SHELL
 
@@ -94,7 +94,7 @@ def comparable(reply: Any) -> Any:
 def prepare(engine: Engine, function: str) -> None:
     """Store what the function needs: an item that it reads or marks, or the secrets of the samples' processors."""
     if function == "ReceivePayment":
-        let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+        register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     if function in {"PublishOutcome", "RepublishOutcomes", "QueryPaymentLedger", "RevealSecureToken"}:
         names = ("encrypt_token", "persist_payment_ledger", "reveal_secure_token")
         to_encrypt, to_persist, to_reveal = (

@@ -12,7 +12,7 @@ from ledger.intake import seal
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.engine.http_api import Request
-from ledger_cli.samples import PROCESSORS, let_in_processors
+from ledger_cli.samples import PROCESSORS, register_sample_processors
 from ledger_cli.stack.webhook import signed
 from tests.containers.conftest import start_lambda, with_timeout
 from tests.support.faults import Faults
@@ -85,7 +85,7 @@ def test_a_sealed_payment(engine: Engine, warm: str, payment: dict[str, Any]) ->
 def test_a_processors_post_is_recorded(in_containers: Engine, processor: str) -> None:
     """The signature, the exact body and each AWS call pass through the webhook's own container."""
     engine = in_containers
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     body = (ROOT / "events/webhooks" / sample_requests.BODIES[processor]).read_bytes()
 
     def post(**headers: str) -> tuple[int, Any]:

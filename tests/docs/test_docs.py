@@ -102,7 +102,7 @@ def test_the_formats_in_the_docs_are_those_of_the_code() -> None:
     """And of the command."""
     section = (ROOT / "docs/integrate/sending.md").read_text().partition("| format |")[2].partition("| answer |")[0]
     assert set(re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE)) == FORMATS.keys()
-    help_text = ledger("processor", "--help").stdout
+    help_text = ledger("register-processor", "--help").stdout
     assert all(name in help_text for name in FORMATS)
 
 

@@ -75,7 +75,7 @@ def test_an_example_works(folder: Any, name: str, line: str) -> None:
         timeout=60,
         check=False,
     )
-    # The samples that `ledger run` and `ledger start` take end in an outcome each; nothing here has failed technically.
+    # Each sample that `ledger run` and `ledger start` take ends in an outcome; none has a technical failure.
     assert done.returncode == (1 if "redrive txn" in line else 0), done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert shlex.split(line, comments=True)[1] == name

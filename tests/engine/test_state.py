@@ -27,11 +27,11 @@ import json, sys
 from pathlib import Path
 from ledger_cli.engine import Engine
 from ledger_cli.engine.state import State
-from ledger_cli.samples import let_in_processors
+from ledger_cli.samples import register_sample_processors
 payment = json.loads(open("events/start/01-success.json").read())
 state = State(Path(sys.argv[1]))
 with Engine(state=state) as engine:
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     revoked = engine.outputs["ProcessorSecrets"] + "deleted"
     engine.client("secretsmanager").create_secret(Name=revoked, SecretString="x")
     engine.client("secretsmanager").delete_secret(SecretId=revoked)
@@ -65,7 +65,7 @@ with Engine(state=state) as engine:
     secrets = sorted(one["Name"] for one in engine.client("secretsmanager").list_secrets()["SecretList"])
     print(json.dumps({
         "outcomes": {name: execution.outcome for name, execution in before.items()},
-        "states": [run.became for run in before["recorded"].states],
+        "states": [run.result for run in before["recorded"].states],
         "token": revealed["SecureToken"], "duplicate": duplicate, "taken": taken, "redriven": redriven.outcome,
         "items": [item["TransactionID"]["S"] for item in engine.items()], "secrets": secrets,
         "events": [event["detail-type"] for event in engine.published()],

@@ -14,7 +14,7 @@ from ledger.aws import CALL_TOTAL_S
 from ledger.intake import seal
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
-from ledger_cli.samples import let_in_processors
+from ledger_cli.samples import register_sample_processors
 from tests.support.faults import Faults
 
 SAMPLES = ROOT / "events/functions"
@@ -93,7 +93,7 @@ def test_every_function_takes_its_samples(engine: Engine, payment: dict[str, Any
     if file.stem == "publish_outcome-recorded":
         recorded = invoke(engine, "EncryptToken", sample("encrypt_token"))
         invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger") | recorded)
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     engine.functions["ReceivePayment"].restart()
     reply = invoke(engine, names[file.stem.partition("-")[0]], sample(file.stem))
     assert "errorType" not in reply

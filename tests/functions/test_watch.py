@@ -13,7 +13,7 @@ from ledger.payment import Payment
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.engine.engine import ACCOUNT_ID, REGION
-from ledger_cli.samples import let_in_processors
+from ledger_cli.samples import register_sample_processors
 from tests.support.faults import Faults
 from tools import sample_requests
 
@@ -62,7 +62,7 @@ def test_nothing_that_the_ledger_does_is_found(engine: Engine, payment: dict[str
     assert engine.run(json.dumps(overlooked)).status == "FAILED"
     sweep = {"ScheduledTime": "2100-01-01T00:00:00Z"}
     assert json.loads(engine.functions["RepublishOutcomes"].invoke(json.dumps(sweep).encode())[0])["Published"] == 1
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     engine.functions["ReceivePayment"].restart()
     posted = json.dumps(sample_requests.event_of("acme-pay")).encode()
     name = json.loads(json.loads(engine.functions["ReceivePayment"].invoke(posted)[0])["body"])["Execution"]

@@ -24,7 +24,7 @@ from ledger.signature import STRIPE, TOLERANCE_S
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.engine.server import EngineServer
-from ledger_cli.samples import PROCESSORS, let_in_processors
+from ledger_cli.samples import PROCESSORS, register_sample_processors
 from ledger_cli.stack.webhook import signed
 from tests.functions.test_handlers import log_lines
 from tests.support.faults import Faults
@@ -65,7 +65,7 @@ class Webhook:
 @pytest.fixture
 def webhook(engine: Engine) -> Iterator[Webhook]:
     """With the sample processors let in, and nothing remembered of others."""
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     engine.functions["ReceivePayment"].restart()
     with EngineServer(["127.0.0.1"]) as server:
         server.start(engine)
@@ -409,7 +409,7 @@ def test_made_up_names_cost_one_reading_a_minute(webhook: Webhook, faults: Fault
 
 def test_known_and_unknown_names_together_are_read_in_time(engine: Engine, faults: Faults) -> None:
     """A new name and a known one each second: one reading a minute. The known one alone: one in five minutes."""
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     processors = known(engine)
     for now_s in range(600):
         assert processors.find("acme-pay", now_s)
@@ -866,7 +866,7 @@ def test_a_name_that_another_payment_has_taken_is_not_believed(webhook: Webhook,
     assert webhook.outcome(first) == "RECORDED"
     name = first[1]["Execution"]
     engine.clear()
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     assert engine.run(changed(TransactionID="another").decode(), name).outcome == "RECORDED"
     answer = webhook.post()
     assert answer == (202, {"Execution": f"{name}-2"})

@@ -33,9 +33,9 @@ class Opened:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(file.as_uri())
 
-    def became(self) -> dict[str, str]:
-        """What the graph says became of each state."""
-        script = "all => Object.fromEntries(all.map(g => [g.dataset.state, g.dataset.became]))"
+    def results(self) -> dict[str, str]:
+        """The result of each state in the graph."""
+        script = "all => Object.fromEntries(all.map(g => [g.dataset.state, g.dataset.result]))"
         found: dict[str, str] = self.page.eval_on_selector_all("g.state", script)
         return found
 
@@ -102,9 +102,9 @@ def test_the_page_shows_what_happened(
     asked = run(engine, payment, faults, outcome)
     file = write(asked)
     opened = Opened(browser, file, color_scheme=theme)
-    became = opened.became()
-    assert {state: what for state, what in became.items() if what != "not reached"} == OUTCOMES[outcome]
-    assert len(became) == 8
+    results = opened.results()
+    assert {state: what for state, what in results.items() if what != "not reached"} == OUTCOMES[outcome]
+    assert len(results) == 8
     assert opened.page.inner_text(".outcome") == outcome
     assert opened.page.inner_text(".next").startswith("Next: ")
     assert (opened.requests, opened.complaints) == ([file.as_uri()], [])
@@ -120,7 +120,7 @@ def test_the_page_shows_what_happened(
         assert opened.contrast("svg text", f".box.{what}", of="fill", on="fill") >= READABLE, what
 
     marks = opened.page.eval_on_selector_all("g.state text:first-of-type", "all => all.map(t => t.textContent[0])")
-    assert len(set(marks)) == len(set(became.values()))
+    assert len(set(marks)) == len(set(results.values()))
 
 
 def test_the_table_has_every_event(

@@ -14,7 +14,7 @@ import pytest
 from ledger.intake import seal
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
-from ledger_cli.samples import let_in_processors
+from ledger_cli.samples import register_sample_processors
 from tests.proof import checks, contexts, policies
 from tests.proof.checks import Rule
 from tests.proof.evaluator import Evaluator
@@ -164,7 +164,7 @@ def test_every_grant_is_used_and_every_call_is_granted(
     engine.functions["PersistPaymentLedger"].invoke(json.dumps(overlooked).encode())
     engine.functions["RepublishOutcomes"].invoke((ROOT / "events/functions/republish_outcomes.json").read_bytes())
     # The webhook's calls: the first execution of a payment fails, another is started, and the payment comes again.
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     engine.functions["ReceivePayment"].restart()
     faults.refuse("PutItem", "ResourceNotFoundException")
     for status in (202, 202, 200):

@@ -45,7 +45,7 @@ DONE = [("TaskSucceeded", {}), ("TaskStateExited", {})]
 
 def told(read: Execution) -> list[tuple[str, str, int, list[str]]]:
     """What is told of each state."""
-    return [(run.name, run.became, run.attempts, run.errors) for run in read.states]
+    return [(run.name, run.result, run.attempts, run.errors) for run in read.states]
 
 
 def test_retries_are_attempts_of_one_state() -> None:
@@ -73,8 +73,8 @@ def test_a_caught_refusal_leads_elsewhere() -> None:
         ("B", "succeeded", 1, []),
         ("C", "failed", 0, []),
     ]
-    assert (read.outcome, read.failed_technically) == ("REJECTED", False)
-    assert read.refusal == "InvalidPaymentError: Amount: decimal"
+    assert (read.outcome, read.had_technical_failure) == ("REJECTED", False)
+    assert read.reason == "InvalidPaymentError: Amount: decimal"
 
 
 @pytest.mark.parametrize("enters_anew", [True, False])
@@ -95,14 +95,14 @@ def test_an_execution_that_is_ended_failed_where_it_was(end: str) -> None:
     status = {"ExecutionTimedOut": "TIMED_OUT", "ExecutionAborted": "ABORTED"}[end]
     read = execution(history(("ExecutionStarted", {}), entered("A"), *ATTEMPT, (end, {})), status)
     assert told(read) == [("A", "failed", 1, [])]
-    assert (read.outcome, read.failed_technically, read.refusal) == (None, True, None)
+    assert (read.outcome, read.had_technical_failure, read.reason) == (None, True, None)
 
 
 def test_a_running_execution_has_a_running_state() -> None:
     """Which has taken no time yet that anybody knows."""
     read = execution(history(("ExecutionStarted", {}), entered("A"), *ATTEMPT), "RUNNING")
     assert told(read) == [("A", "running", 1, [])]
-    assert (read.outcome, read.failed_technically, read.ended_at) == (None, False, None)
+    assert (read.outcome, read.had_technical_failure, read.ended_at) == (None, False, None)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_running_execution_has_a_running_state() -> None:
 def test_a_cause_may_be_anything(cause: str | None, shown: str) -> None:
     """A function's error has its message in it; a person who stops an execution writes what they like."""
     events = history(("ExecutionStarted", {}), entered("A"), *ATTEMPT, ("ExecutionAborted", {}))
-    assert execution(events, "ABORTED", error="X", cause=cause).refusal == shown
+    assert execution(events, "ABORTED", error="X", cause=cause).reason == shown
 
 
 def test_what_step_functions_would_not_redrive_says_why() -> None:
@@ -152,4 +152,4 @@ def test_a_functions_error_is_told_by_its_message() -> None:
     """Its stack trace is for the log."""
     cause = '{"errorMessage": "An error occurred", "errorType": "ClientError", "stackTrace": ["secret path"]}'
     read = execution(history(("ExecutionStarted", {})), "FAILED", error="ClientError", cause=cause)
-    assert read.refusal == "ClientError: An error occurred"
+    assert read.reason == "ClientError: An error occurred"

@@ -11,7 +11,8 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from ledger_cli.views.terminal import Column, Entries, Entry, Rows, display, note, say, say_json
+from ledger_cli.views.layout import Column, Entries, Entry, Rows
+from ledger_cli.views.terminal import display, note, say, say_json
 
 WORDS = st.text(
     st.characters(whitelist_categories=("Lu", "Ll", "Nd", "Lo"), max_codepoint=0x9FFF), min_size=1, max_size=70

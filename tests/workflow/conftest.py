@@ -11,7 +11,7 @@ from moto.core.botocore_stubber import BotocoreStubber
 
 from ledger_cli.engine import Engine, lambda_runtime
 from ledger_cli.engine.http_api import Request
-from ledger_cli.samples import PROCESSORS, let_in_processors
+from ledger_cli.samples import PROCESSORS, register_sample_processors
 from ledger_cli.stack.webhook import signed
 from tests.support.faults import Faults
 from tests.support.traces import Traces
@@ -38,7 +38,7 @@ def traces(
 @pytest.fixture
 def webhook(engine: Engine, traces: Traces) -> Callable[..., int]:
     """Return a function that posts a body as the sample processor of that name, and returns the answer's status."""
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     engine.functions["ReceivePayment"].restart()
 
     def post(body: bytes, processor: str = "acme-pay") -> int:

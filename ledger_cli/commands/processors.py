@@ -1,0 +1,158 @@
+"""`ledger register-processor`, `rotate-secret`, `set-prefix` and `send`: a webhook's processors, and a post by one."""
+
+import json
+import sys
+from http import HTTPStatus
+
+import click
+
+from ledger_cli.commands.options import CONTENTS, NAME, json_option, processor_argument, stack_command
+from ledger_cli.reading import decoded
+from ledger_cli.stack import processors
+from ledger_cli.stack.client import Stack, report_if_stopped
+from ledger_cli.stack.webhook import send as send_payment
+from ledger_cli.views import records, text
+from ledger_cli.views.terminal import display, say, say_json
+
+FORMATS = click.Choice(["standard-webhooks", "stripe", "stripe-test"])
+CHANGED = "0 done, 2 not done, or AWS did not answer"
+
+secret_option = click.option(
+    "--secret",
+    "secret_file",
+    metavar="FILE|-",
+    type=CONTENTS,
+    help="Read the secret from FILE. Without this option a secret is generated.",
+)
+
+
+@stack_command(CHANGED)
+@processor_argument
+@click.option(
+    "--format",
+    "format_name",
+    type=FORMATS,
+    help="The format in which the processor signs and writes; standard-webhooks by default.",
+)
+@secret_option
+@click.option("--prefix", metavar="TEXT", help="The text with which the processor's TransactionIDs must begin.")
+@json_option
+def register_processor(
+    stack: Stack,
+    *,
+    processor_id: str,
+    format_name: str | None,
+    secret_file: tuple[str, bytes] | None,
+    prefix: str | None,
+    as_json: bool,
+) -> int:
+    """Register a processor, so that it can post payments to the stack's webhook.
+
+    A generated secret is printed only once. A processor that is registered already is not changed.
+
+    \b
+    Examples:
+      ledger register-processor new-pay --stack payment-ledger-dev
+      ledger register-processor stripe-eu --format stripe --secret - < secret.txt
+    """
+    registration = processors.register_processor(
+        stack, processor_id, format_name=format_name, secret=_secret(secret_file), prefix=prefix
+    )
+    return _print_registration(registration, as_json=as_json)
+
+
+@stack_command(CHANGED)
+@processor_argument
+@click.option(
+    "--format",
+    "format_name",
+    type=FORMATS,
+    help="The processor's format, to replace a secret in Secrets Manager that is not usable.",
+)
+@secret_option
+@click.option("--only", is_flag=True, help="Revoke every other secret of the processor.")
+@json_option
+def rotate_secret(
+    stack: Stack,
+    *,
+    processor_id: str,
+    format_name: str | None,
+    secret_file: tuple[str, bytes] | None,
+    only: bool,
+    as_json: bool,
+) -> int:
+    """Give a registered processor a new secret.
+
+    A generated secret is printed only once. The previous secret stays active for one day, in which the processor
+    changes to the new one. With --only it is revoked within five minutes.
+
+    \b
+    Examples:
+      ledger rotate-secret acme-pay --stack payment-ledger-dev
+      ledger rotate-secret stripe --secret - < secret.txt
+      ledger rotate-secret acme-pay --only
+    """
+    registration = processors.rotate_secret(
+        stack, processor_id, format_name=format_name, secret=_secret(secret_file), only=only
+    )
+    return _print_registration(registration, as_json=as_json)
+
+
+@stack_command(CHANGED)
+@processor_argument
+@click.argument("prefix", metavar="TEXT")
+@json_option
+def set_prefix(stack: Stack, *, processor_id: str, prefix: str, as_json: bool) -> int:
+    """Set the TEXT with which a registered processor's TransactionIDs must begin; '' allows any.
+
+    The processor keeps its secrets.
+
+    \b
+    Examples:
+      ledger set-prefix acme-pay txn-
+      ledger set-prefix acme-pay ''
+    """
+    return _print_registration(processors.set_prefix(stack, processor_id, prefix), as_json=as_json)
+
+
+def _secret(secret_file: tuple[str, bytes] | None) -> str | None:
+    return None if secret_file is None else decoded(*secret_file).strip()
+
+
+def _print_registration(registration: processors.Registration, *, as_json: bool) -> int:
+    """Print the change. If that fails, say that the change is made all the same: a secret is not printed again."""
+    if registration.secret:
+        done = f"{registration.processor_id} has a new secret all the same, and nobody has seen it"
+    else:
+        done = f"{registration.processor_id} was changed all the same"
+    with report_if_stopped(lambda: done):
+        if as_json:
+            say_json(records.registration(registration))
+        else:
+            display(text.registration(registration))
+        sys.stdout.flush()
+    return 0
+
+
+@stack_command("0 the webhook accepted the payment, 1 it did not, 2 nothing was sent, or no answer came")
+@click.argument("file", metavar="FILE|-", type=CONTENTS)
+@click.option(
+    "--processor", "processor_id", required=True, type=NAME, metavar="PROCESSOR", help="The processor that sends it."
+)
+@json_option
+def send(stack: Stack, *, file: tuple[str, bytes], processor_id: str, as_json: bool) -> int:
+    """Post FILE to the stack's webhook, signed with the secret of a processor.
+
+    Use it to try a webhook, and to check whether a deployed one answers.
+
+    \b
+    Examples:
+      ledger send events/webhooks/acme-pay.json --processor acme-pay --endpoint-url http://127.0.0.1:4510
+      ledger send payment.json --processor acme-pay --stack payment-ledger-dev
+    """
+    status, body = send_payment(stack, processor_id, file[1])
+    if as_json:
+        say_json({"status": status, "body": body})  # the body is the webhook's, as the processor gets it
+    else:
+        say(f"{status} {json.dumps(body)}")
+    return 0 if status < HTTPStatus.BAD_REQUEST else 1

@@ -1,0 +1,131 @@
+"""One payment that is delivered to a stack's workflow, and the result of its delivery."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ledger.intake import Delivery, TooManyAttemptsError
+from ledger.item import UnreadableItemError
+from ledger.outcome import outcome_of, reason
+from ledger.strict_json import loads
+from ledger.violations import InvalidPaymentError
+from ledger_cli.reading import StartInput
+from ledger_cli.stack.client import Stack, StackError, explain
+from ledger_cli.stack.queries import describe_unreadable
+
+WAIT_S = 300
+"""The wait for one execution to end. All retries of one state take less."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryResult:
+    """The result of one delivery.
+
+    Attributes:
+        file: the file that holds the payment.
+        execution_arn: the execution that decides, or that publishes a rejection; None if there is none.
+        started: whether this delivery started the execution.
+        status: the execution's status, `NOT_STARTED` or `NOT_KEPT`.
+        outcome: the payment's outcome; None if there is none, or none yet.
+        error: the name of the error.
+        cause: the error's message.
+    """
+
+    file: str
+    execution_arn: str | None = None
+    started: bool = False
+    status: str
+    outcome: str | None
+    error: str | None = None
+    cause: str | None = None
+
+    @property
+    def execution(self) -> str | None:
+        """The execution's name."""
+        return self.execution_arn and self.execution_arn.rpartition(":")[2]
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the payment is neither recorded nor still running."""
+        if self.outcome is None:
+            return self.status != "RUNNING"
+        return self.outcome in {"REJECTED", "CONFLICT"}
+
+
+def deliver_payment(stack: Stack, start_input: StartInput, number: int, *, wait: bool, again: bool) -> DeliveryResult:
+    """Deliver the *number*-th payment of a command to the workflow.
+
+    Args:
+        stack: the stack of the workflow.
+        start_input: the payment.
+        number: the payment's place among all payments of the command.
+        wait: wait until the execution has ended.
+        again: start an execution under a name of its own, even if the payment has one already.
+
+    Raises:
+        StackError: AWS denies a call, or does not answer.
+    """
+    file, payment = start_input.file, loads(start_input.text)
+    try:
+        delivery = stack.intake.deliver(payment, again=again)
+        if delivery.started and not wait:
+            described: dict[str, Any] = {"status": "RUNNING"}
+        else:
+            described = _wait_for(stack, delivery, WAIT_S if wait else 0)
+    except InvalidPaymentError as invalid:
+        return DeliveryResult(
+            file=file,
+            execution_arn=_publish_rejection(stack, invalid, payment, f"{file} {number}"),
+            status="NOT_STARTED",
+            outcome="REJECTED",
+            error="InvalidPaymentError",
+            cause=reason(json.loads(str(invalid))),
+        )
+    except UnreadableItemError as error:
+        cause = describe_unreadable(json.loads(str(error)))
+        return DeliveryResult(file=file, status="NOT_STARTED", outcome=None, error="UnreadableItemError", cause=cause)
+    except TooManyAttemptsError as error:
+        return DeliveryResult(
+            file=file, status="NOT_STARTED", outcome=None, error="TooManyAttemptsError", cause=str(error)
+        )
+    except (BotoCoreError, ClientError) as error:
+        raise StackError(explain(error, file)) from None
+    return DeliveryResult(
+        file=file,
+        execution_arn=delivery.execution,
+        started=delivery.started,
+        status=described["status"],
+        outcome=outcome_of(described) or delivery.outcome,
+        error=described.get("error"),
+        cause=described.get("cause"),
+    )
+
+
+def _publish_rejection(stack: Stack, invalid: InvalidPaymentError, payment: Any, place: str) -> str:
+    """Publish the rejection as the webhook does, since a job that sends invalid payments must raise an alarm too.
+
+    Without a TransactionID, payments are identified by their place and by fields that hold no token. A repeat of the
+    same command does not publish the rejection again.
+
+    Returns:
+        The ARN of the execution that publishes it.
+    """
+    fields = payment if isinstance(payment, dict) else {}
+    identity = {name: fields.get(name) for name in ("Amount", "Currency", "Status", "Timestamp")}
+    try:
+        return stack.intake.reject(invalid, json.dumps([place, identity]))
+    except (BotoCoreError, ClientError) as error:
+        raise StackError(explain(error, place)) from None
+
+
+def _wait_for(stack: Stack, delivery: Delivery, wait_s: float) -> dict[str, Any]:
+    """Describe the deciding execution when it has ended. Step Functions may no longer keep one that recorded."""
+    states = stack.client("stepfunctions")
+    try:
+        return stack.wait_for(delivery.execution, wait_s)
+    except (states.exceptions.ExecutionDoesNotExist, states.exceptions.InvalidArn):
+        if delivery.outcome is None:
+            raise
+        return {"status": "NOT_KEPT"}
