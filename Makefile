@@ -93,7 +93,7 @@ review: $(READY) $(PROOF_READY) ## write tests/proof/reviewed.json anew, to be r
 
 smoke: $(READY) ## ask a deployed stack what only it can show
 	@test -n "$(STACK)" || { echo "smoke: name a stack: make smoke STACK=... [REGION=...] [PROFILE=...]" >&2; exit 2; }
-	@$(BIN)/python -m ledger_cli.smoke --stack "$(STACK)" \
+	@$(BIN)/pytest --verbose --no-header tests/e2e --stack "$(STACK)" \
 	    $(if $(REGION),--region "$(REGION)") $(if $(PROFILE),--profile "$(PROFILE)")
 
 # Upgrades every pinned dependency. The functions' own come first: the tools run with the same.

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import settings
 from moto.core.botocore_stubber import BotocoreStubber
 
-from ledger_cli import ROOT
+from ledger_cli import LOOPBACK, ROOT
 from ledger_cli.engine import Engine
+from ledger_cli.engine.server import EngineServer
 from tests.support.faults import Faults
 
 # The machine's load is no property of the code.
@@ -25,33 +27,50 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.fixture(scope="session")
 def deployed() -> Iterator[tuple[Engine, list[float]]]:
-    """The engine, and what was waited before retries, in seconds."""
+    """The engine, and the seconds that it would have waited before each retry."""
     waits: list[float] = []
     with Engine(wait=waits.append) as engine:
         yield engine, waits
 
 
+@pytest.fixture(scope="session")
+def engine_address(deployed: tuple[Engine, list[float]]) -> Iterator[str]:
+    """The address at which the engine of this process is served over HTTP."""
+    with EngineServer(["127.0.0.1"]) as server:
+        server.start(deployed[0])
+        yield f"http://127.0.0.1:{server.port}"
+
+
 @pytest.fixture
 def engine(deployed: tuple[Engine, list[float]]) -> Engine:
-    """The stack as it was deployed."""
+    """The engine, as empty as it was deployed."""
     deployed[0].clear()
     return deployed[0]
 
 
 @pytest.fixture
+def endpoint(engine: Engine, engine_address: str) -> str:
+    """The address of the engine, as empty as it was deployed."""
+    assert engine
+    return engine_address
+
+
+@pytest.fixture
 def waits(deployed: tuple[Engine, list[float]]) -> list[float]:
-    """What was waited before retries in this test, in seconds."""
+    """The seconds that the engine would have waited before each retry in this test."""
     deployed[1].clear()
     return deployed[1]
 
 
 @pytest.fixture
 def faults(engine: Engine) -> Iterator[Faults]:
-    """Faults at AWS calls; all that were ordered must have been met."""
+    """Faults at the calls that the engine answers; each fault that a test has ordered must meet a call."""
     ordered = Faults()
     call = BotocoreStubber.__call__
 
     def faulty(stubber: BotocoreStubber, event_name: str, request: Any, **kwargs: Any) -> Any:
+        if urlsplit(request.url).hostname in LOOPBACK:  # the engine answers it when it arrives over HTTP
+            return call(stubber, event_name, request, **kwargs)
         return ordered.around(lambda: call(stubber, event_name, request, **kwargs), request)
 
     with patch.object(BotocoreStubber, "__call__", faulty):

@@ -20,9 +20,8 @@ from ledger_cli import ROOT
 from ledger_cli.cli import cli
 from ledger_cli.commands.payments import ask
 from ledger_cli.engine import Engine, server
-from ledger_cli.engine.server import EngineServer
-from ledger_cli.samples import let_in_processors
 from ledger_cli.stack.client import FunctionError, StackError
+from tests.support.processors import register_sample_processors
 
 ID = "txn-2026-0001"
 SUCCESS = "events/start/01-success.json"
@@ -113,14 +112,11 @@ def ended(forking: subprocess.Popen[str], tmp_path: Path) -> Ended:
 
 
 @pytest.fixture
-def endpoint(engine: Engine, payment: dict[str, Any]) -> Iterator[str]:
-    """The address of this process's engine, which has a payment and knows the sample processors."""
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
-    engine.functions["ReceivePayment"].restart()
+def endpoint(engine: Engine, endpoint: str, payment: dict[str, Any]) -> str:
+    """The address of the engine, which has a payment, and at which the sample processors are registered."""
+    register_sample_processors(engine)
     engine.run(json.dumps(payment))
-    with EngineServer(["127.0.0.1"]) as server:
-        server.start(engine)
-        yield f"http://127.0.0.1:{server.port}"
+    return endpoint
 
 
 def test_every_command_is_tried() -> None:
@@ -302,7 +298,7 @@ def test_an_endpoint_that_is_something_else(ended: Ended) -> None:
                 self.wfile.write(self.answer)
 
         servers.append(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler))
-        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        threading.Thread(target=servers[-1].serve_forever, args=[0.01], daemon=True).start()
     jobs = [job("get", LEDGER_ENDPOINT_URL=f"http://127.0.0.1:{one.server_address[1]}") for one in servers]
     for text, one in zip(ANSWERS, ended(jobs), strict=True):
         assert (one["status"], one["stdout"], one["stderr"].count("\n")) == (2, "", 1), (text, one)
@@ -318,7 +314,12 @@ def test_an_endpoint_that_is_something_else(ended: Ended) -> None:
 @pytest.mark.parametrize("wrong", [b"{}", b"[]", b"null", b"<html></html>", b"\x1f\x8b"])
 @pytest.mark.parametrize("name", ON_A_STACK)
 def test_an_endpoint_that_becomes_something_else(
-    engine: Engine, payment: dict[str, Any], monkeypatch: pytest.MonkeyPatch, name: str, wrong: bytes
+    engine: Engine,
+    engine_address: str,
+    payment: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    wrong: bytes,
 ) -> None:
     """A gateway may answer in its place at any moment. The command is not at fault, and nothing succeeded."""
     answered = 0
@@ -330,12 +331,9 @@ def test_an_endpoint_that_becomes_something_else(
         return answer(handler, *request) if answered == 1 else (200, {"content-type": "application/json"}, wrong)
 
     monkeypatch.setattr(server._Handler, "_aws_answer", answer_wrongly)
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine)
     engine.run(json.dumps(payment))
-    with EngineServer(["127.0.0.1"]) as served:
-        served.start(engine)
-        url = f"http://127.0.0.1:{served.port}"
-        done = CliRunner().invoke(cli, [name, *ARGUMENTS[name], "--endpoint-url", url])
+    done = CliRunner().invoke(cli, [name, *ARGUMENTS[name], "--endpoint-url", engine_address])
     assert (done.exit_code, done.stdout) == (2, ""), done.output
     assert re.fullmatch("ledger: .*what answers is not AWS.*\n", done.stderr), done.stderr
     assert answered > 1

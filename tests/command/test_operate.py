@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from ledger.payment import InvalidPaymentError, parse_payment
 from ledger_cli import REGION
 from ledger_cli.engine import Engine
 from ledger_cli.engine.redrive import ExecutionNotRedrivable
-from ledger_cli.engine.server import EngineServer
 from ledger_cli.stack import inspection
 from ledger_cli.stack.client import Stack
 from ledger_cli.stack.inspection import inspect
@@ -25,14 +23,6 @@ from ledger_cli.views.terminal import visible
 from tests.support.cli import ledger
 from tests.support.faults import Faults
 from tests.support.intake import intake_of
-
-
-@pytest.fixture
-def endpoint(engine: Engine) -> Iterator[str]:
-    """The address of this process's engine."""
-    with EngineServer(["127.0.0.1"]) as server:
-        server.start(engine)
-        yield f"http://127.0.0.1:{server.port}"
 
 
 @pytest.fixture

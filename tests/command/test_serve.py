@@ -1,11 +1,8 @@
 """`ledger serve`: the engine for whatever speaks to AWS, and one clear line where it cannot start."""
 
 import contextlib
-import itertools
-import os
 import re
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -20,30 +17,14 @@ import pytest
 from ledger_cli import REGION, ROOT, artefact
 from ledger_cli.artefact import StaleArtefactError
 from ledger_cli.engine import template
-from tests.support.cli import ledger
+from tests.support.cli import ledger, ledger_process, ledger_serve
 
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[dict[str, str]]:
-    """What a `ledger serve` prints; stopped by Ctrl-C at the end, it must say nothing more."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "ledger_cli", "serve", "--port", "0"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as server:
-        assert server.stdout is not None
-        assert server.stderr is not None
-        lines = []
-        for line in server.stdout:
-            lines.append(line)
-            if line.startswith("Ready"):
-                break
-        yield {line[:11].strip(): line[11:].strip() for line in lines}
-        server.send_signal(signal.SIGINT)
-        assert server.wait(timeout=30) == 0
-        assert (server.stdout.read(), server.stderr.read()) == ("", "")
+    """The values that a `ledger serve` has printed; Ctrl-C ends it, and it must print nothing more."""
+    with ledger_serve() as serving:
+        yield serving.printed
 
 
 @pytest.fixture
@@ -152,7 +133,7 @@ def test_it_listens_on_loopback_only(served: dict[str, str]) -> None:
 def test_a_port_in_use_is_said(served: dict[str, str]) -> None:
     """Before the stack is deployed, which takes seconds."""
     port = served["Endpoint"].partition(",")[0].rpartition(":")[2]
-    done = ledger("serve", "--port", port)
+    done = ledger_process("serve", "--port", port)
     assert (done.returncode, done.stderr) == (2, f"ledger: port {port} is in use: choose another with --port\n")
 
 
@@ -239,30 +220,20 @@ def test_a_state_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
 
 def test_a_served_state_survives_a_kill(tmp_path: Path) -> None:
     """What was written last is there, whatever ended the server."""
-
-    def served() -> tuple[subprocess.Popen[str], str]:
-        command = [sys.executable, "-m", "ledger_cli", "serve", "--port", "0", "--state", str(tmp_path / "state")]
-        environment = {**os.environ, "COLUMNS": "1000"}
-        server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603
-        assert server.stdout is not None
-        lines = list(itertools.takewhile(lambda line: not line.startswith("Ready"), server.stdout))
-        assert any(line.startswith(f"State      {tmp_path}/state/ledger.json") for line in lines)
-        return server, lines[0].removeprefix("Endpoint").split(",")[0].strip()
-
-    first, address = served()
-    assert ledger("start", "events/start/01-success.json", LEDGER_ENDPOINT_URL=address).returncode == 0
-    deadline, written = time.monotonic() + 30, tmp_path / "state/ledger.json"
-    # On a busy machine, a first write may come before the payment.
-    while not (written.exists() and "txn-2026-0001" in written.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    first.kill()
-    first.communicate()
-    second, address = served()
-    assert "RECORDED" in ledger("inspect", "txn-2026-0001", LEDGER_ENDPOINT_URL=address).stdout
-    assert ledger("start", "events/start/02-failure.json", LEDGER_ENDPOINT_URL=address).returncode == 0
-    second.send_signal(signal.SIGINT)
-    second.communicate(timeout=30)
-    third, address = served()
-    assert ledger("get", "txn-2026-0002", LEDGER_ENDPOINT_URL=address).returncode == 0
-    third.send_signal(signal.SIGINT)
-    third.communicate(timeout=30)
+    state = ("--state", str(tmp_path / "state"))
+    with ledger_serve(*state) as first:
+        assert first.printed["State"].startswith(f"{tmp_path}/state/ledger.json")
+        at = {"LEDGER_ENDPOINT_URL": first.address}
+        assert ledger("start", "events/start/01-success.json", **at).returncode == 0
+        deadline, written = time.monotonic() + 30, tmp_path / "state/ledger.json"
+        # On a busy machine, a first write may come before the payment.
+        while not (written.exists() and "txn-2026-0001" in written.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        first.process.kill()
+        first.process.communicate()
+    with ledger_serve(*state) as second:
+        at = {"LEDGER_ENDPOINT_URL": second.address}
+        assert "RECORDED" in ledger("inspect", "txn-2026-0001", **at).stdout
+        assert ledger("start", "events/start/02-failure.json", **at).returncode == 0
+    with ledger_serve(*state) as third:
+        assert ledger("get", "txn-2026-0002", LEDGER_ENDPOINT_URL=third.address).returncode == 0

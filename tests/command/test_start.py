@@ -8,20 +8,11 @@ import pytest
 
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
-from ledger_cli.engine.server import EngineServer
 from tests.support.cli import ledger
 from tests.support.faults import Faults
 
 SUCCESS = "events/start/01-success.json"
 EXPIRED = "arn:aws:states:us-east-1:123456789012:execution:PaymentLedger"
-
-
-@pytest.fixture
-def endpoint(engine: Engine) -> Any:
-    """The address of this process's engine."""
-    with EngineServer(["127.0.0.1"]) as server:
-        server.start(engine)
-        yield f"http://127.0.0.1:{server.port}"
 
 
 def test_each_payment_is_told_of(endpoint: str, engine: Engine) -> None:

@@ -6,7 +6,6 @@ import shlex
 import signal
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock, patch
@@ -16,29 +15,26 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from ledger_cli.commands import operate, serve, start
 from ledger_cli.engine import Engine
-from ledger_cli.engine.server import EngineServer
 from ledger_cli.engine.state import State, StateError
 from ledger_cli.errors import CommandError
 from ledger_cli.reading import StartInput
-from ledger_cli.samples import PROCESSORS, let_in_processors
+from ledger_cli.samples import PROCESSORS
 from ledger_cli.stack import webhook
 from ledger_cli.stack.client import Stack, StackError
 from ledger_cli.stack.inspection import Inspection
 from tests.support.cli import ledger
 from tests.support.faults import Faults
+from tests.support.processors import register_sample_processors
 
 DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "StartExecution")
 RECORDED = {"file": "-", "execution": "e", "started": True, "status": "SUCCEEDED", "outcome": "RECORDED"}
 
 
 @pytest.fixture
-def endpoint(engine: Engine) -> Iterator[str]:
-    """The address of this process's engine, which knows the sample processors."""
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
-    engine.functions["ReceivePayment"].restart()
-    with EngineServer(["127.0.0.1"]) as server:
-        server.start(engine)
-        yield f"http://127.0.0.1:{server.port}"
+def endpoint(engine: Engine, endpoint: str) -> str:
+    """The address of the engine, at which the sample processors are registered."""
+    register_sample_processors(engine)
+    return endpoint
 
 
 # ── Stopped halfway ─────────────────────────────────────────────────────────────────────────────────

@@ -3,29 +3,25 @@
 import json
 import re
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from ledger_cli.engine import Engine
-from ledger_cli.engine.server import EngineServer
-from ledger_cli.samples import PROCESSORS, let_in_processors
+from ledger_cli.samples import PROCESSORS
 from tests.support.cli import ledger
 from tests.support.faults import Faults
+from tests.support.processors import register_sample_processors
 
 ACME = "events/webhooks/acme-pay.json"
 
 
 @pytest.fixture
-def endpoint(engine: Engine) -> Iterator[str]:
-    """The address of this process's engine, which knows the sample processors."""
-    let_in_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
-    engine.functions["ReceivePayment"].restart()
-    with EngineServer(["127.0.0.1"]) as server:
-        server.start(engine)
-        yield f"http://127.0.0.1:{server.port}"
+def endpoint(engine: Engine, endpoint: str) -> str:
+    """The address of the engine, at which the sample processors are registered."""
+    register_sample_processors(engine)
+    return endpoint
 
 
 def stored(engine: Engine, processor_id: str) -> Any:

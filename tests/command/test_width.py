@@ -4,21 +4,18 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from rich.cells import cell_len
 from rich.console import Console
 
-from ledger_cli import ROOT, smoke
-from ledger_cli.cli import cli
+from ledger_cli import ROOT
 from ledger_cli.commands import run, serve
 from ledger_cli.engine import Engine
-from ledger_cli.engine.server import EngineServer
 from ledger_cli.reading import StartInput
 from ledger_cli.views.terminal import Column, Entry, Rows, display, glued
+from tests.support.cli import ledger
 from tests.support.faults import Faults
 
 WIDTHS = (60, 80, 120, 200)
@@ -155,17 +152,13 @@ def payments(engine: Engine, payment: dict[str, Any], faults: Faults) -> list[di
 
 
 @pytest.fixture
-def command(engine: Engine) -> Any:
+def command(endpoint: str) -> Callable[..., str]:
     """A function that runs a command at this process's engine, on a terminal of some columns."""
-    with EngineServer(["127.0.0.1"]) as server:
-        server.start(engine)
-        address = f"http://127.0.0.1:{server.port}"
 
-        def at(width: int, *arguments: str) -> str:
-            environment = {"COLUMNS": str(width), "LEDGER_ENDPOINT_URL": address}
-            return CliRunner().invoke(cli, arguments, env=environment, catch_exceptions=False).stdout
+    def at(width: int, *arguments: str) -> str:
+        return ledger(*arguments, COLUMNS=str(width), LEDGER_ENDPOINT_URL=endpoint).stdout
 
-        yield at
+    return at
 
 
 @pytest.mark.parametrize(
@@ -265,28 +258,6 @@ def test_an_amount_is_one_text_wherever_it_is_shown(
     assert (out.count("129.90 EUR"), re.findall(r"129\.9\b", out)) == (2, [])
     assert "129.90 EUR" in command(200, "list", "--processor", "acme-pay")
     assert "129.90" in command(200, "get", payment["TransactionID"])
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-def test_what_smoke_prints_is_readable_at_every_width(
-    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Its answers are read in the log of a release; a reason may name every function."""
-
-    def behind() -> None:
-        raise smoke.SmokeError(
-            "; ".join(f"{name * 9} has no alias live" for name in ("validate", "encrypt", "persist"))
-        )
-
-    questions = [("live is what was deployed, in every function", behind), (f"it is recorded as {LONG}", lambda: None)]
-    monkeypatch.setattr(smoke, "checks", lambda _: questions)
-    printed_at = {}
-    for columns in (WIDE, width):
-        monkeypatch.setenv("COLUMNS", str(columns))
-        assert smoke.run(SimpleNamespace(parameters={"Release": "at-once"})) == 1  # type: ignore[arg-type]
-        printed_at[columns] = capsys.readouterr().out
-    assert re.findall(r"^\w+", printed_at[width], re.MULTILINE)[:2] == ["note", "FAILED"]
-    assert_fits(printed_at[width], printed_at[WIDE], width)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -1,13 +1,8 @@
-"""The docs say what is so: their examples are run, and their tables compared with the code."""
+"""The docs are true: their examples print what they show, and their tables name what the code has."""
 
-import itertools
 import json
 import re
 import shlex
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +10,9 @@ import pytest
 from ledger.formats import FORMATS
 from ledger.payment import RULES
 from ledger_cli import ROOT
-from tests.support.cli import ledger
+from ledger_cli.engine import Engine
+from tests.support.cli import ledger, ledger_process
+from tests.support.processors import register_sample_processors
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLE = re.compile(r"^```console\n\$ (?P<command>.+)\n(?P<output>(?:.*\n)*?)```$", re.MULTILINE)
@@ -23,18 +20,16 @@ EXAMPLES = [(page.name, example) for page in PAGES for example in EXAMPLE.findit
 
 
 SERVED = "http://127.0.0.1:4510"
-"""Where the pages say that `ledger serve` is; each test run has its own, with the pages' commands in their order."""
+"""The address of `ledger serve` on the pages. The tests' engine has another; it runs the commands in their order."""
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[str]:
-    """The address of a `ledger serve` in a process of its own."""
-    command = [sys.executable, "-m", "ledger_cli", "serve", "--port", "0"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603
-        assert server.stdout is not None
-        lines = list(itertools.takewhile(lambda line: not line.startswith("Ready"), server.stdout))
-        yield lines[0].removeprefix("Endpoint").split(",")[0].strip()
-        server.send_signal(signal.SIGINT)
+def served(deployed: tuple[Engine, list[float]], engine_address: str) -> str:
+    """The address of an engine as `ledger serve` begins: without a payment, and with the sample processors."""
+    engine, _ = deployed
+    engine.clear()
+    register_sample_processors(engine)
+    return engine_address
 
 
 def comparable(output: str) -> list[str]:
@@ -54,8 +49,10 @@ def test_an_example_shows_what_happens(page: str, example: re.Match[str], reques
     address = request.getfixturevalue("served")
     program, *arguments = shlex.split(example["command"].replace(SERVED, address))
     assert program == "ledger", page
-    where = {} if arguments[0] == "run" else {"LEDGER_ENDPOINT_URL": address}
-    done = ledger(*arguments, COLUMNS="110", **where)
+    if arguments[0] == "run":  # it deploys an engine, and this process has one already
+        done = ledger_process(*arguments, COLUMNS="110")
+    else:
+        done = ledger(*arguments, COLUMNS="110", LEDGER_ENDPOINT_URL=address)
     shown, printed = comparable(example["output"].replace(SERVED, address)), comparable(done.stdout)
     assert shown
     missing = [word for word in set(shown) if shown.count(word) > printed.count(word)]
