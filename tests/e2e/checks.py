@@ -43,7 +43,7 @@ RELEASED = (
 
 def fail(message: str) -> NoReturn:
     """Fail the test with one line, without a traceback."""
-    pytest.fail(message, pytrace=False)
+    raise pytest.fail.Exception(message, pytrace=False) from None
 
 
 def outcome_of_run(stack: Stack, payment: dict[str, Any], name: str) -> str:

@@ -38,7 +38,7 @@ def pytest_pyfunc_call() -> Generator[None, object, object]:
     try:
         return (yield)
     except (CommandError, ClientError, BotoCoreError) as error:
-        pytest.fail(" ".join(str(error).split()), pytrace=False)
+        raise pytest.fail.Exception(" ".join(str(error).split()), pytrace=False) from None
 
 
 @pytest.fixture(scope="session")
