@@ -9,6 +9,7 @@ from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import pytest
+from botocore.loaders import JSONFileLoader
 from hypothesis import settings
 from moto.core.botocore_stubber import BotocoreStubber
 
@@ -23,6 +24,20 @@ settings.load_profile("default")
 
 # A shell's background job ignores Ctrl-C, and so would the programs that the tests stop with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sdk_data_parsed_once() -> Iterator[None]:
+    """Parse each file of the SDK's data once: every session parses megabytes again, and each command has a session."""
+    load_file, parsed = JSONFileLoader.load_file, {}
+
+    def load_once(loader: JSONFileLoader, path: str) -> Any:
+        if parsed.get(path) is None:  # a file that is not there may come
+            parsed[path] = load_file(loader, path)
+        return parsed[path]
+
+    with patch.object(JSONFileLoader, "load_file", load_once):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -21,34 +21,9 @@ from ledger_cli.cli import cli
 from ledger_cli.commands.payments import ask
 from ledger_cli.engine import Engine, server
 from ledger_cli.stack.client import FunctionError, StackError
+from tests.support.commands import ARGUMENTS, ON_A_STACK, OPTIONS, SUCCESS
 from tests.support.processors import register_sample_processors
 
-ID = "txn-2026-0001"
-SUCCESS = "events/start/01-success.json"
-ARGUMENTS: dict[str, list[str]] = {
-    "completion": ["bash"],
-    "executions": [],
-    "get": [ID],
-    "graph": [],
-    "inspect": [ID],
-    "list": ["--processor", "acme-pay"],
-    "processor": ["new-pay"],
-    "redrive": ["--all"],
-    "republish": [],
-    "reveal": [ID, "--reason", "refund, ticket 4711"],
-    "run": [SUCCESS],
-    "send": ["events/webhooks/acme-pay.json", "--processor", "acme-pay"],
-    "serve": ["--port", "0"],
-    "start": [SUCCESS],
-    "unpublished": [],
-}
-"""With what each command works, if a recorded payment is there."""
-
-OPTIONS = {
-    name: {option for one in command.params for option in [*one.opts, *one.secondary_opts]}
-    for name, command in cli.commands.items()
-}
-ON_A_STACK = sorted(name for name, options in OPTIONS.items() if "--endpoint-url" in options)
 SAYS = {"redrive": "ledger: no execution failed technically: nothing to redrive\n"}
 """What a command says on standard error though it works; it prints nothing then."""
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from bench.runtime_api import make_certificate
 from ledger_cli.cli import cli
 from ledger_cli.stack import webhook
-from tests.command.test_conditions import ARGUMENTS, ON_A_STACK
+from tests.support.commands import ARGUMENTS, ON_A_STACK
 
 REAL = {
     "AWS_ACCESS_KEY_ID": "AKIAREALREALREALREAL",

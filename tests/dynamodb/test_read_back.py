@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from ledger.item import EncryptedPayment, recorded_facts
 from ledger.payment import InvalidPaymentError, parse_payment
 from ledger_cli.engine import Engine
-from tests.functions.test_handlers import invoke
-from tests.unit.test_item import ENCRYPTED, PAYMENT
+from tests.support.functions import invoke
+from tests.support.payments import ENCRYPTED, PAYMENT
 
 
 def assert_read_back(engine: Engine, encrypted: EncryptedPayment) -> None:
