@@ -42,7 +42,7 @@ def sdk_data_parsed_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def deployed() -> Iterator[tuple[Engine, list[float]]]:
-    """The engine, and the seconds that it would have waited before each retry."""
+    """Deploy the engine, and yield it with the seconds that it would have waited before each retry."""
     waits: list[float] = []
     with Engine(wait=waits.append) as engine:
         yield engine, waits
@@ -50,7 +50,7 @@ def deployed() -> Iterator[tuple[Engine, list[float]]]:
 
 @pytest.fixture(scope="session")
 def engine_address(deployed: tuple[Engine, list[float]]) -> Iterator[str]:
-    """The address at which the engine of this process is served over HTTP."""
+    """Serve the engine of this process over HTTP, and yield its address."""
     with EngineServer(["127.0.0.1"]) as server:
         server.start(deployed[0])
         yield f"http://127.0.0.1:{server.port}"
@@ -58,51 +58,51 @@ def engine_address(deployed: tuple[Engine, list[float]]) -> Iterator[str]:
 
 @pytest.fixture
 def engine(deployed: tuple[Engine, list[float]]) -> Engine:
-    """The engine, as empty as it was deployed."""
+    """Return the engine, as empty as it was deployed."""
     deployed[0].clear()
     return deployed[0]
 
 
 @pytest.fixture
 def endpoint(engine: Engine, engine_address: str) -> str:
-    """The address of the engine, as empty as it was deployed."""
+    """Return the address of the engine, as empty as it was deployed."""
     assert engine
     return engine_address
 
 
 @pytest.fixture
 def waits(deployed: tuple[Engine, list[float]]) -> list[float]:
-    """The seconds that the engine would have waited before each retry in this test."""
+    """Return the seconds that the engine would have waited before each retry in this test."""
     deployed[1].clear()
     return deployed[1]
 
 
 @pytest.fixture
 def faults(engine: Engine) -> Iterator[Faults]:
-    """Faults at the calls that the engine answers; each fault that a test has ordered must meet a call."""
-    ordered = Faults()
+    """Yield faults at the calls that the engine answers; each fault that a test plans must meet a call."""
+    faults = Faults()
     call = BotocoreStubber.__call__
 
     def faulty(stubber: BotocoreStubber, event_name: str, request: Any, **kwargs: Any) -> Any:
         if urlsplit(request.url).hostname in LOOPBACK:  # the engine answers it when it arrives over HTTP
             return call(stubber, event_name, request, **kwargs)
-        return ordered.around(lambda: call(stubber, event_name, request, **kwargs), request)
+        return faults.around(lambda: call(stubber, event_name, request, **kwargs), request)
 
     with patch.object(BotocoreStubber, "__call__", faulty):
-        yield ordered
-    assert not ordered.planned, "a fault was ordered that no call has met"
+        yield faults
+    assert not faults.planned, "no call has met a planned fault"
 
 
 @pytest.fixture
 def payment() -> dict[str, Any]:
-    """A valid start input."""
+    """Return a valid start input."""
     loaded: dict[str, Any] = json.loads((ROOT / "events/start/01-success.json").read_text())
     return loaded
 
 
 @pytest.fixture(scope="session")
 def corpora() -> Path:
-    """Hostile inputs that others wrote; they are not part of this repository."""
+    """Return the folder of hostile inputs that others wrote; they are not part of this repository."""
     folder = ROOT.parent / "shared/corpora"
     if not folder.is_dir():
         pytest.skip("NOT TESTED: the corpora of hostile inputs are not beside this clone")

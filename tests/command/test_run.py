@@ -20,7 +20,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def run(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A function that runs `ledger run` with the engine of this process, which is empty, as the one that it deploys.
+    """Return a function that runs `ledger run` with the engine of this process, empty as the one that it deploys.
 
     Only one engine can live in a process: what the command deploys itself is for `ledger_process`.
     """

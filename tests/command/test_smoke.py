@@ -211,7 +211,7 @@ def test_the_watch_must_be_on(stack: Stack, monkeypatch: pytest.MonkeyPatch, cas
     asked: list[Any] = []
 
     class Answers:
-        """What AWS answers of the stack."""
+        """The answers of AWS for the stack."""
 
         def describe_table(self, **_: Any) -> Any:
             return {"Table": {"LatestStreamArn": STREAM, "StreamSpecification": given["stream"]}}
@@ -398,7 +398,7 @@ def test_an_unexpected_outcome_fails(stack: Stack, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def served_stack(endpoint: str) -> Stack:
-    """The engine's stack, called over HTTP."""
+    """Return the engine's stack, called over HTTP."""
     return Stack(STACK_NAME, endpoint_url=endpoint)
 
 
@@ -407,14 +407,14 @@ def served_stack(endpoint: str) -> Stack:
 
 @pytest.fixture
 def stack(engine: Engine) -> Stack:
-    """The engine's stack, asked without a server; a stub may replace what one of its clients answers."""
+    """Return the engine's stack, called without a server; a stub may replace what one of its clients answers."""
     assert engine
     return Stack(STACK_NAME, region=REGION)
 
 
 @pytest.fixture
 def dynamodb(stack: Stack) -> Iterator[Stubber]:
-    """DynamoDB's answers to the stack's client, in order; the check has to ask for each."""
+    """Let a stub answer for DynamoDB, in order; the check must ask for each answer."""
     with Stubber(stack.client("dynamodb")) as stubber:
         yield stubber
         stubber.assert_no_pending_responses()
@@ -422,7 +422,7 @@ def dynamodb(stack: Stack) -> Iterator[Stubber]:
 
 @pytest.fixture
 def policy(engine: Engine) -> dict[str, Any]:
-    """The table's policy as a deployment leaves it: resolved as CloudFormation resolves it, by the proofs' resolver."""
+    """Return the table's policy as a deployment leaves it, resolved by the proofs' resolver."""
     table = Resolver(engine.template).resources()["PaymentLedgerTable"]
     document: dict[str, Any] = copy.deepcopy(table["Properties"]["ResourcePolicy"]["PolicyDocument"])
     text = json.dumps(document).replace('"Vpc"', json.dumps(engine.physical_ids["Vpc"]))
@@ -467,7 +467,7 @@ def drop_an_action(statements: list[dict[str, Any]]) -> None:
 
 
 def allow(statements: list[dict[str, Any]]) -> None:
-    """Turn a denial round."""
+    """Turn a denial into an allowance."""
     statements[0]["Effect"] = "Allow"
 
 
@@ -537,7 +537,7 @@ def test_a_dropped_or_changed_statement_fails(
 def test_an_added_statement_fails(
     stack: Stack, dynamodb: Stubber, policy: dict[str, Any], named: dict[str, str], seen: str
 ) -> None:
-    """A resource policy can allow by itself, without IAM: what it has beside the template's statements counts."""
+    """A resource policy can allow by itself, without IAM: a statement that the template lacks counts."""
     added = {"Effect": "Allow", "Principal": "*", "Action": "dynamodb:GetItem", "Resource": TABLE_ARN}
     policy["Statement"].append({**named, **added})
     answer_policy(dynamodb, policy)
@@ -546,7 +546,7 @@ def test_an_added_statement_fails(
 
 
 def test_a_table_without_a_policy_fails(stack: Stack, dynamodb: Stubber) -> None:
-    """A restored table has none, which the message says."""
+    """A restored table has none, and the message says so."""
     dynamodb.add_response("describe_table", {"Table": {"TableArn": TABLE_ARN}})
     dynamodb.add_client_error("get_resource_policy", "PolicyNotFoundException")
     with pytest.raises(FAILS, match=f"the table has no resource policy.*A restored table.*{RESTORE}"):
@@ -575,14 +575,14 @@ def test_a_template_without_a_policy_fails(
 
 @pytest.mark.parametrize("table", [{"DeletionProtectionEnabled": False}, {}], ids=["off", "unknown"])
 def test_a_table_without_deletion_protection_fails(stack: Stack, dynamodb: Stubber, table: dict[str, bool]) -> None:
-    """A restored table has none, which the message says."""
+    """A restored table has none, and the message says so."""
     dynamodb.add_response("describe_table", {"Table": table})
     with pytest.raises(FAILS, match=f"deletion protection is off.*A restored table.*{RESTORE}"):
         checks.check_deletion_protection(stack)
 
 
 def test_deletion_protection_passes(stack: Stack, dynamodb: Stubber) -> None:
-    """The stack's own table is asked."""
+    """The check asks for the stack's own table."""
     table = {"Table": {"DeletionProtectionEnabled": True}}
     dynamodb.add_response("describe_table", table, {"TableName": "PaymentLedger"})
     checks.check_deletion_protection(stack)
@@ -604,7 +604,7 @@ def test_a_table_without_point_in_time_recovery_fails(
 
 
 def test_point_in_time_recovery_passes(stack: Stack, dynamodb: Stubber) -> None:
-    """The stack's own table is asked."""
+    """The check asks for the stack's own table."""
     recovery = {"PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": "ENABLED"}}
     description = {"ContinuousBackupsDescription": {"ContinuousBackupsStatus": "ENABLED", **recovery}}
     dynamodb.add_response("describe_continuous_backups", description, {"TableName": "PaymentLedger"})
@@ -647,7 +647,7 @@ def answer_functions(
     live: dict[str, Any] | None = None,
     deployed: dict[str, Any] | None = None,
 ) -> None:
-    """Let Lambda answer for each function of the stack, and otherwise for the one that is named *of*."""
+    """Let Lambda answer for each function of the stack; the answers for the function *of* differ as asked."""
     for name in checks.physical_ids(stack, "AWS::Lambda::Function").values():
         chosen = name == of
         alias = {"Name": "live", "FunctionVersion": "7", **({"RoutingConfig": routing} if chosen and routing else {})}
@@ -662,14 +662,14 @@ def answer_functions(
 
 @pytest.fixture
 def functions(stack: Stack) -> Iterator[Stubber]:
-    """Lambda's answers to the stack's client, in order; the check has to ask for each."""
+    """Let a stub answer for Lambda, in order; the check must ask for each answer."""
     with Stubber(stack.client("lambda")) as stubber:
         yield stubber
         stubber.assert_no_pending_responses()
 
 
 def test_every_function_of_the_stack_is_asked(engine: Engine, stack: Stack) -> None:
-    """Those that a parameter adds are among them."""
+    """The functions that a parameter adds are among them."""
     names = checks.physical_ids(stack, "AWS::Lambda::Function")
     assert names == {logical_id: function.name for logical_id, function in engine.functions.items()}
     assert {"reveal_secure_token", "receive_payment", "validate_payment"} <= set(names.values())
@@ -720,7 +720,7 @@ def test_a_version_that_lags_behind_fails(stack: Stack, functions: Stubber, name
 
 
 def test_all_properties_that_lag_behind_are_named(stack: Stack, functions: Stubber) -> None:
-    """A property that only one of the two has is one of them."""
+    """Only one of the two may have a property."""
     answer_functions(functions, stack, of="encrypt_token", live={"VpcConfig": {}, "Timeout": 6})
     with pytest.raises(FAILS, match=r"^encrypt_token: live is not what was deployed, in Timeout, VpcConfig$"):
         checks.check_live_functions(stack)

@@ -38,19 +38,19 @@ COLUMNS = (
 
 
 def printed(thing: Any, width: int, capsys: pytest.CaptureFixture[str]) -> str:
-    """What is printed on a terminal of so many columns."""
+    """Return what is printed on a terminal of *width* columns."""
     display(thing, console=Console(width=width))
     return capsys.readouterr().out
 
 
 def words_of(text: str) -> set[str]:
-    """Every word, without the durations, which no two runs share."""
+    """Return every word, except the durations, which differ from run to run."""
     text = re.sub(r"\d[\d,.]* m?s\b|(?<=[a-z]) \d+(?= →|$)", "", text, flags=re.MULTILINE)
     return set(re.sub(r"[─\s]+", " ", text).split())
 
 
 def assert_fits(narrow: str, wide: str, width: int) -> None:
-    """A line is as wide as the terminal at most, unless it is one word, and each word is one of the wide terminal's."""
+    """Check that each line fits, unless it is a single word, and that each word is one of the wide terminal's."""
     lines = narrow.splitlines()
     assert [line for line in lines if cell_len(line) > width and len(line.split()) > 1] == []
     assert words_of(re.sub(r"^Too narrow for:", "", narrow, flags=re.MULTILINE).replace(",", "")) <= words_of(
@@ -70,7 +70,7 @@ def assert_fits(narrow: str, wide: str, width: int) -> None:
 def test_rows_are_readable_at_every_width(
     capsys: pytest.CaptureFixture[str], width: int, transaction_id: str, amount: str, reason: str
 ) -> None:
-    """A pipe and a CI log have 80 columns: who copies an ID from there must get the whole of it."""
+    """A pipe and a CI log have 80 columns. A person who copies an ID from there must get the whole of it."""
     rows = Rows(COLUMNS, [(transaction_id, amount, PROCESSOR, "2026-11-23 08:30:00Z", reason)], "Payments")
     narrow, wide = printed(rows, width, capsys), printed(rows, WIDE, capsys)
     assert_fits(narrow, wide, width)
@@ -80,7 +80,7 @@ def test_rows_are_readable_at_every_width(
 
 
 def test_the_least_important_columns_go_first(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is left out is named: else a reader would not look for it."""
+    """The table names what it leaves out: a reader would not look for it otherwise."""
     rows = Rows(COLUMNS, [(SHORT, "1.00 EUR", "acme-pay", "2026-11-23 08:30:00Z", "")])
     assert printed(rows, 80, capsys).splitlines()[0].split() == [column.name for column in COLUMNS]
     for width, left_out in ((60, ["Happened"]), (40, ["Processor", "Happened"])):
@@ -90,7 +90,7 @@ def test_the_least_important_columns_go_first(capsys: pytest.CaptureFixture[str]
 
 
 def test_rows_that_fit_nowhere_become_a_list(capsys: pytest.CaptureFixture[str]) -> None:
-    """Every value is then shown, beside its name."""
+    """It shows every value beside its name."""
     rows = Rows(COLUMNS, [(LONG, "1.00 EUR", "acme-pay", "2026-11-23 08:30:00Z", "none")] * 2)
     one = [
         f"TransactionID  {LONG}",
@@ -103,7 +103,7 @@ def test_rows_that_fit_nowhere_become_a_list(capsys: pytest.CaptureFixture[str])
 
 
 def test_values_are_aligned_by_the_cells_that_they_take(capsys: pytest.CaptureFixture[str]) -> None:
-    """A wide character takes two."""
+    """A wide character takes two cells."""
     rows = Rows((Column("Name"), Column("Amount", right=True)), [("日本", "1980 JPY"), ("acme", "1.00 EUR")])
     lines = printed(rows, 60, capsys).splitlines()
     assert (lines[2], lines[3]) == ("日本  1980 JPY", "acme  1.00 EUR")
@@ -127,7 +127,7 @@ def test_a_long_value_goes_on_below(capsys: pytest.CaptureFixture[str], value: s
 
 
 def test_a_name_that_is_longer_than_its_place_stays_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    """An error has the place of an outcome, and longer names."""
+    """An error stands at the place of an outcome, and has a longer name."""
     assert printed(Entry("TooManyAttemptsError", "txn", 11), 60, capsys) == "TooManyAttemptsError txn\n"
 
 
@@ -136,7 +136,7 @@ def test_a_name_that_is_longer_than_its_place_stays_apart(capsys: pytest.Capture
 
 @pytest.fixture
 def payments(engine: Engine, payment: dict[str, Any], faults: Faults) -> list[dict[str, Any]]:
-    """Three payments of one processor: with a long ID, refused, and one that had a technical failure."""
+    """Run three payments of one processor: one with a long ID, a rejected one, and one that has a technical failure."""
     long = {"TransactionID": LONG, "ProcessorID": PROCESSOR, "Amount": AMOUNT}
     invalid = {"Amount": "x", "Status": "ok", "Timestamp": "now", "Currency": "no"}
     made = [
@@ -153,7 +153,7 @@ def payments(engine: Engine, payment: dict[str, Any], faults: Faults) -> list[di
 
 @pytest.fixture
 def command(endpoint: str) -> Callable[..., str]:
-    """A function that runs a command at this process's engine, on a terminal of some columns."""
+    """Return a function that runs a command at this process's engine, on a terminal of some columns."""
 
     def at(width: int, *arguments: str) -> str:
         return ledger(*arguments, COLUMNS=str(width), LEDGER_ENDPOINT_URL=endpoint).stdout
@@ -183,7 +183,7 @@ def test_a_command_is_readable_at_every_width(
     arguments: tuple[str, ...],
     shown: list[str],
 ) -> None:
-    """With IDs of 64 characters, amounts of 38 digits and wide characters."""
+    """IDs have 64 characters, amounts 38 digits, and some characters are wide."""
     if arguments == ("unpublished",):
         unpublish(engine, LONG)
     wide = command(WIDE, *arguments)
@@ -208,7 +208,7 @@ def unpublish(engine: Engine, transaction_id: str) -> None:
 def test_what_start_prints_is_readable_at_every_width(
     command: Callable[..., str], payments: list[dict[str, Any]], tmp_path: Any
 ) -> None:
-    """One that meets its execution, one that is refused, and one that another payment precedes."""
+    """One payment meets its execution, one is rejected, and one conflicts."""
     file = tmp_path / "payments.json"
     file.write_text(json.dumps([*payments[:2], {**payments[0], "Amount": "1.00"}]))
     command(WIDE, "start", str(file))
@@ -227,7 +227,7 @@ def test_what_run_prints_is_readable_at_every_width(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Executions, items and events, of long IDs and of the samples."""
+    """Executions, items and events have long IDs, and the samples have short ones."""
     executions = [
         (StartInput(str(file.relative_to(ROOT)), text), engine.run(text))
         for file in sorted((ROOT / "events/start").glob("*.json"))
@@ -251,7 +251,7 @@ def test_an_amount_is_one_text_wherever_it_is_shown(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """DynamoDB keeps 129.9 of 129.90: a person who compares two tables must not see two amounts."""
+    """DynamoDB keeps 129.9 for 129.90: a person who compares two tables must not see two amounts."""
     monkeypatch.setenv("COLUMNS", "200")
     run._print_for_people(engine, [(StartInput("-", json.dumps(payment)), engine.run(json.dumps(payment)))])
     out = capsys.readouterr().out
@@ -264,7 +264,7 @@ def test_an_amount_is_one_text_wherever_it_is_shown(
 def test_what_serve_prints_is_readable_at_every_width(
     engine: Engine, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its ARNs are copied into other commands."""
+    """People copy its ARNs into other commands."""
     monkeypatch.setenv("COLUMNS", str(width))
     serve._tell(4510, engine, Path("folder") / LONG / "env.json", None)
     lines = capsys.readouterr().out.splitlines()
@@ -274,7 +274,7 @@ def test_what_serve_prints_is_readable_at_every_width(
 
 
 def test_what_processor_prints_is_readable_at_every_width(command: Callable[..., str]) -> None:
-    """Its secret is shown once: it must be one word to copy."""
+    """It shows the secret once: a person must be able to copy it as one word."""
     for width in WIDTHS:
         narrow = command(width, "processor", PROCESSOR)
         assert re.search(r"(^| )whsec_[\w+/]{43}=( |$)", narrow, re.MULTILINE), narrow

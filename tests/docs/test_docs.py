@@ -25,7 +25,7 @@ SERVED = "http://127.0.0.1:4510"
 
 @pytest.fixture(scope="module")
 def served(deployed: tuple[Engine, list[float]], engine_address: str) -> str:
-    """The address of an engine as `ledger serve` begins: without a payment, and with the sample processors."""
+    """Empty the engine, register the sample processors as `ledger serve` does, and return the engine's address."""
     engine, _ = deployed
     engine.clear()
     register_sample_processors(engine)
@@ -33,7 +33,7 @@ def served(deployed: tuple[Engine, list[float]], engine_address: str) -> str:
 
 
 def comparable(output: str) -> list[str]:
-    """The output's words without times and secrets, and without how a terminal's width breaks lines."""
+    """Return the output's words without times and secrets, however a terminal's width breaks the lines."""
     output = re.sub(r"whsec_\S+", "whsec_", output)
     output = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ?, \d+ ms|\d+ ms", "", output)
     output = re.sub(r'"milliseconds": [0-9.]+', '"milliseconds": 0', output)
@@ -45,7 +45,7 @@ def comparable(output: str) -> list[str]:
     ("page", "example"), EXAMPLES, ids=lambda value: value if isinstance(value, str) else value["command"]
 )
 def test_an_example_shows_what_happens(page: str, example: re.Match[str], request: pytest.FixtureRequest) -> None:
-    """A newcomer compares."""
+    """A newcomer compares the page with the terminal."""
     address = request.getfixturevalue("served")
     program, *arguments = shlex.split(example["command"].replace(SERVED, address))
     assert program == "ledger", page
@@ -60,12 +60,12 @@ def test_an_example_shows_what_happens(page: str, example: re.Match[str], reques
 
 
 def test_the_readme_has_examples() -> None:
-    """Else the test above proves nothing."""
+    """Without examples, the test above proves nothing."""
     assert {page for page, _ in EXAMPLES} >= {"README.md"}
 
 
 def test_the_rules_in_the_docs_are_those_of_the_code() -> None:
-    """A sender looks a refusal up by its rule."""
+    """A sender looks a rejection up by its rule."""
     files = ("functions/ledger/payment.py", "functions/ledger/intake.py", "functions/encrypt_token.py")
     code = "".join((ROOT / file).read_text() for file in files)
     rules = set(re.findall(r'BrokenRuleError\(\s*"(\w+)"', code)) | set(
@@ -77,7 +77,7 @@ def test_the_rules_in_the_docs_are_those_of_the_code() -> None:
 
 
 def test_the_webhooks_rules_in_the_docs_are_those_of_the_code() -> None:
-    """Beside the contract's; a processor's people look a refusal up by its rule."""
+    """It has rules beside the contract's, and a processor's people look them up."""
     code = "".join((ROOT / f"functions/ledger/{name}.py").read_text() for name in ("formats", "strict_json"))
     code += (ROOT / "functions/receive_payment.py").read_text()
     rules = set(re.findall(r'Violation\([^,()]+, "(\w+)"\)', code)) | set(re.findall(r'StrictJSONError\("(\w+)"', code))
@@ -88,7 +88,7 @@ def test_the_webhooks_rules_in_the_docs_are_those_of_the_code() -> None:
 
 
 def test_every_rule_may_be_published() -> None:
-    """The workflow knows a refusal of the webhook by its rules: one that is not listed would be published wrongly."""
+    """The workflow recognises a rejection of the webhook by its rules: it would publish an unlisted rule wrongly."""
     rows = r"^\| `(\w+)` \|"
     contract = (ROOT / "docs/contract.md").read_text().partition("## Rules")[2].partition("## Outcome")[0]
     webhook = (ROOT / "docs/sending.md").read_text().partition("| rule |")[2].partition("## ")[0]
@@ -96,7 +96,7 @@ def test_every_rule_may_be_published() -> None:
 
 
 def test_the_formats_in_the_docs_are_those_of_the_code() -> None:
-    """And of the command."""
+    """The command's help names them as well."""
     section = (ROOT / "docs/sending.md").read_text().partition("| format |")[2].partition("| answer |")[0]
     assert set(re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE)) == FORMATS.keys()
     help_text = ledger("processor", "--help").stdout
@@ -114,12 +114,12 @@ def test_the_answers_in_the_docs_are_those_of_the_webhook() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    """Within the project; others cannot be followed from a test."""
+    """A test follows the links within the project, and no others."""
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
 
 
-def test_every_paths_in_the_docs_exist() -> None:
+def test_every_path_in_the_docs_exists() -> None:
     """Pages name files in backticks as well."""
     for page in PAGES:
         for path in re.findall(

@@ -30,7 +30,7 @@ ELSEWHERE = {"ledger serve", "ledger serve --sam env.json", "ledger serve --stat
 def folder(
     tmp_path_factory: pytest.TempPathFactory, deployed: tuple[Engine, list[float]], engine_address: str
 ) -> tuple[Path, str]:
-    """A folder with the files that the examples name, and the address of an engine that has what they ask for."""
+    """Return a folder with the files that the examples name, and the address of an engine with their payment."""
     place = tmp_path_factory.mktemp("examples")
     (place / "events").symlink_to(ROOT / "events")
     sample = (ROOT / "events/start/01-success.json").read_text()

@@ -43,7 +43,7 @@ def pytest_pyfunc_call() -> Generator[None, object, object]:
 
 @pytest.fixture(scope="session")
 def stack(request: pytest.FixtureRequest) -> Stack:
-    """The deployed stack, with the caller's own credentials."""
+    """Return the deployed stack, with the caller's own credentials."""
     name, *options = (request.config.getoption(option.removeprefix("--").replace("-", "_")) for option in OPTIONS)
     region, profile, endpoint_url = options
     try:

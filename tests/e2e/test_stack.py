@@ -17,19 +17,19 @@ Payment = dict[str, str]
 
 @pytest.fixture(scope="module")
 def transaction_id() -> str:
-    """The TransactionID of this run's payment."""
+    """Return the TransactionID of this run's payment."""
     return f"smoke-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
 
 
 @pytest.fixture(scope="module")
 def token(transaction_id: str) -> str:
-    """The token of this run's payment."""
+    """Return the token of this run's payment."""
     return f"smoke-token-of-{transaction_id.removeprefix('smoke-')}"
 
 
 @pytest.fixture(scope="module")
 def payment(stack: Stack, transaction_id: str, token: str) -> Payment:
-    """A payment whose token is sealed."""
+    """Return a payment whose token is sealed."""
     kms, key = stack.client("kms"), stack.outputs["IntakeKeyArn"]
     return {
         "TransactionID": transaction_id,

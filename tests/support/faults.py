@@ -1,4 +1,4 @@
-"""Faults at AWS calls, to order."""
+"""Faults at AWS calls, in the order in which a test plans them."""
 
 import json
 import threading
@@ -14,14 +14,14 @@ from moto.core.botocore_stubber import MockRawResponse
 
 @dataclass
 class Faults:
-    """Faults at AWS calls, each used once, in order; what passed is counted in `calls`."""
+    """Planned faults at AWS calls, each used once. `calls` has the operations that arrived."""
 
     planned: list[tuple[str, Callable[[Callable[[], Any], Any], Any]]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def lose_reply(self, operation: str, *, times: int = 1) -> None:
-        """The call takes effect, and its reply never arrives."""
+        """Plan that a call takes effect, and that its reply never arrives."""
 
         def fault(send: Callable[[], Any], request: Any) -> Any:
             send()
@@ -30,7 +30,7 @@ class Faults:
         self.planned += [(operation, fault)] * times
 
     def lose_request(self, operation: str, *, times: int = 1) -> None:
-        """The call never arrives."""
+        """Plan that a call never arrives."""
 
         def fault(_send: Callable[[], Any], request: Any) -> Any:
             raise ReadTimeoutError(endpoint_url=request.url)
@@ -38,7 +38,7 @@ class Faults:
         self.planned += [(operation, fault)] * times
 
     def refuse(self, operation: str, code: str, *, status: int = 400, times: int = 1) -> None:
-        """The service answers with an error."""
+        """Plan that the service answers with an error."""
 
         def fault(_send: Callable[[], Any], request: Any) -> Any:
             return _answer(request, status, {"__type": code, "message": "ordered by the test"})
@@ -46,7 +46,7 @@ class Faults:
         self.planned += [(operation, fault)] * times
 
     def answer(self, operation: str, body: dict[str, Any], *, times: int = 1) -> None:
-        """The service does nothing, and answers with *body*."""
+        """Plan that the service does nothing, and answers with *body*."""
 
         def fault(_send: Callable[[], Any], request: Any) -> Any:
             return _answer(request, 200, body)
@@ -54,7 +54,7 @@ class Faults:
         self.planned += [(operation, fault)] * times
 
     def delay(self, operation: str, seconds: float, *, times: int = 1) -> None:
-        """The call takes effect, and its reply is late."""
+        """Plan that a call takes effect, and that its reply is late."""
 
         def fault(send: Callable[[], Any], _request: Any) -> Any:
             reply = send()
@@ -64,7 +64,7 @@ class Faults:
         self.planned += [(operation, fault)] * times
 
     def around(self, send: Callable[[], Any], request: Any) -> Any:
-        """Let the request pass, or do what was ordered for it."""
+        """Let the request pass, or do what is planned for it."""
         operation = _operation(request)
         with self._lock:
             self.calls.append(operation)
