@@ -2,16 +2,15 @@
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from unittest.mock import MagicMock
 
 import pytest
 
 from ledger_cli.engine import Engine
 from ledger_cli.engine.lambda_runtime import LocalFunction
-from tests.support.cli import ledger, ledger_process
+from tests.support.cli import ledger, ledger_process, lent
 
 SUCCESS = "events/start/01-success.json"
 
@@ -19,16 +18,10 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def run(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Return a function that runs `ledger run` with the engine of this process, empty as the one that it deploys.
-
-    Only one engine can live in a process: what the command deploys itself is for `ledger_process`.
-    """
-    lent = MagicMock(wraps=engine, outputs=engine.outputs)
-    lent.__exit__.return_value = None
-    for module in ("ledger_cli.engine", "ledger_cli.commands.run"):
-        monkeypatch.setattr(f"{module}.Engine", lambda: lent)
-    return lambda *arguments, **more: ledger("run", *arguments, **more)
+def run(engine: Engine) -> Iterator[Run]:
+    """Yield a function that runs `ledger run` with the engine of this process; `ledger_process` deploys another."""
+    with lent(engine):
+        yield lambda *arguments, **more: ledger("run", *arguments, **more)
 
 
 def rows(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:

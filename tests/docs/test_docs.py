@@ -11,7 +11,7 @@ from ledger.formats import FORMATS
 from ledger.payment import RULES
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
-from tests.support.cli import ledger, ledger_process
+from tests.support.cli import ledger, lent
 from tests.support.processors import register_sample_processors
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -25,11 +25,15 @@ SERVED = "http://127.0.0.1:4510"
 
 @pytest.fixture(scope="module")
 def served(deployed: tuple[Engine, list[float]], engine_address: str) -> str:
-    """Empty the engine, register the sample processors as `ledger serve` does, and return the engine's address."""
-    engine, _ = deployed
+    """Return the address of an engine that is as `ledger serve` begins."""
+    begin(deployed[0])
+    return engine_address
+
+
+def begin(engine: Engine) -> None:
+    """Empty the engine, and register the sample processors."""
     engine.clear()
     register_sample_processors(engine)
-    return engine_address
 
 
 def comparable(output: str) -> list[str]:
@@ -44,13 +48,17 @@ def comparable(output: str) -> list[str]:
 @pytest.mark.parametrize(
     ("page", "example"), EXAMPLES, ids=lambda value: value if isinstance(value, str) else value["command"]
 )
-def test_an_example_shows_what_happens(page: str, example: re.Match[str], request: pytest.FixtureRequest) -> None:
+def test_an_example_shows_what_happens(
+    page: str, example: re.Match[str], deployed: tuple[Engine, list[float]], request: pytest.FixtureRequest
+) -> None:
     """A newcomer compares the page with the terminal."""
     address = request.getfixturevalue("served")
     program, *arguments = shlex.split(example["command"].replace(SERVED, address))
     assert program == "ledger", page
-    if arguments[0] == "run":  # it deploys an engine, and this process has one already
-        done = ledger_process(*arguments, COLUMNS="110")
+    if arguments[0] == "run":
+        with lent(deployed[0]):
+            done = ledger(*arguments, COLUMNS="110")
+        begin(deployed[0])
     else:
         done = ledger(*arguments, COLUMNS="110", LEDGER_ENDPOINT_URL=address)
     shown, printed = comparable(example["output"].replace(SERVED, address)), comparable(done.stdout)

@@ -3,8 +3,8 @@
 import re
 import shlex
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from ledger_cli import ROOT
 from ledger_cli.cli import cli
 from ledger_cli.engine import Engine
-from tests.support.cli import ledger, ledger_process
+from tests.support.cli import ledger, lent
 from tests.support.processors import register_sample_processors
 
 COMMANDS = sorted(cli.commands)
@@ -26,36 +26,29 @@ ELSEWHERE = {"ledger serve", "ledger serve --sam env.json", "ledger serve --stat
 """Examples that serve until somebody stops them: tests/command/test_serve.py and the container tests run them."""
 
 
-@pytest.fixture(scope="module")
-def folder(
-    tmp_path_factory: pytest.TempPathFactory, deployed: tuple[Engine, list[float]], engine_address: str
-) -> tuple[Path, str]:
-    """Return a folder with the files that the examples name, and the address of an engine with their payment."""
-    place = tmp_path_factory.mktemp("examples")
-    (place / "events").symlink_to(ROOT / "events")
+@pytest.fixture
+def folder(tmp_path: Path, engine: Engine) -> Path:
+    """Make the files that the examples name, and the payment and the processors that the engine must have for them."""
+    (tmp_path / "events").symlink_to(ROOT / "events")
     sample = (ROOT / "events/start/01-success.json").read_text()
-    (place / "payment.json").write_text((ROOT / "events/webhooks/acme-pay.json").read_text())
-    (place / "payments.jsonl").write_text(sample.replace("\n", " ") + "\n")
-    (place / "secret.txt").write_text("whsec_0123456789abcdef\n")
-    (place / "home/.config/fish/completions").mkdir(parents=True)
-    engine, _ = deployed
-    engine.clear()
+    (tmp_path / "payment.json").write_text((ROOT / "events/webhooks/acme-pay.json").read_text())
+    (tmp_path / "payments.jsonl").write_text(sample.replace("\n", " ") + "\n")
+    (tmp_path / "secret.txt").write_text("whsec_0123456789abcdef\n")
+    (tmp_path / "home/.config/fish/completions").mkdir(parents=True)
     register_sample_processors(engine)
     assert engine.run(sample).outcome == "RECORDED"
-    return place, engine_address
+    return tmp_path
 
 
-def run_line(line: str, place: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_line(line: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a line as a shell in a folder does: a command, and at most one file that it reads from or writes to."""
     words = shlex.split(line.replace("~/", f"{environment['HOME']}/"), comments=True)
     file = Path()
     operator = next((word for word in ("<", ">", ">>") if word in words), "")
     if operator:
         *words, _, name = words
-        file = place / name
-    # `ledger run` deploys an engine, and this process has one already.
-    run = ledger_process if words[1] == "run" else ledger
-    done = run(*words[1:], stdin=file.read_text() if operator == "<" else "", folder=place, **environment)
+        file = folder / name
+    done = ledger(*words[1:], stdin=file.read_text() if operator == "<" else "", folder=folder, **environment)
     if operator in {">", ">>"}:
         with file.open("w" if operator == ">" else "a") as written:
             written.write(done.stdout)
@@ -65,12 +58,12 @@ def run_line(line: str, place: Path, **environment: str) -> subprocess.Completed
 @pytest.mark.parametrize(
     ("name", "line"), [one for one in EXAMPLES if one[1] not in ELSEWHERE and one[1].startswith("ledger")]
 )
-def test_an_example_works(folder: Any, name: str, line: str) -> None:
+def test_an_example_works(folder: Path, engine: Engine, endpoint: str, name: str, line: str) -> None:
     """People copy an example word by word, except for the name of the stack."""
-    place, address = folder
     line = re.sub(r" --(stack|profile) [\w-]+", "", line)
-    line = line.replace("--format stripe ", "--format stripe-test ").replace("http://127.0.0.1:4510", address)
-    done = run_line(line, place, LEDGER_ENDPOINT_URL=address, HOME=str(place / "home"))
+    line = line.replace("--format stripe ", "--format stripe-test ").replace("http://127.0.0.1:4510", endpoint)
+    with lent(engine) if name == "run" else nullcontext():
+        done = run_line(line, folder, LEDGER_ENDPOINT_URL=endpoint, HOME=str(folder / "home"))
     # Each sample that `ledger run` and `ledger start` read has an outcome; no execution here had a technical failure.
     assert done.returncode == (1 if "redrive txn" in line else 0), done.stdout + done.stderr
     assert "Traceback" not in done.stderr

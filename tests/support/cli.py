@@ -8,14 +8,18 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from unittest.mock import patch
+from unittest.mock import MagicMock, patch
 
 from click.testing import CliRunner
 
 from ledger_cli import ROOT
 from ledger_cli.cli import cli
+from ledger_cli.engine import Engine
 
 WIDTH = {"COLUMNS": "120"}
+
+TIMEOUT_S = 300
+"""The longest that a process may take on a machine that does much else."""
 
 
 def ledger(
@@ -31,6 +35,18 @@ def ledger(
     return subprocess.CompletedProcess(["ledger", *arguments], done.exit_code, done.stdout, done.stderr)
 
 
+@contextlib.contextmanager
+def lent(engine: Engine) -> Iterator[None]:
+    """Empty this process's engine, and let `ledger run` use it: a process has one engine, so it can deploy no other."""
+    engine.clear()
+    stand_in = MagicMock(wraps=engine, outputs=engine.outputs)
+    stand_in.__enter__.return_value, stand_in.__exit__.return_value = stand_in, None
+    with contextlib.ExitStack() as patches:
+        for module in ("ledger_cli.engine", "ledger_cli.commands.run"):
+            patches.enter_context(patch(f"{module}.Engine", lambda: stand_in))
+        yield
+
+
 def ledger_process(
     *arguments: str, stdin: str = "", folder: Path = ROOT, **environment: str
 ) -> subprocess.CompletedProcess[str]:
@@ -41,7 +57,7 @@ def ledger_process(
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=TIMEOUT_S,
         check=False,
         env={**os.environ, **WIDTH, **environment},
     )
