@@ -73,7 +73,7 @@ def ended(job: dict[str, Any], child: int, folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    gc.freeze()  # else each child, when it ends, looks through all that was imported, which takes it a second
+    gc.freeze()  # without it, each child looks through all imported objects when it ends, which takes a second
     for line in sys.stdin:
         asked = json.loads(line)
         children = []

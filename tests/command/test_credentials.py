@@ -54,7 +54,7 @@ class _Kept(BaseHTTPRequestHandler):
 def listener() -> Iterator[Listener]:
     """Start a server that stands for an endpoint of somebody else."""
     with Listener() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         yield server
         server.shutdown()
 

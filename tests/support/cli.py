@@ -1,6 +1,7 @@
 """The `ledger` command, as tests run it: in their own process, or in one of its own."""
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -44,6 +45,7 @@ def lent(engine: Engine) -> Iterator[None]:
     with contextlib.ExitStack() as patches:
         for module in ("ledger_cli.engine", "ledger_cli.commands.run"):
             patches.enter_context(patch(f"{module}.Engine", lambda: stand_in))
+        patches.enter_context(patch.object(engine, "_numbers", itertools.count(1)))  # of the executions' names
         yield
 
 
