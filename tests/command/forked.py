@@ -25,7 +25,7 @@ from ledger_cli.commands import (
 )
 from ledger_cli.stack import webhook  # noqa: F401
 
-PATIENCE_S = 60
+PATIENCE_S = 300
 AGAIN_S = 5
 
 
