@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from urllib.parse import urlsplit
 
 import pytest
+from botocore.loaders import JSONFileLoader
 from hypothesis import settings
 from moto.core.botocore_stubber import BotocoreStubber
 
-from ledger_cli import ROOT
+from ledger_cli import LOOPBACK, ROOT
 from ledger_cli.engine import Engine
+from ledger_cli.engine.server import EngineServer
 from tests.support.faults import Faults
 
 # The machine's load is no property of the code.
@@ -23,52 +26,83 @@ settings.load_profile("default")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def sdk_data_parsed_once() -> Iterator[None]:
+    """Parse each file of the SDK's data once: every session parses megabytes again, and each command has a session."""
+    load_file, parsed = JSONFileLoader.load_file, {}
+
+    def load_once(loader: JSONFileLoader, path: str) -> Any:
+        if parsed.get(path) is None:  # a file that is not there may come
+            parsed[path] = load_file(loader, path)
+        return parsed[path]
+
+    with patch.object(JSONFileLoader, "load_file", load_once):
+        yield
+
+
 @pytest.fixture(scope="session")
 def deployed() -> Iterator[tuple[Engine, list[float]]]:
-    """The engine, and what was waited before retries, in seconds."""
+    """Deploy the engine, and yield it with the seconds that it would have waited before each retry."""
     waits: list[float] = []
     with Engine(wait=waits.append) as engine:
         yield engine, waits
 
 
+@pytest.fixture(scope="session")
+def engine_address(deployed: tuple[Engine, list[float]]) -> Iterator[str]:
+    """Serve the engine of this process over HTTP, and yield its address."""
+    with EngineServer(["127.0.0.1"]) as server:
+        server.start(deployed[0])
+        yield f"http://127.0.0.1:{server.port}"
+
+
 @pytest.fixture
 def engine(deployed: tuple[Engine, list[float]]) -> Engine:
-    """The stack as it was deployed."""
+    """Return the engine, as empty as it was deployed."""
     deployed[0].clear()
     return deployed[0]
 
 
 @pytest.fixture
+def endpoint(engine: Engine, engine_address: str) -> str:
+    """Return the address of the engine, as empty as it was deployed."""
+    assert engine
+    return engine_address
+
+
+@pytest.fixture
 def waits(deployed: tuple[Engine, list[float]]) -> list[float]:
-    """What was waited before retries in this test, in seconds."""
+    """Return the seconds that the engine would have waited before each retry in this test."""
     deployed[1].clear()
     return deployed[1]
 
 
 @pytest.fixture
 def faults(engine: Engine) -> Iterator[Faults]:
-    """Faults at AWS calls; all that were ordered must have been met."""
-    ordered = Faults()
+    """Yield faults at the calls that the engine answers; each fault that a test plans must meet a call."""
+    faults = Faults()
     call = BotocoreStubber.__call__
 
     def faulty(stubber: BotocoreStubber, event_name: str, request: Any, **kwargs: Any) -> Any:
-        return ordered.around(lambda: call(stubber, event_name, request, **kwargs), request)
+        if urlsplit(request.url).hostname in LOOPBACK:  # the engine answers it when it arrives over HTTP
+            return call(stubber, event_name, request, **kwargs)
+        return faults.around(lambda: call(stubber, event_name, request, **kwargs), request)
 
     with patch.object(BotocoreStubber, "__call__", faulty):
-        yield ordered
-    assert not ordered.planned, "a fault was ordered that no call has met"
+        yield faults
+    assert not faults.planned, "no call has met a planned fault"
 
 
 @pytest.fixture
 def payment() -> dict[str, Any]:
-    """A valid start input."""
+    """Return a valid start input."""
     loaded: dict[str, Any] = json.loads((ROOT / "events/start/01-success.json").read_text())
     return loaded
 
 
 @pytest.fixture(scope="session")
 def corpora() -> Path:
-    """Hostile inputs that others wrote; they are not part of this repository."""
+    """Return the folder of hostile inputs that others wrote; they are not part of this repository."""
     folder = ROOT.parent / "shared/corpora"
     if not folder.is_dir():
         pytest.skip("NOT TESTED: the corpora of hostile inputs are not beside this clone")

@@ -1,7 +1,7 @@
 """Runs the `ledger` command under conditions that only a process of its own can have: `python -m tests.command.forked`.
 
-To start and to import takes seconds. This process does both once, then forks for each run. It reads lines of JSON: a
-folder, and the runs to do at once. It answers each line with one: what every run printed, and how it ended.
+Starting and importing takes seconds. This process does both once, then forks for each run. It reads lines of JSON: a
+folder, and the runs to do at once. It answers each line with another: what every run printed, and how it ended.
 """
 
 import gc
@@ -18,7 +18,7 @@ from ledger_cli.cli import cli
 # The commands import these when they run.
 from ledger_cli.engine import server  # noqa: F401
 
-PATIENCE_S = 60
+PATIENCE_S = 300
 AGAIN_S = 5
 
 
@@ -39,9 +39,9 @@ def become_the_command(job: dict[str, Any], folder: Path) -> None:
 
 
 def ended(job: dict[str, Any], child: int, folder: Path) -> dict[str, Any]:
-    """Wait for a run, and interrupt it once it has printed what the job awaits; nothing means after a second.
+    """Wait for a run, and interrupt it once it has printed the awaited text, or after a second if no text is awaited.
 
-    As a person does, it interrupts again what goes on all the same. What does not end at all is killed.
+    Interrupt a run that goes on again, as a person does. Kill a run that does not end at all.
     """
     deadline = time.monotonic() + PATIENCE_S
     if job["interrupt"] is not None:
@@ -66,7 +66,7 @@ def ended(job: dict[str, Any], child: int, folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    gc.freeze()  # else each child, when it ends, looks through all that was imported, which takes it a second
+    gc.freeze()  # without it, each child looks through all imported objects when it ends, which takes a second
     for line in sys.stdin:
         asked = json.loads(line)
         children = []

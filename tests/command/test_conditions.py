@@ -1,4 +1,4 @@
-"""Every command in a hostile shell: it works, or it says in one line why not, and its exit status is true."""
+"""Every command in a hostile shell: it works, or it says in one line why it does not, and its exit status is true."""
 
 import ast
 import json
@@ -19,41 +19,20 @@ from click.testing import CliRunner
 from ledger_cli import ROOT
 from ledger_cli.cli import cli
 from ledger_cli.engine import Engine
-from ledger_cli.engine.server import EngineServer
 from ledger_cli.engine.server.handler import RequestHandler
-from ledger_cli.samples import register_sample_processors
 from ledger_cli.stack.client import FunctionError, StackError
 from ledger_cli.stack.queries import query_ledger
+from tests.support.commands import ARGUMENTS, ON_A_STACK, OPTIONS, SUCCESS
+from tests.support.processors import register_sample_processors
 
-ID = "txn-2026-0001"
-SUCCESS = "events/start/01-success.json"
-ARGUMENTS: dict[str, list[str]] = {
-    "completion": ["bash"],
-    "executions": [],
-    "get": [ID],
-    "graph": [],
-    "inspect": [ID],
-    "list": ["--processor", "acme-pay"],
-    "redrive": ["--all"],
-    "register-processor": ["new-pay"],
-    "republish": [],
-    "reveal": [ID, "--reason", "refund, ticket 4711"],
-    "rotate-secret": ["acme-pay"],
-    "run": [SUCCESS],
-    "send": ["events/webhooks/acme-pay.json", "--processor", "acme-pay"],
-    "serve": ["--port", "0"],
-    "set-prefix": ["acme-pay", "txn-"],
-    "start": [SUCCESS],
-    "unpublished": [],
-}
-"""With what each command works, if a recorded payment is there."""
-
-OPTIONS = {
-    name: {option for one in command.params for option in [*one.opts, *one.secondary_opts]}
-    for name, command in cli.commands.items()
-}
-ON_A_STACK = sorted(name for name, options in OPTIONS.items() if "--endpoint-url" in options)
 SAYS = {"redrive": "ledger: no execution had a technical failure: nothing to redrive\n"}
+DONE = {
+    "register-processor": "new-pay has a new secret ",
+    "rotate-secret": "acme-pay has a new secret ",
+    "set-prefix": "acme-pay was changed ",
+    "start": "stopped at payment 1 of 1 ",
+}
+"""What a command says if nobody reads its output, since it has done something all the same."""
 """What a command says on standard error though it works; it prints nothing then."""
 
 
@@ -71,7 +50,7 @@ AT_A_TIME = 4
 def job(
     name: str, *more: str, stdout: str = "", stdin: str = os.devnull, encoding: str = "", **variables: str
 ) -> dict[str, Any]:
-    """One run of a command, by `tests.command.forked`. `serve` is interrupted once it is ready."""
+    """Describe one run of a command to `tests.command.forked`, which interrupts `serve` once it is ready."""
     return {
         "arguments": [name, *(more or ARGUMENTS[name])],
         "stdout": stdout,
@@ -87,7 +66,7 @@ Ended = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
-    """A process that forks commands, with no settings of AWS; what they send to AWS meets a proxy that is not there."""
+    """Start a process that forks commands. It has no settings of AWS, and its proxy to AWS does not exist."""
     shell = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LEDGER_"))}
     alone = {
         "HOME": str(tmp_path_factory.mktemp("home")),
@@ -105,7 +84,7 @@ def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Pop
 
 @pytest.fixture
 def ended(forking: subprocess.Popen[str], tmp_path: Path) -> Ended:
-    """A function that runs commands, a few at a time, and says how each has ended."""
+    """Return a function that runs commands, a few at a time, and returns how each has ended."""
 
     def of(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         assert forking.stdin is not None
@@ -124,18 +103,15 @@ def ended(forking: subprocess.Popen[str], tmp_path: Path) -> Ended:
 
 
 @pytest.fixture
-def endpoint(engine: Engine, payment: dict[str, Any]) -> Iterator[str]:
-    """The address of this process's engine, which has a payment and knows the sample processors."""
-    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
-    engine.functions["ReceivePayment"].restart()
+def endpoint(engine: Engine, endpoint: str, payment: dict[str, Any]) -> str:
+    """Return the address of the engine, which has a payment, and at which the sample processors are registered."""
+    register_sample_processors(engine)
     engine.run(json.dumps(payment))
-    with EngineServer(["127.0.0.1"]) as server:
-        server.start(engine)
-        yield f"http://127.0.0.1:{server.port}"
+    return endpoint
 
 
 def test_every_command_is_tried() -> None:
-    """A new command needs arguments here, and then meets every condition."""
+    """A new command needs arguments in `tests.support.commands`, and then meets every condition."""
     assert cli.commands.keys() == ARGUMENTS.keys()
 
 
@@ -143,7 +119,7 @@ def test_every_command_is_tried() -> None:
 
 
 def test_output_that_cannot_be_written(endpoint: str, ended: Ended) -> None:
-    """A script must not take half a list for the whole; Python itself says it in ten lines, or not at all."""
+    """A script must not take half a list for all of it. Python reports the error in ten lines, or not at all."""
     jobs = [job(name, stdout="/dev/full", LEDGER_ENDPOINT_URL=endpoint) for name in ARGUMENTS]
     for name, one in zip(ARGUMENTS, ended(jobs), strict=True):
         if name in SAYS:
@@ -155,7 +131,7 @@ def test_output_that_cannot_be_written(endpoint: str, ended: Ended) -> None:
 
 
 def test_a_reader_that_goes_away(endpoint: str, ended: Ended) -> None:
-    """`ledger list … | head` ends in silence, and not with the status of something that failed."""
+    """`ledger list … | head` ends without a message, and without the status of a failure."""
     jobs = [job(name, stdout="unread", LEDGER_ENDPOINT_URL=endpoint) for name in ARGUMENTS]
     for name, one in zip(ARGUMENTS, ended(jobs), strict=True):
         if name in DONE:  # what was done all the same is said
@@ -166,7 +142,7 @@ def test_a_reader_that_goes_away(endpoint: str, ended: Ended) -> None:
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
 def test_a_shell_that_is_set_up_for_other_work(endpoint: str, ended: Ended, tmp_path: Path, encoding: str) -> None:
-    """Neither a terminal that is not UTF-8, nor a proxy, nor settings of AWS matter to what is on this machine."""
+    """A terminal that is not UTF-8, a proxy and settings of AWS do not matter to an engine on this machine."""
     (tmp_path / ".aws").mkdir()
     (tmp_path / ".aws/config").write_text("[broken")
     variables = {
@@ -200,8 +176,8 @@ def test_a_shell_that_is_set_up_for_other_work(endpoint: str, ended: Ended, tmp_
         "http://a_b:4510", "http://a b:4510", " http://127.0.0.1:4510", "http://127.0.0.1:4510\n", "http://[v1.x]:1",
     ],
 )  # fmt: skip
-def test_an_endpoint_that_is_none(url: str, way: str) -> None:
-    """One line, and status 2: `ledger get` ended in 1, which says that the payment is not there."""
+def test_an_endpoint_that_is_not_valid(url: str, way: str) -> None:
+    """The status is 2. It was 1 for `ledger get`, which means that the payment is not there."""
     variables = {"LEDGER_ENDPOINT_URL": url} if way == "variable" else {}
     for name in ON_A_STACK:
         given = ["--endpoint-url", url] if way == "option" else []
@@ -217,7 +193,7 @@ def test_an_endpoint_that_is_none(url: str, way: str) -> None:
      "http://localhost.example:1", "http://[fe80::1]:1", "HTTP://ledger.example", "http://2130706433:1"],
 )  # fmt: skip
 def test_plain_http_leads_nowhere_but_to_this_machine(url: str, way: str) -> None:
-    """A token that is to be sealed would cross the network in plaintext."""
+    """A token that is not sealed yet would cross the network in plaintext."""
     variables = {"LEDGER_ENDPOINT_URL": url} if way == "variable" else {}
     given = ["--endpoint-url", url] if way == "option" else []
     done = CliRunner(env=variables).invoke(cli, ["start", SUCCESS, *given])
@@ -229,7 +205,7 @@ def test_plain_http_leads_nowhere_but_to_this_machine(url: str, way: str) -> Non
     "url", ["http://127.0.0.1:1", "http://localhost:1", "http://LOCALHOST:1", "http://127.1.2.3:1", "http://[::1]:1"]
 )
 def test_this_machine_may_be_asked_by_plain_http(url: str) -> None:
-    """Whether or not anything listens there."""
+    """The command tries to connect, although nothing listens there."""
     done = CliRunner().invoke(cli, ["get", "t", "--endpoint-url", url])
     assert (done.exit_code, "is `ledger serve` running there?" in done.stderr) == (2, True), done.stderr
 
@@ -244,8 +220,8 @@ def test_this_machine_may_be_asked_by_plain_http(url: str) -> None:
         (["--stack", "prod", "--profile", "admin", "--region", "us-east-1"], "--stack or --profile or --region"),
     ],
 )
-def test_a_variable_that_overrules_what_was_typed_is_said(arguments: list[str], named: str | None) -> None:
-    """Who types `--profile prod` takes what is printed for production's."""
+def test_a_variable_that_overrules_a_typed_option_is_reported(arguments: list[str], named: str | None) -> None:
+    """A person who types `--profile prod` believes that the output is production's."""
     done = CliRunner(env={"LEDGER_ENDPOINT_URL": "http://127.0.0.1:1"}).invoke(cli, ["get", "t", *arguments])
     said = f"ledger: LEDGER_ENDPOINT_URL decides where this goes, and not {named}: unset it to reach AWS\n"
     assert done.stderr.startswith(said) is (named is not None), done.stderr
@@ -273,8 +249,8 @@ MALFORMED = {
 }
 
 
-def test_settings_of_aws_that_are_none(ended: Ended, tmp_path: Path) -> None:
-    """Every command with one of them, and one command with each: one line, which names no value."""
+def test_settings_of_aws_that_are_not_valid(ended: Ended, tmp_path: Path) -> None:
+    """Every command meets one of them, and one command meets each. Its line names no value."""
     (tmp_path / "utf-16.txt").write_text("[default]\nregion = eu-west-1\n", encoding="utf-16")
     files = {name: str(tmp_path / value) if value.endswith(".txt") else value for name, value in MALFORMED.items()}
     region = {"AWS_DEFAULT_REGION": "eu-west-1", "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/a"}
@@ -300,7 +276,7 @@ ANSWERS = [
 
 
 def test_an_endpoint_that_is_something_else(ended: Ended) -> None:
-    """A port is mistyped, and another program answers there."""
+    """A person mistypes a port, and another program answers there."""
     servers = []
     for text in ANSWERS:
 
@@ -312,7 +288,7 @@ def test_an_endpoint_that_is_something_else(ended: Ended) -> None:
                 self.wfile.write(self.answer)
 
         servers.append(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler))
-        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        threading.Thread(target=servers[-1].serve_forever, args=[0.01], daemon=True).start()
     jobs = [job("get", LEDGER_ENDPOINT_URL=f"http://127.0.0.1:{one.server_address[1]}") for one in servers]
     for text, one in zip(ANSWERS, ended(jobs), strict=True):
         assert (one["status"], one["stdout"], one["stderr"].count("\n")) == (2, "", 1), (text, one)
@@ -328,9 +304,14 @@ def test_an_endpoint_that_is_something_else(ended: Ended) -> None:
 @pytest.mark.parametrize("wrong", [b"{}", b"[]", b"null", b"<html></html>", b"\x1f\x8b"])
 @pytest.mark.parametrize("name", ON_A_STACK)
 def test_an_endpoint_that_becomes_something_else(
-    engine: Engine, payment: dict[str, Any], monkeypatch: pytest.MonkeyPatch, name: str, wrong: bytes
+    engine: Engine,
+    engine_address: str,
+    payment: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    wrong: bytes,
 ) -> None:
-    """A gateway may answer in its place at any moment. The command is not at fault, and nothing succeeded."""
+    """A gateway may answer instead at any moment. The command is not at fault, and nothing succeeded."""
     answered = 0
     answer = RequestHandler._aws_answer
 
@@ -340,12 +321,9 @@ def test_an_endpoint_that_becomes_something_else(
         return answer(handler, *request) if answered == 1 else (200, {"content-type": "application/json"}, wrong)
 
     monkeypatch.setattr(RequestHandler, "_aws_answer", answer_wrongly)
-    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine)
     engine.run(json.dumps(payment))
-    with EngineServer(["127.0.0.1"]) as served:
-        served.start(engine)
-        url = f"http://127.0.0.1:{served.port}"
-        done = CliRunner().invoke(cli, [name, *ARGUMENTS[name], "--endpoint-url", url])
+    done = CliRunner().invoke(cli, [name, *ARGUMENTS[name], "--endpoint-url", engine_address])
     assert (done.exit_code, done.stdout) == (2, ""), done.output
     assert re.fullmatch("ledger: .*what answers is not AWS.*\n", done.stderr), done.stderr
     assert answered > 1
@@ -360,7 +338,7 @@ def test_an_empty_name_is_wrong_usage(arguments: list[str]) -> None:
 
 
 def test_a_shell_without_utf_8_can_run_everything(tmp_path: Path) -> None:
-    """The project's own files are UTF-8 wherever they are read."""
+    """The project's own files are UTF-8 in every shell."""
     environ = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     command = [sys.executable, "-X", "warn_default_encoding", "-m", "ledger_cli", "run", str(ROOT / SUCCESS)]
     done = subprocess.run(  # noqa: S603
@@ -373,13 +351,13 @@ def test_a_shell_without_utf_8_can_run_everything(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("columns", ["\N{SUPERSCRIPT TWO}", "\N{ARABIC-INDIC DIGIT EIGHT}0"])
 def test_a_width_in_other_digits_is_ignored(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
-    """Rich takes them for a number, and then fails."""
+    """Rich takes such digits for a number, and then fails."""
     monkeypatch.setenv("COLUMNS", columns)
     assert CliRunner().invoke(cli, ["graph"]).exit_code == 0
 
 
 def test_an_interrupt_while_the_command_is_imported_is_one_line() -> None:
-    """Whoever mistyped something presses Ctrl-C at once."""
+    """A person who mistyped something presses Ctrl-C at once."""
     script = (
         "import sys, ledger_cli.__main__ as command\n"
         "class Interrupted:\n"
@@ -394,14 +372,14 @@ def test_an_interrupt_while_the_command_is_imported_is_one_line() -> None:
 
 
 def test_a_secret_that_cannot_be_shown_is_active_all_the_same(endpoint: str, ended: Ended) -> None:
-    """It was to be shown this once: without a word, each try would push the one before out of use."""
+    """The command shows a secret once. Without a message, each new try would revoke the secret before it."""
     (done,) = ended([job("register-processor", stdout="/dev/full", LEDGER_ENDPOINT_URL=endpoint)])
     assert (done["status"], done["stdout"]) == (74, "")
     assert "new-pay has a new secret all the same, and nobody has seen it" in done["stderr"]
 
 
 def test_input_in_another_encoding(endpoint: str, ended: Ended, tmp_path: Path) -> None:
-    """Other systems write UTF-16 by default. The secret is not taken for another one, and is in no message."""
+    """Other systems write UTF-16 by default. The command must not store it as a secret, nor print it."""
     secret, sample = tmp_path / "secret.txt", tmp_path / "payment.json"
     secret.write_text("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz", encoding="utf-16")
     sample.write_text((ROOT / SUCCESS).read_text(), encoding="utf-16")
@@ -418,7 +396,7 @@ def test_input_in_another_encoding(endpoint: str, ended: Ended, tmp_path: Path) 
 
 
 def test_a_command_that_waits_is_interrupted(ended: Ended, tmp_path: Path) -> None:
-    """By a person, who has seen enough: 130 is nobody's status for a payment that is not there."""
+    """A person has seen enough. The status is 130: a status of 1 would mean that a payment is not there."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     holder = os.open(pipe, os.O_RDWR)
@@ -438,7 +416,7 @@ def test_a_command_that_waits_is_interrupted(ended: Ended, tmp_path: Path) -> No
 def test_whatever_is_raised_is_one_line(
     monkeypatch: pytest.MonkeyPatch, name: str, raised: BaseException, status: int, line: str
 ) -> None:
-    """Of a fault of ours, a report needs the place; the message may hold a payment's value, and is not shown."""
+    """A report of a fault needs the place. The message may hold a payment's value, so nobody sees it."""
 
     def fail(**_: object) -> None:
         raise raised
@@ -452,7 +430,7 @@ def test_whatever_is_raised_is_one_line(
 
 @pytest.mark.parametrize("name", sorted(ARGUMENTS))
 def test_wrong_usage_is_one_line(name: str) -> None:
-    """It leads to the help, and is no page of it."""
+    """The line names the help, and does not print it."""
     done = CliRunner().invoke(cli, [name, *ARGUMENTS[name], "--none"])
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.output
     assert done.stderr.startswith("ledger: No such option '--none'.")
@@ -472,12 +450,12 @@ FOREIGN = {"--env-vars", "--table-name"}
 
 
 def test_every_option_that_is_named_exists() -> None:
-    """A person types what a message says. `--processorid` was none."""
+    """A person types what a message says. `--processorid` did not exist."""
     assert options_said(ROOT / "ledger_cli") - FOREIGN <= set().union(*OPTIONS.values(), {"--help"})
 
 
-def test_every_field_of_a_query_is_said_as_it_is_typed(engine: Engine) -> None:
-    """The query function names its fields; nobody typed those."""
+def test_every_field_of_a_query_is_named_as_it_is_typed(engine: Engine) -> None:
+    """The query function names its fields, which nobody has typed."""
     for field in ("TransactionID", *engine.functions["QueryPaymentLedger"].module.QUERIED):
         stack = Mock()
         stack.invoke.side_effect = FunctionError(

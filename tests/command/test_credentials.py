@@ -1,4 +1,4 @@
-"""What leaves this machine: never the shell's credentials to an endpoint, and nothing to an unknown server."""
+"""What leaves this machine: an endpoint never gets the shell's credentials, and an unknown server gets nothing."""
 
 import re
 import ssl
@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from bench.runtime_api import make_certificate
 from ledger_cli.cli import cli
 from ledger_cli.stack import webhook
-from tests.command.test_conditions import ARGUMENTS, ON_A_STACK
+from tests.support.commands import ARGUMENTS, ON_A_STACK
 
 REAL = {
     "AWS_ACCESS_KEY_ID": "AKIAREALREALREALREAL",
@@ -25,14 +25,14 @@ REAL = {
 
 
 class Listener(ThreadingHTTPServer):
-    """Keeps what it is sent, and answers nothing that a command can use."""
+    """A server that keeps what it receives, and answers nothing that a command can use."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Kept)
         self.came: list[str] = []
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that does not trust the server goes away."""
+        """Ignore a client that does not trust the server, and goes away."""
 
 
 class _Kept(BaseHTTPRequestHandler):
@@ -47,21 +47,21 @@ class _Kept(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Nothing is printed."""
+        """Print nothing."""
 
 
 @pytest.fixture
 def listener() -> Iterator[Listener]:
-    """A server that stands for an endpoint that somebody else has."""
+    """Start a server that stands for an endpoint of somebody else."""
     with Listener() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         yield server
         server.shutdown()
 
 
 @pytest.mark.parametrize("name", ON_A_STACK)
 def test_an_endpoint_never_gets_real_credentials(name: str, listener: Listener, tmp_path: Path) -> None:
-    """Neither from variables nor from a profile: who serves the endpoint could use a session's token."""
+    """The owner of an endpoint could use a session's token. It comes from a variable or from a profile."""
     config = tmp_path / "credentials"
     config.write_text("[default]\naws_access_key_id = AKIAREAL\naws_secret_access_key = the-real-secret\n")
     environment = {**REAL, "AWS_SHARED_CREDENTIALS_FILE": str(config), "HOME": str(tmp_path)}
@@ -77,7 +77,7 @@ def test_an_endpoint_never_gets_real_credentials(name: str, listener: Listener, 
 
 @pytest.fixture
 def untrusted(listener: Listener, tmp_path: Path) -> str:
-    """The address of a server whose certificate no authority has signed."""
+    """Yield the address of a server whose certificate no authority has signed."""
     make_certificate(tmp_path / "certificate.pem", tmp_path / "key.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
@@ -86,21 +86,21 @@ def untrusted(listener: Listener, tmp_path: Path) -> str:
 
 
 def test_an_endpoint_that_nobody_vouches_for_gets_nothing(untrusted: str, listener: Listener, tmp_path: Path) -> None:
-    """Whatever the shell trusts: its variables are AWS's."""
+    """The shell's variables may name other authorities, but they are for AWS."""
     environment = {"AWS_CA_BUNDLE": str(tmp_path / "certificate.pem")}
     done = CliRunner(env=environment).invoke(cli, ["get", "t", "--endpoint-url", untrusted])
     assert (done.exit_code, "certificate verify failed" in done.stderr, listener.came) == (2, True, []), done.output
 
 
 def test_a_webhook_that_nobody_vouches_for_gets_nothing(untrusted: str, listener: Listener) -> None:
-    """A payment is signed for a processor's webhook, not for who stands in its way."""
+    """A payment is signed for a processor's webhook, and not for a server between."""
     with pytest.raises(webhook.WebhookError, match=r"nothing was sent \(SSLCertVerificationError\)"):
         webhook.post(f"{untrusted}/processors/acme-pay/payments", b"{}", {})
     assert listener.came == []
 
 
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_CLOUDFORMATION"])
-def test_a_setting_that_leads_elsewhere_by_http_is_refused(name: str) -> None:
+def test_a_setting_that_leads_elsewhere_by_http_is_not_accepted(name: str) -> None:
     """Nobody typed it for this command, and a token would cross the network in plaintext."""
     environment = {**REAL, "AWS_DEFAULT_REGION": "us-east-1", name: "http://127.0.0.2:9"}
     done = CliRunner(env=environment).invoke(cli, ["get", "t", "--stack", "s"])

@@ -1,10 +1,9 @@
-"""Reading and operating a stack from the command line: what a person sees, and what is said where it cannot be."""
+"""Reading and operating a stack from the command line: what a person sees, and one line if the command cannot go on."""
 
 import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from ledger.violations import InvalidPaymentError
 from ledger_cli import REGION
 from ledger_cli.engine import Engine
 from ledger_cli.engine.moto_patches.stepfunctions import ExecutionNotRedrivable
-from ledger_cli.engine.server import EngineServer
 from ledger_cli.stack import inspection
 from ledger_cli.stack.client import Stack
 from ledger_cli.stack.inspection import inspect
@@ -29,22 +27,14 @@ from tests.support.intake import intake_of
 
 
 @pytest.fixture
-def endpoint(engine: Engine) -> Iterator[str]:
-    """The address of this process's engine."""
-    with EngineServer(["127.0.0.1"]) as server:
-        server.start(engine)
-        yield f"http://127.0.0.1:{server.port}"
-
-
-@pytest.fixture
 def at(endpoint: str) -> Any:
-    """A function that runs the command at this process's engine."""
+    """Return a function that runs the command at this process's engine."""
     return lambda *arguments, **more: ledger(*arguments, LEDGER_ENDPOINT_URL=endpoint, **more)
 
 
 @pytest.fixture
 def recorded(engine: Engine, payment: dict[str, Any]) -> str:
-    """A payment that is recorded, by its id."""
+    """Record a payment, and return its TransactionID."""
     name = "txn-2026-0001-a56e4564f0ce"
     assert engine.run(json.dumps(payment), name).outcome == "RECORDED"
     return str(payment["TransactionID"])
@@ -54,7 +44,7 @@ def recorded(engine: Engine, payment: dict[str, Any]) -> str:
 
 
 def test_a_payment_is_shown_without_its_token(at: Any, recorded: str, payment: dict[str, Any]) -> None:
-    """To a person and to a machine."""
+    """Neither a person nor a machine gets it."""
     shown = at("get", recorded)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert re.search(r"^Amount +129\.90 *$", shown.stdout, re.MULTILINE)
@@ -64,14 +54,14 @@ def test_a_payment_is_shown_without_its_token(at: Any, recorded: str, payment: d
 
 
 def test_a_payment_that_is_not_there_has_a_next_step(at: Any) -> None:
-    """Exit status 1, as a search that found nothing."""
+    """Exit status 1 means that a search found nothing."""
     done = at("get", "nobody")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "ledger: no payment under nobody; look for its executions: ledger inspect nobody\n"
 
 
 def test_text_of_others_does_not_write_over_the_screen(at: Any, engine: Engine, payment: dict[str, Any]) -> None:
-    """A sender's metadata may have anything that is no control character of ASCII."""
+    """A sender's metadata may hold any character but the control characters of ASCII."""
     engine.run(json.dumps({**payment, "Metadata": {"order": "a\u202eb\u2028c"}}))
     assert r"order=a\u202eb\u2028c" in at("get", payment["TransactionID"]).stdout
     assert visible("\x1b[2J\x9b\n") == r"\x1b[2J\x9b\n"
@@ -84,7 +74,7 @@ HOSTILE = "\x1b[2J\u202e\u2066\x9b\x07\u200b"
 def test_names_and_causes_of_others_are_harmless_everywhere(
     at: Any, engine: Engine, payment: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Whoever may start or stop an execution chooses its name or cause, which an operator's terminal shows."""
+    """A caller that may start or stop an execution chooses its name or cause, which an operator's terminal shows."""
     name = f"x{HOSTILE}"
     monkeypatch.setattr("moto.stepfunctions.models.StepFunctionBackend._validate_name", lambda *_: None)
     engine.run(json.dumps({**payment, "Amount": "1.001"}), name)
@@ -103,7 +93,7 @@ def test_names_and_causes_of_others_are_harmless_everywhere(
 
 
 def test_a_damaged_id_is_harmless_too(at: Any, engine: Engine, recorded: str) -> None:
-    """Who may write to the table chooses it; the command names it on standard error."""
+    """A person who may write to the table chooses the ID, and the command names it on standard error."""
     table = engine.outputs["TableName"]
     (item,) = engine.items()
     damaged = {**item, "TransactionID": {"S": f"t{HOSTILE}"}, "Amount": {"S": "x"}, "Unpublished": {"S": "0"}}
@@ -118,7 +108,7 @@ def test_a_damaged_id_is_harmless_too(at: Any, engine: Engine, recorded: str) ->
 def test_an_input_that_nobody_can_parse_hides_no_payment(
     at: Any, engine: Engine, payment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever may start executions decides what their input is, and `inspect` looks into those it cannot name."""
+    """A caller that may start executions chooses their input, and `inspect` reads it if the name does not decide."""
     engine.run(json.dumps({**payment, "Amount": "x"}), "of-a-bus")
     engine.run(json.dumps({**payment, "Amount": "x"}), "too-deep")
     deep = stepfunctions_parser_backends[engine.account_id][REGION].describe_execution(engine.executions()[1])
@@ -130,7 +120,7 @@ def test_an_input_that_nobody_can_parse_hides_no_payment(
 def test_an_item_that_cannot_be_read_is_named_and_hides_no_other(
     at: Any, engine: Engine, payment: dict[str, Any]
 ) -> None:
-    """Nothing but the ledger's code writes items, and yet a restored or repaired table may have a damaged one."""
+    """Only the ledger's code writes items, but a restored or repaired table may have a damaged one."""
     for name in ("good-1", "bad", "good-2"):
         engine.run(json.dumps({**payment, "TransactionID": name}), f"{name}-a56e4564f0ce")
     engine.client("dynamodb").update_item(
@@ -162,7 +152,7 @@ def test_an_item_that_cannot_be_read_is_named_and_hides_no_other(
 
 
 def test_a_long_id_costs_the_least_important_column(at: Any, engine: Engine, payment: dict[str, Any]) -> None:
-    """A UUID and eighty columns: all but whether it was published has room."""
+    """With a UUID, eighty columns have room for all but the time of publication."""
     transaction_id = "3f1c2b9e-9d55-4a0e-8a53-0d5b6c1f2a77"
     engine.run(json.dumps({**payment, "TransactionID": transaction_id}))
     shown = at("list", "--processor", "acme-pay", COLUMNS="80").stdout
@@ -172,7 +162,7 @@ def test_a_long_id_costs_the_least_important_column(at: Any, engine: Engine, pay
 
 @pytest.fixture
 def many(engine: Engine, payment: dict[str, Any]) -> list[str]:
-    """Thirty payments of one processor, the newest first."""
+    """Record thirty payments of one processor, and return them, the newest first."""
     for number in range(30):
         changed = {"TransactionID": f"t-{number:02}", "Timestamp": f"2026-11-{number + 1:02}T00:00:00Z"}
         changed |= {"Status": "Failure"} if number % 10 == 0 else {}
@@ -181,7 +171,7 @@ def many(engine: Engine, payment: dict[str, Any]) -> list[str]:
 
 
 def test_payments_are_listed_for_people(at: Any, many: list[str]) -> None:
-    """Within a terminal's width, and with what to say for more."""
+    """The table fits a terminal, and a line below it says how to get more."""
     done = at("list", "--processor", "acme-pay", COLUMNS="80")
     assert re.findall(r"t-\d\d", done.stdout) == many[:25]
     assert max(map(len, done.stdout.splitlines())) <= 80
@@ -190,7 +180,7 @@ def test_payments_are_listed_for_people(at: Any, many: list[str]) -> None:
 
 
 def test_payments_are_listed_for_machines(at: Any, many: list[str]) -> None:
-    """A line each, and a cursor where there are more."""
+    """Each payment has a line, and the last line has a cursor if there are more."""
     lines = [
         json.loads(line)
         for line in at("list", "--processor", "acme-pay", "--limit", "20", "--json").stdout.splitlines()
@@ -201,7 +191,7 @@ def test_payments_are_listed_for_machines(at: Any, many: list[str]) -> None:
 
 
 def test_payments_are_listed_as_csv(at: Any, many: list[str]) -> None:
-    """For a spreadsheet."""
+    """A spreadsheet reads it."""
     done = at("list", "--processor", "acme-pay", "--csv", "--status", "Failure", "--all")
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [row["TransactionID"] for row in rows] == ["t-20", "t-10", "t-00"]
@@ -210,8 +200,8 @@ def test_payments_are_listed_as_csv(at: Any, many: list[str]) -> None:
     assert many
 
 
-def test_a_time_range_is_given_as_it_is_said(at: Any, many: list[str]) -> None:
-    """From is part of it, to is not."""
+def test_a_time_range_excludes_its_end(at: Any, many: list[str]) -> None:
+    """A payment at --from is part of the list; one at --to is not."""
     done = at("list", "--processor", "acme-pay", "--from", "2026-11-05T00:00:00Z", "--to", "2026-11-07T00:00:00Z")
     assert re.findall(r"t-\d\d", done.stdout) == ["t-05", "t-04"]
     assert many
@@ -237,7 +227,7 @@ def test_a_time_range_is_given_as_it_is_said(at: Any, many: list[str]) -> None:
     ],
 )
 def test_what_cannot_be_read_is_one_line(at: Any, arguments: tuple[str, ...], message: str) -> None:
-    """With what to do; a note before it says that the shell's endpoint overrules what was typed."""
+    """The line says what to do. A note before it says that the shell's endpoint overrules a typed option."""
     done = at(*arguments)
     lines = 1 + ("--stack" in arguments)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", lines), done.stderr
@@ -246,7 +236,7 @@ def test_what_cannot_be_read_is_one_line(at: Any, arguments: tuple[str, ...], me
 
 
 def test_a_foreign_cursor_is_one_line(at: Any, many: list[str]) -> None:
-    """A person mixes two up."""
+    """A person confuses two cursors."""
     last = at("list", "--processor", "acme-pay", "--limit", "1", "--json").stdout.splitlines()[-1]
     done = at("list", "--processor", "other", "--cursor", json.loads(last)["cursor"])
     assert done.returncode == 2
@@ -255,7 +245,7 @@ def test_a_foreign_cursor_is_one_line(at: Any, many: list[str]) -> None:
 
 
 def test_a_token_is_revealed_for_a_reason(at: Any, engine: Engine, recorded: str, payment: dict[str, Any]) -> None:
-    """Who asked is in the log."""
+    """The log has the caller's name."""
     done = at("reveal", recorded, "--reason", "refund, ticket 4711")
     assert (done.returncode, done.stdout) == (0, f"{payment['SecureToken']}\n")
     assert '"requester":"arn:aws:sts::123456789012:' in engine.logs()
@@ -264,7 +254,7 @@ def test_a_token_is_revealed_for_a_reason(at: Any, engine: Engine, recorded: str
 
 
 def test_a_stack_that_reveals_nothing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By default there is no such function."""
+    """By default, a stack has no function that reveals tokens."""
     from ledger_cli.stack.client import Stack, StackError  # noqa: PLC0415
 
     stack = Stack.__new__(Stack)
@@ -277,7 +267,7 @@ def test_a_stack_that_reveals_nothing_says_so(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_recorded_payment_is_inspected(at: Any, recorded: str, payment: dict[str, Any]) -> None:
-    """States, item, event, and that there is nothing to do."""
+    """It shows the states, the item and the event, and that there is nothing to do."""
     done = at("inspect", recorded)
     assert (done.returncode, done.stderr) == (0, "")
     states = ("Validate Payment", "Encrypt Token", "Persist Payment", "Publish Outcome")
@@ -304,10 +294,10 @@ def test_a_recorded_payment_is_inspected(at: Any, recorded: str, payment: dict[s
         ),
     ],
 )
-def test_a_refused_payment_says_why_and_what_to_do(
+def test_a_rejected_payment_says_why_and_what_to_do(
     at: Any, engine: Engine, recorded: str, payment: dict[str, Any], changes: Any, outcome: str, line: str, why: str
 ) -> None:
-    """By its execution's name, which a list has."""
+    """A person copies the execution's name from a list."""
     engine.run(json.dumps({**payment, **changes}), "refused")
     done = at("inspect", "refused")
     assert re.search(line, done.stdout), done.stdout
@@ -320,7 +310,7 @@ def test_a_refused_payment_says_why_and_what_to_do(
 def test_other_executions_of_a_payment_are_named(
     at: Any, engine: Engine, recorded: str, payment: dict[str, Any]
 ) -> None:
-    """What came under the same id, with its outcome; another payment's, whose id begins alike, is not."""
+    """Executions of the same ID are listed with their outcomes. Those of a longer ID that begins alike are not."""
     engine.run(json.dumps({**payment, "Amount": "1.00"}), f"{recorded}-bcc172d3b78d")
     engine.run(json.dumps({**payment, "TransactionID": f"{recorded}-2"}), f"{recorded}-2-0123456789ab")
     told = json.loads(at("inspect", recorded, "--json").stdout)
@@ -368,11 +358,13 @@ def test_a_payment_is_found_under_names_of_every_release(
     "name", ["", "own-name", "3f6c9d10-54ab-4f0e-9c11-0a1b2c3d4e5f_7a6b5c4d-0000-4abc-8def-001122334455"]
 )
 @pytest.mark.parametrize("changes", [{"Amount": "x"}, {"Amount": "x", "TransactionID": "a b"}], ids=["ID", "no ID"])
-def test_a_refusal_is_found_whichever_way_it_came(
+def test_a_rejection_is_found_whichever_way_it_came(
     at: Any, engine: Engine, payment: dict[str, Any], name: str, changes: dict[str, Any]
 ) -> None:
-    """Support has the payment's ID and no execution's name: `ledger start` and the webhook give one, an event bus and
-    other senders theirs. Without a valid TransactionID, the ProcessorID is all that there is.
+    """Support has the payment's ID, and no execution's name.
+
+    `ledger start` and the webhook give one name, an event bus and other senders theirs. Without a valid TransactionID,
+    support can search for the ProcessorID only.
     """
     invalid = {**payment, **changes}
     if name:
@@ -391,10 +383,10 @@ def test_a_refusal_is_found_whichever_way_it_came(
     assert "Amount: decimal" in told["deciding_execution"]["cause"]
 
 
-def test_what_was_not_searched_is_said(
+def test_executions_that_were_not_searched_are_reported(
     endpoint: str, engine: Engine, payment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Few executions can be described in a second; an operator must not take the first hundred for all."""
+    """Step Functions describes few executions in a second. An operator must not take the first hundred for all."""
     for number in range(3):
         engine.run(json.dumps({**payment, "TransactionID": f"t-{number}", "Amount": "x"}), f"own-name-{number}")
     monkeypatch.setattr(inspection, "MAX_DESCRIBED", 2)
@@ -406,14 +398,14 @@ def test_what_was_not_searched_is_said(
 
 
 def test_nothing_is_known_of_an_unknown_id(at: Any) -> None:
-    """Which is said, with whom to ask."""
+    """The command says so, and whom to ask."""
     done = at("inspect", "nobody")
     assert done.returncode == 1
     assert "Next       Ask the sender when the payment was sent: no payment and no execution" in done.stdout
 
 
 def test_a_ledger_that_cannot_be_read_hides_no_execution(at: Any, recorded: str, faults: Faults) -> None:
-    """Whoever is on duty looks at it when something is broken."""
+    """The operator on duty inspects a payment when something is broken."""
     faults.refuse("GetItem", "AccessDeniedException")
     done = at("inspect", recorded, "--json")
     told = json.loads(done.stdout)
@@ -429,7 +421,7 @@ def test_a_ledger_that_cannot_be_read_hides_no_execution(at: Any, recorded: str,
 
 
 def test_a_page_is_written(at: Any, recorded: str, tmp_path: Path) -> None:
-    """Where it was asked for; an unwritable place is one line."""
+    """The option names the file. If it cannot be written, the command says so in one line."""
     file = tmp_path / "payment.html"
     assert at("inspect", recorded, "--html", str(file)).stdout == f"{file}: RECORDED\n"
     assert file.read_text().startswith("<!doctype html>")
@@ -440,7 +432,7 @@ def test_a_page_is_written(at: Any, recorded: str, tmp_path: Path) -> None:
 def test_executions_are_listed_with_their_outcomes(
     at: Any, engine: Engine, recorded: str, payment: dict[str, Any]
 ) -> None:
-    """The newest first; refusals by name, and why."""
+    """The newest comes first. A rejection or conflict has its name and its reason."""
     engine.run(json.dumps({**payment, "Amount": "1.00"}), "second")
     engine.run(json.dumps({**payment, "Amount": "x"}), "third")
     done = at("executions")
@@ -462,13 +454,13 @@ def test_executions_are_listed_with_their_outcomes(
 
 
 def fail(engine: Engine, payment: dict[str, Any], faults: Faults, call: str, name: str) -> None:
-    """An execution that fails technically at a call."""
+    """Run an execution that has a technical failure at a call."""
     faults.refuse(call, "ResourceNotFoundException")
     assert engine.run(json.dumps(payment), name).outcome is None
 
 
 def test_a_failed_payment_is_redriven(at: Any, engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
-    """From the state that failed; then there is nothing to redrive any more."""
+    """It goes on in the state that failed. Then nothing is left to redrive."""
     name = "txn-2026-0001-a56e4564f0ce"
     fail(engine, payment, faults, "PutItem", name)
     shown = at("inspect", "txn-2026-0001")
@@ -500,10 +492,10 @@ def test_a_failed_payment_is_redriven(at: Any, engine: Engine, payment: dict[str
     assert again.stderr == "ledger: no execution of txn-2026-0001 had a technical failure: nothing to redrive\n"
 
 
-def test_all_that_failed_is_redriven_and_refusals_are_not(
+def test_all_technical_failures_are_redriven_and_rejections_are_not(
     at: Any, engine: Engine, recorded: str, payment: dict[str, Any], faults: Faults
 ) -> None:
-    """After an outage; a refusal would only be refused once more."""
+    """An operator does this after an outage. A rejected payment would only be rejected again."""
     engine.run(json.dumps({**payment, "Amount": "x"}), "refused")
     for number, call in enumerate(("PutItem", "PutEvents")):
         fail(engine, {**payment, "TransactionID": f"t-{number}"}, faults, call, f"failed-{number}")
@@ -520,7 +512,7 @@ def test_all_that_failed_is_redriven_and_refusals_are_not(
 def test_one_that_cannot_be_redriven_does_not_keep_the_others(
     at: Any, engine: Engine, payment: dict[str, Any], faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Step Functions may refuse one, as too old; it is named, with what to do."""
+    """Step Functions does not redrive an execution that is too old. The command names it, with what to do."""
     for number in range(3):
         fail(engine, {**payment, "TransactionID": f"t-{number}"}, faults, "PutItem", f"failed-{number}")
     redrive = StepFunctionResponse.redrive_execution
@@ -539,7 +531,7 @@ def test_one_that_cannot_be_redriven_does_not_keep_the_others(
 
 
 def test_a_redrive_names_what_it_means(at: Any) -> None:
-    """One, or all: a slip must not redrive everything."""
+    """A slip of the hand must not redrive everything."""
     assert at("redrive").returncode == 2
     assert "name an ID, or say --all" in at("redrive", "x", "--all").stderr
 
@@ -547,7 +539,7 @@ def test_a_redrive_names_what_it_means(at: Any) -> None:
 def test_what_is_unpublished_is_listed_and_published(
     at: Any, engine: Engine, payment: dict[str, Any], faults: Faults
 ) -> None:
-    """What is overdue; a payment that was recorded just now is its execution's to tell of."""
+    """The sweep publishes what is overdue. A payment that was recorded just now is left to its execution."""
     fail(engine, payment, faults, "PutEvents", "failed")
     assert "txn-2026-0001" in at("unpublished").stdout
     assert json.loads(at("republish", "--dry-run", "--json").stdout) == {
@@ -569,7 +561,7 @@ def test_what_is_unpublished_is_listed_and_published(
 def test_a_sweep_that_fails_leads_to_the_runbook(
     at: Any, engine: Engine, payment: dict[str, Any], faults: Faults
 ) -> None:
-    """By the error's name."""
+    """The runbook has the error's name."""
     faults.refuse("Query", "ResourceNotFoundException")
     done = at("republish")
     assert done.returncode == 2
@@ -585,14 +577,14 @@ def test_a_sweep_that_fails_leads_to_the_runbook(
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_completes_it(shell: str) -> None:
-    """What it prints is that shell's, and names this command."""
+    """The printed script is the named shell's, and names this command."""
     done = ledger("completion", shell)
     assert done.returncode == 0
     assert "_LEDGER_COMPLETE" in done.stdout
 
 
 def test_commands_are_completed() -> None:
-    """As the shell asks for it."""
+    """A shell asks by means of variables."""
     done = ledger(_LEDGER_COMPLETE="bash_complete", COMP_WORDS="ledger re", COMP_CWORD="1")
     assert {line.partition(",")[2] for line in done.stdout.splitlines()} == {
         "redrive",
@@ -603,7 +595,7 @@ def test_commands_are_completed() -> None:
 
 
 def test_no_colours_where_nobody_looks(at: Any, recorded: str) -> None:
-    """A pipe gets text."""
+    """A pipe gets plain text."""
     assert (
         "\x1b" not in at("inspect", recorded).stdout + at("executions").stdout + at("list", "--processor", "a").stdout
     )

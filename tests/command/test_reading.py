@@ -1,4 +1,4 @@
-"""Reading payments strictly: the very text is handed on, or one line says what is wrong and where."""
+"""Reading payments strictly: the command hands on the very text, or names the fault and its place in one line."""
 
 import contextlib
 import io
@@ -23,12 +23,12 @@ JSON = st.recursive(
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A file to fill."""
+    """Return a path to write a file to."""
     return tmp_path / "payments.json"
 
 
 def texts(file: Path, contents: str) -> list[str]:
-    """What is handed on of a file with *contents*."""
+    """Return the texts of the payments in a file with *contents*."""
     file.write_text(contents, encoding="utf-8", newline="")
     return [start_input.text for start_input in read(str(file))]
 
@@ -79,16 +79,16 @@ def test_one_an_array_or_lines(file: Path, contents: str, payments: list[str]) -
         (b'{"a":\n"\xe9"}', ":2: not UTF-8"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_read_is_told_in_one_line(file: Path, contents: bytes, message: str) -> None:
-    """File and position, so that a person can go there."""
+def test_what_cannot_be_read_is_reported_in_one_line(file: Path, contents: bytes, message: str) -> None:
+    """The line has the file and the position, so that a person can go there."""
     file.write_bytes(contents)
     with pytest.raises(UnreadableInputError) as caught:
         read(str(file))
     assert str(caught.value) == f"{file}{message}"
 
 
-def test_files_that_are_not_there_are_told(tmp_path: Path) -> None:
-    """The commonest mistake of all."""
+def test_files_that_are_not_there_are_reported(tmp_path: Path) -> None:
+    """It is the most common mistake of all."""
     with pytest.raises(UnreadableInputError, match="no such file or directory"):
         read(str(tmp_path / "none.json"))
     with pytest.raises(UnreadableInputError, match="is a directory"):
@@ -96,7 +96,7 @@ def test_files_that_are_not_there_are_told(tmp_path: Path) -> None:
 
 
 def test_standard_input_is_a_dash(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that other commands can be piped into it."""
+    """A person can pipe another command into it."""
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"a": 1}')))
     assert [(found.file, found.text) for found in read("-")] == [("-", '{"a": 1}')]
 
@@ -105,7 +105,7 @@ def test_standard_input_is_a_dash(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_any_json_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, payments: list[Any], indent: int | None
 ) -> None:
-    """The checks of our own must not refuse what is JSON."""
+    """The project's own checks must accept whatever is JSON."""
     file = tmp_path_factory.mktemp("read") / "payments.json"
     assert [json.loads(text) for text in texts(file, json.dumps(payments, indent=indent))] == payments
     lines = "\n".join(json.dumps(payment, ensure_ascii=True) for payment in payments)
@@ -114,7 +114,7 @@ def test_any_json_is_read_back(
 
 
 def test_hostile_strings_are_read_back(file: Path, corpora: Path) -> None:
-    """Quotes, backslashes, brackets and colons inside a string are no structure."""
+    """Quotes, backslashes, brackets and colons inside a string are not structure."""
     hostile = json.loads((corpora / "naughty-strings.json").read_text())
     for text in hostile:
         payment = {"k": text, "[": {text: ":"}}
@@ -191,5 +191,5 @@ def test_reading_takes_steps_in_proportion(shape: str, monkeypatch: pytest.Monke
 
 @given(st.text(alphabet='"\\{}[]:,0-.eINnf \n') | st.text())
 def test_tokens_cover_every_text(text: str) -> None:
-    """No character is looked at twice: a gap between tokens would be looked at in vain, again and again."""
+    """The pattern looks at each character once. It would try every place in a gap between tokens again and again."""
     assert "".join(token[0] for token in reading._TOKENS.finditer(text)) == text

@@ -1,27 +1,37 @@
-"""`ledger run` as a person and as a machine meet it: in a process of its own."""
+"""`ledger run` as a person and as a machine meet it."""
 
 import json
 import subprocess
-import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ledger_cli import ROOT
-from tests.support.cli import ledger
+from ledger_cli.engine import Engine
+from ledger_cli.engine.lambda_runtime import LocalFunction
+from tests.support.cli import ledger, ledger_process, lent
 
 SUCCESS = "events/start/01-success.json"
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(engine: Engine) -> Iterator[Run]:
+    """Yield a function that runs `ledger run` with the engine of this process; `ledger_process` deploys another."""
+    with lent(engine):
+        yield lambda *arguments, **more: ledger("run", *arguments, **more)
+
 
 def rows(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    """The lines of `--json`; nothing else may be on standard output."""
+    """Return the lines of `--json`; nothing else may be on standard output."""
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def test_twice_is_recorded_then_duplicate() -> None:
-    """Each delivery has an execution of its own, and the table decides."""
-    done = ledger("run", "--json", SUCCESS, SUCCESS)
+    """Each delivery has an execution of its own, and the table decides its outcome."""
+    done = ledger_process("run", "--json", SUCCESS, SUCCESS)
     first, second = rows(done)
     assert (done.returncode, done.stderr) == (0, "")
     assert first.keys() == {"file", "execution", "status", "outcome", "error", "cause", "states"}
@@ -31,13 +41,13 @@ def test_twice_is_recorded_then_duplicate() -> None:
     assert [state["name"] for state in first["states"]][-1] == "Publish Outcome"
 
 
-def test_a_changed_amount_and_an_invalid_one(tmp_path: Path, payment: dict[str, Any]) -> None:
-    """Refusals are outcomes: the exit status stays 0."""
+def test_a_changed_amount_and_an_invalid_one(run: Run, tmp_path: Path, payment: dict[str, Any]) -> None:
+    """A conflict and a rejection are outcomes: the exit status stays 0."""
     file = tmp_path / "payments.jsonl"
     invalid = {**payment, "Amount": "1.999", "Status": "ok", "Timestamp": "now"}
     payments = [payment, {**payment, "Amount": "1"}, invalid]
     file.write_text("\n".join(json.dumps(payment) for payment in payments))
-    done = ledger("run", "--json", str(file))
+    done = run("--json", str(file))
     assert done.returncode == 0
     outcomes = [(row["outcome"], row["error"], row["cause"]) for row in rows(done)]
     assert outcomes == [
@@ -47,9 +57,9 @@ def test_a_changed_amount_and_an_invalid_one(tmp_path: Path, payment: dict[str, 
     ]
 
 
-def test_the_samples_show_every_outcome() -> None:
-    """What a newcomer sees first; the sealed one is made when it runs."""
-    done = ledger("run", "--json")
+def test_the_samples_show_every_outcome(run: Run) -> None:
+    """A newcomer sees them first. The command seals one of them when it runs."""
+    done = run("--json")
     outcomes = {Path(row["file"]).stem: row["outcome"] for row in rows(done)}
     assert done.returncode == 0
     assert outcomes == {
@@ -67,8 +77,8 @@ def test_the_samples_show_every_outcome() -> None:
 
 
 @pytest.mark.parametrize("columns", ["60", "80", "120", "200"])
-def test_people_get_tables(columns: str, payment: dict[str, Any]) -> None:
-    """Payments, items (no token, only its ciphertext's length) and events; nothing but text when piped."""
+def test_people_get_tables(run: Run, columns: str, payment: dict[str, Any]) -> None:
+    """They show payments, items and events, as plain text if piped. Of a token they show its ciphertext's length."""
     long_id = f"order-{'4711' * 10}-of-2026"
     another = {
         **payment,
@@ -76,7 +86,7 @@ def test_people_get_tables(columns: str, payment: dict[str, Any]) -> None:
         "Amount": "12345678901234567890.5",
         "Timestamp": "2026-11-23T08:30:00Z",
     }
-    done = ledger("run", SUCCESS, "-", COLUMNS=columns, stdin=json.dumps(another))
+    done = run(SUCCESS, "-", COLUMNS=columns, stdin=json.dumps(another))
     assert all(
         word in done.stdout for word in (long_id, "12345678901234567890.50", "TransactionID", "Amount", "129.90")
     )
@@ -89,14 +99,14 @@ def test_people_get_tables(columns: str, payment: dict[str, Any]) -> None:
 
 
 def test_standard_input_and_the_folder_it_is_called_from(payment: dict[str, Any], tmp_path: Path) -> None:
-    """The template is found wherever the command is called."""
-    done = ledger("run", "--json", "-", stdin=json.dumps([payment]), folder=tmp_path)
+    """The command finds the template from every folder."""
+    done = ledger_process("run", "--json", "-", stdin=json.dumps([payment]), folder=tmp_path)
     assert [(row["file"], row["outcome"]) for row in rows(done)] == [("-", "RECORDED")]
 
 
 def test_a_shells_aws_settings_do_not_matter() -> None:
     """An engineer's profile or endpoint must not reach the engine, and need not exist."""
-    done = ledger(
+    done = ledger_process(
         "run", "--json", SUCCESS, AWS_PROFILE="none", AWS_ENDPOINT_URL="http://127.0.0.1:1", AWS_REGION="eu-west-1"
     )
     assert [row["outcome"] for row in rows(done)] == ["RECORDED"]
@@ -116,36 +126,30 @@ def test_a_shells_aws_settings_do_not_matter() -> None:
     ],
 )
 def test_what_cannot_be_read_starts_nothing(arguments: list[str], stdin: str, message: str) -> None:
-    """One line on standard error, exit status 2, and no execution: not even of the readable ones."""
+    """The command prints one line, and starts no execution: not even of the payments that it could read."""
     done = ledger("run", "--json", *arguments, stdin=stdin)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{message}\n")
 
 
-def test_an_unknown_option_is_told() -> None:
-    """And the exit status is that of unreadable input."""
+def test_an_unknown_option_is_named() -> None:
+    """The exit status is that of unreadable input."""
     done = ledger("run", "--jsno")
     assert done.returncode == 2
     assert "No such option '--jsno'" in done.stderr
 
 
-def test_a_technical_failure_is_exit_status_1(payment: dict[str, Any]) -> None:
-    """Its outcome is null; its error and its last state say where it stands."""
-    script = """
-import sys
-from unittest.mock import patch
-from ledger_cli.engine.lambda_runtime import LocalFunction
-real = LocalFunction.invoke
-def broken(self, payload):
-    error = b'{"errorType": "DisabledException", "errorMessage": "x"}'
-    return (error, True) if "encrypt" in self.name else real(self, payload)
-with patch.object(LocalFunction, "invoke", broken):
-    from ledger_cli.cli import cli
-    cli(["run", "--json", "-"])
-"""
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", script],
-        cwd=ROOT, input=json.dumps(payment), capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+def test_a_technical_failure_is_exit_status_1(
+    run: Run, payment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its outcome is null; its error and its last state show where it stopped."""
+    invoke = LocalFunction.invoke
+
+    def broken(function: LocalFunction, payload: bytes) -> tuple[bytes, bool]:
+        error = b'{"errorType": "DisabledException", "errorMessage": "x"}'
+        return (error, True) if "encrypt" in function.name else invoke(function, payload)
+
+    monkeypatch.setattr(LocalFunction, "invoke", broken)
+    done = run("--json", "-", stdin=json.dumps(payment))
     (row,) = rows(done)
     assert (done.returncode, row["outcome"], row["error"]) == (1, None, "DisabledException")
     assert row["states"][-1]["name"] == "Encrypt Token"
@@ -154,7 +158,7 @@ with patch.object(LocalFunction, "invoke", broken):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], []])
 def test_help_is_given(arguments: list[str]) -> None:
-    """With examples, for those who have no documentation at hand."""
+    """It has examples, for people who have no documentation at hand."""
     done = ledger(*arguments)
     assert "ledger" in done.stdout + done.stderr
     assert "Examples:" in done.stdout or "run" not in arguments

@@ -1,11 +1,8 @@
-"""`ledger serve`: the engine for whatever speaks to AWS, and one clear line where it cannot start."""
+"""`ledger serve`: the engine for every program that speaks to AWS, and one clear line if it cannot start."""
 
 import contextlib
-import itertools
-import os
 import re
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -20,35 +17,19 @@ import pytest
 from ledger_cli import REGION, ROOT, artefact
 from ledger_cli.artefact import StaleArtefactError
 from ledger_cli.engine import template
-from tests.support.cli import ledger
+from tests.support.cli import ledger, ledger_process, ledger_serve
 
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[dict[str, str]]:
-    """What a `ledger serve` prints; stopped by Ctrl-C at the end, it must say nothing more."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "ledger_cli", "serve", "--port", "0"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as server:
-        assert server.stdout is not None
-        assert server.stderr is not None
-        lines = []
-        for line in server.stdout:
-            lines.append(line)
-            if line.startswith("Ready"):
-                break
-        yield {line[:11].strip(): line[11:].strip() for line in lines}
-        server.send_signal(signal.SIGINT)
-        assert server.wait(timeout=30) == 0
-        assert (server.stdout.read(), server.stderr.read()) == ("", "")
+    """Run `ledger serve`, and yield the values that it has printed. After Ctrl-C it must print nothing more."""
+    with ledger_serve() as serving:
+        yield serving.printed
 
 
 @pytest.fixture
 def elsewhere() -> Any:
-    """A function that runs a script with boto3 in a process where no engine lives; returns what it prints."""
+    """Return a function that runs a script with boto3 in a process without an engine, and returns what it prints."""
 
     def run(endpoint: str, script: str, region: str = REGION) -> str:
         head = (
@@ -65,7 +46,7 @@ def elsewhere() -> Any:
 
 
 def test_a_payment_from_another_process(served: dict[str, str], elsewhere: Any) -> None:
-    """Started, run and read through the endpoint alone, as on AWS."""
+    """The process starts, runs and reads it through the endpoint alone, as on AWS."""
     printed = elsewhere(
         served["Endpoint"].partition(",")[0],
         f"""
@@ -85,7 +66,7 @@ print(client("lambda").invoke(FunctionName="validate_payment", Payload="{{}}")["
 
 
 def test_another_region_is_said_to_be_empty(served: dict[str, str], elsewhere: Any) -> None:
-    """Else a shell's AWS_REGION would look like a table that is not there."""
+    """Without this answer, a shell's AWS_REGION would look like a table that is not there."""
     endpoint = served["Endpoint"].partition(",")[0]
     assert "the engine is in us-east-1: ask there" in elsewhere(
         endpoint, "client('dynamodb').list_tables()", "eu-west-1"
@@ -107,16 +88,16 @@ TRAILER = "name: value\r\n"
         ("nonsense\r\n\r\n", 400),
     ],
 )
-def test_a_request_that_is_none_is_refused(served: dict[str, str], head: str, status: int) -> None:
-    """Whatever connects to the port, the server goes on."""
+def test_an_invalid_request_does_not_stop_the_server(served: dict[str, str], head: str, status: int) -> None:
+    """Any program may connect to the port."""
     host, _, port = served["Endpoint"].partition(",")[0].removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(head.replace("Host: x", f"Host: {host}:{port}").encode())
         assert connection.recv(4096).startswith(f"HTTP/1.1 {status} ".encode())
 
 
-def test_a_connection_goes_on_behind_a_body_and_ends_behind_a_refusal(served: dict[str, str]) -> None:
-    """Where a body that was refused ends, nobody can tell: what follows must not be taken for a request."""
+def test_a_connection_goes_on_after_a_body_and_ends_after_an_invalid_one(served: dict[str, str]) -> None:
+    """Nobody can tell the end of an invalid body: the server must not take what follows for a request."""
     host, _, port = served["Endpoint"].partition(",")[0].removeprefix("http://").partition(":")
     whole = f"{CHUNKED}3\r\nabc\r\n0\r\n\r\n".replace("Host: x", f"Host: {host}:{port}").encode()
     for first, answers in ((whole, 3), (whole.replace(b"3\r\n", b"2\r\n"), 1)):
@@ -131,7 +112,7 @@ def test_a_connection_goes_on_behind_a_body_and_ends_behind_a_refusal(served: di
 
 
 def test_a_client_that_goes_away_is_no_error(served: dict[str, str]) -> None:
-    """The fixture looks at what the server says in the end: nothing."""
+    """The fixture checks at the end that the server has printed nothing."""
     host, _, port = served["Endpoint"].partition(",")[0].removeprefix("http://").partition(":")
     for _ in range(20):
         connection = socket.create_connection((host, int(port)), timeout=10)
@@ -141,7 +122,7 @@ def test_a_client_that_goes_away_is_no_error(served: dict[str, str]) -> None:
 
 
 def test_it_listens_on_loopback_only(served: dict[str, str]) -> None:
-    """A laptop's engine is nobody else's."""
+    """Other machines must not reach a laptop's engine."""
     port = int(served["Endpoint"].partition(",")[0].rpartition(":")[2])
     addresses = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), port, socket.AF_INET)}
     for address in addresses - {"127.0.0.1", "127.0.1.1"}:
@@ -149,16 +130,16 @@ def test_it_listens_on_loopback_only(served: dict[str, str]) -> None:
             pytest.fail(f"it answers at {address}")
 
 
-def test_a_port_in_use_is_said(served: dict[str, str]) -> None:
-    """Before the stack is deployed, which takes seconds."""
+def test_a_port_in_use_is_reported(served: dict[str, str]) -> None:
+    """The command says so before it deploys the stack, which takes seconds."""
     port = served["Endpoint"].partition(",")[0].rpartition(":")[2]
-    done = ledger("serve", "--port", port)
+    done = ledger_process("serve", "--port", port)
     assert (done.returncode, done.stderr) == (2, f"ledger: port {port} is in use: choose another with --port\n")
 
 
 @pytest.fixture
 def built(tmp_path: Path) -> Path:
-    """An artefact as `sam build` leaves it, as far as the check looks."""
+    """Make an artefact as `sam build` leaves it, as far as the check looks."""
     folder = tmp_path / "build"
     folder.mkdir()
     text = (ROOT / "template.yaml").read_text()
@@ -173,12 +154,12 @@ def built(tmp_path: Path) -> Path:
 
 
 def test_a_fresh_artefact_passes(built: Path) -> None:
-    """The tests below would pass with a check that refuses everything."""
+    """A check that rejects everything would pass the tests below."""
     artefact.require_fresh(built)
 
 
 def test_an_artefact_that_is_not_there(tmp_path: Path) -> None:
-    """The first thing that a newcomer meets."""
+    """A newcomer meets this first."""
     with pytest.raises(StaleArtefactError, match="is not there: run `make build` or `sam build` first"):
         artefact.require_fresh(tmp_path)
 
@@ -201,7 +182,7 @@ def test_a_module_that_is_missing_is_named(built: Path) -> None:
 
 @pytest.mark.parametrize(("now", "then"), [("Timeout: 30", "Timeout: 29"), ("MemorySize: 256", "MemorySize: 128")])
 def test_a_stale_template_is_named(built: Path, now: str, then: str) -> None:
-    """A variable or a timeout would be the old one; so would what all functions share."""
+    """A variable or a timeout would be the old one, and so would the settings that all functions share."""
     file = built / "template.yaml"
     assert now in file.read_text()
     file.write_text(file.read_text().replace(now, then))
@@ -210,14 +191,14 @@ def test_a_stale_template_is_named(built: Path, now: str, then: str) -> None:
 
 
 def test_a_stale_dependency_is_named(built: Path) -> None:
-    """An upgrade that was not built is not tried."""
+    """An upgrade that was not built would not be tried."""
     next((built / "ValidatePayment").glob("jmespath-*.dist-info")).rmdir()
     with pytest.raises(StaleArtefactError, match=r"functions/requirements\.txt has changed"):
         artefact.require_fresh(built)
 
 
-def test_no_container_engine_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With what to do; nothing has started."""
+def test_a_missing_container_engine_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line says what to do, and nothing has started."""
     from ledger_cli.commands import serve  # noqa: PLC0415
 
     monkeypatch.setattr(artefact, "require_fresh", lambda: None)
@@ -228,8 +209,8 @@ def test_no_container_engine_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not (tmp_path / "env.json").exists()
 
 
-def test_a_state_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
-    """Before the engine is deployed; nothing is changed."""
+def test_a_state_folder_that_cannot_be_used_is_reported(tmp_path: Path) -> None:
+    """The command says so before it deploys the engine, and changes nothing."""
     (tmp_path / "ledger.json").write_text("{")
     done = ledger("serve", "--port", "0", "--state", str(tmp_path))
     assert (done.returncode, done.stdout) == (2, "")
@@ -238,31 +219,21 @@ def test_a_state_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
 
 
 def test_a_served_state_survives_a_kill(tmp_path: Path) -> None:
-    """What was written last is there, whatever ended the server."""
-
-    def served() -> tuple[subprocess.Popen[str], str]:
-        command = [sys.executable, "-m", "ledger_cli", "serve", "--port", "0", "--state", str(tmp_path / "state")]
-        environment = {**os.environ, "COLUMNS": "1000"}
-        server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment)  # noqa: S603
-        assert server.stdout is not None
-        lines = list(itertools.takewhile(lambda line: not line.startswith("Ready"), server.stdout))
-        assert any(line.startswith(f"State      {tmp_path}/state/ledger.json") for line in lines)
-        return server, lines[0].removeprefix("Endpoint").split(",")[0].strip()
-
-    first, address = served()
-    assert ledger("start", "events/start/01-success.json", LEDGER_ENDPOINT_URL=address).returncode == 0
-    deadline, written = time.monotonic() + 30, tmp_path / "state/ledger.json"
-    # On a busy machine, a first write may come before the payment.
-    while not (written.exists() and "txn-2026-0001" in written.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    first.kill()
-    first.communicate()
-    second, address = served()
-    assert "RECORDED" in ledger("inspect", "txn-2026-0001", LEDGER_ENDPOINT_URL=address).stdout
-    assert ledger("start", "events/start/02-failure.json", LEDGER_ENDPOINT_URL=address).returncode == 0
-    second.send_signal(signal.SIGINT)
-    second.communicate(timeout=30)
-    third, address = served()
-    assert ledger("get", "txn-2026-0002", LEDGER_ENDPOINT_URL=address).returncode == 0
-    third.send_signal(signal.SIGINT)
-    third.communicate(timeout=30)
+    """The last state that was written is there, however the server ended."""
+    state = ("--state", str(tmp_path / "state"))
+    with ledger_serve(*state) as first:
+        assert first.printed["State"].startswith(f"{tmp_path}/state/ledger.json")
+        at = {"LEDGER_ENDPOINT_URL": first.address}
+        assert ledger("start", "events/start/01-success.json", **at).returncode == 0
+        deadline, written = time.monotonic() + 30, tmp_path / "state/ledger.json"
+        # On a busy machine, a first write may come before the payment.
+        while not (written.exists() and "txn-2026-0001" in written.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        first.process.kill()
+        first.process.communicate()
+    with ledger_serve(*state) as second:
+        at = {"LEDGER_ENDPOINT_URL": second.address}
+        assert "RECORDED" in ledger("inspect", "txn-2026-0001", **at).stdout
+        assert ledger("start", "events/start/02-failure.json", **at).returncode == 0
+    with ledger_serve(*state) as third:
+        assert ledger("get", "txn-2026-0002", LEDGER_ENDPOINT_URL=third.address).returncode == 0

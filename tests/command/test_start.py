@@ -1,4 +1,4 @@
-"""`ledger start` against a served engine: what a person sees, and one clear line where it cannot go on."""
+"""`ledger start` against a served engine: what a person sees, and one clear line if it cannot go on."""
 
 import json
 import re
@@ -8,7 +8,6 @@ import pytest
 
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
-from ledger_cli.engine.server import EngineServer
 from tests.support.cli import ledger
 from tests.support.faults import Faults
 
@@ -16,16 +15,8 @@ SUCCESS = "events/start/01-success.json"
 EXPIRED = "arn:aws:states:us-east-1:123456789012:execution:PaymentLedger"
 
 
-@pytest.fixture
-def endpoint(engine: Engine) -> Any:
-    """The address of this process's engine."""
-    with EngineServer(["127.0.0.1"]) as server:
-        server.start(engine)
-        yield f"http://127.0.0.1:{server.port}"
-
-
-def test_each_payment_is_told_of(endpoint: str, engine: Engine) -> None:
-    """Twice is once; the exit status says that one of them was refused."""
+def test_each_payment_is_reported(endpoint: str, engine: Engine) -> None:
+    """A payment that is given twice is recorded once. The exit status says that one payment was rejected."""
     done = ledger(
         "start", "--json", SUCCESS, SUCCESS, "events/start/07-invalid-amount.json", "--endpoint-url", endpoint
     )
@@ -40,8 +31,8 @@ def test_each_payment_is_told_of(endpoint: str, engine: Engine) -> None:
     assert json.loads((ROOT / SUCCESS).read_text())["SecureToken"] not in done.stdout
 
 
-def test_a_refusal_is_published_too(endpoint: str, engine: Engine) -> None:
-    """A job runs this command at night, and nobody reads what it prints: the alarm must ring for it as well."""
+def test_a_rejection_is_published_too(endpoint: str, engine: Engine) -> None:
+    """A job runs this command at night, and nobody reads its output: the alarm must ring for a rejection as well."""
     files = ("events/start/07-invalid-amount.json", "-", "-")
     nameless = json.dumps({**json.loads((ROOT / SUCCESS).read_text()), "TransactionID": "", "ProcessorID": "a b"})
     for file in files:
@@ -76,7 +67,7 @@ DAMAGES: dict[str, Any] = {
 def test_an_item_that_cannot_be_read_does_not_stop_the_payments_behind_it(
     endpoint: str, engine: Engine, damage: str
 ) -> None:
-    """Step Functions keeps an execution for 90 days, the ledger a payment for ever: the next ones must come in."""
+    """Step Functions keeps an execution for 90 days, the ledger a payment permanently: the next must get in."""
     expression, values, attribute = DAMAGES[damage]
     start = ("start", "--json", SUCCESS, "events/start/02-failure.json", "--endpoint-url", endpoint)
     assert ledger(*start[:3], *start[-2:]).returncode == 0
@@ -110,7 +101,7 @@ def test_a_payment_whose_names_are_taken_is_started_again(endpoint: str, engine:
 
 
 def test_people_get_a_line_a_payment(endpoint: str) -> None:
-    """The execution's name is what they look for in the console."""
+    """A person looks for the execution's name in the console."""
     done = ledger("start", SUCCESS, SUCCESS, "--endpoint-url", endpoint)
     first, second = done.stdout.splitlines()
     assert re.fullmatch(r"RECORDED +txn-2026-0001-[0-9a-f]{32} *", first)
@@ -119,14 +110,14 @@ def test_people_get_a_line_a_payment(endpoint: str) -> None:
 
 
 def test_without_waiting_it_is_under_way(endpoint: str) -> None:
-    """For senders of many."""
+    """A person who sends many payments does not wait for each."""
     done = ledger("start", "--no-wait", "--json", SUCCESS, "--endpoint-url", endpoint)
     told = json.loads(done.stdout)
     assert (told["status"], told["outcome"], told["started"], done.returncode) == ("RUNNING", None, True, 0)
 
 
-def test_without_waiting_an_old_refusal_is_told(endpoint: str) -> None:
-    """A payment that meets its refused execution is refused, and that is no success.
+def test_without_waiting_an_old_conflict_is_reported(endpoint: str) -> None:
+    """A payment that meets its conflicting execution conflicts again, and that is no success.
 
     The first repeat starts the execution that publishes the conflict again, and need not wait for it.
     """
@@ -148,7 +139,7 @@ def test_without_waiting_an_old_refusal_is_told(endpoint: str) -> None:
     ],
 )
 def test_what_is_wrong_is_one_line(endpoint: str, engine: Engine, arguments: tuple[str, ...], message: str) -> None:
-    """With what to do; nothing is started."""
+    """The line says what to do, and nothing is started."""
     where = () if "--endpoint-url" in arguments else ("--endpoint-url", endpoint)
     done = ledger("start", SUCCESS, *where, *arguments)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
@@ -164,10 +155,10 @@ def test_what_is_wrong_is_one_line(endpoint: str, engine: Engine, arguments: tup
         ({"AWS_PROFILE": "none"}, r"profile \(none\) could not be found"),
     ],
 )
-def test_a_shell_without_credentials_is_told(
+def test_a_shell_without_credentials_gets_one_line(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], message: str
 ) -> None:
-    """The commonest first error of all."""
+    """It is the most common first error of all."""
     lost = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"]
     for name in lost:
         monkeypatch.delenv(name, raising=False)
@@ -177,7 +168,7 @@ def test_a_shell_without_credentials_is_told(
 
 
 def test_a_missing_permission_is_named() -> None:
-    """Which one, in AWS's own words."""
+    """The line has AWS's own words for it."""
     from botocore.exceptions import ClientError  # noqa: PLC0415
 
     from ledger_cli.stack.client import explain  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""An exit status and its line are true: also of a command that stopped halfway, and of a reply that was lost."""
+"""An exit status and its line are true, even if a command stops halfway, or if a reply is lost."""
 
 import http.client
 import json
@@ -6,7 +6,6 @@ import shlex
 import signal
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock, patch
@@ -17,30 +16,27 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from ledger_cli import engine as engine_package
 from ledger_cli.commands import executions, serve, start
 from ledger_cli.engine import Engine
-from ledger_cli.engine.server import EngineServer
 from ledger_cli.engine.state import State, StateError
 from ledger_cli.errors import CommandError
 from ledger_cli.reading import StartInput
-from ledger_cli.samples import PROCESSORS, register_sample_processors
+from ledger_cli.samples import PROCESSORS
 from ledger_cli.stack import processor_secrets, processors, webhook
 from ledger_cli.stack.client import Stack, StackError
 from ledger_cli.stack.deliveries import DeliveryResult
 from ledger_cli.stack.inspection import Inspection
 from tests.support.cli import ledger
 from tests.support.faults import Faults
+from tests.support.processors import register_sample_processors
 
 DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "StartExecution")
 RECORDED = DeliveryResult(file="-", execution_arn="e", started=True, status="SUCCEEDED", outcome="RECORDED")
 
 
 @pytest.fixture
-def endpoint(engine: Engine) -> Iterator[str]:
-    """The address of this process's engine, which knows the sample processors."""
-    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
-    engine.functions["ReceivePayment"].restart()
-    with EngineServer(["127.0.0.1"]) as server:
-        server.start(engine)
-        yield f"http://127.0.0.1:{server.port}"
+def endpoint(engine: Engine, endpoint: str) -> str:
+    """Return the address of the engine, at which the sample processors are registered."""
+    register_sample_processors(engine)
+    return endpoint
 
 
 # ── Stopped halfway ─────────────────────────────────────────────────────────────────────────────────
@@ -56,7 +52,7 @@ def endpoint(engine: Engine) -> Iterator[str]:
     ],
 )
 def test_start_says_at_which_payment_it_stopped(raised: BaseException, status: int, why: str) -> None:
-    """It said that nothing was started, after fifteen payments were: whoever believes it sends them by another way."""
+    """It said that nothing was started, after fifteen payments were: a person who believes it sends them again."""
     inputs = [StartInput("a.jsonl", "{}")] * 3
     with (
         patch.object(start, "read", return_value=inputs),
@@ -89,7 +85,7 @@ def test_start_goes_on_as_its_line_says(
 
 @pytest.mark.parametrize(("raised", "status"), [(DENIED, 2), (KeyboardInterrupt(), 130)])
 def test_redrive_says_after_how_many_it_stopped(raised: BaseException, status: int) -> None:
-    """Of a hundred that failed, some run again already."""
+    """Of a hundred failed executions, some run again already."""
     failed = Mock(had_technical_failure=True, not_redrivable=None, states=[], reason=None, error=None, status="FAILED")
     redrive = executions.redrive.callback.__wrapped__
     with (
@@ -120,7 +116,7 @@ def test_a_post_without_an_answer_was_sent() -> None:
 
 
 def test_a_post_without_a_connection_was_not_sent() -> None:
-    """It can be repeated without a thought."""
+    """A person can repeat it without a thought."""
     with (
         patch.object(http.client.HTTPConnection, "connect", side_effect=ConnectionRefusedError),
         pytest.raises(webhook.WebhookError, match="no connection, nothing was sent"),
@@ -131,8 +127,8 @@ def test_a_post_without_a_connection_was_not_sent() -> None:
 OUTPUTS = {"ProcessorSecrets": "p/", "ProcessorSecretsKeyArn": "k", "WebhookUrl": "https://a/{ProcessorID}"}
 
 
-def test_a_secret_may_be_active_where_aws_gave_no_answer() -> None:
-    """Called again at once, the command would put the secret out of use that the processor signs with."""
+def test_a_secret_may_be_active_although_aws_gave_no_answer() -> None:
+    """If a person calls the command again at once, it revokes the secret that the processor signs with."""
     stack = Mock(outputs=OUTPUTS)
     client = stack.client.return_value
     client.exceptions.ResourceNotFoundException = client.exceptions.InvalidRequestException = KeyError
@@ -155,7 +151,7 @@ def test_a_registration_that_aws_did_not_answer_is_repeated() -> None:
 
 
 def test_a_revocation_that_aws_did_not_answer_is_repeated() -> None:
-    """The old secrets may be active still: whoever revokes them has to know that, and repeating does no harm."""
+    """The old secrets may still be active. A person must know that, and can repeat the command without harm."""
     stack = Mock(outputs=OUTPUTS)
     client = stack.client.return_value
     client.exceptions.ResourceNotFoundException = client.exceptions.InvalidRequestException = KeyError
@@ -168,7 +164,7 @@ def test_a_revocation_that_aws_did_not_answer_is_repeated() -> None:
 
 
 def test_a_lost_reply_is_looked_up() -> None:
-    """If the secret is there, the command has done what it was to do, and shows it: nobody would see it otherwise."""
+    """If the secret is there, the command has done its work and shows it: nobody would see it otherwise."""
     stack = Mock(outputs=OUTPUTS, endpoint_url=None)
     client = stack.client.return_value
     client.exceptions.ResourceNotFoundException = client.exceptions.InvalidRequestException = KeyError
@@ -185,7 +181,7 @@ def test_a_lost_reply_is_looked_up() -> None:
 
 
 def test_a_name_is_free_a_little_after_its_secret_was_deleted() -> None:
-    """Secrets Manager deletes in the background; it says so to whoever creates the secret before."""
+    """Secrets Manager deletes in the background. It says so to a caller that creates the secret too early."""
     stack = Mock(outputs=OUTPUTS, endpoint_url=None)
     client = stack.client.return_value
     client.exceptions.InvalidRequestException = client.exceptions.ResourceExistsException = KeyError
@@ -214,7 +210,7 @@ def test_an_older_stack_is_named_as_such() -> None:
 
 
 def test_a_state_that_is_not_kept_is_a_failure(engine: Engine, tmp_path: Path) -> None:
-    """The last line before said that its state is kept."""
+    """The command has printed before that it keeps its state."""
     served = Mock(wraps=engine, functions=engine.functions, outputs=engine.outputs)
     served.__enter__, served.__exit__ = Mock(), Mock(return_value=None)
     handlers: list[Any] = []
@@ -227,8 +223,8 @@ def test_a_state_that_is_not_kept_is_a_failure(engine: Engine, tmp_path: Path) -
         assert serve.serve.callback(port=0, sam_file=None, state_folder=tmp_path) == 1
 
 
-def test_a_state_that_lacks_a_part_is_said(tmp_path: Path) -> None:
-    """Cut by hand, it is JSON of this version all the same."""
+def test_a_state_that_lacks_a_part_is_reported(tmp_path: Path) -> None:
+    """After a cut by hand, it is still JSON of this version."""
     (tmp_path / "ledger.json").write_text('{"Version": 1}')
     with pytest.raises(serve.CannotServeError, match="holds no state of this version"):
         serve.serve.callback(port=0, sam_file=None, state_folder=tmp_path)
@@ -238,7 +234,7 @@ def test_a_state_that_lacks_a_part_is_said(tmp_path: Path) -> None:
 
 
 def test_a_printed_hint_works_for_an_id_that_looks_like_an_option(endpoint: str) -> None:
-    """An ID may begin with `-`: what the line says to type is typed."""
+    """An ID may begin with `-`. A person types what the line says."""
     done = ledger("get", "--endpoint-url", endpoint, "--", "-4711")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     _, *hint = shlex.split(done.stderr.rpartition(": ")[2])
@@ -251,7 +247,7 @@ def test_a_printed_hint_works_for_an_id_that_looks_like_an_option(endpoint: str)
 
 
 def test_the_next_step_works_for_any_execution() -> None:
-    """Step Functions allows names that a shell reads otherwise."""
+    """Step Functions allows names with characters that have a meaning for a shell."""
     for asked, typed in (("-4711", "-- -4711"), ("it's", "'it'\"'\"'s'"), ("txn-1", "txn-1")):
         failed = Mock(had_technical_failure=True, not_redrivable=None)
         redrive = f"ledger redrive --stack a {typed}"

@@ -1,41 +1,37 @@
-"""Registering a processor, changing its secrets and its prefix, and posting as it would, against a served engine."""
+"""Registering a processor, changing its secrets and its prefix, and posting as it would, on a served engine."""
 
 import json
 import re
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from ledger_cli.engine import Engine
-from ledger_cli.engine.server import EngineServer
-from ledger_cli.samples import PROCESSORS, register_sample_processors
+from ledger_cli.samples import PROCESSORS
 from tests.support.cli import ledger
 from tests.support.faults import Faults
+from tests.support.processors import register_sample_processors
 
 ACME = "events/webhooks/acme-pay.json"
 
 
 @pytest.fixture
-def endpoint(engine: Engine) -> Iterator[str]:
-    """The address of this process's engine, which knows the sample processors."""
-    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
-    engine.functions["ReceivePayment"].restart()
-    with EngineServer(["127.0.0.1"]) as server:
-        server.start(engine)
-        yield f"http://127.0.0.1:{server.port}"
+def endpoint(engine: Engine, endpoint: str) -> str:
+    """Return the address of the engine, at which the sample processors are registered."""
+    register_sample_processors(engine)
+    return endpoint
 
 
 def stored(engine: Engine, processor_id: str) -> Any:
-    """What Secrets Manager has for a processor."""
+    """Return what Secrets Manager has for a processor."""
     name = f"{engine.outputs['ProcessorSecrets']}{processor_id}"
     return json.loads(engine.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
 
 
-def test_a_new_processor_is_let_in(endpoint: str, engine: Engine) -> None:
-    """With a secret that is shown once, and with which it can post at once."""
+def test_a_new_processor_is_registered(endpoint: str, engine: Engine) -> None:
+    """The command shows its secret once, and the processor can post with it at once."""
     done = ledger("register-processor", "new-pay", "--endpoint-url", endpoint)
     assert (done.returncode, done.stderr) == (0, "")
     shown = re.fullmatch(
@@ -57,20 +53,20 @@ def test_a_new_processor_is_let_in(endpoint: str, engine: Engine) -> None:
 
 
 def asked(endpoint: str, command: str, processor_id: str, *arguments: str, stdin: str = "") -> Any:
-    """What a command did to a processor, as JSON."""
+    """Run a command for a processor, and return its JSON."""
     done = ledger(command, processor_id, *arguments, "--json", "--endpoint-url", endpoint, stdin=stdin)
     assert (done.returncode, done.stderr) == (0, "")
     return json.loads(done.stdout)
 
 
 def is_in_a_day(text: str) -> bool:
-    """Whether this is the end of a secret that was replaced now, in the form that Secrets Manager has."""
+    """Return whether this is the end of a secret that was replaced now, in the form that Secrets Manager has."""
     ends = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
     return time.time() + 86_400 - 60 <= ends <= time.time() + 86_400
 
 
 def test_a_secret_is_rotated_without_a_gap(endpoint: str, engine: Engine) -> None:
-    """The old one stays beside the new one for a day, or until the next."""
+    """The old secret stays valid beside the new one for a day, or until the next."""
     (first,) = PROCESSORS["acme-pay"]["Secrets"]
     second = asked(endpoint, "rotate-secret", "acme-pay")
     assert stored(engine, "acme-pay") == {
@@ -85,14 +81,14 @@ def test_a_secret_is_rotated_without_a_gap(endpoint: str, engine: Engine) -> Non
 
 
 def test_people_see_when_the_older_secret_ends(endpoint: str, engine: Engine) -> None:
-    """They have to change the processor before."""
+    """A person must change the processor before."""
     done = ledger("rotate-secret", "acme-pay", "--endpoint-url", endpoint)
     until = stored(engine, "acme-pay")["OlderUntil"]
     assert done.stdout.endswith(f"\nActive     2 within 5 minutes; the older one ends at {until}\n")
 
 
 def test_a_leaked_secret_is_revoked(endpoint: str, engine: Engine) -> None:
-    """With --only, whoever makes the secret; repeated, nothing that was revoked comes back."""
+    """--only revokes the others, whether the command makes the secret or gets it. A repeat restores none of them."""
     one = asked(endpoint, "rotate-secret", "acme-pay", "--only")
     assert stored(engine, "acme-pay") == {"Format": "standard-webhooks", "Secrets": [one["secret"]]}
     assert (one["active"], one["older_until"], one["within_minutes"]) == (1, None, 5)
@@ -107,7 +103,7 @@ def test_a_leaked_secret_is_revoked(endpoint: str, engine: Engine) -> None:
 
 
 def test_an_older_secret_that_has_ended_is_dropped(endpoint: str, engine: Engine) -> None:
-    """Another change must not give it another day, nor must a secret without an end be given one."""
+    """Another change must not give it another day, nor give a day to a secret without an end."""
     (first,) = PROCESSORS["acme-pay"]["Secrets"]
     name, newest = f"{engine.outputs['ProcessorSecrets']}acme-pay", f"whsec_{'A' * 32}"
     for ended in ({"OlderUntil": "2026-01-01T00:00:00Z"}, {}):
@@ -136,7 +132,7 @@ def test_a_processor_whose_secret_was_deleted_is_registered_again(
 
 @pytest.mark.parametrize("lost", ["DeleteSecret", "CreateSecret"])
 def test_registering_again_is_safe_to_repeat(endpoint: str, engine: Engine, faults: Faults, lost: str) -> None:
-    """Stopped anywhere, no revoked secret is active, and the same command goes on."""
+    """Wherever it stops, no revoked secret is active, and the same command goes on."""
     secrets = engine.client("secretsmanager")
     name = f"{engine.outputs['ProcessorSecrets']}acme-pay"
     secrets.delete_secret(SecretId=name)
@@ -151,7 +147,7 @@ def test_registering_again_is_safe_to_repeat(endpoint: str, engine: Engine, faul
 
 
 def test_a_prefix_is_set_and_removed(endpoint: str, engine: Engine) -> None:
-    """It changes no secret, and a new secret changes no prefix."""
+    """A prefix changes no secret, and a new secret changes no prefix."""
     own = PROCESSORS["acme-pay"]
     done = ledger("set-prefix", "acme-pay", "acme-", "--endpoint-url", endpoint)
     assert done.stdout == (
@@ -173,7 +169,7 @@ def test_a_prefix_is_set_and_removed(endpoint: str, engine: Engine) -> None:
 
 
 def test_a_prefix_gives_an_older_secret_no_other_day(endpoint: str, engine: Engine) -> None:
-    """It ends when it was to end."""
+    """It ends at the time that it had before."""
     before = asked(endpoint, "rotate-secret", "acme-pay")
     engine_text = {**stored(engine, "acme-pay"), "OlderUntil": "2126-01-01T00:00:00Z"}
     name = f"{engine.outputs['ProcessorSecrets']}acme-pay"
@@ -183,7 +179,7 @@ def test_a_prefix_gives_an_older_secret_no_other_day(endpoint: str, engine: Engi
 
 
 def test_a_secret_that_is_not_usable_is_replaced(endpoint: str, engine: Engine) -> None:
-    """One put there by hand: the command says what is wrong, and what to call."""
+    """A person put it there by hand. The command says what is wrong, and which command replaces it."""
     name = f"{engine.outputs['ProcessorSecrets']}acme-pay"
     engine.client("secretsmanager").put_secret_value(SecretId=name, SecretString="whsec_canary")
     for arguments in (
@@ -202,7 +198,7 @@ def test_a_secret_that_is_not_usable_is_replaced(endpoint: str, engine: Engine) 
 
 
 def test_a_given_secret_is_kept_to_itself(endpoint: str, engine: Engine) -> None:
-    """It is in nobody's terminal; given once more, nothing changes."""
+    """No terminal shows it. If it is given again, nothing changes."""
     ends = set()
     for _ in range(2):
         done = ledger(
@@ -304,10 +300,10 @@ def test_a_registration_with_a_given_secret_is_safe_to_repeat(endpoint: str, eng
         (("register-processor", "new", "--stack", "none"), "", "stack none is not in this account and region"),
     ],
 )
-def test_what_cannot_be_let_in_is_one_line(
+def test_what_cannot_be_registered_is_one_line(
     endpoint: str, engine: Engine, arguments: tuple[str, ...], stdin: str, message: str
 ) -> None:
-    """With what to do; nothing is changed."""
+    """The line says what to do, and nothing is changed."""
     before = engine.client("secretsmanager").list_secrets()["SecretList"]
     done = ledger(*arguments, "--endpoint-url", endpoint, stdin=stdin)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
@@ -315,8 +311,8 @@ def test_what_cannot_be_let_in_is_one_line(
     assert engine.client("secretsmanager").list_secrets()["SecretList"] == before
 
 
-def test_a_refusal_is_shown_as_the_processor_sees_it(endpoint: str) -> None:
-    """For machines too; the exit status says that it was not taken."""
+def test_a_rejection_is_shown_as_the_processor_sees_it(endpoint: str) -> None:
+    """A machine reads the answer. The exit status says that the webhook did not accept the payment."""
     done = ledger("send", "-", "--processor", "acme-pay", "--json", "--endpoint-url", endpoint, stdin="{")
     told = json.loads(done.stdout)
     assert (told["status"], told["body"]["Violations"]) == (400, [{"Field": "Payment", "Rule": "not_json"}])
@@ -345,14 +341,14 @@ def test_what_cannot_be_sent_is_one_line(endpoint: str, arguments: tuple[str, ..
 
 
 def test_a_file_that_is_not_there_is_named() -> None:
-    """Before anything else is looked at."""
+    """The command opens the file before it looks at anything else."""
     done = ledger("send", "nowhere.json", "--processor", "acme-pay")
     assert done.returncode == 2
     assert "nowhere.json" in done.stderr
 
 
 def test_a_stack_without_a_webhook_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is closed unless somebody asked for it."""
+    """The webhook is closed unless a parameter opens it."""
     from ledger_cli.stack.client import Stack  # noqa: PLC0415
     from ledger_cli.stack.processor_secrets import WebhookError  # noqa: PLC0415
     from ledger_cli.stack.processors import register_processor  # noqa: PLC0415
@@ -364,7 +360,7 @@ def test_a_stack_without_a_webhook_says_how_to_get_one(monkeypatch: pytest.Monke
 
 
 def test_a_secret_is_under_the_stacks_key(endpoint: str, engine: Engine) -> None:
-    """To read it takes a right on the key as well, and not only one on secrets."""
+    """A reader then needs a right on the key as well as one on the secret."""
     asked(endpoint, "register-processor", "new-pay")
     secrets = {secret["Name"]: secret for secret in engine.client("secretsmanager").list_secrets()["SecretList"]}
     key = engine.outputs["ProcessorSecretsKeyArn"]

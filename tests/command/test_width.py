@@ -4,23 +4,20 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from rich.cells import cell_len
 from rich.console import Console
 
-from ledger_cli import ROOT, smoke
-from ledger_cli.cli import cli
+from ledger_cli import ROOT
 from ledger_cli.commands import serve
 from ledger_cli.engine import Engine
-from ledger_cli.engine.server import EngineServer
 from ledger_cli.reading import StartInput
 from ledger_cli.views.layout import Column, Entry, Rows, glued
 from ledger_cli.views.run_report import run_report
 from ledger_cli.views.terminal import display
+from tests.support.cli import ledger
 from tests.support.faults import Faults
 
 WIDTHS = (60, 80, 120, 200)
@@ -43,19 +40,19 @@ COLUMNS = (
 
 
 def printed(thing: Any, width: int, capsys: pytest.CaptureFixture[str]) -> str:
-    """What is printed on a terminal of so many columns."""
+    """Return what is printed on a terminal of *width* columns."""
     display(thing, console=Console(width=width))
     return capsys.readouterr().out
 
 
 def words_of(text: str) -> set[str]:
-    """Every word, without the durations, which no two runs share."""
+    """Return every word, except the durations, which differ from run to run."""
     text = re.sub(r"\d[\d,.]* m?s\b|(?<=[a-z]) \d+(?= →|$)", "", text, flags=re.MULTILINE)
     return set(re.sub(r"[─\s]+", " ", text).split())
 
 
 def assert_fits(narrow: str, wide: str, width: int) -> None:
-    """A line is as wide as the terminal at most, unless it is one word, and each word is one of the wide terminal's."""
+    """Check that each line fits, unless it is a single word, and that each word is one of the wide terminal's."""
     lines = narrow.splitlines()
     assert [line for line in lines if cell_len(line) > width and len(line.split()) > 1] == []
     assert words_of(re.sub(r"^Too narrow for:", "", narrow, flags=re.MULTILINE).replace(",", "")) <= words_of(
@@ -75,7 +72,7 @@ def assert_fits(narrow: str, wide: str, width: int) -> None:
 def test_rows_are_readable_at_every_width(
     capsys: pytest.CaptureFixture[str], width: int, transaction_id: str, amount: str, reason: str
 ) -> None:
-    """A pipe and a CI log have 80 columns: who copies an ID from there must get the whole of it."""
+    """A pipe and a CI log have 80 columns. A person who copies an ID from there must get the whole of it."""
     rows = Rows(COLUMNS, [(transaction_id, amount, PROCESSOR, "2026-11-23 08:30:00Z", reason)], "Payments")
     narrow, wide = printed(rows, width, capsys), printed(rows, WIDE, capsys)
     assert_fits(narrow, wide, width)
@@ -85,7 +82,7 @@ def test_rows_are_readable_at_every_width(
 
 
 def test_the_least_important_columns_go_first(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is left out is named: else a reader would not look for it."""
+    """The table names what it leaves out: a reader would not look for it otherwise."""
     rows = Rows(COLUMNS, [(SHORT, "1.00 EUR", "acme-pay", "2026-11-23 08:30:00Z", "")])
     assert printed(rows, 80, capsys).splitlines()[0].split() == [column.name for column in COLUMNS]
     for width, left_out in ((60, ["Happened"]), (40, ["Processor", "Happened"])):
@@ -95,7 +92,7 @@ def test_the_least_important_columns_go_first(capsys: pytest.CaptureFixture[str]
 
 
 def test_rows_that_fit_nowhere_become_a_list(capsys: pytest.CaptureFixture[str]) -> None:
-    """Every value is then shown, beside its name."""
+    """It shows every value beside its name."""
     rows = Rows(COLUMNS, [(LONG, "1.00 EUR", "acme-pay", "2026-11-23 08:30:00Z", "none")] * 2)
     one = [
         f"TransactionID  {LONG}",
@@ -108,7 +105,7 @@ def test_rows_that_fit_nowhere_become_a_list(capsys: pytest.CaptureFixture[str])
 
 
 def test_values_are_aligned_by_the_cells_that_they_take(capsys: pytest.CaptureFixture[str]) -> None:
-    """A wide character takes two."""
+    """A wide character takes two cells."""
     rows = Rows((Column("Name"), Column("Amount", right=True)), [("日本", "1980 JPY"), ("acme", "1.00 EUR")])
     lines = printed(rows, 60, capsys).splitlines()
     assert (lines[2], lines[3]) == ("日本  1980 JPY", "acme  1.00 EUR")
@@ -132,7 +129,7 @@ def test_a_long_value_goes_on_below(capsys: pytest.CaptureFixture[str], value: s
 
 
 def test_a_name_that_is_longer_than_its_place_stays_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    """An error has the place of an outcome, and longer names."""
+    """An error stands at the place of an outcome, and has a longer name."""
     assert printed(Entry("TooManyAttemptsError", "txn", 11), 60, capsys) == "TooManyAttemptsError txn\n"
 
 
@@ -141,7 +138,7 @@ def test_a_name_that_is_longer_than_its_place_stays_apart(capsys: pytest.Capture
 
 @pytest.fixture
 def payments(engine: Engine, payment: dict[str, Any], faults: Faults) -> list[dict[str, Any]]:
-    """Three payments of one processor: with a long ID, refused, and one that had a technical failure."""
+    """Run three payments of one processor: one with a long ID, a rejected one, and one that has a technical failure."""
     long = {"TransactionID": LONG, "ProcessorID": PROCESSOR, "Amount": AMOUNT}
     invalid = {"Amount": "x", "Status": "ok", "Timestamp": "now", "Currency": "no"}
     made = [
@@ -157,17 +154,13 @@ def payments(engine: Engine, payment: dict[str, Any], faults: Faults) -> list[di
 
 
 @pytest.fixture
-def command(engine: Engine) -> Any:
-    """A function that runs a command at this process's engine, on a terminal of some columns."""
-    with EngineServer(["127.0.0.1"]) as server:
-        server.start(engine)
-        address = f"http://127.0.0.1:{server.port}"
+def command(endpoint: str) -> Callable[..., str]:
+    """Return a function that runs a command at this process's engine, on a terminal of some columns."""
 
-        def at(width: int, *arguments: str) -> str:
-            environment = {"COLUMNS": str(width), "LEDGER_ENDPOINT_URL": address}
-            return CliRunner().invoke(cli, arguments, env=environment, catch_exceptions=False).stdout
+    def at(width: int, *arguments: str) -> str:
+        return ledger(*arguments, COLUMNS=str(width), LEDGER_ENDPOINT_URL=endpoint).stdout
 
-        yield at
+    return at
 
 
 @pytest.mark.parametrize(
@@ -192,7 +185,7 @@ def test_a_command_is_readable_at_every_width(
     arguments: tuple[str, ...],
     shown: list[str],
 ) -> None:
-    """With IDs of 64 characters, amounts of 38 digits and wide characters."""
+    """IDs have 64 characters, amounts 38 digits, and some characters are wide."""
     if arguments == ("unpublished",):
         unpublish(engine, LONG)
     wide = command(WIDE, *arguments)
@@ -217,7 +210,7 @@ def unpublish(engine: Engine, transaction_id: str) -> None:
 def test_what_start_prints_is_readable_at_every_width(
     command: Callable[..., str], payments: list[dict[str, Any]], tmp_path: Any
 ) -> None:
-    """One that meets its execution, one that is refused, and one that another payment precedes."""
+    """One payment meets its execution, one is rejected, and one conflicts."""
     file = tmp_path / "payments.json"
     file.write_text(json.dumps([*payments[:2], {**payments[0], "Amount": "1.00"}]))
     command(WIDE, "start", str(file))
@@ -236,7 +229,7 @@ def test_what_run_prints_is_readable_at_every_width(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Executions, items and events, of long IDs and of the samples."""
+    """Executions, items and events have long IDs, and the samples have short ones."""
     executions = [
         (StartInput(str(file.relative_to(ROOT)), text), engine.run(text))
         for file in sorted((ROOT / "events/start").glob("*.json"))
@@ -260,7 +253,7 @@ def test_an_amount_is_one_text_wherever_it_is_shown(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """DynamoDB keeps 129.9 of 129.90: a person who compares two tables must not see two amounts."""
+    """DynamoDB keeps 129.9 for 129.90: a person who compares two tables must not see two amounts."""
     monkeypatch.setenv("COLUMNS", "200")
     executions = [(StartInput("-", json.dumps(payment)), engine.run(json.dumps(payment)))]
     display(*run_report(executions, engine.items(), engine.published()))
@@ -271,32 +264,10 @@ def test_an_amount_is_one_text_wherever_it_is_shown(
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_what_smoke_prints_is_readable_at_every_width(
-    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Its answers are read in the log of a release; a reason may name every function."""
-
-    def behind() -> None:
-        raise smoke.SmokeError(
-            "; ".join(f"{name * 9} has no alias live" for name in ("validate", "encrypt", "persist"))
-        )
-
-    questions = [("live is what was deployed, in every function", behind), (f"it is recorded as {LONG}", lambda: None)]
-    monkeypatch.setattr(smoke, "checks", lambda _: questions)
-    printed_at = {}
-    for columns in (WIDE, width):
-        monkeypatch.setenv("COLUMNS", str(columns))
-        assert smoke.run(SimpleNamespace(parameters={"Release": "at-once"})) == 1  # type: ignore[arg-type]
-        printed_at[columns] = capsys.readouterr().out
-    assert re.findall(r"^\w+", printed_at[width], re.MULTILINE)[:2] == ["note", "FAILED"]
-    assert_fits(printed_at[width], printed_at[WIDE], width)
-
-
-@pytest.mark.parametrize("width", WIDTHS)
 def test_what_serve_prints_is_readable_at_every_width(
     engine: Engine, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its ARNs are copied into other commands."""
+    """People copy its ARNs into other commands."""
     monkeypatch.setenv("COLUMNS", str(width))
     serve._print_addresses(4510, engine, Path("folder") / LONG / "env.json", None)
     lines = capsys.readouterr().out.splitlines()
@@ -305,9 +276,8 @@ def test_what_serve_prints_is_readable_at_every_width(
     assert [line for line in lines if cell_len(line) > width and " " in line] == []
 
 
-def test_what_rotate_secret_prints_is_readable_at_every_width(command: Callable[..., str]) -> None:
-    """Its secret is shown once: it must be one word to copy."""
-    assert command(WIDE, "register-processor", PROCESSOR)
+def test_what_processor_prints_is_readable_at_every_width(command: Callable[..., str]) -> None:
+    """It shows the secret once: a person must be able to copy it as one word."""
     for width in WIDTHS:
         narrow = command(width, "rotate-secret", PROCESSOR)
         assert re.search(r"(^| )whsec_[\w+/]{43}=( |$)", narrow, re.MULTILINE), narrow

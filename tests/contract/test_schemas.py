@@ -12,31 +12,7 @@ from ledger.currencies import MINOR_UNITS
 from ledger.payment import CONTRACT_FIELDS, STATUSES, parse_payment
 from ledger.violations import InvalidPaymentError
 from ledger_cli import ROOT
-
-# In JSON Schema `$` matches only the end of the text. In Python it also matches before a newline at the end.
-SCHEMA = json.loads(
-    (ROOT / "events/schemas/payment.schema.json").read_text().replace('$"', '\\\\Z"').replace("$)", "\\\\Z)")
-)
-VALIDATOR = Draft202012Validator(SCHEMA)
-
-BEYOND_A_SCHEMA = {
-    "currency",
-    "no_minor_unit",
-    "decimals",
-    "digits",  # broken by a tiny JSON number in an unknown currency; in a known one, it has too many decimals
-    "float_digits",
-    "negative",  # -0.0, which a schema cannot distinguish from 0.0
-    "timestamp",  # for example 31 February
-    "timestamp_range",
-    "token_length",  # counted in bytes
-    "not_unicode",
-    "holds_token",
-    "card_number",
-    "card_data",
-    "plaintext_token",  # a setting of the stack
-    "ciphertext_length",  # counted in bytes
-}
-"""The rules that a JSON Schema cannot express."""
+from tests.support.schema import BEYOND_A_SCHEMA, SCHEMA, VALIDATOR
 
 TEXTS = st.text(max_size=8) | st.sampled_from(
     [

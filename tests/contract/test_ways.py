@@ -19,7 +19,7 @@ from ledger.violations import InvalidPaymentError
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.reading import read
-from tests.contract.test_schemas import BEYOND_A_SCHEMA, VALIDATOR
+from tests.support.schema import BEYOND_A_SCHEMA, VALIDATOR
 
 SAMPLE = json.loads((ROOT / "events/start/01-success.json").read_text())
 VALID = {name: json.dumps(value) for name, value in SAMPLE.items()}

@@ -1,13 +1,8 @@
-"""The docs say what is so: their examples are run, and their tables compared with the code."""
+"""The docs are true: their examples print what they show, and their tables name what the code has."""
 
-import itertools
 import json
 import re
 import shlex
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +10,9 @@ import pytest
 from ledger.formats import FORMATS
 from ledger.payment import RULES
 from ledger_cli import ROOT
-from tests.support.cli import ledger
+from ledger_cli.engine import Engine
+from tests.support.cli import ledger, lent
+from tests.support.processors import register_sample_processors
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLE = re.compile(r"^```console\n\$ (?P<command>.+)\n(?P<output>(?:.*\n)*?)```$", re.MULTILINE)
@@ -23,22 +20,24 @@ EXAMPLES = [(page.name, example) for page in PAGES for example in EXAMPLE.findit
 
 
 SERVED = "http://127.0.0.1:4510"
-"""Where the pages say that `ledger serve` is; each test run has its own, with the pages' commands in their order."""
+"""The address of `ledger serve` on the pages. The tests' engine has another; it runs the commands in their order."""
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[str]:
-    """The address of a `ledger serve` in a process of its own."""
-    command = [sys.executable, "-m", "ledger_cli", "serve", "--port", "0"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603
-        assert server.stdout is not None
-        lines = list(itertools.takewhile(lambda line: not line.startswith("Ready"), server.stdout))
-        yield lines[0].removeprefix("Endpoint").split(",")[0].strip()
-        server.send_signal(signal.SIGINT)
+def served(deployed: tuple[Engine, list[float]], engine_address: str) -> str:
+    """Return the address of an engine that is as `ledger serve` begins."""
+    begin(deployed[0])
+    return engine_address
+
+
+def begin(engine: Engine) -> None:
+    """Empty the engine, and register the sample processors."""
+    engine.clear()
+    register_sample_processors(engine)
 
 
 def comparable(output: str) -> list[str]:
-    """The output's words without times and secrets, and without how a terminal's width breaks lines."""
+    """Return the output's words without times and secrets, however a terminal's width breaks the lines."""
     output = re.sub(r"whsec_\S+", "whsec_", output)
     output = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ?, \d+ ms|\d+ ms", "", output)
     output = re.sub(r'"milliseconds": [0-9.]+', '"milliseconds": 0', output)
@@ -49,13 +48,19 @@ def comparable(output: str) -> list[str]:
 @pytest.mark.parametrize(
     ("page", "example"), EXAMPLES, ids=lambda value: value if isinstance(value, str) else value["command"]
 )
-def test_an_example_shows_what_happens(page: str, example: re.Match[str], request: pytest.FixtureRequest) -> None:
-    """A newcomer compares."""
+def test_an_example_shows_what_happens(
+    page: str, example: re.Match[str], deployed: tuple[Engine, list[float]], request: pytest.FixtureRequest
+) -> None:
+    """A newcomer compares the page with the terminal."""
     address = request.getfixturevalue("served")
     program, *arguments = shlex.split(example["command"].replace(SERVED, address))
     assert program == "ledger", page
-    where = {} if arguments[0] == "run" else {"LEDGER_ENDPOINT_URL": address}
-    done = ledger(*arguments, COLUMNS="110", **where)
+    if arguments[0] == "run":
+        with lent(deployed[0]):
+            done = ledger(*arguments, COLUMNS="110")
+        begin(deployed[0])
+    else:
+        done = ledger(*arguments, COLUMNS="110", LEDGER_ENDPOINT_URL=address)
     shown, printed = comparable(example["output"].replace(SERVED, address)), comparable(done.stdout)
     assert shown
     missing = [word for word in set(shown) if shown.count(word) > printed.count(word)]
@@ -63,12 +68,12 @@ def test_an_example_shows_what_happens(page: str, example: re.Match[str], reques
 
 
 def test_the_readme_has_examples() -> None:
-    """Else the test above proves nothing."""
+    """Without examples, the test above proves nothing."""
     assert {page for page, _ in EXAMPLES} >= {"README.md"}
 
 
 def test_the_rules_in_the_docs_are_those_of_the_code() -> None:
-    """A sender looks a refusal up by its rule."""
+    """A sender looks a rejection up by its rule."""
     files = ("functions/ledger/payment.py", "functions/ledger/intake.py", "functions/encrypt_token.py")
     code = "".join((ROOT / file).read_text() for file in files)
     rules = set(re.findall(r'BrokenRuleError\(\s*"(\w+)"', code)) | set(
@@ -80,7 +85,7 @@ def test_the_rules_in_the_docs_are_those_of_the_code() -> None:
 
 
 def test_the_webhooks_rules_in_the_docs_are_those_of_the_code() -> None:
-    """Beside the contract's; a processor's people look a refusal up by its rule."""
+    """It has rules beside the contract's, and a processor's people look them up."""
     code = "".join((ROOT / f"functions/ledger/{name}.py").read_text() for name in ("formats", "strict_json"))
     code += (ROOT / "functions/receive_payment.py").read_text()
     rules = set(re.findall(r'Violation\([^,()]+, "(\w+)"\)', code)) | set(re.findall(r'StrictJSONError\("(\w+)"', code))
@@ -91,7 +96,7 @@ def test_the_webhooks_rules_in_the_docs_are_those_of_the_code() -> None:
 
 
 def test_every_rule_may_be_published() -> None:
-    """The workflow knows a refusal of the webhook by its rules: one that is not listed would be published wrongly."""
+    """The workflow recognises a rejection of the webhook by its rules: it would publish an unlisted rule wrongly."""
     rows = r"^\| `(\w+)` \|"
     contract = (ROOT / "docs/integrate/contract.md").read_text().partition("## Rules")[2].partition("## Outcome")[0]
     webhook = (ROOT / "docs/integrate/sending.md").read_text().partition("| rule |")[2].partition("## ")[0]
@@ -99,7 +104,7 @@ def test_every_rule_may_be_published() -> None:
 
 
 def test_the_formats_in_the_docs_are_those_of_the_code() -> None:
-    """And of the command."""
+    """The command's help names them as well."""
     section = (ROOT / "docs/integrate/sending.md").read_text().partition("| format |")[2].partition("| answer |")[0]
     assert set(re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE)) == FORMATS.keys()
     help_text = ledger("register-processor", "--help").stdout
@@ -117,12 +122,12 @@ def test_the_answers_in_the_docs_are_those_of_the_webhook() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    """Within the project; others cannot be followed from a test."""
+    """A test follows the links within the project, and no others."""
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
 
 
-def test_every_paths_in_the_docs_exist() -> None:
+def test_every_path_in_the_docs_exists() -> None:
     """Pages name files in backticks as well."""
     for page in PAGES:
         for path in re.findall(

@@ -1,4 +1,4 @@
-"""The workflow is drawn from its definition, and the pictures in the docs are those."""
+"""The workflow's pictures are drawn from its definition, and the docs have the newest."""
 
 import json
 import re
@@ -11,7 +11,7 @@ STATES = json.loads((ROOT / "statemachine/payment_ledger.asl.json").read_text())
 
 
 def test_every_state_and_every_edge_is_drawn() -> None:
-    """One that is missing is one that an operator does not look for."""
+    """An operator does not look for a state that is missing."""
     drawn = graph.read()
     svg, text = graph.svg(drawn), graph.text(drawn)
     assert set(re.findall(r'data-state="([^"]+)"', svg)) == set(STATES)
@@ -22,7 +22,7 @@ def test_every_state_and_every_edge_is_drawn() -> None:
 
 
 def test_boxes_do_not_overlap() -> None:
-    """As it would with one more branch on a side."""
+    """One more branch on a side would make them overlap."""
     boxes = [(int(x), int(y)) for x, y in re.findall(r'<rect class="box" x="(\d+)" y="(\d+)"', graph.svg(graph.read()))]
     assert len(set(boxes)) == len(boxes) == len(STATES)
     for x, y in boxes:
@@ -38,6 +38,6 @@ def test_the_readme_shows_the_picture() -> None:
 
 
 def test_the_command_draws_both() -> None:
-    """Text for a terminal, a picture for a file."""
+    """A terminal gets text, and a file gets a picture."""
     assert ledger("graph").stdout == graph.text(graph.read()) + "\n"
     assert ledger("graph", "--svg").stdout == graph.svg(graph.read())

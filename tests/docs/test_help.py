@@ -1,22 +1,19 @@
-"""Every command's help: its examples are run as they stand there, and it says how it exits."""
+"""The help of each command: its examples work as they are printed, and it names the exit status."""
 
-import itertools
-import os
 import re
 import shlex
-import signal
 import subprocess
-import sys
-from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
 
 from ledger_cli import ROOT
 from ledger_cli.cli import cli
-from tests.support.cli import ledger
+from ledger_cli.engine import Engine
+from tests.support.cli import ledger, lent
+from tests.support.processors import register_sample_processors
 
 COMMANDS = sorted(cli.commands)
 EXAMPLES = [
@@ -26,56 +23,48 @@ EXAMPLES = [
     if line.strip()
 ]
 ELSEWHERE = {"ledger serve", "ledger serve --sam env.json", "ledger serve --state ~/ledger-trial"}
-"""They serve until they are stopped: tests/command/test_serve.py and the container tests run them."""
+"""Examples that serve until somebody stops them: tests/command/test_serve.py and the container tests run them."""
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
-    """A folder with what the examples name, and a served engine in the place of the stack that they name."""
-    place = tmp_path_factory.mktemp("examples")
-    (place / "events").symlink_to(ROOT / "events")
+@pytest.fixture
+def folder(tmp_path: Path, engine: Engine) -> Path:
+    """Make the files that the examples name, and the payment and the processors that the engine must have for them."""
+    (tmp_path / "events").symlink_to(ROOT / "events")
     sample = (ROOT / "events/start/01-success.json").read_text()
-    (place / "payment.json").write_text((ROOT / "events/webhooks/acme-pay.json").read_text())
-    (place / "payments.jsonl").write_text(sample.replace("\n", " ") + "\n")
-    (place / "secret.txt").write_text("whsec_0123456789abcdef\n")
-    (place / "home/.config/fish/completions").mkdir(parents=True)
-    command = [sys.executable, "-m", "ledger_cli", "serve", "--port", "0"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603
-        assert server.stdout is not None
-        printed = list(itertools.takewhile(lambda line: not line.startswith("Ready"), server.stdout))
-        address = printed[0].removeprefix("Endpoint").split(",")[0].strip()
-        environment = {
-            "LEDGER_ENDPOINT_URL": address,
-            "HOME": str(place / "home"),
-            "LEDGER": f"{sys.executable} -m ledger_cli",
-        }
-        assert ledger("start", str(ROOT / "events/start/01-success.json"), LEDGER_ENDPOINT_URL=address).returncode == 0
-        yield place, environment
-        server.send_signal(signal.SIGINT)
+    (tmp_path / "payment.json").write_text((ROOT / "events/webhooks/acme-pay.json").read_text())
+    (tmp_path / "payments.jsonl").write_text(sample.replace("\n", " ") + "\n")
+    (tmp_path / "secret.txt").write_text("whsec_0123456789abcdef\n")
+    (tmp_path / "home/.config/fish/completions").mkdir(parents=True)
+    register_sample_processors(engine)
+    assert engine.run(sample).outcome == "RECORDED"
+    return tmp_path
+
+
+def run_line(line: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a line as a shell in a folder does: a command, and at most one file that it reads from or writes to."""
+    words = shlex.split(line.replace("~/", f"{environment['HOME']}/"), comments=True)
+    file = Path()
+    operator = next((word for word in ("<", ">", ">>") if word in words), "")
+    if operator:
+        *words, _, name = words
+        file = folder / name
+    done = ledger(*words[1:], stdin=file.read_text() if operator == "<" else "", folder=folder, **environment)
+    if operator in {">", ">>"}:
+        with file.open("w" if operator == ">" else "a") as written:
+            written.write(done.stdout)
+    return done
 
 
 @pytest.mark.parametrize(
     ("name", "line"), [one for one in EXAMPLES if one[1] not in ELSEWHERE and one[1].startswith("ledger")]
 )
-def test_an_example_works(folder: Any, name: str, line: str) -> None:
-    """Word by word, but for whose stack it is."""
-    place, environment = folder
+def test_an_example_works(folder: Path, engine: Engine, endpoint: str, name: str, line: str) -> None:
+    """People copy an example word by word, except for the name of the stack."""
     line = re.sub(r" --(stack|profile) [\w-]+", "", line)
-    line = line.replace("--format stripe ", "--format stripe-test ").replace(
-        "http://127.0.0.1:4510", environment["LEDGER_ENDPOINT_URL"]
-    )
-    script = re.sub(r"^ledger\b", environment["LEDGER"], line)
-    everything = {**os.environ, **environment}
-    done = subprocess.run(  # noqa: S603
-        ["bash", "-c", script],  # noqa: S607
-        cwd=place,
-        env=everything,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    # Each sample that `ledger run` and `ledger start` take ends in an outcome; none has a technical failure.
+    line = line.replace("--format stripe ", "--format stripe-test ").replace("http://127.0.0.1:4510", endpoint)
+    with lent(engine) if name == "run" else nullcontext():
+        done = run_line(line, folder, LEDGER_ENDPOINT_URL=endpoint, HOME=str(folder / "home"))
+    # Each sample that `ledger run` and `ledger start` read has an outcome; no execution here had a technical failure.
     assert done.returncode == (1 if "redrive txn" in line else 0), done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert shlex.split(line, comments=True)[1] == name

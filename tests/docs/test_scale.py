@@ -1,4 +1,4 @@
-"""The tables of scale and price come from docs/concepts/scale.toml and from the stack, and the arithmetic is right."""
+"""The tables of scale and price follow from docs/concepts/scale.toml and the stack; the arithmetic is right."""
 
 import copy
 import itertools
@@ -48,24 +48,24 @@ GIVEN_INPUTS = INPUTS | {name: {**INPUTS[name], "value": Decimal(value)} for nam
 
 @pytest.fixture
 def numbers() -> Numbers:
-    """The file's inputs, with the given ones in their place."""
+    """Return the file's inputs, with the given ones in their place."""
     return scale.numbers_of(GIVEN_INPUTS, DECLARED)
 
 
 def amount(bill: list[Cost], what: str) -> Decimal:
-    """Of one item of a bill."""
+    """Return the amount of one item of a bill."""
     (found,) = [cost.amount for cost in bill if cost.what == what]
     return found
 
 
 def way(numbers: Numbers, part_of_the_name: str) -> Way:
-    """One of the ways that are compared."""
+    """Return one of the ways that are compared."""
     (found,) = [each for each in scale.ways(numbers) if part_of_the_name in each.name]
     return found
 
 
 def padded(size_bytes: int) -> dict[str, Any]:
-    """An unpublished item of that size in all."""
+    """Return an unpublished item that has that size in all."""
     item = {"TransactionID": {"S": "t"}, "RecordedAt": {"S": "2026-11-24T00:00:00.000000Z"}, "Unpublished": {"S": "3"}}
     item["Metadata"] = {"S": ""}
     return {**item, "Metadata": {"S": "x" * (size_bytes - scale.item_bytes(item))}}
@@ -75,13 +75,13 @@ def padded(size_bytes: int) -> dict[str, Any]:
 
 
 def test_the_pages_are_what_the_program_makes() -> None:
-    """A price that was changed in one place only would be believed in the other."""
+    """If a price were changed in one place only, readers would believe the other."""
     assert {"docs/operate/deploying.md", "docs/concepts/scale.md"} <= PAGES.keys()
     assert scale.pages_of(TEXT, PAGES) == PAGES, "run: make generate"
 
 
 def test_a_part_is_the_same_in_every_page() -> None:
-    """Both pages show what a month costs: one table, made once."""
+    """Both pages show what a month costs: the program makes one table for both."""
     made = scale.blocks(INPUTS, DECLARED, DEPLOYED)
     for path, name in itertools.product(("docs/operate/deploying.md", "docs/concepts/scale.md"), ("fixed", "removed")):
         assert f"<!-- {name}: made by make generate -->\n{made[name]}\n<!-- end -->" in PAGES[path]
@@ -97,14 +97,14 @@ def test_the_readme_states_the_idle_cost() -> None:
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_every_input_shows_on_the_page(name: str) -> None:
-    """One that changes nothing is a number that somebody looks up for no purpose; so would be a page made once."""
+    """Nobody should look up a number that changes nothing, and no page should be made only once."""
     changed = INPUTS | {name: {**INPUTS[name], "value": INPUTS[name]["value"] * 10 + 1}}
     assert scale.blocks(changed, DECLARED, DEPLOYED) != scale.blocks(INPUTS, DECLARED, DEPLOYED)
 
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_a_missing_input_is_named(name: str) -> None:
-    """Not a traceback, and not a zero in a bill."""
+    """The program prints no traceback, and puts no zero into a bill."""
     without = {other: line for other, line in INPUTS.items() if other != name}
     with pytest.raises(ScaleError, match=rf"\Adocs/concepts/scale\.toml: {name} is missing\Z"):
         scale.blocks(without, DECLARED, DEPLOYED)
@@ -112,7 +112,7 @@ def test_a_missing_input_is_named(name: str) -> None:
 
 @pytest.fixture
 def docs(tmp_path: Path) -> Path:
-    """A copy of the folder of pages and inputs, with a page that has no markers."""
+    """Copy the folder of pages and inputs, with a page that has no markers, and return it."""
     folder = tmp_path / "docs"
     for path, page in PAGES.items():
         copied = folder / "concepts" / Path(path).name
@@ -152,7 +152,7 @@ BROKEN = {
 
 @pytest.mark.parametrize(("page", "message"), BROKEN.values(), ids=BROKEN)
 def test_a_broken_marker_is_named(page: str, message: str) -> None:
-    """Else a table that somebody broke while editing would never be made again, or take the rest of the page along."""
+    """Without the line, a table that somebody broke would never be made again, or would remove the rest of the page."""
     with pytest.raises(ScaleError, match=rf"\A{re.escape(message)}\Z"):
         scale.page_of("a.md", page, {"fixed": "new"})
 
@@ -166,7 +166,7 @@ def test_a_page_keeps_what_is_outside_its_markers() -> None:
 
 @pytest.mark.parametrize("name", ["ways", "first"])
 def test_a_part_that_no_page_shows_is_named(name: str) -> None:
-    """A table that was cut from its page would be calculated for nobody; one page of two may do without."""
+    """The program would calculate a table for nobody. If two pages may have it, one may do without."""
     without = {path: re.sub(rf"<!-- {name}: (?s:.*?)<!-- end -->\n", "", page) for path, page in PAGES.items()}
     with pytest.raises(ScaleError, match=rf"\Adocs: no page has the markers of {name}\Z"):
         scale.pages_of(TEXT, without)
@@ -174,7 +174,7 @@ def test_a_part_that_no_page_shows_is_named(name: str) -> None:
 
 
 def test_tables_have_what_weighs_most_first_and_the_target_too() -> None:
-    """A reader looks at the first line; and for what suffices nobody is to be asked."""
+    """A reader looks at the first line, and need not ask about a limit that suffices."""
     inputs = INPUTS | {
         "target_per_s": {**INPUTS["target_per_s"], "value": INPUTS["start_execution_per_s"]["value"] * 2}
     }
@@ -209,26 +209,26 @@ WRONG = {
 
 @pytest.mark.parametrize("text", WRONG.values(), ids=WRONG)
 def test_a_line_that_is_not_complete_is_one_line_of_complaint(text: str) -> None:
-    """A number without a date and a source cannot be checked by anybody, and a float is not what was written."""
+    """Nobody can check a number without a date and a source, and a float is not the number that was written."""
     with pytest.raises(ScaleError, match=r"\Adocs/concepts/scale\.toml: a: .+\Z"):
         scale.inputs_of(f"[prices]\n{text}")
 
 
 def test_a_complete_line_is_taken_exactly() -> None:
-    """Else the test above proves nothing; and a tenth stays a tenth."""
+    """Without this test, the one above proves nothing. A tenth stays a tenth."""
     assert scale.inputs_of(f"[prices]\n{LINE}")["a"]["value"] == Decimal("1.5")
     whole = LINE.replace('"1.5"', "3")
     assert scale.inputs_of(f"[prices]\n{whole}")["a"]["value"] == Decimal(3)
 
 
 def test_a_line_stands_in_a_section() -> None:
-    """Above the first section's head, TOML takes a line for a section of its own."""
+    """Above the first section's head, TOML takes a line for a section."""
     with pytest.raises(ScaleError, match=r"\Adocs/concepts/scale\.toml: a stands in no section\Z"):
         scale.inputs_of("a = 3")
 
 
 def test_a_zero_that_is_divided_by_is_one_line_of_complaint(docs: Path) -> None:
-    """A traceback would not say which file is wrong."""
+    """A traceback would not say which file to correct."""
     inputs = docs / "scale.toml"
     inputs.write_text(re.sub(r"(hours_per_month = { value = )\d+", r"\g<1>0", TEXT))
     with pytest.raises(ScaleError, match=r"\Adocs/concepts/scale\.toml: a value is 0 .+\Z"):
@@ -236,7 +236,7 @@ def test_a_zero_that_is_divided_by_is_one_line_of_complaint(docs: Path) -> None:
 
 
 def test_the_webhook_may_stop_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its limit is the template's own: raised, it is no longer among the first."""
+    """Its limit is the template's own. If somebody raises it, it is no longer among the first."""
     declared = copy.deepcopy(DECLARED)
     declared["Resources"]["WebhookApi"]["Properties"]["DefaultRouteSettings"]["ThrottlingRateLimit"] = 2500
     first = scale.blocks(INPUTS, declared, DEPLOYED)["first"]
@@ -244,7 +244,7 @@ def test_the_webhook_may_stop_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_name_is_there_once() -> None:
-    """TOML itself forbids it within a section only; the second would win in silence."""
+    """TOML itself forbids a second one only within a section; otherwise the second would win without a message."""
     with pytest.raises(ScaleError, match="a is there twice"):
         scale.inputs_of(f"[prices]\n{LINE}\n[rules]\n{LINE}")
     with pytest.raises(ScaleError, match=r"\Adocs/concepts/scale\.toml: .*overwrite.*\Z"):
@@ -252,7 +252,7 @@ def test_a_name_is_there_once() -> None:
 
 
 def test_a_source_says_how_sure_it_is() -> None:
-    """What begins with neither is taken for an AWS document, so it must name one."""
+    """The program takes any other beginning for an AWS document, which the source must then name."""
     kinds = ("from memory, to be checked: ", "second hand: ", "assumed: ", "measured: ")
     for name, line in INPUTS.items():
         of_aws = re.match(r"[\w -]+ (Developer Guide|User Guide|PrivateLink Guide|Pricing)\b", line["source"])
@@ -275,14 +275,14 @@ def idle_bills(deployed: list[Deployment]) -> list[list[Cost]]:
 
 
 def test_every_section_that_deploys_is_a_deployment() -> None:
-    """The sections that only validate, build or invoke are none; the parameters are those of the file."""
+    """A section that only validates, builds or invokes is not one. The parameters are those of the file."""
     assert [deployment.name for deployment in DEPLOYED] == ["dev", "prod"]
     assert DEPLOYED[0].given["Webhook"] == "open"
     assert DEPLOYED[1].given == {"PlaintextTokens": "refused", "LogRetentionDays": "400"}
 
 
 def test_a_section_may_give_its_parameters_to_every_command_or_none() -> None:
-    """As SAM reads them: the command's own replace those of the section."""
+    """SAM reads them so: the command's own replace those of the section."""
     samconfig = """
 [common.global.parameters]
 parameter_overrides = ["Webhook=open", "AlarmTopicArn=arn:aws:sns:us-east-1:123456789012:a=b"]
@@ -329,13 +329,13 @@ FEATURES = {
 
 @pytest.mark.parametrize(("parameter", "more"), FEATURES.items(), ids=FEATURES)
 def test_a_feature_adds_what_its_condition_creates(parameter: str, more: dict[str, int]) -> None:
-    """Two endpoints in two zones; an alarm with one metric and one with three; the alarms of the bus and of reveals."""
+    """An endpoint costs in both zones, and an alarm for each of its metrics."""
     before, after = scale.facts(DECLARED), scale.facts(DECLARED, deployed_with(parameter).given)
     assert {name: after[name] - before[name] for name in before if after[name] != before[name]} == more
 
 
 def test_a_vpc_of_ones_own_has_its_endpoints_too() -> None:
-    """Whose subnets they stand in changes no price; only the stack's own network is left out."""
+    """The owner of the subnets changes no price. Only the stack's own network is left out."""
     own = deployed_with("OwnVpcId=vpc-12345678", "OwnSubnetA=subnet-12345678", "OwnSubnetB=subnet-23456789")
     assert scale.facts(DECLARED, own.given) == scale.facts(DECLARED)
     left_out = {DEPLOYED[1].resources[name]["Type"] for name in DEPLOYED[1].resources.keys() - own.resources.keys()}
@@ -343,7 +343,7 @@ def test_a_vpc_of_ones_own_has_its_endpoints_too() -> None:
 
 
 def test_logs_are_kept_as_long_as_the_section_says() -> None:
-    """The parameter's value is taken, and not its default."""
+    """The bill has the parameter's value, and not its default."""
     assert scale.facts(DECLARED, {"LogRetentionDays": "30"})["log_days"] == 30
 
 
@@ -367,7 +367,7 @@ def test_a_month_without_a_payment_by_hand() -> None:
 
 
 def test_the_item_that_is_dearest_anywhere_comes_first() -> None:
-    """An item may be the largest of one bill and absent from the other; what neither has is left out."""
+    """An item may be the largest of one bill and absent from the other. An item that neither bill has is left out."""
     items = [("everywhere", 3, 3), ("in one", 5, 0), ("nowhere", 0, 0)]
     bills = {
         name: [Cost("fixed", item[0], Decimal(item[column]), Decimal(item[column])) for item in items]
@@ -488,7 +488,7 @@ def test_a_payment_makes_the_calls_that_are_priced(engine: Engine, faults: Fault
 
 
 def test_what_is_called_measured_is_measured_here(engine: Engine) -> None:
-    """The logs and the event of the first sample, within a twentieth; its history to the event."""
+    """The logs and the event of the first sample agree within a twentieth, its history to the event."""
     execution = engine.run((ROOT / "events/start/01-success.json").read_text())
     lines = [line for function in engine.functions.values() for text in function.logs for line in text.splitlines()]
     value = {name: int(line["value"]) for name, line in INPUTS.items()}
@@ -508,7 +508,7 @@ def test_the_item_is_the_one_that_is_written(engine: Engine) -> None:
 
 
 def test_the_facts_are_the_templates() -> None:
-    """Only what is there by default is paid by default."""
+    """A team pays by default only for what the stack has by default."""
     changed = copy.deepcopy(DECLARED)
     resources = changed["Resources"]
     changed["Globals"]["Function"]["MemorySize"] = 1024
@@ -562,7 +562,7 @@ ABSENT = Index("absent", frozenset({"Absent"}), frozenset({"Absent", "Transactio
     ],
 )
 def test_write_units_of_a_payment(size_bytes: int, table: int, sparse: int) -> None:
-    """A put and an update of the table; an index pays for what enters, changes and leaves, and for nothing else."""
+    """Its put and its update write the table. An index pays only for what enters, changes and leaves."""
     units = scale.units_of_a_payment(padded(size_bytes), [SPARSE, MARKED, UNMARKED, ABSENT])
     assert units == {"table": table, "sparse": sparse, "marked": 1 + 1, "unmarked": 1, "absent": 0}
 
@@ -585,7 +585,7 @@ def test_functions_and_services(numbers: Numbers) -> None:
     assert scale.total(bill, "functions") == Decimal("1.3666695")
 
 
-def test_data_keys_of_the_history_are_priced_where_there_is_one(numbers: Numbers) -> None:
+def test_data_keys_of_the_history_are_priced_if_it_has_a_key(numbers: Numbers) -> None:
     """3 requests for ours and 2 for a plain function, at 0.03 for 10,000; and a third less under the quota."""
     numbers |= {"kms_requests_for_history": Decimal(1), "kms_requests_per_s": Decimal(100_000)}
     priced = [scale.costs(numbers, way(numbers, name), MILLION, Decimal(1)) for name in ("ours", "plain")]
@@ -625,7 +625,7 @@ def test_a_longer_token_is_in_the_table_alone() -> None:
 
 
 def test_an_index_has_the_tables_key_too() -> None:
-    """DynamoDB projects it unasked; without it an entry would seem smaller."""
+    """DynamoDB projects it unasked. Without it, an entry would seem smaller."""
     assert all("TransactionID" in index.attributes for index in scale.indexes(DECLARED))
 
 
@@ -693,5 +693,5 @@ def test_limits_stand_in_the_order_in_which_they_stop(numbers: Numbers, monkeypa
 
 @pytest.mark.parametrize(("exact", "shown"), [("0.005", "0.01"), ("0.0049", "0.00"), ("1234.5", "1,234.50")])
 def test_money_is_rounded_once_and_half_up(exact: str, shown: str) -> None:
-    """As on a bill; sums are made of what is exact."""
+    """A bill does so. Sums add exact amounts."""
     assert scale.money(Decimal(exact)) == shown

@@ -9,8 +9,8 @@ from botocore.exceptions import ClientError
 
 from ledger_cli.engine import Engine
 from tests.dynamodb.judge import asking_moto
-from tests.functions.test_handlers import invoke
-from tests.unit.test_item import ENCRYPTED, PAYMENT
+from tests.support.functions import invoke
+from tests.support.payments import ENCRYPTED, PAYMENT
 
 PROCESSOR = "acme"
 OUT_OF_RANGE = "The provided starting key does not match the range key predicate"

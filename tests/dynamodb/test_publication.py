@@ -8,7 +8,7 @@ import pytest
 from ledger.item import SHARDS, shard_of
 from ledger.publication import mark_published
 from ledger_cli.engine import Engine
-from tests.unit.test_item import ENCRYPTED, PAYMENT
+from tests.support.payments import ENCRYPTED, PAYMENT
 
 EARLY, LATE = "2026-11-23T10:00:00.000000Z", "2026-11-23T11:00:00.000000Z"
 TRANSACTION_ID = PAYMENT.transaction_id

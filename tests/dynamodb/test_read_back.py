@@ -11,8 +11,8 @@ from ledger.item import EncryptedPayment, recorded_facts
 from ledger.payment import parse_payment
 from ledger.violations import InvalidPaymentError
 from ledger_cli.engine import Engine
-from tests.functions.test_handlers import invoke
-from tests.unit.test_item import ENCRYPTED, PAYMENT
+from tests.support.functions import invoke
+from tests.support.payments import ENCRYPTED, PAYMENT
 
 
 def assert_read_back(engine: Engine, encrypted: EncryptedPayment) -> None:

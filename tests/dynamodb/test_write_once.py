@@ -9,7 +9,7 @@ import pytest
 
 from ledger.item import EncryptedPayment, PaymentConflictError
 from ledger_cli.engine import Engine
-from tests.unit.test_item import ENCRYPTED, PAYMENT
+from tests.support.payments import ENCRYPTED, PAYMENT
 
 WRITERS = 30
 JOIN_TIMEOUT_S = 60

@@ -16,32 +16,7 @@ from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.samples import register_sample_processors
 from tests.support.faults import Faults
-
-SAMPLES = ROOT / "events/functions"
-
-
-def sample(name: str) -> Any:
-    """A sample input of a single function."""
-    return json.loads((SAMPLES / f"{name}.json").read_text())
-
-
-def log_lines(engine: Engine, message: str) -> list[dict[str, Any]]:
-    """The functions' structured log lines with this message."""
-    lines = [json.loads(line) for line in engine.logs().splitlines() if line.startswith("{")]
-    return [line for line in lines if line.get("message") == message]
-
-
-def invoke(engine: Engine, function: str, event: object) -> Any:
-    """The function's reply; an error that it raised is returned as the runtime would."""
-    reply, _ = engine.functions[function].invoke(json.dumps(event).encode())
-    return json.loads(reply)
-
-
-def decrypted(engine: Engine, ciphertext: bytes, transaction_id: str) -> str:
-    """What a holder of the right to decrypt gets."""
-    reply = engine.client("kms").decrypt(CiphertextBlob=ciphertext, EncryptionContext={"TransactionID": transaction_id})
-    return str(reply["Plaintext"].decode())
-
+from tests.support.functions import SAMPLES, decrypted, invoke, log_lines, sample
 
 # ── Samples ─────────────────────────────────────────────────────────────────────────────────────────
 

@@ -14,7 +14,7 @@ from ledger.item import SHARDS, EncryptedPayment, shard_of
 from ledger.payment import Payment
 from ledger.timestamps import utc_timestamp
 from ledger_cli.engine import Engine
-from tests.functions.test_handlers import invoke
+from tests.support.functions import invoke
 
 PAYMENTS = 10_000 if "DYNAMODB_LOCAL" in os.environ else 2_000  # moto's time for a page grows with the table
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,8 +8,8 @@ import pytest
 
 from ledger.payment import Payment, encryption_context
 from ledger_cli.engine import Engine
-from tests.functions.test_handlers import decrypted, invoke, log_lines, sample
 from tests.support.faults import Faults
+from tests.support.functions import decrypted, invoke, log_lines, sample
 
 
 def test_what_is_new_does_not_shift_a_page(engine: Engine, payment: dict[str, Any]) -> None:

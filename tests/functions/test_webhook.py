@@ -26,8 +26,8 @@ from ledger_cli.engine import Engine
 from ledger_cli.engine.server import EngineServer
 from ledger_cli.samples import PROCESSORS, register_sample_processors
 from ledger_cli.stack.webhook import signed
-from tests.functions.test_handlers import log_lines
 from tests.support.faults import Faults
+from tests.support.functions import log_lines
 
 ACME = (ROOT / "events/webhooks/acme-pay.json").read_bytes()
 CHARGE = (ROOT / "events/webhooks/stripe-charge.succeeded.json").read_bytes()

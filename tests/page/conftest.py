@@ -1,4 +1,4 @@
-"""The machine's own Chromium."""
+"""The Chromium of this machine."""
 
 import shutil
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ REBOUND = "rebind.example"
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A browser for the tests of one module."""
+    """Start a browser for the tests of one module."""
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
         pytest.skip("NOT TESTED: there is no Chromium here; `make browser` installs Debian's")

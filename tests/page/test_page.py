@@ -22,7 +22,7 @@ READABLE = 4.5
 
 
 class Opened:
-    """A page in the browser, and what it asked for and complained of."""
+    """A page in the browser, with the requests that it sent and the errors that it reported."""
 
     def __init__(self, browser: Browser, file: Path, **context: Any) -> None:
         self.requests: list[str] = []
@@ -34,31 +34,31 @@ class Opened:
         self.page.goto(file.as_uri())
 
     def results(self) -> dict[str, str]:
-        """The result of each state in the graph."""
+        """Return how each state ended, as the graph shows it."""
         script = "all => Object.fromEntries(all.map(g => [g.dataset.state, g.dataset.result]))"
         found: dict[str, str] = self.page.eval_on_selector_all("g.state", script)
         return found
 
     def colour(self, selector: str, name: str) -> tuple[float, ...]:
-        """A computed colour, as red, green and blue from 0 to 1."""
+        """Return a computed colour, as red, green and blue from 0 to 1."""
         value = self.page.eval_on_selector(selector, f"e => getComputedStyle(e)['{name}']")
         return tuple(float(number) / 255 for number in re.findall(r"[\d.]+", value)[:3])
 
     def contrast(self, text: str, behind: str, *, of: str = "color", on: str = "backgroundColor") -> float:
-        """Between a text's colour and what is behind it."""
+        """Return the contrast between a text's colour and the colour behind it."""
         lighter, darker = sorted((luminance(self.colour(text, of)), luminance(self.colour(behind, on))), reverse=True)
         return (lighter + 0.05) / (darker + 0.05)
 
 
 def luminance(colour: tuple[float, ...]) -> float:
-    """Source: WCAG 2.2, relative luminance."""
+    """Return the relative luminance of a colour. Source: WCAG 2.2."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 @pytest.fixture
 def write(engine: Engine, tmp_path: Path) -> Any:
-    """A function that writes the page of what was asked."""
+    """Return a function that writes the page of a payment or an execution."""
 
     def written(asked: str) -> Path:
         file = tmp_path / "page.html"
@@ -84,7 +84,7 @@ OUTCOMES = {
 
 
 def run(engine: Engine, payment: dict[str, Any], faults: Faults, outcome: str) -> str:
-    """Run an execution to this outcome; returns its name."""
+    """Run an execution to this outcome, and return its name."""
     changes = {"REJECTED": {"Amount": "x"}, "CONFLICT": {"Amount": "1.00"}}.get(outcome, {})
     if outcome == "CONFLICT":
         engine.run(json.dumps(payment))
@@ -98,7 +98,7 @@ def run(engine: Engine, payment: dict[str, Any], faults: Faults, outcome: str) -
 def test_the_page_shows_what_happened(
     engine: Engine, write: Any, browser: Browser, payment: dict[str, Any], faults: Faults, outcome: str, theme: Any
 ) -> None:
-    """Each state as it ended, in colours that can be read, with a mark for whoever sees none; nothing is fetched."""
+    """Each state has a colour that can be read, and a mark for people who see no colour. The page fetches nothing."""
     asked = run(engine, payment, faults, outcome)
     file = write(asked)
     opened = Opened(browser, file, color_scheme=theme)
@@ -126,7 +126,7 @@ def test_the_page_shows_what_happened(
 def test_the_table_has_every_event(
     engine: Engine, write: Any, browser: Browser, payment: dict[str, Any], faults: Faults
 ) -> None:
-    """In order, with the error where there was one."""
+    """The events are in order, each with its error if there was one."""
     name = run(engine, payment, faults, "FAILED")
     opened = Opened(browser, write(name))
     rows = opened.page.eval_on_selector_all("#events tr", "all => all.map(r => [...r.cells].map(c => c.textContent))")
@@ -141,7 +141,7 @@ def test_the_table_has_every_event(
 def test_no_token_is_on_the_page(
     engine: Engine, write: Any, payment: dict[str, Any], faults: Faults, outcome: str
 ) -> None:
-    """Neither in clear nor encrypted: pages are sent around."""
+    """People send pages around, so a page has the token neither in plaintext nor encrypted."""
     text = write(run(engine, payment, faults, outcome)).read_text()
     assert payment["SecureToken"] not in text
     assert "Token" not in re.sub("Encrypt Token", "", text)
@@ -158,7 +158,7 @@ def test_what_a_sender_wrote_is_text(engine: Engine, write: Any, browser: Browse
 
 
 def test_the_page_fits_a_phone_and_paper(engine: Engine, write: Any, browser: Browser, payment: dict[str, Any]) -> None:
-    """Nothing runs out of the screen; on paper it is dark on white, whatever the screen's theme."""
+    """Nothing leaves the screen. On paper the page is dark on white, whatever the screen's theme."""
     engine.run(json.dumps({**payment, "TransactionID": "t" * 64, "Metadata": {"k" * 64: "v" * 256}}))
     opened = Opened(browser, write("t" * 64), viewport={"width": 375, "height": 800}, color_scheme="dark")
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= 375
@@ -171,7 +171,7 @@ def test_the_page_fits_a_phone_and_paper(engine: Engine, write: Any, browser: Br
 def test_a_payment_whose_execution_is_gone_has_a_page(
     engine: Engine, write: Any, browser: Browser, payment: dict[str, Any]
 ) -> None:
-    """After 90 days the table is all there is."""
+    """After 90 days only the table has it."""
     engine.run(json.dumps(payment))
     engine.forget_history()
     opened = Opened(browser, write(payment["TransactionID"]))

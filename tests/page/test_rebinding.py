@@ -1,4 +1,4 @@
-"""A web page in a real browser, whose name leads to this machine: it reads nothing of a served engine.
+"""A web page in a real browser, whose name leads to this machine, reads nothing of a served engine.
 
 That is DNS rebinding: the page's name leads to its author's server first, and to loopback once the page is open. The
 browser then takes the engine for the page's own server, and lets the page read each answer.
@@ -6,14 +6,12 @@ browser then takes the engine for the page's own server, and lets the page read 
 
 import json
 import urllib.request
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
 
 from ledger_cli.engine import Engine
-from ledger_cli.engine.server import EngineServer
 from tests.page.conftest import REBOUND
 
 FETCH = """async ([method, path, headers, body]) => {
@@ -39,27 +37,25 @@ HOLDS = {"the ledger": "txn-2026-0001", "a secret": "of acme-pay", "the function
 
 
 def headers(service: str, target: str | None) -> dict[str, str]:
-    """The headers of a request that is signed by anybody."""
+    """Return the headers of a request with a signature that proves nothing."""
     signed = f"AWS4-HMAC-SHA256 Credential=any/20260101/us-east-1/{service}/aws4_request, SignedHeaders=h, Signature=0"
     content_type = "application/x-amz-json-1.1" if target else "application/json"
     return {"Authorization": signed, "Content-Type": content_type, **({"X-Amz-Target": target} if target else {})}
 
 
 @pytest.fixture
-def port(engine: Engine, payment: dict[str, Any]) -> Iterator[int]:
-    """The port of a served engine with a payment and a secret."""
+def port(engine: Engine, endpoint: str, payment: dict[str, Any]) -> int:
+    """Return the port of the served engine, which has a payment and a secret."""
     engine.run(json.dumps(payment))
     secret = {"Name": "payment-ledger/processors/acme-pay", "SecretString": "of acme-pay"}
     engine.client("secretsmanager").create_secret(**secret)
-    with EngineServer(["127.0.0.1"]) as server:
-        server.start(engine)
-        yield server.port
+    return int(endpoint.rpartition(":")[2])
 
 
 @pytest.mark.parametrize("name", [REBOUND, "127.0.0.1"])
 @pytest.mark.parametrize("what", ASKED)
 def test_a_page_reads_nothing(browser: Browser, port: int, payment: dict[str, Any], what: str, name: str) -> None:
-    """Not even under the server's own name, which a page would have if the server answered with one."""
+    """Under the server's own name it reads nothing either: a page that the server sent would have it."""
     method, path, service, target, body = ASKED[what]
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}{path}", body.encode() or None, headers(service, target), method=method

@@ -1,11 +1,11 @@
-"""The way in of the engine's stack."""
+"""The intake of the engine's stack."""
 
 from ledger.intake import Intake
 from ledger_cli.engine import Engine
 
 
 def intake_of(engine: Engine) -> Intake:
-    """The way in of the engine's stack, as a sender has it."""
+    """Return the intake of the engine's stack, as a sender has it."""
     return Intake(
         states=engine.client("stepfunctions"),
         kms=engine.client("kms"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ledger_cli.engine import Engine
-from ledger_cli.engine.engine import Call
+from ledger_cli.engine.calls import Call
 
 SENT = {
     "DescribeExecution: input",
