@@ -1,4 +1,4 @@
-"""The docs say what is so: their examples are run, and their tables compared with the code."""
+"""The docs are true: their examples are run, and their tables are compared with the code."""
 
 import itertools
 import json
@@ -17,10 +17,20 @@ from ledger.payment import RULES
 from ledger_cli import ROOT
 from tests.support.cli import ledger
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
+INDEX = ROOT / "docs/README.md"
+LISTED = re.findall(r"^- \[.+?\]\((\w[\w/-]*\.md)\)", INDEX.read_text(), re.MULTILINE)
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    INDEX,
+    *(ROOT / "docs" / name for name in LISTED),
+]
+"""Every page, in a reader's order: the examples of a page may rest on those of the pages before it."""
+
 EXAMPLE = re.compile(r"^```console\n\$ (?P<command>.+)\n(?P<output>(?:.*\n)*?)```$", re.MULTILINE)
 EXAMPLES = [(page.name, example) for page in PAGES for example in EXAMPLE.finditer(page.read_text())]
 
+WEBHOOK_FILES = [ROOT / f"functions/{name}.py" for name in ("ledger/formats", "ledger/strict_json", "receive_payment")]
+"""The files that have the webhook's own rules."""
 
 SERVED = "http://127.0.0.1:4510"
 """Where the pages say that `ledger serve` is; each test run has its own, with the pages' commands in their order."""
@@ -50,7 +60,7 @@ def comparable(output: str) -> list[str]:
     ("page", "example"), EXAMPLES, ids=lambda value: value if isinstance(value, str) else value["command"]
 )
 def test_an_example_shows_what_happens(page: str, example: re.Match[str], request: pytest.FixtureRequest) -> None:
-    """A newcomer compares."""
+    """A newcomer compares the page with the terminal."""
     address = request.getfixturevalue("served")
     program, *arguments = shlex.split(example["command"].replace(SERVED, address))
     assert program == "ledger", page
@@ -63,14 +73,20 @@ def test_an_example_shows_what_happens(page: str, example: re.Match[str], reques
 
 
 def test_the_readme_has_examples() -> None:
-    """Else the test above proves nothing."""
+    """Without an example, the test above would prove nothing."""
     assert {page for page, _ in EXAMPLES} >= {"README.md"}
 
 
+def test_the_index_lists_every_page() -> None:
+    """A reader finds a page only if something leads there, and a page that no test reads goes stale."""
+    pages = {page.relative_to(INDEX.parent).as_posix() for page in INDEX.parent.rglob("*.md")}
+    assert sorted([*LISTED, "README.md"]) == sorted(pages)
+
+
 def test_the_rules_in_the_docs_are_those_of_the_code() -> None:
-    """A sender looks a refusal up by its rule."""
-    files = ("functions/ledger/payment.py", "functions/ledger/intake.py", "functions/encrypt_token.py")
-    code = "".join((ROOT / file).read_text() for file in files)
+    """A sender looks a rejection up by its rule."""
+    files = {ROOT / "functions/encrypt_token.py", *(ROOT / "functions/ledger").glob("*.py")}
+    code = "".join(file.read_text() for file in files - {*WEBHOOK_FILES, ROOT / "functions/ledger/pages.py"})
     rules = set(re.findall(r'BrokenRuleError\(\s*"(\w+)"', code)) | set(
         re.findall(r'Violation\([^,()]+, "(\w+)"\)', code)
     )
@@ -80,9 +96,8 @@ def test_the_rules_in_the_docs_are_those_of_the_code() -> None:
 
 
 def test_the_webhooks_rules_in_the_docs_are_those_of_the_code() -> None:
-    """Beside the contract's; a processor's people look a refusal up by its rule."""
-    code = "".join((ROOT / f"functions/ledger/{name}.py").read_text() for name in ("formats", "strict_json"))
-    code += (ROOT / "functions/receive_payment.py").read_text()
+    """The webhook has rules beside the contract's; the people of a processor look a rejection up by its rule."""
+    code = "".join(file.read_text() for file in WEBHOOK_FILES)
     rules = set(re.findall(r'Violation\([^,()]+, "(\w+)"\)', code)) | set(re.findall(r'StrictJSONError\("(\w+)"', code))
     section = (ROOT / "docs/integrate/sending.md").read_text().partition("| rule |")[2].partition("## ")[0]
     contract = (ROOT / "docs/integrate/contract.md").read_text()
@@ -99,7 +114,7 @@ def test_every_rule_may_be_published() -> None:
 
 
 def test_the_formats_in_the_docs_are_those_of_the_code() -> None:
-    """And of the command."""
+    """A processor is registered by the name of its format, which the page and the command's help both list."""
     section = (ROOT / "docs/integrate/sending.md").read_text().partition("| format |")[2].partition("| answer |")[0]
     assert set(re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE)) == FORMATS.keys()
     help_text = ledger("processor", "--help").stdout
@@ -115,18 +130,18 @@ def test_the_answers_in_the_docs_are_those_of_the_webhook() -> None:
     assert statuses | {"500"} == listed
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page: Path) -> None:
-    """Within the project; others cannot be followed from a test."""
+    """A test can follow the links within the project, and no others."""
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
 
 
 def test_every_paths_in_the_docs_exist() -> None:
-    """Pages name files in backticks as well."""
+    """Pages also name files in backticks."""
     for page in PAGES:
         for path in re.findall(
-            r"`((?:docs|tests|events|functions|statemachine|ledger_cli)/[\w./-]*\w)`", page.read_text()
+            r"`((?:docs|tests|events|functions|statemachine|ledger_cli|tools|bench)/[\w./-]*\w)`", page.read_text()
         ):
             assert (ROOT / path).exists() or (ROOT / path.split("::")[0]).exists(), f"{page.name}: {path}"
 
