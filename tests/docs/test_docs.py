@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ledger.formats import FORMATS
 from ledger.payment import RULES
@@ -81,6 +82,15 @@ def test_the_index_lists_every_page() -> None:
     """A reader finds a page only if something leads there, and a page that no test reads goes stale."""
     pages = {page.relative_to(INDEX.parent).as_posix() for page in INDEX.parent.rglob("*.md")}
     assert sorted([*LISTED, "README.md"]) == sorted(pages)
+
+
+def test_the_site_has_every_page() -> None:
+    """`make docs` checks the links of the pages that it knows."""
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    pages = [
+        page for entry in nav for page in ([entry] if isinstance(entry, str) else itertools.chain(*entry.values()))
+    ]
+    assert sorted(pages) == sorted([*LISTED, "README.md"])
 
 
 def test_the_rules_in_the_docs_are_those_of_the_code() -> None:
