@@ -29,7 +29,10 @@ FORBIDDEN = {
 SKIPPED = {"node_modules", "sdk_data", "site", "__pycache__"}
 """Folders that others wrote, or that a tool makes."""
 
-PENDING: tuple[str, ...] = ()
+PENDING = (
+    *("CHANGELOG.md", "Makefile", "bench/", "docs/internals/", "docs/operate/", "docs/start/outcomes.md"),
+    *("functions/", "ledger_cli/", "pyproject.toml", "template.yaml", "tests/"),
+)
 """What is still to be rewritten: files, and folders that end in `/`. To be emptied."""
 
 
