@@ -15,8 +15,8 @@ NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm
 NPM_CI := $(NPM) ci --loglevel=error --no-fund --no-audit
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-containers test-dynamodb prove simulate mutate check format generate review bench build smoke \
-    browser lock clean
+.PHONY: help run test test-containers test-dynamodb prove simulate mutate check format generate review docs bench build \
+    smoke browser lock clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -57,6 +57,9 @@ format: $(READY) ## format the code
 generate: $(READY) ## write every generated file again
 	@$(BIN)/python -m tools.generate
 
+docs: .venv/docs/.ready ## build the docs as a site in site/, and check every link
+	@.venv/docs/bin/mkdocs build --strict
+
 # A person reads what changed in the file, line by line.
 review: $(READY) $(PROOF_READY)
 	@$(BIN)/python -m tests.proof.policies
@@ -83,13 +86,13 @@ lock: .venv/uv/.ready ## upgrade and pin every dependency, with hashes
 	$(LOCK) --python-version 3.11 --group dev --constraint functions/requirements.txt pyproject.toml \
 	    --output-file requirements/dev.txt
 	$(LOCK) --python-version 3.13 --group runtime --output-file requirements/runtime.txt
-	for group in bench checkov java node sam uv; do \
+	for group in bench checkov docs java node sam uv; do \
 	    $(LOCK) --python-version 3.11 --group $$group --output-file requirements/$$group.txt || exit 1; done
 	cd $(PROOF) && $(NPM) update --package-lock-only
 	cd $(DYNAMODB) && $(NPM) update --package-lock-only
 
 clean:
-	rm -rf .venv .aws-sam env.json $(PROOF)/node_modules $(DYNAMODB)/node_modules
+	rm -rf .venv .aws-sam site env.json $(PROOF)/node_modules $(DYNAMODB)/node_modules
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.13")'

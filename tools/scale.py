@@ -237,7 +237,7 @@ def sample_item(ciphertext_bytes: int) -> dict[str, Any]:
 
 
 def published(item: Mapping[str, Any]) -> dict[str, Any]:
-    """The item once its outcome is told."""
+    """Return the item as it is once its outcome is published."""
     return {**{name: item[name] for name in item if name != "Unpublished"}, "PublishedAt": item["RecordedAt"]}
 
 
@@ -308,7 +308,7 @@ def limits(n: Numbers, declared: Iterable[Index]) -> list[Limit]:
     table, endpoint = n["dynamodb_table_units_per_s"], n["dynamodb_endpoint_requests_per_s"]
     kms = n["kms_requests"] + n["kms_requests_for_history"]
     found = [
-        Limit("the webhook, where it is open", n["webhook_per_s"], "requests", WHOLE, "in `template.yaml`"),
+        Limit("the webhook, if it is open", n["webhook_per_s"], "requests", WHOLE, "in `template.yaml`"),
         Limit("StartExecution", n["start_execution_per_s"], "requests", calls["Step Functions"], "ask AWS"),
         Limit("state transitions", n["state_transitions_per_s"], "transitions", n["transitions"], "ask AWS"),
         Limit("Lambda: requests", requests, "requests", n["states"], "ask AWS for concurrency"),
@@ -513,11 +513,11 @@ def _first(n: Numbers, found: list[Limit]) -> str:
     first, second = [limit for limit in found if "webhook" not in limit.resource][:2]
     text = (
         f"**{first.resource} stops first, at {first.carried:,} payments a second; then {second.resource}, at "
-        f"{second.carried:,}.** A burst of {n['start_execution_burst']:,} starts is taken at once. From idle, each "
-        f"function gets {n['lambda_scaling_per_10_s']:,} environments in ten seconds, and the account "
-        f"{n['lambda_concurrency']:,} in all: what is above is throttled, and the workflow retries it. Who sends a "
-        "payment again while its execution runs costs a `DescribeExecution`, of which there are "
-        f"{n['describe_execution_per_s']} a second. An Express workflow would start "
+        f"{second.carried:,}.** A burst of {n['start_execution_burst']:,} starts is accepted at once. From idle, "
+        f"each function gets {n['lambda_scaling_per_10_s']:,} environments in ten seconds, and the account "
+        f"{n['lambda_concurrency']:,} in all: calls above that are throttled, and the workflow retries them. A payment "
+        "that is sent again while its execution runs costs a `DescribeExecution`, and the account has "
+        f"{n['describe_execution_per_s']} of these a second. An Express workflow would start "
         f"{n['express_start_per_s']:,} a second."
     )
     return textwrap.fill(text, 120)

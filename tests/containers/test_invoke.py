@@ -1,4 +1,4 @@
-"""`sam local invoke`, as the README shows it, for every function and each of its samples."""
+"""`sam local invoke`, as docs/start/containers.md shows it, for every function and each of its samples."""
 
 import json
 import os
@@ -31,7 +31,8 @@ SAMPLES = [("ValidatePayment", file) for file in sorted((ROOT / "events/start").
     for file in sorted((ROOT / "events/functions").glob("*.json"))
     if file.stem.partition("-")[0] == module
 ]
-README_LINES = re.findall(r"^sam local invoke .+", (ROOT / "README.md").read_text(), re.MULTILINE)
+PAGE = ROOT / "docs/start/containers.md"
+PAGE_LINES = re.findall(r"^sam local invoke .+", PAGE.read_text(), re.MULTILINE)
 MARKERS = {"requestId", "stackTrace"}
 """The fields that differ between two invocations that raise the same error."""
 
@@ -133,9 +134,9 @@ def test_a_sample_has_the_same_result_in_a_container(engine: Engine, env_file: P
 
 
 @pytest.fixture(scope="module")
-def as_the_readme_says() -> Iterator[None]:
-    """Run the README's `ledger serve --sam` in a process of its own until the module's tests have ended."""
-    lines = (ROOT / "README.md").read_text().splitlines()
+def as_the_page_says() -> Iterator[None]:
+    """`ledger serve --sam env.json` in a process of its own, until the module's end."""
+    lines = PAGE.read_text().splitlines()
     command = next(line for line in lines if line.startswith("ledger serve --sam"))
     words = shlex.split(command, comments=True)
     assert words[0] == "ledger"
@@ -154,15 +155,15 @@ def as_the_readme_says() -> Iterator[None]:
     (ROOT / words[words.index("--sam") + 1]).unlink()
 
 
-def test_the_readme_shows_every_function() -> None:
-    """A newcomer tries what the README shows."""
-    assert {shlex.split(line)[3] for line in README_LINES} == set(FUNCTIONS)
+def test_the_page_shows_every_function() -> None:
+    """A newcomer tries what is shown."""
+    assert {shlex.split(line)[3] for line in PAGE_LINES} == set(FUNCTIONS)
 
 
-@pytest.mark.parametrize("line", README_LINES)
-@pytest.mark.usefixtures("as_the_readme_says")
-def test_a_line_of_the_readme_works_as_it_is_written(line: str) -> None:
-    """A newcomer copies the lines letter by letter, in the order of the page."""
+@pytest.mark.parametrize("line", PAGE_LINES)
+@pytest.mark.usefixtures("as_the_page_says")
+def test_a_line_of_the_page_works_as_it_is_written(line: str) -> None:
+    """Copied from the page, letter by letter, in the order in which they stand there."""
     program, *arguments = shlex.split(line, comments=True)
     assert program == "sam"
     reply = reply_of(sam(*arguments))

@@ -1,11 +1,13 @@
-"""The docs are true: their examples print what they show, and their tables name what the code has."""
+"""The docs are true: their examples are run, and their tables are compared with the code."""
 
+import itertools
 import json
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ledger.formats import FORMATS
 from ledger.payment import RULES
@@ -14,10 +16,20 @@ from ledger_cli.engine import Engine
 from tests.support.cli import ledger, lent
 from tests.support.processors import register_sample_processors
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
+INDEX = ROOT / "docs/README.md"
+LISTED = re.findall(r"^- \[.+?\]\((\w[\w/-]*\.md)\)", INDEX.read_text(), re.MULTILINE)
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    INDEX,
+    *(ROOT / "docs" / name for name in LISTED),
+]
+"""Every page, in a reader's order: the examples of a page may rest on those of the pages before it."""
+
 EXAMPLE = re.compile(r"^```console\n\$ (?P<command>.+)\n(?P<output>(?:.*\n)*?)```$", re.MULTILINE)
 EXAMPLES = [(page.name, example) for page in PAGES for example in EXAMPLE.finditer(page.read_text())]
 
+WEBHOOK_FILES = [ROOT / f"functions/{name}.py" for name in ("ledger/formats", "ledger/strict_json", "receive_payment")]
+"""The files that have the webhook's own rules."""
 
 SERVED = "http://127.0.0.1:4510"
 """The address of `ledger serve` on the pages. The tests' engine has another; it runs the commands in their order."""
@@ -68,14 +80,29 @@ def test_an_example_shows_what_happens(
 
 
 def test_the_readme_has_examples() -> None:
-    """Without examples, the test above proves nothing."""
+    """Without an example, the test above would prove nothing."""
     assert {page for page, _ in EXAMPLES} >= {"README.md"}
+
+
+def test_the_index_lists_every_page() -> None:
+    """A reader finds a page only if something leads there, and a page that no test reads goes stale."""
+    pages = {page.relative_to(INDEX.parent).as_posix() for page in INDEX.parent.rglob("*.md")}
+    assert sorted([*LISTED, "README.md"]) == sorted(pages)
+
+
+def test_the_site_has_every_page() -> None:
+    """`make docs` checks the links of the pages that it knows."""
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    pages = [
+        page for entry in nav for page in ([entry] if isinstance(entry, str) else itertools.chain(*entry.values()))
+    ]
+    assert sorted(pages) == sorted([*LISTED, "README.md"])
 
 
 def test_the_rules_in_the_docs_are_those_of_the_code() -> None:
     """A sender looks a rejection up by its rule."""
-    files = ("functions/ledger/payment.py", "functions/ledger/intake.py", "functions/encrypt_token.py")
-    code = "".join((ROOT / file).read_text() for file in files)
+    files = {ROOT / "functions/encrypt_token.py", *(ROOT / "functions/ledger").glob("*.py")}
+    code = "".join(file.read_text() for file in files - {*WEBHOOK_FILES, ROOT / "functions/ledger/pages.py"})
     rules = set(re.findall(r'BrokenRuleError\(\s*"(\w+)"', code)) | set(
         re.findall(r'Violation\([^,()]+, "(\w+)"\)', code)
     )
@@ -85,9 +112,8 @@ def test_the_rules_in_the_docs_are_those_of_the_code() -> None:
 
 
 def test_the_webhooks_rules_in_the_docs_are_those_of_the_code() -> None:
-    """It has rules beside the contract's, and a processor's people look them up."""
-    code = "".join((ROOT / f"functions/ledger/{name}.py").read_text() for name in ("formats", "strict_json"))
-    code += (ROOT / "functions/receive_payment.py").read_text()
+    """The webhook has rules beside the contract's; the people of a processor look a rejection up by its rule."""
+    code = "".join(file.read_text() for file in WEBHOOK_FILES)
     rules = set(re.findall(r'Violation\([^,()]+, "(\w+)"\)', code)) | set(re.findall(r'StrictJSONError\("(\w+)"', code))
     section = (ROOT / "docs/integrate/sending.md").read_text().partition("| rule |")[2].partition("## ")[0]
     contract = (ROOT / "docs/integrate/contract.md").read_text()
@@ -104,7 +130,7 @@ def test_every_rule_may_be_published() -> None:
 
 
 def test_the_formats_in_the_docs_are_those_of_the_code() -> None:
-    """The command's help names them as well."""
+    """A processor is registered by the name of its format, which the page and the command's help both list."""
     section = (ROOT / "docs/integrate/sending.md").read_text().partition("| format |")[2].partition("| answer |")[0]
     assert set(re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE)) == FORMATS.keys()
     help_text = ledger("register-processor", "--help").stdout
@@ -114,24 +140,24 @@ def test_the_formats_in_the_docs_are_those_of_the_code() -> None:
 def test_the_answers_in_the_docs_are_those_of_the_webhook() -> None:
     """A processor's people look an answer up by its status."""
     code = (ROOT / "functions/receive_payment.py").read_text()
-    statuses = set(re.findall(r"Answer\((\d+)", code)) | set(re.findall(r"(\d{3}) if .+ else (\d{3})", code)[0])
+    statuses = set(re.findall(r"Response\((\d+)", code)) | set(re.findall(r"(\d{3}) if .+ else (\d{3})", code)[0])
     section = (ROOT / "docs/integrate/sending.md").read_text().partition("| answer |")[2].partition("| rule |")[0]
     listed = set(re.findall(r"^\| .*?(\d{3})", section, re.MULTILINE)) | {"503"}
     assert statuses | {"500"} == listed
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page: Path) -> None:
-    """A test follows the links within the project, and no others."""
+    """A test can follow the links within the project, and no others."""
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
 
 
-def test_every_path_in_the_docs_exists() -> None:
-    """Pages name files in backticks as well."""
+def test_every_paths_in_the_docs_exist() -> None:
+    """Pages also name files in backticks."""
     for page in PAGES:
         for path in re.findall(
-            r"`((?:docs|tests|events|functions|statemachine|ledger_cli)/[\w./-]*\w)`", page.read_text()
+            r"`((?:docs|tests|events|functions|statemachine|ledger_cli|tools|bench)/[\w./-]*\w)`", page.read_text()
         ):
             assert (ROOT / path).exists() or (ROOT / path.split("::")[0]).exists(), f"{page.name}: {path}"
 
