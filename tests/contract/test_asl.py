@@ -102,7 +102,7 @@ def transient_errors(service: str, operation: str) -> Iterator[str]:
     """Yield the class names of errors that may pass, according to the service's model and the SDK's retries."""
     session = botocore.session.get_session()
     model = session.get_component("data_loader").load_service_model(service, "service-2")
-    keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
+    keys: Any = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
     client: Any = session.create_client(service, region_name="us-east-1", **keys)
     for error in model["operations"][operation]["errors"]:
         shape = model["shapes"][error["shape"]]

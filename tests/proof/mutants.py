@@ -287,10 +287,15 @@ def _differs(properties: Any, path: Steps, value: Any) -> bool:
 
 def changed(template: Template, path: Steps, value: Any) -> Template:
     """Return *template* with *value* at *path*, or without that path if it is None. Other parts are not copied."""
+    mutant: Template = _changed(template, path, value)
+    return mutant
+
+
+def _changed(part: Any, path: Steps, value: Any) -> Any:
     first, *rest = path
-    copied: Any = copy.copy(dict(template) if isinstance(template, Mapping) else template)
+    copied = copy.copy(dict(part) if isinstance(part, Mapping) else part)
     if rest:
-        copied[first] = changed(copied[first], rest, value)
+        copied[first] = _changed(copied[first], rest, value)
     elif value is None:
         del copied[first]
     else:
