@@ -63,12 +63,10 @@ class _OwnDataFirst(Loader):
         return [folder.name for folder in self.FOLDER.iterdir() if folder.is_dir()]
 
 
+# The embedded engine clears this cache before each function starts, since there all functions share one process.
 @functools.cache
 def sdk_session() -> Session:
-    """One for all clients of an environment: it takes as long to make as a client.
-
-    The embedded engine clears this cache before each function starts, since there all functions share a process.
-    """
+    """One for all clients of an environment: it takes as long to make as a client."""
     session = Session()
     session.register_component("data_loader", _OwnDataFirst())  # without this line, the SDK reads all of its own data
     return session
