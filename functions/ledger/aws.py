@@ -65,6 +65,7 @@ class TrimmedSdkData(Loader):
         return [folder.name for folder in self.FOLDER.iterdir() if folder.is_dir()]
 
 
+# The embedded engine clears this cache before each function starts, since there all functions share one process.
 @functools.cache
 def sdk_session() -> Session:
     """Return the one session of all clients of an environment. Making a session takes as long as making a client."""

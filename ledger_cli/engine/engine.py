@@ -65,7 +65,7 @@ class Engine:
         self.functions: dict[str, lambda_runtime.LocalFunction] = {}
         with ExitStack() as stack:
             self._replace_aws(stack, wait)
-            with snapshots.keys_of(state.kept if state else {}):
+            with snapshots.restored_keys(state.kept if state else {}):
                 deployment = deploy(template_file, {**LOCAL_PARAMETERS, **(parameters or {})}, self.client)
             self.template, self.skipped = deployment.template, deployment.skipped
             self.outputs, self.physical_ids = deployment.outputs, deployment.physical_ids

@@ -216,7 +216,7 @@ class LocalFunction:
                 patch.dict(os.environ, self.environment),
             ):
                 # The functions of this process share `ledger.aws`, and in Lambda each has a session of its own. So a
-                # function that starts must not find the session of another one: `sdk_session` names this dependence.
+                # function that starts must not find the session of another one: see `sdk_session`.
                 aws.sdk_session.cache_clear()
                 spec.loader.exec_module(module)
             self._module = module

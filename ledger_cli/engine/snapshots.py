@@ -69,7 +69,7 @@ def restore(kept: Mapping[str, Any], table_name: str, secrets_manager: Any, leav
 
 
 @contextmanager
-def keys_of(kept: Mapping[str, Any]) -> Iterator[None]:
+def restored_keys(kept: Mapping[str, Any]) -> Iterator[None]:
     """Give the keys of a snapshot to the stack that is deployed in this block. A key is found by its description."""
     keys = kept.get("Keys", {})
     create_key = KmsBackend.create_key
