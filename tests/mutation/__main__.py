@@ -1,7 +1,7 @@
-"""`make mutate`: whether the tests of the domain and of its one write notice what is wrong with either.
+"""Mutation tests (`make mutate`): the tests of the domain and of its one write must notice an error in either.
 
-Each mutant runs in a process of its own, forked from this one, which has imported what takes long. The first test
-that fails kills it. One that survives must be in `survivors.txt`, with the reason why no test can or should kill it.
+Each mutant runs in a process of its own, forked from this one, which has imported the slow modules. The first test that
+fails kills it. A mutant that survives must be in `survivors.txt`, with the reason why no test can or should kill it.
 """
 
 import sys
@@ -16,7 +16,7 @@ SURVIVORS = Path(__file__).parent / "survivors.txt"
 
 
 def main(modules: list[str]) -> int:
-    """Make and run the mutants of *modules*, or of all; returns the exit status."""
+    """Make and run the mutants of *modules*, or of all modules; return the exit status."""
     modules = modules or list(TESTS)
     with Engine():
         pass  # deployed once here, so that what it imports late need not be imported by each process
@@ -40,7 +40,7 @@ def main(modules: list[str]) -> int:
 
 
 def reasons() -> dict[str, str]:
-    """The listed survivors: names, one a line, and in the indented line below them why they may survive."""
+    """Return the listed survivors by name. The indented line below each group of names is the reason."""
     found: dict[str, str] = {}
     names: list[str] = []
     for line in SURVIVORS.read_text().splitlines():

@@ -1,7 +1,7 @@
-"""Modules with one thing wrong each: what a slip of the hand would make of them, from their syntax tree.
+"""Mutants: modules with one error each, of the kind that a slip makes, derived from the syntax tree.
 
-mutmut mutates function bodies alone, and cosmic-ray neither texts nor lists; here most rules are limits, patterns and
-field lists at module level.
+mutmut mutates only function bodies, and cosmic-ray mutates neither texts nor lists. Here most rules are limits,
+patterns and lists of fields at module level.
 """
 
 import ast
@@ -38,7 +38,7 @@ Place = tuple[Any, str, int | None]
 
 
 def mutants(source: str) -> Iterator[tuple[str, CodeType]]:
-    """Every mutant of the module: a name that changes only with the line it is in, and the code to run."""
+    """Yield every mutant of the module: a name that changes only with its line, and the code to run."""
     tree = ast.parse(source)
     seen: Counter[str] = Counter()
     for where, statement, place, node in list(_nodes(tree, "module", None)):
@@ -54,7 +54,7 @@ def mutants(source: str) -> Iterator[tuple[str, CodeType]]:
 
 
 def _nodes(node: Any, where: str, statement: Any) -> Iterator[tuple[str, Any, Place, Any]]:
-    """Every node that may be mutated, with the function and the statement that it is in."""
+    """Yield every node that may be mutated, with the function and the statement that it is in."""
     for field, value in ast.iter_fields(node):
         if field in NO_BEHAVIOUR:
             continue
@@ -68,7 +68,7 @@ def _nodes(node: Any, where: str, statement: Any) -> Iterator[tuple[str, Any, Pl
 
 
 def _is_no_behaviour(node: ast.AST) -> bool:
-    """Imports, docstrings, and what only a type checker reads."""
+    """Return whether the node is an import, a docstring, or only for a type checker."""
     if isinstance(node, ast.If):
         return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
     return isinstance(node, ast.Import | ast.ImportFrom) or (
@@ -85,7 +85,7 @@ def _put(place: Place, node: Any) -> None:
 
 
 def _variants(node: Any) -> Iterator[Any]:
-    """What may stand in the node's place."""
+    """Yield the nodes that may take the node's place."""
     match node:
         case ast.Compare(ops=[operator]):
             for other in COMPARED[type(operator)]:
@@ -152,7 +152,7 @@ def _other_values(value: object) -> list[Any]:
 
 
 def _other_patterns(pattern: str) -> Iterator[str]:
-    """One character less, or a repetition of one more or one less."""
+    """Yield patterns with one character less, or with a repetition of one more or one less."""
     shorter = {pattern[:index] + pattern[index + 1 :] for index in range(len(pattern))}
     for number in re.finditer(r"(?<=[{,])[0-9]+(?=[,}])", pattern):
         for value in (int(number[0]) - 1, int(number[0]) + 1):
@@ -181,14 +181,14 @@ def _with(node: Any, **changes: Any) -> Any:
 
 
 def _text(statement: Any) -> str:
-    """The statement, of a compound one its head."""
+    """Return the text of the statement; only the head of a compound statement."""
     if isinstance(getattr(statement, "body", None), list):
         statement = _with(statement, body=[ast.Pass()], orelse=[], handlers=[])
     return re.sub(r"\s+", " ", ast.unparse(statement))
 
 
 def _difference(before: str, after: str) -> str:
-    """What is another in *after*, to whole words, with a little of what stands around it."""
+    """Return the part that differs in *after*, in whole words, with a little of the text around it."""
     words, others = re.findall(r"\w+|\W", before), re.findall(r"\w+|\W", after)
     start = _equal_at_start(words, others)
     end = _equal_at_start(words[start:][::-1], others[start:][::-1])

@@ -1,4 +1,4 @@
-"""The tests of one module with a mutant in its place, in a process of its own."""
+"""Trials: the tests of one module with a mutant in its place, in a process of its own."""
 
 import gc
 import importlib.machinery
@@ -46,15 +46,15 @@ Mutant = tuple[str, str, CodeType | None]
 
 
 class WithoutTheCorpora:
-    """The same result with and without the corpora that are not part of this repository."""
+    """Plugin that makes the result independent of the corpora, which are not part of this repository."""
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        """Leave out the tests that read them."""
+        """Leave out the tests that read the corpora."""
         items[:] = [item for item in items if "corpora" not in item.fixturenames]
 
 
 def run(module: str, code: CodeType | None) -> int:
-    """Run the module's tests with *code* in its place, in this process; 0 when all pass."""
+    """Run the module's tests with *code* in its place, in this process; return 0 if all pass."""
     get_code = importlib.machinery.SourceFileLoader.get_code
     path = str(ROOT / "functions" / module)
 
@@ -73,10 +73,10 @@ def run(module: str, code: CodeType | None) -> int:
 
 
 def passed(every: Iterator[Mutant]) -> Iterator[tuple[Mutant, bool]]:
-    """Run each in a process of its own, some at a time; whether its tests passed.
+    """Run each mutant in a process of its own, a few at a time; yield it with whether its tests passed.
 
     Raises:
-        RuntimeError: the tests neither passed nor failed, which is no verdict on anything.
+        RuntimeError: the tests neither passed nor failed, so there is no verdict.
     """
     running: dict[int, Mutant] = {}
     gc.freeze()  # what every process shares need not be searched by each

@@ -1,4 +1,4 @@
-"""The way in of the engine's stack."""
+"""The intake of the engine's stack."""
 
 from ledger.intake import Intake
 from ledger_cli.engine import Engine

@@ -1,4 +1,4 @@
-"""An execution as its history tells it: histories as Step Functions writes them, which the engine's are not in all."""
+"""Executions, read from histories as Step Functions writes them. The engine's histories are not the same in all."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ START = datetime(2026, 11, 24, tzinfo=UTC)
 
 
 def history(*events: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """One event every 10 ms."""
+    """Return events, one every 10 ms."""
     return [
         {
             "id": number,
@@ -29,7 +29,7 @@ def entered(name: str, kind: str = "Task") -> tuple[str, dict[str, Any]]:
 
 
 def execution(events: list[dict[str, Any]], status: str = "SUCCEEDED", **described: Any) -> Execution:
-    """Read them."""
+    """Return the execution that these events describe."""
     output = {"output": '{"Outcome": "RECORDED"}'} if status == "SUCCEEDED" else {}
     for event in events:
         if event["type"].endswith("StateEntered"):
@@ -44,12 +44,12 @@ DONE = [("TaskSucceeded", {}), ("TaskStateExited", {})]
 
 
 def told(read: Execution) -> list[tuple[str, str, int, list[str]]]:
-    """What is told of each state."""
+    """Return the description of each state."""
     return [(run.name, run.became, run.attempts, run.errors) for run in read.states]
 
 
 def test_retries_are_attempts_of_one_state() -> None:
-    """With what each failed by."""
+    """The state has the error of each of its failed attempts."""
     failed, timed_out = ("TaskFailed", {"error": "ClientError"}), ("TaskTimedOut", {})
     attempts = [*ATTEMPT, failed, *ATTEMPT, timed_out, *ATTEMPT, *DONE]
     read = execution(history(("ExecutionStarted", {}), entered("A"), *attempts, ("ExecutionSucceeded", {})))
@@ -59,7 +59,7 @@ def test_retries_are_attempts_of_one_state() -> None:
 
 
 def test_a_caught_refusal_leads_elsewhere() -> None:
-    """And the state in which the execution ends is the one that failed."""
+    """The state in which the execution ends is the one that failed."""
     read = execution(
         history(("ExecutionStarted", {}), entered("A"), *ATTEMPT, ("TaskFailed", {"error": "InvalidPaymentError"}),
                 ("TaskStateExited", {}), entered("B"), *ATTEMPT, *DONE, entered("C", "Fail"),
@@ -79,7 +79,7 @@ def test_a_caught_refusal_leads_elsewhere() -> None:
 
 @pytest.mark.parametrize("enters_anew", [True, False])
 def test_a_redriven_state_is_one_state(enters_anew: bool) -> None:  # noqa: FBT001
-    """Whether the service enters it anew or goes on in it."""
+    """It makes no difference whether the service enters the state again or continues in it."""
     read = execution(
         history(("ExecutionStarted", {}), entered("A"), *ATTEMPT, ("TaskFailed", {"error": "ClientError"}),
                 ("ExecutionFailed", {"error": "ClientError"}), ("ExecutionRedriven", {"redriveCount": 1}),
@@ -91,7 +91,7 @@ def test_a_redriven_state_is_one_state(enters_anew: bool) -> None:  # noqa: FBT0
 
 @pytest.mark.parametrize("end", ["ExecutionTimedOut", "ExecutionAborted"])
 def test_an_execution_that_is_ended_failed_where_it_was(end: str) -> None:
-    """It can be redriven from there."""
+    """The execution can be redriven from that state."""
     status = {"ExecutionTimedOut": "TIMED_OUT", "ExecutionAborted": "ABORTED"}[end]
     read = execution(history(("ExecutionStarted", {}), entered("A"), *ATTEMPT, (end, {})), status)
     assert told(read) == [("A", "failed", 1, [])]
@@ -99,7 +99,7 @@ def test_an_execution_that_is_ended_failed_where_it_was(end: str) -> None:
 
 
 def test_a_running_execution_has_a_running_state() -> None:
-    """Which has taken no time yet that anybody knows."""
+    """The time that the state has taken is not known yet."""
     read = execution(history(("ExecutionStarted", {}), entered("A"), *ATTEMPT), "RUNNING")
     assert told(read) == [("A", "running", 1, [])]
     assert (read.outcome, read.failed_technically, read.ended_at) == (None, False, None)
@@ -118,13 +118,13 @@ def test_a_running_execution_has_a_running_state() -> None:
     ],
 )
 def test_a_cause_may_be_anything(cause: str | None, shown: str) -> None:
-    """A function's error has its message in it; a person who stops an execution writes what they like."""
+    """A function's error has its message in it, and a person who stops an execution may write any text."""
     events = history(("ExecutionStarted", {}), entered("A"), *ATTEMPT, ("ExecutionAborted", {}))
     assert execution(events, "ABORTED", error="X", cause=cause).refusal == shown
 
 
 def test_what_step_functions_would_not_redrive_says_why() -> None:
-    """Which only `DescribeExecution` knows."""
+    """Only `DescribeExecution` knows the outcome."""
     events = history(("ExecutionStarted", {}), entered("A"), *ATTEMPT, ("ExecutionTimedOut", {}))
     redrive = {"redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": "too old"}
     assert execution(events, "TIMED_OUT", **redrive).not_redrivable == "too old"
@@ -142,14 +142,14 @@ def test_what_step_functions_would_not_redrive_says_why() -> None:
     ],
 )
 def test_what_was_published_is_read_from_the_publishing_state(output: str, published: Any) -> None:
-    """Nothing else of an output is; one that was cut or left out says nothing."""
+    """No other part of an output is known, and one that was cut or left out shows nothing."""
     done = ("TaskSucceeded", {"output": output}) if output else ("TaskSucceeded", {})
     read = execution(history(("ExecutionStarted", {}), entered("A"), *ATTEMPT, done, ("TaskStateExited", {})))
     assert read.published == published
 
 
 def test_a_functions_error_is_told_by_its_message() -> None:
-    """Its stack trace is for the log."""
+    """The stack trace is only for the log."""
     cause = '{"errorMessage": "An error occurred", "errorType": "ClientError", "stackTrace": ["secret path"]}'
     read = execution(history(("ExecutionStarted", {})), "FAILED", error="ClientError", cause=cause)
     assert read.refusal == "ClientError: An error occurred"

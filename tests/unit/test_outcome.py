@@ -1,4 +1,4 @@
-"""Outcomes: what each event tells, under an identity that is the same for every repeat and for nothing else."""
+"""Outcomes: the content of each event, under an identity that only its repeats share."""
 
 import json
 from typing import Any
@@ -35,7 +35,7 @@ def test_outcomes_have_identities_of_their_own() -> None:
 
 
 def test_the_size_of_an_event_is_that_of_its_texts() -> None:
-    """PutEvents refuses a call that is too large, and every event in it."""
+    """PutEvents rejects a call that is too large, with every event in it."""
     told = Outcome.from_payment("RECORDED", {**PAYMENT, "Metadata": {"name": "Zoë"}}, "arn:1")
     entry = told.as_entry("bus")
     texts = [entry["Source"], entry["DetailType"], entry["Detail"], *entry["Resources"]]
@@ -50,7 +50,7 @@ def test_a_refusal_keeps_its_identity_on_a_retry(name: str, refusal: dict[str, o
 
 
 def test_identities_never_change() -> None:
-    """Consumers keep them: a release that made them otherwise would repeat every outcome to them."""
+    """Consumers keep identities. If a release changed them, every outcome would be repeated to the consumers."""
     assert Outcome.from_payment("RECORDED", PAYMENT, "arn:1").detail["OutcomeID"] == "2e52e60412c292451b889cdf8229b3c1"
     assert Outcome.from_payment("DUPLICATE", PAYMENT, "arn:2").detail["OutcomeID"] == "86f0c4679a6f968f35a7507dc3923ffd"
     assert Outcome.from_refusal("REJECTED", REFUSAL, "arn:4").detail["OutcomeID"] == "5e62d43fdae64fbdd520a886ad06252e"
@@ -94,14 +94,14 @@ def test_an_entry_tells_the_whole_outcome(outcome: Outcome, kind: str, told: dic
 
 
 def test_an_outcome_cannot_be_changed() -> None:
-    """Of a duplicate that makes up for an untold payment, two are made of the same facts."""
+    """Two outcomes are made of the same facts if a duplicate also publishes the missed event of its payment."""
     field = "name"
     with pytest.raises(AttributeError):
         setattr(Outcome.from_payment("RECORDED", PAYMENT, "arn:1"), field, "DUPLICATE")
 
 
 def test_a_refusal_comes_out_of_the_cause_as_it_went_in() -> None:
-    """A Catch hands on the runtime's error as JSON text, whose message is the refusal's JSON text."""
+    """A Catch passes on the runtime's error as JSON text, whose message is the refusal's JSON text."""
     assert refusal_of(json.dumps({"errorType": "E", "errorMessage": json.dumps(REFUSAL)})) == REFUSAL
 
 
@@ -122,7 +122,7 @@ def test_a_refusal_is_told_by_its_errors_name() -> None:
     ],
 )
 def test_an_execution_that_failed_technically_has_no_outcome(described: dict[str, Any], outcome: str | None) -> None:
-    """A sender delivers such a payment again, and no other: a refusal is final."""
+    """A sender delivers such a payment again, and no other, because a rejection or a conflict is final."""
     assert outcome_of(described) == outcome
 
 
@@ -138,5 +138,5 @@ def test_an_execution_that_failed_technically_has_no_outcome(described: dict[str
     ],
 )
 def test_the_reason_is_one_line(refusal: dict[str, Any], line: str) -> None:
-    """It is what the console and the execution's cause show; an operator greps for it."""
+    """The console and the execution's cause show this line, and an operator searches for it."""
     assert reason(refusal) == line
