@@ -168,7 +168,7 @@ INPUTS: dict[str, Callable[[int], Callable[[], Any]]] = {
     "a charge of another time": lambda _: said("stripe", charge(created=10**64)),
     "a charge with a long method": lambda n: said("stripe", charge(payment_method="p" * n)),
     "an id of another system": lambda n: lambda: mapped_identifier("é" * n),
-    # Signatures, secrets, refusals, times.
+    # Signatures, secrets, rejections, times.
     "many signatures": lambda n: standard(signature="v1,a " * (n // 5)),
     "a long signature": lambda n: standard(signature="v1," + "A" * n),
     "signatures of blanks": lambda n: standard(signature=" " * n),
@@ -248,7 +248,7 @@ def steps(call: Callable[[], Any]) -> int:
 @pytest.mark.parametrize("what", INPUTS)
 def test_an_input_takes_steps_in_proportion(what: str) -> None:
     """`difflib` compared each of 17,000 made-up names with nine fields: 17 seconds of the webhook's function."""
-    outcome(INPUTS[what](SIZES[0]))  # imports what only a refusal needs
+    outcome(INPUTS[what](SIZES[0]))  # imports the modules that only a rejection needs
     counted = [steps(INPUTS[what](size)) for size in SIZES]
     assert all(later < 2.2 * before + STARTED for before, later in itertools.pairwise(counted)), counted
     assert counted[-1] < 40 * SIZES[-1], counted

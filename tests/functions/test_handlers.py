@@ -181,7 +181,7 @@ def test_a_sealed_token_moves_to_the_token_key(engine: Engine, faults: Faults) -
 @pytest.mark.parametrize(
     ("sealed_for", "calls"), [("another transaction", 2), ("another processor", 2), ("another key", 1), ("nobody", 2)]
 )
-def test_a_token_that_was_not_sealed_for_this_payment_is_refused(
+def test_a_token_that_was_not_sealed_for_this_payment_is_rejected(
     engine: Engine, faults: Faults, sealed_for: str, calls: int
 ) -> None:
     """No retry can fix the seal, so the sender has to. The payment is rejected by a rule, and does not fail."""
@@ -390,7 +390,7 @@ def test_failed_entries_are_errors(engine: Engine, faults: Faults, codes: list[s
     assert (reply["errorType"], min(codes) in reply["errorMessage"]) == (name, True)
 
 
-def test_a_duplicate_tells_an_untold_payment_first(engine: Engine) -> None:
+def test_a_duplicate_publishes_an_unpublished_payment_first(engine: Engine) -> None:
     """An execution may be stopped between the write and its publication. The next delivery publishes both outcomes."""
     recorded = invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger"))["Payment"]
     event = {**sample("publish_outcome-duplicate"), "Payment": recorded, "Published": False}

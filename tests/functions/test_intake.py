@@ -102,7 +102,7 @@ def test_a_different_payment_runs_and_conflicts_once(engine: Engine, payment: di
     assert first == second
 
 
-def test_what_failed_technically_is_attempted_anew(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
+def test_a_technical_failure_is_attempted_again(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
     """A failed execution has taken the name, and the payment must be recorded nevertheless."""
     faults.refuse("PutItem", "ResourceNotFoundException")
     first = send(engine, payment)
@@ -247,7 +247,7 @@ def test_an_attempt_that_another_delivery_starts_meanwhile_is_met(
     """Two deliveries at once see the same attempt as the newest, and one of them starts the next."""
     running, released = fourth_attempt(engine, payment, faults, monkeypatch)
     faults.delay("DescribeExecution", 0, times=3)  # of the first, the ninth and the sixth
-    faults.refuse("DescribeExecution", "ExecutionDoesNotExist")  # of the fourth, which is there a moment later
+    faults.refuse("DescribeExecution", "ExecutionDoesNotExist")  # the fourth attempt exists a moment later
     met = send(engine, payment)
     released.set()
     assert met == Delivery(running.execution, started=False, outcome=None)
@@ -299,7 +299,7 @@ def test_an_invalid_payment_starts_nothing(engine: Engine, faults: Faults) -> No
     assert "StartExecution" not in faults.calls
 
 
-def test_a_refusal_is_published_as_the_workflows_own(engine: Engine, payment: dict[str, Any]) -> None:
+def test_a_rejection_is_published_as_the_workflows_own(engine: Engine, payment: dict[str, Any]) -> None:
     """Consumers and operators need not know where a payment was rejected. A repeat does not run again."""
     invalid = {**payment, "Amount": "x", "Currency": "xx"}
     with pytest.raises(InvalidPaymentError) as caught:
@@ -352,7 +352,7 @@ def test_a_name_is_made_of_what_is_delivered(payment: dict[str, Any]) -> None:
     assert execution_name(canonical, "AAAA") == f"txn-2026-0001-{hashlib.sha256(carried).hexdigest()[:32]}"
 
 
-def test_refusals_of_one_payment_by_the_same_rules_are_one() -> None:
+def test_rejections_of_one_payment_by_the_same_rules_are_one() -> None:
     """A processor repeats a message for days, perhaps each time in another form. It causes one event and one count."""
 
     def name(rule: str, message_id: str, **ids: str) -> str:

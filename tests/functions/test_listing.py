@@ -113,7 +113,7 @@ def of(every: list[dict[str, Any]], transaction_id: str) -> dict[str, Any]:
     return every[int(transaction_id.removeprefix("t-"))]
 
 
-def test_a_payment_is_told_as_it_stands(ledger: Any) -> None:
+def test_a_payment_is_shown_as_it_stands(ledger: Any) -> None:
     """A payment is the same in the listing and under its ID. The token is in neither."""
     engine, every = ledger
     (page, *_) = pages(engine, ProcessorID="acme", Limit=100, From="2026-01-01T03:00:00Z", To="2026-01-01T03:30:00Z")
@@ -152,7 +152,7 @@ def test_a_page_looks_at_a_bounded_number(ledger: Any, monkeypatch: pytest.Monke
 
 
 def test_unpublished_are_listed_the_oldest_first(ledger: Any) -> None:
-    """The sweep will find these payments."""
+    """The list shows what the next sweep will find."""
     engine, every = ledger
     found = pages(engine, Unpublished=True, Limit=100)
     assert {payment["TransactionID"] for payment in flat(found)} == {
@@ -193,7 +193,7 @@ def listed_with_unreadable(engine: Engine, **query: Any) -> tuple[set[str], list
             return ids, unreadable
 
 
-def test_a_processors_name_is_no_prefix(ledger: Any) -> None:
+def test_a_processors_name_is_not_a_prefix(ledger: Any) -> None:
     """A list for `acme` must not contain payments of `acme-2`."""
     engine, _ = ledger
     (page,) = pages(engine, ProcessorID="acm", Limit=100)

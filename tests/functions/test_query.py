@@ -49,7 +49,7 @@ def cursor_of(engine: Engine, payment: dict[str, Any]) -> str:
     "changed",
     [{"ProcessorID": "other"}, {"From": "2026-01-01T00:00:00Z"}, {"To": "2027-01-01T00:00:00Z"}, {"Status": "Success"}],
 )
-def test_a_foreign_cursor_is_refused(engine: Engine, payment: dict[str, Any], changed: dict[str, str]) -> None:
+def test_a_foreign_cursor_is_rejected(engine: Engine, payment: dict[str, Any], changed: dict[str, str]) -> None:
     """The cursor would list from the middle of another list."""
     query = {"ProcessorID": payment["ProcessorID"], "Cursor": cursor_of(engine, payment), **changed}
     assert refused(engine, query) == [("Cursor", "of_another_query")]
@@ -68,13 +68,13 @@ def refused(engine: Engine, query: dict[str, Any]) -> list[tuple[str, str]]:
     ["", "x", "====", "é", 7, ["a"], {"a": 1}, True, base64.urlsafe_b64encode(b"{}").decode(),
      base64.urlsafe_b64encode(b"null").decode(), "A" * 100_000],
 )  # fmt: skip
-def test_what_is_no_cursor_is_refused(engine: Engine, cursor: Any) -> None:
+def test_what_is_not_a_cursor_is_rejected(engine: Engine, cursor: Any) -> None:
     """A query breaks a rule by name, because a caller may send any text."""
     assert refused(engine, {"ProcessorID": "acme", "Cursor": cursor}) == [("Cursor", "cursor")]
 
 
 @pytest.mark.parametrize("position", [None, 7, "end", [], ["a"], ["a", ""], ["a", 7], ["a", "b", "c"], {"a": "b"}])
-def test_a_cursor_that_was_changed_is_refused(engine: Engine, payment: dict[str, Any], position: Any) -> None:
+def test_a_cursor_that_was_changed_is_rejected(engine: Engine, payment: dict[str, Any], position: Any) -> None:
     """Invalid texts stand in the place of a partition's position."""
     digest, bound, positions = json.loads(base64.urlsafe_b64decode(cursor_of(engine, payment)))
     changes = [(bound, [position, *positions[1:]]), (bound, positions[1:]), (bound, [*positions, "start"])]
@@ -112,7 +112,7 @@ NOON = "2026-01-01T12:00:00Z"
         ({"ProcessorID": "", "From": "x"}, [("From", "timestamp"), ("ProcessorID", "identifier")]),
     ],
 )  # fmt: skip
-def test_a_query_that_breaks_a_rule_is_told_which(engine: Engine, query: dict[str, Any], broken: Any) -> None:
+def test_a_query_that_breaks_a_rule_gets_its_name(engine: Engine, query: dict[str, Any], broken: Any) -> None:
     """The error names every broken rule at once, by field."""
     assert refused(engine, query) == broken
 
@@ -168,7 +168,7 @@ def test_a_token_is_revealed_as_it_was(engine: Engine) -> None:
     assert revealed == decrypted(engine, ciphertext, "txn-2026-0001")
 
 
-def test_a_token_that_is_no_text_is_revealed_all_the_same(engine: Engine, payment: dict[str, Any]) -> None:
+def test_a_token_that_is_not_text_is_revealed_nevertheless(engine: Engine, payment: dict[str, Any]) -> None:
     """A sender that seals its tokens may seal any bytes."""
     engine.run(json.dumps(payment))
     (item,) = engine.items()

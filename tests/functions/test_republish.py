@@ -37,7 +37,7 @@ def told(engine: Engine) -> list[str]:
     return [event["detail"]["TransactionID"] for event in engine.published()]
 
 
-def test_an_overlooked_payment_is_told_of_and_marked(engine: Engine) -> None:
+def test_an_overlooked_payment_is_published_and_marked(engine: Engine) -> None:
     """A recorded payment is published at least once, even if an operator stopped its execution before that."""
     overlooked(engine)
     assert sweep(engine) == {"Found": 1, "Published": 1, "OverdueSeconds": 1498.0, "Done": True}
@@ -81,7 +81,7 @@ def test_a_backlog_is_paged_through(engine: Engine) -> None:
     assert not [item for item in engine.items() if "Unpublished" in item]
 
 
-def test_a_refused_event_does_not_keep_the_others(engine: Engine, faults: Faults) -> None:
+def test_an_event_that_is_not_accepted_does_not_delay_the_others(engine: Engine, faults: Faults) -> None:
     """A payment that the bus does not accept must not delay the payments after it."""
     first, second = [f"txn-{n}" for n in range(60) if shard_of(f"txn-{n}") == 0][:2]
     overlooked(engine, first, "2026-11-23T08:00:00Z")

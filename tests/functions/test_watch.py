@@ -56,7 +56,7 @@ def test_nothing_that_the_ledger_does_is_found(engine: Engine, payment: dict[str
     """If the ledger's own work raised the alarm, operators would soon ignore it."""
     for start_input in (payment, payment, {**payment, "Amount": "1"}, {**payment, "Amount": "x"}):
         assert engine.run(json.dumps(start_input)).outcome
-    # A payment that the sweep tells of, since its own execution failed after the write.
+    # The sweep publishes this payment, because its own execution failed after the write.
     faults.refuse("PutEvents", "ResourceNotFoundException")
     overlooked = {**payment, "TransactionID": "overlooked"}
     assert engine.run(json.dumps(overlooked)).status == "FAILED"
@@ -278,7 +278,7 @@ def test_no_value_is_in_the_log(engine: Engine, payment: dict[str, Any]) -> None
     assert replaced["attributes"] == ["another"]
 
 
-def test_a_call_that_weakens_what_protects_the_ledger_is_told(engine: Engine) -> None:
+def test_a_call_that_weakens_the_ledgers_protection_is_reported(engine: Engine) -> None:
     """Scheduling the deletion of a key leaves at least seven days, also to those who get the alarm."""
     reply, raised = engine.functions["WatchLedger"].invoke(PROTECTION)
     assert (json.loads(reply), raised) == ({"Found": 1}, False)

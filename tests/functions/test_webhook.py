@@ -109,7 +109,7 @@ def test_what_a_processor_sends_is_recorded(
     assert "SecureToken" not in json.loads(described["input"])
 
 
-def test_a_delivery_after_it_is_told_so(webhook: Webhook, engine: Engine) -> None:
+def test_a_delivery_after_it_gets_the_outcome(webhook: Webhook, engine: Engine) -> None:
     """Processors deliver again when a response was lost. Nothing runs twice."""
     first = webhook.post()
     assert webhook.outcome(first) == "RECORDED"
@@ -144,7 +144,7 @@ def test_a_delivery_during_it_is_under_way(
     assert started(engine) == 1
 
 
-def test_a_delivery_after_a_refusal_runs_again(webhook: Webhook, engine: Engine) -> None:
+def test_a_delivery_after_a_rejection_runs_again(webhook: Webhook, engine: Engine) -> None:
     """Only KMS can detect that a token was sealed for another payment. A corrected payment is another delivery."""
     kms, key = engine.client("kms"), engine.outputs["IntakeKeyArn"]
     payment = json.loads(ACME)
@@ -171,7 +171,9 @@ def test_a_delivery_after_a_conflict_is_a_conflict(webhook: Webhook, engine: Eng
     assert [event["detail-type"] for event in engine.published()] == ["PaymentRecorded", *["PaymentConflict"] * 2]
 
 
-def test_a_payment_that_is_always_refused_is_told_so_for_good(webhook: Webhook, engine: Engine, faults: Faults) -> None:
+def test_a_payment_that_is_always_rejected_gets_a_final_answer(
+    webhook: Webhook, engine: Engine, faults: Faults
+) -> None:
     """The mistake is the sender's, so it raises no alarm of the ledger, and stops no release."""
     payment = json.loads(ACME)
     del payment["SecureToken"]
@@ -193,7 +195,7 @@ def test_a_payment_that_is_always_refused_is_told_so_for_good(webhook: Webhook, 
     assert webhook.outcome(webhook.post()) == "RECORDED"  # the same payment, whose token the webhook seals
 
 
-def test_a_delivery_after_a_technical_failure_is_attempted_anew(
+def test_a_delivery_after_a_technical_failure_is_attempted_again(
     webhook: Webhook, engine: Engine, faults: Faults
 ) -> None:
     """The processor keeps sending the payment until it is recorded."""
@@ -293,7 +295,7 @@ def without_content_type(body: bytes, processor: str = "acme-pay") -> dict[str, 
     return headers
 
 
-def test_a_body_that_is_no_text_to_the_api_is_the_same(webhook: Webhook) -> None:
+def test_a_body_that_is_not_text_to_the_api_is_the_same(webhook: Webhook) -> None:
     """Not every processor declares the type of its content."""
     assert webhook.outcome(webhook.post(headers=without_content_type(ACME))) == "RECORDED"
     body = b"\xff\xfe" + ACME
@@ -301,7 +303,7 @@ def test_a_body_that_is_no_text_to_the_api_is_the_same(webhook: Webhook) -> None
     assert webhook.post(body) == UNAUTHORIZED  # as text, it is not what was signed any more
 
 
-# ── Who is not let in ───────────────────────────────────────────────────────────────────────────────
+# ── Who is not accepted ─────────────────────────────────────────────────────────────────────────────
 
 UNAUTHORIZED = (401, {"message": "Unauthorized"})
 GOOD = signed(PROCESSORS["acme-pay"], ACME, 1)
@@ -325,7 +327,7 @@ GOOD = signed(PROCESSORS["acme-pay"], ACME, 1)
         ("4111111111111111", 0, None, "unknown_processor", False),
     ],
 )
-def test_who_is_not_let_in_learns_nothing(
+def test_an_unauthorised_sender_learns_nothing(
     webhook: Webhook,
     engine: Engine,
     processor: str,
@@ -378,7 +380,7 @@ def test_a_known_name_costs_no_more_work_than_another(
     assert len([size for size in sizes if size >= len(body)]) == 1
 
 
-def test_another_processors_secret_is_no_key(webhook: Webhook, engine: Engine) -> None:
+def test_another_processors_secret_is_not_a_key(webhook: Webhook, engine: Engine) -> None:
     """Each processor is accepted by its own secret."""
     stranger = {"Format": "standard-webhooks", "Secrets": ["whsec_c3RyYW5nZXItc2VjcmV0LW9mLTI0LWJ5dGVz"]}
     headers = signed(stranger, ACME, round(time.time()))
@@ -597,7 +599,7 @@ ID = "txn-2026-0101"
         (changed(Note="x"), "Payment", "unknown_field", ID),
     ],
 )
-def test_what_breaks_the_contract_is_refused_with_its_rules(
+def test_what_breaks_the_contract_is_rejected_with_its_rules(
     webhook: Webhook, engine: Engine, body: bytes, field: str, rule: str, transaction_id: str | None
 ) -> None:
     """The processor and the operators learn what to fix: once, however often the processor sends it again."""
@@ -665,7 +667,7 @@ def test_a_prefix_says_nothing_of_other_messages(webhook: Webhook, engine: Engin
         ]
 
 
-def test_messages_without_an_id_are_refused_each(webhook: Webhook, engine: Engine) -> None:
+def test_messages_without_an_id_are_rejected_each(webhook: Webhook, engine: Engine) -> None:
     """An integration that lost its IDs breaks the same rule each time.
 
     If that counted once, it would raise no alarm.
@@ -676,13 +678,13 @@ def test_messages_without_an_id_are_refused_each(webhook: Webhook, engine: Engin
     assert started(engine) == len(engine.published()) == len({body["Execution"] for _, body in answers}) == 3
 
 
-def test_a_refusal_is_named_by_no_value_of_the_payment(webhook: Webhook) -> None:
+def test_a_rejection_is_named_by_no_value_of_the_payment(webhook: Webhook) -> None:
     """People who may not know the token read the names of executions: with a hash of it, they could try tokens."""
     answers = [webhook.post(changed(Amount="x", SecureToken=token, Timestamp=None)) for token in ("tok_1", "tok_2")]
     assert answers[0] == answers[1]
 
 
-def test_a_refusal_without_an_id_is_named_with_the_processors_secret(engine: Engine) -> None:
+def test_a_rejection_without_an_id_is_named_with_the_processors_secret(engine: Engine) -> None:
     """A reader of executions' names cannot try messages against them."""
     module, body = engine.functions["ReceivePayment"].module, changed(TransactionID=None)
     secrets = ("whsec_0123456789abcdef", "whsec_fedcba9876543210")
@@ -708,7 +710,7 @@ def test_an_item_that_cannot_be_read_is_named(webhook: Webhook, engine: Engine, 
     assert '"PaymentNotStarted":[1.0]' in engine.logs().replace(" ", "")
 
 
-def test_a_charge_that_its_format_refuses_is_refused_with_its_id(webhook: Webhook, engine: Engine) -> None:
+def test_a_charge_that_its_format_rejects_is_rejected_with_its_id(webhook: Webhook, engine: Engine) -> None:
     """Support searches for the charge. No rule of the contract has been checked yet."""
     message = json.loads(CHARGE)
     message["data"]["object"]["created"] = 10**15
@@ -722,7 +724,7 @@ def test_a_charge_that_its_format_refuses_is_refused_with_its_id(webhook: Webhoo
 @pytest.mark.parametrize(
     ("code", "times", "status"), [("ThrottlingException", 2, 429), ("AccessDeniedException", 1, 503)]
 )
-def test_a_refusal_that_cannot_be_handed_over_is_to_be_sent_again(
+def test_a_rejection_that_cannot_be_handed_over_is_to_be_sent_again(
     webhook: Webhook, engine: Engine, faults: Faults, code: str, times: int, status: int
 ) -> None:
     """If the answer were 400, the payment would be lost silently: the processor may not send it again."""
@@ -732,7 +734,7 @@ def test_a_refusal_that_cannot_be_handed_over_is_to_be_sent_again(
     assert webhook.outcome(webhook.post(changed(Amount="x"))) == "REJECTED"
 
 
-def test_a_corrected_payment_is_recorded_after_its_refusal(webhook: Webhook, engine: Engine) -> None:
+def test_a_corrected_payment_is_recorded_after_its_rejection(webhook: Webhook, engine: Engine) -> None:
     """The corrected payment has the same TransactionID. The rejection that is delivered late changes nothing."""
     assert webhook.outcome(webhook.post(changed(Amount="x"))) == "REJECTED"
     assert webhook.outcome(webhook.post()) == "RECORDED"
@@ -740,14 +742,14 @@ def test_a_corrected_payment_is_recorded_after_its_refusal(webhook: Webhook, eng
     assert [event["detail-type"] for event in engine.published()] == ["PaymentRejected", "PaymentRecorded"]
 
 
-def test_what_is_not_signed_causes_no_refusal(webhook: Webhook, engine: Engine) -> None:
+def test_what_is_not_signed_causes_no_rejection(webhook: Webhook, engine: Engine) -> None:
     """Otherwise anybody could raise the alarm, and start executions."""
     for body in (b"", changed(Amount="x"), b" " * 300_000):
         assert webhook.post(body, headers=GOOD) == UNAUTHORIZED
     assert (started(engine), engine.published()) == (0, [])
 
 
-def test_every_broken_rule_is_told_at_once(webhook: Webhook) -> None:
+def test_every_broken_rule_is_reported_at_once(webhook: Webhook) -> None:
     """The webhook does the same as the workflow."""
     status, body = webhook.post(changed(Amount="x", Status="ok", Currency="XXX"))
     assert status == 400
@@ -758,7 +760,7 @@ def test_every_broken_rule_is_told_at_once(webhook: Webhook) -> None:
     ]
 
 
-def test_a_body_too_large_is_refused_before_it_is_read(webhook: Webhook, engine: Engine) -> None:
+def test_a_body_too_large_is_rejected_before_it_is_read(webhook: Webhook, engine: Engine) -> None:
     """No start input can be as large. If it is signed, it is a payment that was rejected."""
     limit = engine.functions["ReceivePayment"].module.MAX_BODY_BYTES
     assert webhook.post(b" " * (limit - len(ACME)) + ACME)[0] == 202
@@ -830,7 +832,7 @@ def test_what_fails_is_to_be_sent_again(
 
 
 @pytest.mark.parametrize("operation", ["BatchGetSecretValue", "Encrypt", "StartExecution"])
-def test_a_lost_request_is_sent_once_more(webhook: Webhook, faults: Faults, operation: str) -> None:
+def test_a_lost_request_is_sent_again(webhook: Webhook, faults: Faults, operation: str) -> None:
     """Then the processor has to send again."""
     faults.lose_request(operation)
     assert webhook.outcome(webhook.post()) == "RECORDED"

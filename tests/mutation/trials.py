@@ -64,7 +64,7 @@ def run(module: str, code: CodeType | None) -> int:
     importlib.machinery.SourceFileLoader.get_code = mutated  # type: ignore[assignment, method-assign]
     for name in [name for name in sys.modules if name.partition(".")[0] in {"ledger", "ledger_cli"}]:
         del sys.modules[name]
-    # The same examples in every run; a counterexample is not made smaller, since nobody reads it.
+    # The same examples in every run; a counterexample is not shrunk, because nobody reads it.
     phases = (Phase.explicit, Phase.generate)
     settings.register_profile("mutation", deadline=None, derandomize=True, database=None, phases=phases)
     left_out = [f"-pno:{plugin}" for plugin in ("cacheprovider", "xdist", "unraisableexception")]

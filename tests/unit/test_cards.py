@@ -190,7 +190,7 @@ def test_a_brands_range_ends_where_it_ends(first: str, last: str, lengths: range
     assert all(is_listed(number(int(end), length)) for end in (first, last) for length in lengths)
 
 
-def test_a_part_of_a_longer_group_of_digits_is_no_number() -> None:
+def test_a_part_of_a_longer_group_of_digits_is_not_a_number() -> None:
     """Every long number has parts that pass the check: no ID of 20 digits would be left."""
     assert not holds_card_number("9" + VISA + "9999")
     assert not holds_card_number(f"{VISA}0000 {VISA}0000")
@@ -217,7 +217,7 @@ def test_no_uuid_is_a_card_number(one: uuid.UUID) -> None:
 
 @pytest.mark.parametrize("length", [24, 32, 40, 64])
 @pytest.mark.parametrize("digits", string.hexdigits[10:])
-def test_a_digest_is_no_card_number(length: int, digits: str) -> None:
+def test_a_digest_is_not_a_card_number(length: int, digits: str) -> None:
     """Digests have long groups of digits by chance."""
     digest = f"{digits}{VISA}{digits * length}"[:length]
     assert not holds_card_number(digest)
@@ -227,7 +227,7 @@ def test_a_digest_is_no_card_number(length: int, digits: str) -> None:
 
 
 @given(original=st.text(min_size=1).filter(lambda text: not holds_card_number(mapped_identifier(text)[:24])))
-def test_the_hash_of_a_mapped_id_is_no_card_number(original: str) -> None:
+def test_the_hash_of_a_mapped_id_is_not_a_card_number(original: str) -> None:
     """The sender cannot choose another ID."""
     assert not holds_card_number(mapped_identifier(original))
 
@@ -243,7 +243,7 @@ def test_a_mapped_id_is_exempt_by_its_form(digest: str) -> None:
     "iban",
     ["DK5000400440116243", "FI2112345600000785", "NO9386011117947", "DE89 3704 0044 0532 0130 00", "BE68539007547034"],
 )
-def test_an_iban_is_no_card_number(iban: str) -> None:
+def test_an_iban_is_not_a_card_number(iban: str) -> None:
     """In some countries an IBAN is as long as a card number. Its own check digits identify it."""
     assert not holds_card_number(iban)
     country, digits = iban[:2], iban[2:].replace(" ", "")
@@ -262,7 +262,7 @@ def test_ibans_that_look_like_card_numbers_are_none() -> None:
     assert looking > 500
 
 
-def test_a_phone_number_is_no_card_number() -> None:
+def test_a_phone_number_is_not_a_card_number() -> None:
     """E.164 has this form. German numbers begin with 49, and one in ten of 13 digits would be a Visa number."""
     number = with_check_digit("491761234567")
     assert holds_card_number(number)

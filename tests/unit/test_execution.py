@@ -24,7 +24,7 @@ def history(*events: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def entered(name: str, kind: str = "Task") -> tuple[str, dict[str, Any]]:
-    """Details have one name for all kinds of states."""
+    """Return the event that enters a state. Its details have one name for all kinds of states."""
     return (f"{kind}StateEntered", {"name": name})
 
 
@@ -58,7 +58,7 @@ def test_retries_are_attempts_of_one_state() -> None:
     assert [event.error for event in read.events if event.error] == ["ClientError"]
 
 
-def test_a_caught_refusal_leads_elsewhere() -> None:
+def test_a_caught_rejection_leads_to_another_state() -> None:
     """The state in which the execution ends is the one that failed."""
     read = execution(
         history(("ExecutionStarted", {}), entered("A"), *ATTEMPT, ("TaskFailed", {"error": "InvalidPaymentError"}),
@@ -79,7 +79,7 @@ def test_a_caught_refusal_leads_elsewhere() -> None:
 
 @pytest.mark.parametrize("enters_anew", [True, False])
 def test_a_redriven_state_is_one_state(enters_anew: bool) -> None:  # noqa: FBT001
-    """It makes no difference whether the service enters the state again or continues in it."""
+    """The state is one state, whether the service enters it again or continues in it."""
     read = execution(
         history(("ExecutionStarted", {}), entered("A"), *ATTEMPT, ("TaskFailed", {"error": "ClientError"}),
                 ("ExecutionFailed", {"error": "ClientError"}), ("ExecutionRedriven", {"redriveCount": 1}),
@@ -124,7 +124,7 @@ def test_a_cause_may_be_anything(cause: str | None, shown: str) -> None:
 
 
 def test_what_step_functions_would_not_redrive_says_why() -> None:
-    """Only `DescribeExecution` knows the outcome."""
+    """Only `DescribeExecution` knows whether and why an execution cannot be redriven."""
     events = history(("ExecutionStarted", {}), entered("A"), *ATTEMPT, ("ExecutionTimedOut", {}))
     redrive = {"redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": "too old"}
     assert execution(events, "TIMED_OUT", **redrive).not_redrivable == "too old"
@@ -148,7 +148,7 @@ def test_what_was_published_is_read_from_the_publishing_state(output: str, publi
     assert read.published == published
 
 
-def test_a_functions_error_is_told_by_its_message() -> None:
+def test_a_functions_error_is_shown_by_its_message() -> None:
     """The stack trace is only for the log."""
     cause = '{"errorMessage": "An error occurred", "errorType": "ClientError", "stackTrace": ["secret path"]}'
     read = execution(history(("ExecutionStarted", {})), "FAILED", error="ClientError", cause=cause)

@@ -44,7 +44,7 @@ def refused_by(message: Any) -> list[tuple[str, str]]:
     [("pm_1", "ch_1"), ("pm_of_ch_1", "ch_1"), ("tok_in_the_id", None)],
     ids=["other", "in it", "same"],
 )
-def test_what_a_format_refuses_is_named_by_its_id(event: Any, token: str, named: str | None) -> None:
+def test_what_a_format_rejects_is_named_by_its_id(event: Any, token: str, named: str | None) -> None:
     """Support searches for the ID, although the contract did not check it.
 
     No log names a token in the place of an ID.
@@ -67,7 +67,7 @@ def test_each_format_is_signed_as_its_processor_signs() -> None:
     assert schemes == {"standard-webhooks": STANDARD_WEBHOOKS, "stripe": STRIPE, "stripe-test": STRIPE}
 
 
-def test_what_stripe_leaves_out_is_no_metadata(event: Any) -> None:
+def test_what_stripe_leaves_out_is_not_metadata(event: Any) -> None:
     """A charge that was made without a payment intent has none."""
     del event["data"]["object"]["payment_intent"]
     start_input = OF_STRIPE(event, "stripe")
@@ -105,12 +105,12 @@ def test_a_charge_delivered_again_is_the_same_payment(event: Any) -> None:
 @pytest.mark.parametrize(
     "kind", ["charge.pending", "charge.expired", "charge.refunded", "payment.created", "customer.created", ""]
 )
-def test_an_event_about_no_outcome_is_no_payment(event: Any, kind: str) -> None:
+def test_an_event_about_no_outcome_is_not_a_payment(event: Any, kind: str) -> None:
     """A processor sends more than was requested, and repeats what is not accepted."""
     assert OF_STRIPE({**event, "type": kind}, "stripe") is None
 
 
-def test_an_authorisation_is_no_payment_until_it_is_captured(event: Any) -> None:
+def test_an_authorisation_is_not_a_payment_until_it_is_captured(event: Any) -> None:
     """An authorised amount may be released, or captured in part: the captured amount is what was paid."""
     charge = event["data"]["object"]
     charge |= {"captured": False, "amount_captured": 0}
@@ -122,7 +122,7 @@ def test_an_authorisation_is_no_payment_until_it_is_captured(event: Any) -> None
     assert refused_by({**event, "type": "charge.captured"}) == []
 
 
-def test_a_charge_that_failed_is_told_with_what_was_asked_for(event: Any) -> None:
+def test_a_charge_that_failed_has_the_requested_amount(event: Any) -> None:
     """Nothing of the charge was captured."""
     event["data"]["object"] |= {"captured": False, "amount_captured": 0}
     failed = OF_STRIPE({**event, "type": "charge.failed"}, "stripe")
@@ -131,7 +131,7 @@ def test_a_charge_that_failed_is_told_with_what_was_asked_for(event: Any) -> Non
 
 
 @pytest.mark.parametrize("livemode", [True, False, None, "true", 1])
-def test_a_test_event_is_no_payment(event: Any, livemode: Any) -> None:
+def test_a_test_event_is_not_a_payment(event: Any, livemode: Any) -> None:
     """Stripe sends test events to live endpoints too, under the same secret. A test ledger accepts no live events."""
     event["livemode"] = livemode
     taken = {name for name in ("stripe", "stripe-test") if FORMATS[name].start_input(event, "stripe") is not None}
@@ -139,19 +139,19 @@ def test_a_test_event_is_no_payment(event: Any, livemode: Any) -> None:
 
 
 @pytest.mark.parametrize("message", [None, 1, "text", [], {}, {"type": 1}, {"type": None}])
-def test_what_is_no_event_is_refused(message: Any) -> None:
+def test_what_is_not_an_event_is_rejected(message: Any) -> None:
     """The signature was valid, so the processor sends the wrong messages."""
     assert refused_by(message) == [("Payment", "not_an_event")]
 
 
 @pytest.mark.parametrize("data", [None, [], {}, {"object": None}, {"object": []}])
-def test_an_event_without_a_charge_is_refused(event: Any, data: Any) -> None:
-    """The value has a wrong type under a name of the format."""
+def test_an_event_without_a_charge_is_rejected(event: Any, data: Any) -> None:
+    """An event must have an object under the name of its data."""
     assert refused_by({**event, "data": data}) == [("Payment", "not_an_event")]
 
 
 @pytest.mark.parametrize("value", [None, "1000", 10.5, "10.5", True, [1], {"a": 1}])
-def test_an_amount_of_another_type_is_refused(event: Any, value: Any) -> None:
+def test_an_amount_of_another_type_is_rejected(event: Any, value: Any) -> None:
     """Text would count as major units: a hundred times as much."""
     event["data"]["object"]["amount_captured"] = value
     assert refused_by(event) == [("Amount", "type")]
@@ -224,7 +224,7 @@ def test_smallest_units_become_major_units(event: Any, amount: int, currency: st
 
 
 @pytest.mark.parametrize("currency", sorted(STRIPE_TWO_DECIMAL))
-def test_a_fraction_of_a_currency_without_a_minor_unit_is_refused(event: Any, currency: str) -> None:
+def test_a_fraction_of_a_currency_without_a_minor_unit_is_rejected(event: Any, currency: str) -> None:
     """Stripe writes it with two decimals that are always zero. Rounding would record an amount that nobody paid."""
     event["data"]["object"] |= {"amount_captured": 1550, "currency": currency.lower()}
     assert MINOR_UNITS[currency] == 0
@@ -301,13 +301,13 @@ def test_the_token_is_the_id_of_what_the_charge_was_made_with(
 
 
 @pytest.mark.parametrize("source", [None, {}, {"id": None}, {"id": 7}, 7, ["card_1"]])
-def test_a_charge_without_anything_it_was_made_with_is_refused(event: Any, source: Any) -> None:
+def test_a_charge_without_anything_it_was_made_with_is_rejected(event: Any, source: Any) -> None:
     """An invented token would permanently look like the processor's."""
     event["data"]["object"] |= {"payment_method": None, "source": source}
     assert refused_by(event) == [("SecureToken", "type")]
 
 
-def test_a_capture_of_nothing_is_no_payment(event: Any) -> None:
+def test_a_capture_of_nothing_is_not_a_payment(event: Any) -> None:
     """Stripe marks a charge as captured when the rest of an authorisation is released: a success of 0 was not paid."""
     event["data"]["object"]["amount_captured"] = 0
     for kind in ("charge.succeeded", "charge.captured", "charge.updated"):
@@ -334,7 +334,7 @@ def test_captures_in_several_parts_are_one_payment_of_their_total(event: Any) ->
 
 
 @pytest.mark.parametrize("status", ["pending", "failed"])
-def test_a_change_of_a_charge_that_has_not_succeeded_is_no_success(event: Any, status: str) -> None:
+def test_a_change_of_a_charge_that_has_not_succeeded_is_not_a_success(event: Any, status: str) -> None:
     """A bank debit is captured in full while it is pending, and may still fail."""
     event["data"]["object"]["status"] = status
     assert OF_STRIPE({**event, "type": "charge.updated"}, "stripe") is None
@@ -384,7 +384,7 @@ DECIMALS = {"usd": 2, "jpy": 0, "kwd": 3, "isk": 2, "ugx": 2, "mga": 0}
 
 @settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
 @given(event=charges())
-def test_a_charge_is_recorded_exactly_or_refused_by_name_or_not_an_outcome(event: dict[str, Any]) -> None:
+def test_a_charge_is_recorded_exactly_or_rejected_by_name_or_not_an_outcome(event: dict[str, Any]) -> None:
     """There is no other way: a wrong record stays wrong, and a payment that is rejected without need is lost."""
     charge = event["data"]["object"]
     failed = event["type"] == "charge.failed"
@@ -468,7 +468,7 @@ def test_an_envelope_hides_nothing_from_the_rules(payment: dict[str, Any]) -> No
         {"type": "paymentmethod.updated", "data": {"id": "1f81eb52"}},
     ],
 )
-def test_a_test_of_the_endpoint_is_no_payment(message: dict[str, Any]) -> None:
+def test_a_test_of_the_endpoint_is_not_a_payment(message: dict[str, Any]) -> None:
     """If the message were rejected, the processor would send it for days, and finally disable the endpoint."""
     assert OF_THE_CONTRACT(message, "acme-pay") is None
 

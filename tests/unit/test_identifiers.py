@@ -94,7 +94,7 @@ def test_the_page_names_the_key_of_the_original() -> None:
 
 
 @pytest.mark.parametrize("original", ["", "\ud800", "id-\udfff"])
-def test_what_is_no_text_is_not_mapped(original: str) -> None:
+def test_what_is_not_text_is_not_mapped(original: str) -> None:
     """The text has no bytes to hash. The contract rejects it by a rule, but after an error it would come for days."""
     assert mapped_identifier(original) == original
     assert not IDENTIFIER.fullmatch(original)

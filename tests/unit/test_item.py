@@ -167,7 +167,7 @@ def test_a_moment_that_does_not_sort_is_damage(text: str) -> None:
 
 
 @pytest.mark.parametrize("attribute", ["Fingerprint", "Amount", "Currency", "Status"])
-def test_a_damaged_item_is_named_to_whoever_writes(attribute: str) -> None:
+def test_a_damaged_item_is_named_to_the_writer(attribute: str) -> None:
     """A repeated delivery that finds the damaged item fails with this error's name, not with a KeyError."""
     item = {name: value for name, value in ENCRYPTED.as_item().items() if name != attribute}
     with pytest.raises(UnreadableItemError, match=attribute):
@@ -251,7 +251,7 @@ def test_a_conflict_tells_whose_it_is_and_what_differs() -> None:
     }
 
 
-def test_equal_fields_under_another_fingerprint_are_no_duplicate() -> None:
+def test_equal_fields_under_another_fingerprint_are_not_a_duplicate() -> None:
     """If a release ever changed fingerprints, a person would have to look at its repeats."""
     item = {**ENCRYPTED.as_item(), "Fingerprint": {"S": "0" * 64}}
     assert differing_fields(item, PAYMENT) == ["Fingerprint"]
@@ -277,7 +277,7 @@ def test_zeros_of_a_whole_amount_are_kept(amount: str) -> None:
     assert to_dynamodb_number(amount) == amount
 
 
-def test_own_writes_are_told_by_execution_and_start() -> None:
+def test_own_writes_are_recognised_by_execution_and_start() -> None:
     """A name is free again after 90 days. Then the same ARN means another delivery."""
     item = ENCRYPTED.as_item()
     assert ENCRYPTED.is_own_write(item)

@@ -12,7 +12,7 @@ REFUSAL = {"TransactionID": "txn-1", "Violations": [{"Field": "Amount", "Rule": 
 CONFLICT = {"TransactionID": "txn-1", "Differs": ["Amount"], "Fingerprint": "e" * 64}
 
 
-def test_a_recorded_payment_has_one_identity_whoever_tells_it() -> None:
+def test_a_recorded_payment_has_one_identity_whichever_execution_publishes_it() -> None:
     """The execution, its redrive, a duplicate and the sweep may all publish it; a consumer keeps one."""
     assert (
         Outcome.from_payment("RECORDED", PAYMENT, "arn:1").detail
@@ -105,7 +105,7 @@ def test_a_refusal_comes_out_of_the_cause_as_it_went_in() -> None:
     assert refusal_of(json.dumps({"errorType": "E", "errorMessage": json.dumps(REFUSAL)})) == REFUSAL
 
 
-def test_a_refusal_is_told_by_its_errors_name() -> None:
+def test_a_refusal_is_recognised_by_its_errors_name() -> None:
     """An execution that ended in a Fail state carries that name alone; anything else is a technical failure."""
     assert OUTCOME_BY_ERROR == {"InvalidPaymentError": "REJECTED", "PaymentConflictError": "CONFLICT"}
 
@@ -121,7 +121,7 @@ def test_a_refusal_is_told_by_its_errors_name() -> None:
         ({"status": "TIMED_OUT"}, None),
     ],
 )
-def test_an_execution_that_failed_technically_has_no_outcome(described: dict[str, Any], outcome: str | None) -> None:
+def test_an_execution_with_a_technical_failure_has_no_outcome(described: dict[str, Any], outcome: str | None) -> None:
     """A sender delivers such a payment again, and no other, because a rejection or a conflict is final."""
     assert outcome_of(described) == outcome
 

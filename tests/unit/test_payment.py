@@ -73,7 +73,7 @@ def test_a_valid_payment_becomes_canonical() -> None:
     assert Payment.from_state(payment.as_state()) == payment
 
 
-def test_every_violation_is_told_at_once() -> None:
+def test_every_violation_is_reported_at_once() -> None:
     """A sender fixes its integration in one step, not field by field."""
     broken = refused(
         TransactionID="a b",
@@ -98,7 +98,7 @@ def test_every_violation_is_told_at_once() -> None:
 
 
 @pytest.mark.parametrize("start_input", [None, [], "text", 1, 1.5, True, [VALID]])
-def test_an_input_that_is_no_object_is_refused(start_input: object) -> None:
+def test_an_input_that_is_not_an_object_is_rejected(start_input: object) -> None:
     """An execution can be started with any JSON at all."""
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment(start_input, default_currency="USD")
@@ -114,7 +114,7 @@ def test_null_is_not_absence(name: str) -> None:
     assert refused(**{name: None}) == [(name, "type")]
 
 
-def test_the_refusal_names_the_valid_ids_only() -> None:
+def test_the_rejection_names_the_valid_ids_only() -> None:
     """A sender finds its payment by its ID. An invalid ID could be anything, also a token."""
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment(with_fields(Status="x"), default_currency="USD")
@@ -151,7 +151,7 @@ def test_a_parsed_payment_cannot_be_changed() -> None:
         ("s-t-a-t-u-s", "Status"),
     ],
 )
-def test_a_mistyped_field_is_refused_by_the_name_it_should_have(name: str, meant: str) -> None:
+def test_a_mistyped_field_is_rejected_by_the_name_it_should_have(name: str, meant: str) -> None:
     """A mistyped Currency must not quietly become the default."""
     assert refused(**{name: "JPY"}) == [(meant, "misspelled_field")]
 
@@ -191,7 +191,7 @@ def test_identifiers_are_kept_as_they_are(name: str, value: str) -> None:
 @pytest.mark.parametrize(
     "value", ["", "a" * 65, "a b", "a\n", "\na", "é", "ａ", "a/b", "a:b", "a.b", "a#1", "١", "a\x00"]
 )
-def test_other_characters_and_lengths_are_refused(name: str, value: str) -> None:
+def test_other_characters_and_lengths_are_rejected(name: str, value: str) -> None:
     """The ID begins the execution's name, and a `#` in a processor's ID would split the index key."""
     assert refused(**{name: value}) == [(name, "identifier")]
 
@@ -230,7 +230,7 @@ def test_json_integers_keep_their_value(value: int) -> None:
 
 
 @given(amounts())
-def test_a_json_number_with_a_point_is_exact_or_refused(case: tuple[str, str]) -> None:
+def test_a_json_number_with_a_point_is_exact_or_rejected(case: tuple[str, str]) -> None:
     """The runtime makes a double of the number first. If digits may have been lost, nothing is recorded."""
     currency, text = case
     try:
@@ -261,7 +261,7 @@ def test_everyday_json_numbers_are_taken(whole: int, cents: int) -> None:
         ("JPY", 1e300),
     ],
 )
-def test_a_json_number_that_may_have_lost_digits_is_refused(currency: str, value: float) -> None:
+def test_a_json_number_that_may_have_lost_digits_is_rejected(currency: str, value: float) -> None:
     """The sender's text cannot be known any more."""
     assert refused(Currency=currency, Amount=value) == [("Amount", "float_digits")]
 
@@ -287,12 +287,12 @@ def test_a_double_is_taken_up_to_the_last_certain_one() -> None:
         (math.nan, "float_digits"),
     ],
 )  # fmt: skip
-def test_what_is_not_an_amount_is_refused(value: object, rule: str) -> None:
+def test_what_is_not_an_amount_is_rejected(value: object, rule: str) -> None:
     """Python accepts many of these as numbers, but they are not amounts."""
     assert refused(Amount=value) == [("Amount", rule)]
 
 
-def test_an_integer_too_long_for_python_to_print_is_refused() -> None:
+def test_an_integer_too_long_for_python_to_print_is_rejected() -> None:
     """Python raises on the text of an integer of more than 4,300 digits."""
     assert refused(Amount=10**5000) == [("Amount", "digits")]
 
@@ -300,7 +300,7 @@ def test_an_integer_too_long_for_python_to_print_is_refused() -> None:
 @pytest.mark.parametrize(
     ("currency", "text"), [("JPY", "1.0"), ("KWD", "1.0001"), ("CLF", "1.00001"), ("EUR", "1.001")]
 )
-def test_more_decimals_than_the_currency_has_are_refused(currency: str, text: str) -> None:
+def test_more_decimals_than_the_currency_has_are_rejected(currency: str, text: str) -> None:
     """A thousandth of a cent is either a mistake or another currency."""
     assert refused(Currency=currency, Amount=text) == [("Amount", "decimals")]
 
@@ -320,7 +320,7 @@ def test_an_absent_currency_is_the_stacks_default() -> None:
 
 
 @pytest.mark.parametrize("code", sorted(NO_MINOR_UNIT))
-def test_codes_without_a_minor_unit_are_refused(code: str) -> None:
+def test_codes_without_a_minor_unit_are_rejected(code: str) -> None:
     """No number of decimals is right for gold, or for no currency at all."""
     assert refused(Currency=code) == [("Currency", "no_minor_unit")]
 
@@ -358,7 +358,7 @@ def test_a_code_that_lost_its_minor_unit_is_judged_by_the_payments_time(monkeypa
     assert refused(Amount="5", Currency="XAU", Timestamp="2026-06-01T00:00:00Z") == [("Currency", "no_minor_unit")]
 
 
-def test_a_default_currency_that_is_retired_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_default_currency_that_is_retired_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stack's parameter may outlive the currency."""
     monkeypatch.setitem(FORMER_MINOR_UNITS, "JPY", (("2026-01-01", 0),))
     monkeypatch.delitem(MINOR_UNITS, "JPY")
@@ -376,7 +376,7 @@ def is_no_code(text: str) -> bool:
 @example("EUR\n")
 @example("eur")
 @example("ＥＵＲ")
-def test_other_codes_are_refused(code: str) -> None:
+def test_other_codes_are_rejected(code: str) -> None:
     """A wrong code is a wrong amount."""
     assert refused(Currency=code) == [("Currency", "currency")]
 
@@ -465,7 +465,7 @@ def test_text_order_is_time_order(moments: list[datetime]) -> None:
         (1763890200, "type"),
     ],
 )
-def test_other_timestamps_are_refused(text: object, rule: str) -> None:
+def test_other_timestamps_are_rejected(text: object, rule: str) -> None:
     """A time that cannot be kept exactly is rejected by a rule of its own, and never rounded."""
     assert refused(Timestamp=text) == [("Timestamp", rule)]
 
@@ -530,7 +530,7 @@ def test_a_token_is_kept_as_it_is(text: str) -> None:
         ({"SecureToken": ..., "SealedToken": None}, ("SealedToken", "type")),
     ],
 )
-def test_other_tokens_are_refused(fields: dict[str, Any], violation: tuple[str, str]) -> None:
+def test_other_tokens_are_rejected(fields: dict[str, Any], violation: tuple[str, str]) -> None:
     """A payment has exactly one token, of a size that KMS accepts."""
     assert refused(**fields) == [violation]
 
@@ -552,7 +552,7 @@ def test_a_sealed_token_is_kept_as_it_is(length: int) -> None:
         {"Metadata": {"tok_4f1d-secret": ""}},
     ],
 )
-def test_a_token_in_another_field_is_refused(fields: dict[str, Any]) -> None:
+def test_a_token_in_another_field_is_rejected(fields: dict[str, Any]) -> None:
     """Other fields are recorded, logged and published in plaintext, and some processors repeat the token in them."""
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment(with_fields(SecureToken="tok_4f1d-secret", **fields), default_currency="USD")
@@ -570,7 +570,7 @@ def test_a_short_token_may_stand_in_other_fields() -> None:
     assert parsed(SecureToken="Success", TransactionID="Success-1").transaction_id == "Success-1"
 
 
-def test_a_ciphertext_is_bound_to_its_transaction_under_a_name_for_ever() -> None:
+def test_a_ciphertext_is_bound_to_its_transaction_under_a_permanent_name() -> None:
     """KMS opens the token under no other context. If the name changed, no stored token could be read."""
     assert encryption_context("txn-1") == {"TransactionID": "txn-1"}
 
@@ -581,7 +581,7 @@ def test_a_ciphertext_is_bound_to_its_transaction_under_a_name_for_ever() -> Non
 @given(st.dictionaries(st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True), st.text(max_size=256), max_size=16))
 @example({"k" * 64: "v" * 256})
 def test_metadata_is_kept_as_it_is(metadata: dict[str, str]) -> None:
-    """Metadata belongs to the sender."""
+    """The metadata belongs to the sender, and the ledger does not change it."""
     assume(not any(map(is_sensitive_key, metadata)))
     assume(not any(map(holds_card_number, [*metadata, *metadata.values()])))
     assert parsed(Metadata=metadata, SecureToken="x").metadata == metadata
@@ -604,7 +604,7 @@ def test_metadata_is_kept_as_it_is(metadata: dict[str, str]) -> None:
         ("k=v", "type"),
     ],
 )
-def test_other_metadata_is_refused(metadata: object, rule: str) -> None:
+def test_other_metadata_is_rejected(metadata: object, rule: str) -> None:
     """Metadata is small and flat, so that an item and an event have a limit."""
     assert refused(Metadata=metadata) == [("Metadata", rule)]
 
@@ -635,7 +635,7 @@ CARD = "4111111111111111"
         ]),
     ],
 )  # fmt: skip
-def test_card_data_is_refused_and_not_repeated(fields: dict[str, Any], violations: list[tuple[str, str]]) -> None:
+def test_card_data_is_rejected_and_not_repeated(fields: dict[str, Any], violations: list[tuple[str, str]]) -> None:
     """A record is permanent, and would bring the table, the events and every consumer into the scope of PCI DSS."""
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment(with_fields(**fields), default_currency="USD")
@@ -679,7 +679,7 @@ def test_only_texts_within_their_length_are_searched(monkeypatch: pytest.MonkeyP
         "SealedToken",
     ],
 )
-def test_no_refusal_repeats_a_hostile_string(name: str, corpora: Path) -> None:
+def test_no_rejection_repeats_a_hostile_string(name: str, corpora: Path) -> None:
     """Any field can hold a token by mistake, so a rejection names only fields and rules."""
     hostile = json.loads((corpora / "naughty-strings.json").read_text())
     assert len(hostile) > 500
@@ -746,7 +746,7 @@ def test_the_fingerprint_never_changes() -> None:
     assert parsed().fingerprint == "8600cac9c7e48beae53536a07e521d8db4096449d7c7024096e574614a1bfa0a"
 
 
-def test_a_stack_for_sealed_tokens_refuses_a_plaintext_one() -> None:
+def test_a_stack_for_sealed_tokens_rejects_a_plaintext_one() -> None:
     """An integration that forgets to seal is found on its first payment, with its other mistakes."""
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment(with_fields(Status="x"), default_currency="USD", plaintext_tokens=False)
@@ -771,7 +771,7 @@ def test_what_unknown_fields_cost_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
     assert len(asked) == MAX_GUESSED
 
 
-# ── Refusals from before the workflow ───────────────────────────────────────────────────────────────
+# ── Rejections from before the workflow ──────────────────────────────────────────────────────────────
 
 BROKEN = [Violation("Amount", "decimals"), Violation("Payment", "unknown_field")]
 
@@ -779,7 +779,7 @@ BROKEN = [Violation("Amount", "decimals"), Violation("Payment", "unknown_field")
 @pytest.mark.parametrize(
     "ids", [{}, {"transaction_id": "t"}, {"processor_id": "p"}, {"transaction_id": "t", "processor_id": "p"}]
 )
-def test_a_refusal_comes_through_the_workflow_as_it_was(ids: dict[str, str]) -> None:
+def test_a_rejection_comes_through_the_workflow_as_it_was(ids: dict[str, str]) -> None:
     """The event, the log and the metrics must say the same as the response to the sender."""
     before = InvalidPaymentError(BROKEN, **ids)
     after = parse_rejection(json.loads(json.dumps(rejection_input(before))))
@@ -832,7 +832,7 @@ REFUSED = {"Violations": [{"Field": "Amount", "Rule": "decimals"}]}
         ),
     ],
 )
-def test_nothing_else_is_a_refusal(start_input: object) -> None:
+def test_nothing_else_is_a_rejection(start_input: object) -> None:
     """A sender may start an execution with any input. Its text must not become a metric, or appear in an event."""
     assert parse_rejection(start_input) is None
     with pytest.raises(InvalidPaymentError) as caught:

@@ -15,7 +15,7 @@ STRIPE = "whsec_0123456789abcdef"
 
 @pytest.mark.parametrize("described", PROCESSORS.values(), ids=PROCESSORS)
 def test_a_processor_is_what_was_described(described: dict[str, Any]) -> None:
-    """Every sample, and any secret of the same shape, is accepted."""
+    """The samples, and processors with two secrets, are read as they were described."""
     assert Processor.parse(json.dumps(described)).secrets == described["Secrets"]
     described = {**described, "Secrets": described["Secrets"] * 2}
     assert len(Processor.parse(json.dumps(described)).secrets) == 2
@@ -79,7 +79,7 @@ def test_anything_else_lets_nobody_in(described: Any) -> None:
     ],
 )
 def test_of_two_secrets_the_older_has_an_end(older_until: str | None, now_s: int, active: int) -> None:
-    """Without that time, only the newest counts: nobody knows how long ago the other was replaced."""
+    """Without `OlderUntil`, only the newest secret counts: nobody knows how long ago the other was replaced."""
     described = {"Format": "stripe", "Secrets": [STRIPE, f"{STRIPE}-older"]}
     if older_until:
         described["OlderUntil"] = older_until
@@ -94,7 +94,7 @@ def test_a_prefix_is_kept() -> None:
     assert Processor.parse(json.dumps({**described, "Prefix": "a" * 24})).prefix == "a" * 24
 
 
-def test_a_secret_that_is_no_json_is_not_repeated() -> None:
+def test_a_secret_that_is_not_json_is_not_repeated() -> None:
     """The message of a parser could contain the secret."""
     with pytest.raises(ProcessorSecretError) as caught:
         Processor.parse(STRIPE)

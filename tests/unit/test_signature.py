@@ -45,7 +45,9 @@ def test_a_known_vector_is_the_processors(scheme: Scheme, secret: str, headers: 
 
 
 @pytest.mark.parametrize(("scheme", "secret", "headers", "body"), VECTORS)
-def test_any_other_body_is_refused(scheme: Scheme, secret: str, headers: dict[str, str], body: bytes) -> None:
+def test_a_signature_of_any_other_body_is_invalid(
+    scheme: Scheme, secret: str, headers: dict[str, str], body: bytes
+) -> None:
     """Each byte is changed, added or removed."""
     changed = [body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :] for at in range(len(body))]
     for other in [*changed, body + b"\n", b" " + body, body[:-1], b""]:
@@ -94,7 +96,7 @@ def test_the_time_is_signed(scheme: Scheme, secret: str, headers: dict[str, str]
 
 
 def test_the_message_id_is_signed() -> None:
-    """The specification defines these forms."""
+    """The specification signs the ID of a message together with its content."""
     headers = {**STANDARD, "webhook-id": "msg_another"}
     assert reason(STANDARD_WEBHOOKS, [STANDARD_SECRET], headers, STANDARD_BODY) == "wrong_signature"
 
@@ -182,7 +184,7 @@ def test_one_right_signature_of_several_is_enough() -> None:
         (STRIPE, {"stripe-signature": f"t={NOW_S},v1={STRIPE_SIGNATURE.upper()}"}, "wrong_signature"),
     ],
 )
-def test_what_is_no_signature_is_refused(scheme: Scheme, headers: dict[str, str], expected: str) -> None:
+def test_what_is_not_a_signature_is_invalid(scheme: Scheme, headers: dict[str, str], expected: str) -> None:
     """The signature is invalid by a reason, and never an internal error: anybody on the internet may send it."""
     secret, body = (STRIPE_SECRET, STRIPE_BODY) if scheme is STRIPE else (STANDARD_SECRET, STANDARD_BODY)
     assert reason(scheme, [secret], headers, body) == expected

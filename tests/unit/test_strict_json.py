@@ -72,7 +72,7 @@ def test_a_number_is_judged_as_the_workflow_judges_it(field: str, written: str, 
         (b'[{"a": [{"b": 1, "b": 2}]}]', "duplicate_name"),
     ],
 )
-def test_what_cannot_be_relied_on_is_refused(text: bytes, rule: str) -> None:
+def test_what_cannot_be_relied_on_is_rejected(text: bytes, rule: str) -> None:
     """The error names a stable rule, and its message repeats nothing of the text."""
     with pytest.raises(StrictJSONError) as caught:
         loads(text)
