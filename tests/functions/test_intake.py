@@ -55,8 +55,8 @@ def test_the_token_is_in_no_history(engine: Engine, payment: dict[str, Any]) -> 
     assert engine.ended(delivery.execution).outcome == "RECORDED"
     described = engine.client("stepfunctions").describe_execution(executionArn=delivery.execution)
     assert "SealedToken" in described["input"]
-    for told in (described, engine.history(delivery.execution), engine.logs()):
-        assert payment["SecureToken"] not in json.dumps(told, default=str)
+    for text in (described, engine.history(delivery.execution), engine.logs()):
+        assert payment["SecureToken"] not in json.dumps(text, default=str)
 
 
 def test_delivered_again_it_meets_its_execution(engine: Engine, payment: dict[str, Any]) -> None:
@@ -158,9 +158,9 @@ def test_a_failure_under_a_taken_id_is_a_conflict(engine: Engine, payment: dict[
     first = send(engine, payment)
     assert engine.ended(first.execution).outcome is None
     assert engine.ended(send(engine, {**payment, "Amount": "1.00"}).execution).outcome == "RECORDED"
-    told = send(engine, payment)
-    assert told == Delivery(f"{first.execution}-c", started=True, outcome="CONFLICT")
-    assert engine.ended(told.execution).outcome == "CONFLICT"
+    delivery = send(engine, payment)
+    assert delivery == Delivery(f"{first.execution}-c", started=True, outcome="CONFLICT")
+    assert engine.ended(delivery.execution).outcome == "CONFLICT"
 
 
 def test_nothing_of_an_execution_is_read(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:

@@ -32,7 +32,7 @@ def sweep(engine: Engine) -> Any:
     return json.loads(engine.functions["RepublishOutcomes"].invoke(json.dumps(SWEEP).encode())[0])
 
 
-def told(engine: Engine) -> list[str]:
+def published_ids(engine: Engine) -> list[str]:
     """Return the payments that were published, in order."""
     return [event["detail"]["TransactionID"] for event in engine.published()]
 
@@ -45,7 +45,7 @@ def test_an_overlooked_payment_is_published_and_marked(engine: Engine) -> None:
     assert item["PublishedAt"] == {"S": "2026-11-23T09:00:00.000000Z"}
     assert "Unpublished" not in item
     assert sweep(engine) == {"Found": 0, "Published": 0, "OverdueSeconds": 0.0, "Done": True}
-    assert told(engine) == ["txn-1"]
+    assert published_ids(engine) == ["txn-1"]
 
 
 def test_the_event_is_the_one_that_the_execution_owed(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
@@ -77,7 +77,7 @@ def test_a_backlog_is_paged_through(engine: Engine) -> None:
     for transaction_id in ids:
         overlooked(engine, transaction_id)
     assert sweep(engine)["Published"] == len(ids)
-    assert sorted(told(engine)) == sorted(ids)
+    assert sorted(published_ids(engine)) == sorted(ids)
     assert not [item for item in engine.items() if "Unpublished" in item]
 
 
@@ -107,7 +107,7 @@ def test_it_stops_cleanly_before_its_time_is_up(engine: Engine, monkeypatch: pyt
     assert 0 < ended["Published"] < 30
     monkeypatch.undo()
     assert sweep(engine)["Done"]
-    assert set(told(engine)) == {f"txn-{n}" for n in range(30)}
+    assert set(published_ids(engine)) == {f"txn-{n}" for n in range(30)}
 
 
 def test_no_time_means_no_call(engine: Engine, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_an_error_of_aws_is_seen_and_the_next_sweep_goes_on(engine: Engine, faul
     assert sweep(engine)["errorType"] in {"ClientError", "AccessDeniedException"}
     assert '"UnpublishedOverdue"' in engine.logs()
     assert sweep(engine)["Done"]
-    assert set(told(engine)) == {"txn-1"}
+    assert set(published_ids(engine)) == {"txn-1"}
 
 
 def test_the_backlog_is_counted(engine: Engine) -> None:
@@ -186,7 +186,7 @@ def test_a_damaged_item_does_not_keep_the_others(engine: Engine, damage: str, mo
     for found, published in ((40, 39), (1, 0)):
         ended = sweep(engine)
         assert (ended["Found"], ended["Published"], ended["Done"]) == (found, published, True)
-    assert sorted(told(engine)) == sorted(ids[1:])
+    assert sorted(published_ids(engine)) == sorted(ids[1:])
     held_back = [json.loads(line) for line in engine.logs().splitlines() if '"payment held back"' in line]
     assert [line["transaction_id"] for line in held_back] == ["txn-0", "txn-0"]
     assert '"PaymentsHeldBack":[1.0]' in engine.logs().replace(" ", "")

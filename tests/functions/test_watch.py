@@ -154,7 +154,7 @@ def test_what_goes_past_the_ledger_is_found(engine: Engine, payment: dict[str, A
 
 
 FORGED = {
-    "marked as told": ({"PublishedAt": AT}, ["PublishedAt"]),
+    "marked as published": ({"PublishedAt": AT}, ["PublishedAt"]),
     "with a note": ({"Note": {"S": "x"}}, ["Note"]),
     "without a key": ({"TokenKey": None}, ["TokenKey"]),
     "under no key": ({"TokenKey": {"S": "mine"}}, ["TokenKey"]),

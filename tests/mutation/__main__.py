@@ -33,8 +33,8 @@ def main(modules: list[str]) -> int:
     lines += [
         f"listed, but {'killed' if name in results else 'not made'}: {name}" for name in sorted(listed - survivors)
     ]
-    killed, told = len(results) - len(survivors), len(survivors & listed)
-    lines.append(f"mutated: {len(results)} made, {killed} killed, {told} survive with a reason")
+    killed, explained = len(results) - len(survivors), len(survivors & listed)
+    lines.append(f"mutated: {len(results)} made, {killed} killed, {explained} survive with a reason")
     print("\n".join(lines))  # noqa: T201
     return int(survivors != listed)
 

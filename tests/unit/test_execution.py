@@ -43,7 +43,7 @@ ATTEMPT = [("TaskScheduled", {}), ("TaskStarted", {})]
 DONE = [("TaskSucceeded", {}), ("TaskStateExited", {})]
 
 
-def told(read: Execution) -> list[tuple[str, str, int, list[str]]]:
+def states_of(read: Execution) -> list[tuple[str, str, int, list[str]]]:
     """Return the description of each state."""
     return [(run.name, run.became, run.attempts, run.errors) for run in read.states]
 
@@ -53,7 +53,7 @@ def test_retries_are_attempts_of_one_state() -> None:
     failed, timed_out = ("TaskFailed", {"error": "ClientError"}), ("TaskTimedOut", {})
     attempts = [*ATTEMPT, failed, *ATTEMPT, timed_out, *ATTEMPT, *DONE]
     read = execution(history(("ExecutionStarted", {}), entered("A"), *attempts, ("ExecutionSucceeded", {})))
-    assert told(read) == [("A", "succeeded", 3, ["ClientError", "TaskTimedOut"])]
+    assert states_of(read) == [("A", "succeeded", 3, ["ClientError", "TaskTimedOut"])]
     assert read.states[0].milliseconds == 100
     assert [event.error for event in read.events if event.error] == ["ClientError"]
 
@@ -68,7 +68,7 @@ def test_a_caught_rejection_leads_to_another_state() -> None:
         error="InvalidPaymentError",
         cause="Amount: decimal",
     )  # fmt: skip
-    assert told(read) == [
+    assert states_of(read) == [
         ("A", "caught", 1, ["InvalidPaymentError"]),
         ("B", "succeeded", 1, []),
         ("C", "failed", 0, []),
@@ -85,7 +85,7 @@ def test_a_redriven_state_is_one_state(enters_anew: bool) -> None:  # noqa: FBT0
                 ("ExecutionFailed", {"error": "ClientError"}), ("ExecutionRedriven", {"redriveCount": 1}),
                 *([entered("A")] if enters_anew else []), *ATTEMPT, *DONE, ("ExecutionSucceeded", {}))
     )  # fmt: skip
-    assert told(read) == [("A", "succeeded", 2, ["ClientError"])]
+    assert states_of(read) == [("A", "succeeded", 2, ["ClientError"])]
     assert 60 <= read.states[0].milliseconds <= 90
 
 
@@ -94,21 +94,21 @@ def test_an_execution_that_is_ended_failed_where_it_was(end: str) -> None:
     """The execution can be redriven from that state."""
     status = {"ExecutionTimedOut": "TIMED_OUT", "ExecutionAborted": "ABORTED"}[end]
     read = execution(history(("ExecutionStarted", {}), entered("A"), *ATTEMPT, (end, {})), status)
-    assert told(read) == [("A", "failed", 1, [])]
+    assert states_of(read) == [("A", "failed", 1, [])]
     assert (read.outcome, read.failed_technically, read.refusal) == (None, True, None)
 
 
 def test_a_running_execution_has_a_running_state() -> None:
     """The time that the state has taken is not known yet."""
     read = execution(history(("ExecutionStarted", {}), entered("A"), *ATTEMPT), "RUNNING")
-    assert told(read) == [("A", "running", 1, [])]
+    assert states_of(read) == [("A", "running", 1, [])]
     assert (read.outcome, read.failed_technically, read.ended_at) == (None, False, None)
 
 
 @pytest.mark.parametrize(
     ("cause", "shown"),
     [
-        ('{"errorMessage": "told", "errorType": "X"}', "X: told"),
+        ('{"errorMessage": "no room", "errorType": "X"}', "X: no room"),
         ("{'ticket'", "X: {'ticket'"),
         ('{"ticket": 7}', 'X: {"ticket": 7}'),
         ("[]", "X: []"),

@@ -429,14 +429,14 @@ def test_a_processor_speaks_for_itself_only(payment: dict[str, Any]) -> None:
 
 def test_an_event_of_standard_webhooks_holds_a_payment(payment: dict[str, Any]) -> None:
     """The specification recommends an envelope, with the data inside it or beside its type. The bare payment stays."""
-    told = {"type": "payment.succeeded", "timestamp": "2026-11-24T10:15:01Z"}
+    envelope = {"type": "payment.succeeded", "timestamp": "2026-11-24T10:15:01Z"}
     for message in (
         payment,
-        {**told, "data": payment},
-        {**told, "data": payment, "id": "evt_1", "api_version": "7"},
+        {**envelope, "data": payment},
+        {**envelope, "data": payment, "id": "evt_1", "api_version": "7"},
         {"type": "order.paid", "data": payment},
         {"data": payment},
-        {**told, **payment},
+        {**envelope, **payment},
     ):
         assert OF_THE_CONTRACT(message, payment["ProcessorID"]) == payment
 

@@ -89,7 +89,7 @@ def test_an_id_that_does_not_quite_look_mapped_is_kept(original: str) -> None:
 
 
 def test_the_page_names_the_key_of_the_original() -> None:
-    """People find a processor's ID under one key, whoever mapped it."""
+    """People find a processor's ID under one key, whichever program mapped it."""
     assert f"`{ORIGINAL_TRANSACTION_ID}`" in RULE
 
 

@@ -36,10 +36,10 @@ def test_outcomes_have_identities_of_their_own() -> None:
 
 def test_the_size_of_an_event_is_that_of_its_texts() -> None:
     """PutEvents rejects a call that is too large, with every event in it."""
-    told = Outcome.from_payment("RECORDED", {**PAYMENT, "Metadata": {"name": "Zoë"}}, "arn:1")
-    entry = told.as_entry("bus")
+    outcome = Outcome.from_payment("RECORDED", {**PAYMENT, "Metadata": {"name": "Zoë"}}, "arn:1")
+    entry = outcome.as_entry("bus")
     texts = [entry["Source"], entry["DetailType"], entry["Detail"], *entry["Resources"]]
-    assert told.size == sum(len(text.encode()) for text in texts)
+    assert outcome.size == sum(len(text.encode()) for text in texts)
 
 
 @pytest.mark.parametrize(("name", "refusal"), [("REJECTED", REFUSAL), ("CONFLICT", CONFLICT)])
@@ -58,7 +58,7 @@ def test_identities_never_change() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "kind", "told"),
+    ("outcome", "kind", "expected"),
     [
         (Outcome.from_payment("RECORDED", PAYMENT, "arn:1"), "PaymentRecorded", {"Outcome": "RECORDED", **PAYMENT}),
         (
@@ -78,18 +78,18 @@ def test_identities_never_change() -> None:
         ),
     ],
 )
-def test_an_entry_tells_the_whole_outcome(outcome: Outcome, kind: str, told: dict[str, Any]) -> None:
+def test_an_entry_has_the_whole_outcome(outcome: Outcome, kind: str, expected: dict[str, Any]) -> None:
     """Consumers' rules match source and detail type by their text, and read nothing but the detail."""
     entry = outcome.as_entry("ledger")
-    teller = told.get("DuplicateExecution", told["Execution"])
+    publisher = expected.get("DuplicateExecution", expected["Execution"])
     detail = json.loads(entry.pop("Detail"))
     assert len(detail.pop("OutcomeID")) == 32
-    assert detail == {"Version": "1", **told}
+    assert detail == {"Version": "1", **expected}
     assert entry == {
         "EventBusName": "ledger",
         "Source": "payment.ledger",
         "DetailType": kind,
-        "Resources": [teller],
+        "Resources": [publisher],
     }
 
 

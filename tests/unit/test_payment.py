@@ -688,12 +688,12 @@ def test_no_rejection_repeats_a_hostile_string(name: str, corpora: Path) -> None
         try:
             payment, token = parse_payment(with_fields(**fields), default_currency="USD")
         except InvalidPaymentError as error:
-            told = str(error)
+            message = str(error)
             for always_there in ("TransactionID", "ProcessorID", "txn-1", "acme", "Violations", "Field", "Rule", name):
-                told = told.replace(f'"{always_there}"', "")
+                message = message.replace(f'"{always_there}"', "")
             for violation in error.violations:
-                told = told.replace(f'"{violation.rule}"', "")
-            assert set(told) <= set('{}[]:, "'), (text, told)
+                message = message.replace(f'"{violation.rule}"', "")
+            assert set(message) <= set('{}[]:, "'), (text, message)
         else:
             kept = {**payment.as_state(), token.field: token.text}[name]
             assert kept == text or (name == "Amount" and Decimal(str(kept)) == Decimal(text))
