@@ -3,8 +3,6 @@
 The response tells a processor whether it should send the payment again: docs/integrate/sending.md lists every response.
 """
 
-from __future__ import annotations
-
 import ledger.cold_start  # noqa: F401  # first: see its docstring
 
 import base64
@@ -83,7 +81,7 @@ class Response:
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Answer one request of the HTTP API, as `receive` describes it."""
     # The HTTP API's clock says when the request came, and a test can set it.
     now_s = event["requestContext"]["timeEpoch"] // 1000

@@ -59,13 +59,13 @@ def without(*names: str, **fields: Any) -> Callable[[], Any]:
 
 
 def anagrams(n: int, letters: str) -> dict[str, int]:
-    """Names of the same letters as a field's, which a comparison cannot tell apart quickly."""
+    """Return names with the same letters as a field's, which take a comparison long."""
     words = itertools.islice(itertools.permutations(letters), n // (len(letters) + 4) + 1)
     return {"".join(word): 1 for word in words}
 
 
 def refusal(n: int, **changed: Any) -> Callable[[], Any]:
-    """Parse a refusal with so many violations."""
+    """Parse a rejection with this many violations."""
     violations = [{"Field": "Amount", "Rule": "decimals"}] * (n // 40 + 1)
     return lambda: parse_rejection({"Refused": {"Violations": violations, **changed}})
 
@@ -82,12 +82,12 @@ def standard(**changed: str) -> Callable[[], Any]:
 
 
 def secret(text: str) -> Callable[[], Any]:
-    """Parse what Secrets Manager has for a processor."""
+    """Parse the text that Secrets Manager has for a processor."""
     return lambda: Processor.parse(text)
 
 
 def said(name: str, message: Any) -> Callable[[], Any]:
-    """Read a webhook's message in a processor's format, then judge it."""
+    """Read a webhook's message in a processor's format, then check it against the contract."""
 
     def read() -> None:
         payment = FORMATS[name].start_input(message, "acme-pay")
@@ -98,7 +98,7 @@ def said(name: str, message: Any) -> Callable[[], Any]:
 
 
 def charge(**fields: Any) -> dict[str, Any]:
-    """An event of Stripe's about a charge."""
+    """Return an event of Stripe's about a charge."""
     made = {"id": "ch_1", "status": "succeeded", "captured": True, "amount_captured": 100, "currency": "eur",
             "created": NOW, "payment_method": "pm_1", **fields}  # fmt: skip
     return {"type": "charge.succeeded", "livemode": True, "id": "evt", "data": {"object": made}}
@@ -168,7 +168,7 @@ INPUTS: dict[str, Callable[[int], Callable[[], Any]]] = {
     "a charge of another time": lambda _: said("stripe", charge(created=10**64)),
     "a charge with a long method": lambda n: said("stripe", charge(payment_method="p" * n)),
     "an id of another system": lambda n: lambda: mapped_identifier("é" * n),
-    # Signatures, secrets, refusals, times.
+    # Signatures, secrets, rejections, times.
     "many signatures": lambda n: standard(signature="v1,a " * (n // 5)),
     "a long signature": lambda n: standard(signature="v1," + "A" * n),
     "signatures of blanks": lambda n: standard(signature=" " * n),
@@ -219,7 +219,7 @@ RULES = (InvalidPaymentError, BrokenRuleError, StrictJSONError, ProcessorSecretE
 
 
 def outcome(call: Callable[[], Any]) -> type[Exception] | None:
-    """The error of a rule that the call ends in; any other error is the test's."""
+    """Return the rule's error that the call ends in. Any other error fails the test."""
     try:
         call()
     except RULES as broken:
@@ -228,7 +228,7 @@ def outcome(call: Callable[[], Any]) -> type[Exception] | None:
 
 
 def steps(call: Callable[[], Any]) -> int:
-    """How many lines of Python a call takes, in our code and in the libraries that it uses."""
+    """Return how many lines of Python a call executes, in the ledger's code and in its libraries."""
     counted = 0
 
     def trace(_frame: FrameType, event: str, _argument: Any) -> Any:
@@ -248,7 +248,7 @@ def steps(call: Callable[[], Any]) -> int:
 @pytest.mark.parametrize("what", INPUTS)
 def test_an_input_takes_steps_in_proportion(what: str) -> None:
     """`difflib` compared each of 17,000 made-up names with nine fields: 17 seconds of the webhook's function."""
-    outcome(INPUTS[what](SIZES[0]))  # imports what only a refusal needs
+    outcome(INPUTS[what](SIZES[0]))  # imports the modules that only a rejection needs
     counted = [steps(INPUTS[what](size)) for size in SIZES]
     assert all(later < 2.2 * before + STARTED for before, later in itertools.pairwise(counted)), counted
     assert counted[-1] < 40 * SIZES[-1], counted
@@ -256,7 +256,7 @@ def test_an_input_takes_steps_in_proportion(what: str) -> None:
 
 @pytest.mark.parametrize("what", INPUTS)
 def test_the_largest_input_takes_no_time(what: str) -> None:
-    """What patterns, searches and parsers do within one line is not counted in steps."""
+    """The count of steps does not include what patterns, searches and parsers do within one line."""
     call = INPUTS[what](LARGEST)
     began = time.process_time()
     outcome(call)
@@ -265,7 +265,7 @@ def test_the_largest_input_takes_no_time(what: str) -> None:
 
 @pytest.mark.parametrize("what", DEEP)
 def test_a_deep_input_breaks_a_rule(what: str) -> None:
-    """A `RecursionError` is a technical failure: it is tried again seven times, and nobody is informed."""
+    """A `RecursionError` is a technical failure. The workflow would retry it seven times, and inform nobody."""
     outcome(DEEP[what])
 
 
@@ -279,7 +279,7 @@ CURSORS = [base64.urlsafe_b64encode(text.encode()).decode() for text in TEXTS]
     ids=lambda cursor: f"{cursor[:6]}_{len(cursor)}",
 )
 def test_a_deep_or_huge_cursor_breaks_its_rule(engine: Engine, cursor: str) -> None:
-    """Whoever may list payments may type anything: the answer names the field, and takes no time."""
+    """A caller that may list payments may send any text. The answer names the field, and takes no time."""
     began = time.process_time()
     reply, _ = engine.functions["QueryPaymentLedger"].invoke(
         json.dumps({"ProcessorID": "acme-pay", "Cursor": cursor}).encode()

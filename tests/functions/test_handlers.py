@@ -30,7 +30,7 @@ FUNCTION_OF_STATE = {
 
 
 def payload_of(engine: Engine, arn: str, state: str) -> Any:
-    """What the workflow handed to the state's function."""
+    """Return the event that the workflow handed to the state's function."""
     entered = ""
     for event in engine.history(arn):
         if event["type"] == "TaskStateEntered":
@@ -41,7 +41,7 @@ def payload_of(engine: Engine, arn: str, state: str) -> Any:
 
 
 def shape(value: Any) -> Any:
-    """Field names and types, without the values."""
+    """Return the names and types of fields, without their values."""
     if isinstance(value, dict):
         return {name: {} if name == "Metadata" else shape(inner) for name, inner in value.items()}
     return type(value).__name__
@@ -85,7 +85,7 @@ def test_every_function_takes_its_samples(engine: Engine, payment: dict[str, Any
 def test_no_setting_makes_a_function_log_its_event(
     engine: Engine, name: str, file: str, logged: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Powertools has one that would, and the event has a token."""
+    """Powertools has a setting that logs the event, and the event contains a token."""
     function = engine.functions[name]
     monkeypatch.setitem(function.environment, "POWERTOOLS_LOGGER_LOG_EVENT", "true")
     function.restart()
@@ -125,14 +125,14 @@ def test_a_plaintext_token_leaves_the_state_encrypted(engine: Engine) -> None:
 
 
 def test_a_ciphertext_belongs_to_its_transaction(engine: Engine) -> None:
-    """One moved to another item cannot be decrypted there."""
+    """A ciphertext that was moved to another item cannot be decrypted there."""
     ciphertext = base64.b64decode(invoke(engine, "EncryptToken", sample("encrypt_token"))["EncryptedToken"])
     with pytest.raises(engine.client("kms").exceptions.InvalidCiphertextException):
         decrypted(engine, ciphertext, "txn-other")
 
 
 def test_a_sealed_token_moves_to_the_token_key(engine: Engine, faults: Faults) -> None:
-    """Its plaintext stays within KMS: the function makes one ReEncrypt and nothing else."""
+    """The token's plaintext stays within KMS: the function makes one ReEncrypt call and nothing else."""
     event = sample("encrypt_token")
     token = event.pop("SecureToken")
     ids = "txn-2026-0001", "acme-pay"
@@ -147,10 +147,10 @@ def test_a_sealed_token_moves_to_the_token_key(engine: Engine, faults: Faults) -
 @pytest.mark.parametrize(
     ("sealed_for", "calls"), [("another transaction", 2), ("another processor", 2), ("another key", 1), ("nobody", 2)]
 )
-def test_a_token_that_was_not_sealed_for_this_payment_is_refused(
+def test_a_token_that_was_not_sealed_for_this_payment_is_rejected(
     engine: Engine, faults: Faults, sealed_for: str, calls: int
 ) -> None:
-    """No retry can fix it, so the sender has to: it is refused by name, and does not fail."""
+    """No retry can fix the seal, so the sender has to. The payment is rejected by a rule, and does not fail."""
     kms, intake_key = engine.client("kms"), engine.outputs["IntakeKeyArn"]
     event = sample("encrypt_token")
     token = event.pop("SecureToken")
@@ -199,7 +199,7 @@ def test_a_seal_of_the_first_form_is_accepted_until_a_stated_date(
 
 
 def test_a_call_ends_before_its_function_does(engine: Engine) -> None:
-    """Left at botocore's 60 s, a lost reply would end the function in the middle, and nobody would learn why."""
+    """With botocore's 60 s, a lost reply would end the function in the middle, and no log would say why."""
     config = engine.functions["PersistPaymentLedger"].module.dynamodb.meta.config
     assert (config.connect_timeout, config.read_timeout) == (1, 2)
     assert config.retries == {"mode": "standard", "total_max_attempts": 3}
@@ -211,7 +211,7 @@ def test_a_call_ends_before_its_function_does(engine: Engine) -> None:
 
 
 def test_persist_makes_one_call(engine: Engine, faults: Faults) -> None:
-    """A read before the write would be a gap for another writer, and a second call on every payment."""
+    """With a read before the write, another writer could act in between, and every payment would cost a second call."""
     faults.calls.clear()
     assert invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger"))["Outcome"] == "RECORDED"
     assert faults.calls == ["PutItem"]
@@ -245,7 +245,7 @@ def test_the_first_write_stays(engine: Engine) -> None:
 
 
 def test_a_conflict_names_fields_and_no_values(engine: Engine) -> None:
-    """Its message goes into the history, the console and an event."""
+    """The error's message appears in the history, the console and an event."""
     event = sample("persist_payment_ledger")
     invoke(engine, "PersistPaymentLedger", event)
     other = {**event["Payment"], "Amount": "1299.00", "Status": "Failure"}
@@ -257,7 +257,7 @@ def test_a_conflict_names_fields_and_no_values(engine: Engine) -> None:
 
 
 def test_a_duplicate_tells_of_the_recorded_item(engine: Engine) -> None:
-    """Its metadata may differ; what is published must be what is in the ledger."""
+    """The metadata may differ. The event must contain the metadata that the ledger has."""
     event = sample("persist_payment_ledger")
     first = invoke(engine, "PersistPaymentLedger", event)["Payment"]
     again = {**event, "Execution": event["Execution"] + "-2", "StartTime": "2027-01-01T00:00:00Z"}
@@ -278,13 +278,13 @@ def test_a_duplicate_tells_of_the_recorded_item(engine: Engine) -> None:
     ],
 )
 def test_other_errors_pass_unchanged(engine: Engine, faults: Faults, code: str, name: str) -> None:
-    """The workflow decides by the class name what may pass."""
+    """The workflow decides by the class name which errors may pass."""
     faults.refuse("PutItem", code, times=3 if code.startswith("Provisioned") else 1)
     assert invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger"))["errorType"] == name
 
 
 def test_an_operator_finds_what_became_of_a_payment_by_its_id(engine: Engine) -> None:
-    """A constant message and keys: a query over the log finds every delivery, and which invocation it was."""
+    """The message is constant and has keys, so a query of the log finds every delivery and its invocation."""
     event = sample("persist_payment_ledger")
     invoke(engine, "PersistPaymentLedger", event)
     invoke(engine, "PersistPaymentLedger", {**event, "Execution": event["Execution"] + "-2"})
@@ -302,7 +302,7 @@ def test_an_operator_finds_what_became_of_a_payment_by_its_id(engine: Engine) ->
 
 
 def test_publish_marks_the_item_and_nothing_else(engine: Engine) -> None:
-    """Everything but the marker is written once."""
+    """The ledger writes everything but the marker once."""
     invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger"))
     before = engine.items()[0]
     invoke(engine, "PublishOutcome", sample("publish_outcome-recorded"))
@@ -313,7 +313,7 @@ def test_publish_marks_the_item_and_nothing_else(engine: Engine) -> None:
 
 
 def test_the_first_publication_time_stays(engine: Engine) -> None:
-    """A retry publishes again under the same identity; when it was first told does not change."""
+    """A retry publishes again under the same identity. The time of the first publication does not change."""
     invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger"))
     invoke(engine, "PublishOutcome", sample("publish_outcome-recorded"))
     invoke(engine, "PublishOutcome", {**sample("publish_outcome-recorded"), "PublishedAt": "2027-01-01T00:00:00Z"})
@@ -323,14 +323,14 @@ def test_the_first_publication_time_stays(engine: Engine) -> None:
 
 
 def test_publish_never_makes_an_item(engine: Engine) -> None:
-    """An UpdateItem on an absent key would create an item that is no payment."""
+    """An UpdateItem on an absent key would create an item that is not a payment."""
     reply = invoke(engine, "PublishOutcome", sample("publish_outcome-recorded"))
     assert reply["errorType"] == "ConditionalCheckFailedException"
     assert engine.items() == []
 
 
 def test_the_mark_comes_after_the_event(engine: Engine, faults: Faults) -> None:
-    """Marked first, a payment whose publication fails would never be told."""
+    """If the payment were marked first and the publication failed, its outcome would never be published."""
     invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger"))
     faults.answer("PutEvents", {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]})
     reply = invoke(engine, "PublishOutcome", sample("publish_outcome-recorded"))
@@ -349,15 +349,15 @@ def test_the_mark_comes_after_the_event(engine: Engine, faults: Faults) -> None:
     ],
 )
 def test_failed_entries_are_errors(engine: Engine, faults: Faults, codes: list[str], name: str) -> None:
-    """PutEvents answers 200 for entries that it did not take."""
+    """PutEvents answers 200 even for entries that it did not accept."""
     entries = [{"ErrorCode": code, "ErrorMessage": "…"} for code in codes]
     faults.answer("PutEvents", {"FailedEntryCount": len(entries), "Entries": entries})
     reply = invoke(engine, "PublishOutcome", sample("publish_outcome-conflict"))
     assert (reply["errorType"], min(codes) in reply["errorMessage"]) == (name, True)
 
 
-def test_a_duplicate_tells_an_untold_payment_first(engine: Engine) -> None:
-    """An execution may be stopped between the write and its publication; the next delivery makes up for it."""
+def test_a_duplicate_publishes_an_unpublished_payment_first(engine: Engine) -> None:
+    """An execution may be stopped between the write and its publication. The next delivery publishes both outcomes."""
     recorded = invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger"))["Payment"]
     event = {**sample("publish_outcome-duplicate"), "Payment": recorded, "Published": False}
     invoke(engine, "PublishOutcome", event)
@@ -396,9 +396,9 @@ def test_each_outcome_is_counted(engine: Engine) -> None:
 
 
 def test_the_sdk_does_not_log_requests(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
-    """A function's log level can be set to DEBUG in the console, and the SDK would then log the token for KMS.
+    """A function's log level can be set to DEBUG in the console, and then the SDK would log the token for KMS.
 
-    At INFO it would tell at each start where its credentials and endpoints were found, in lines that no query reads.
+    At INFO, the SDK would log at each start where it found its credentials and endpoints, in lines that no query reads.
     """
     engine.functions["EncryptToken"].restart()
     logging.getLogger().setLevel(logging.DEBUG)

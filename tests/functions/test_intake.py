@@ -1,4 +1,4 @@
-"""The way in: sealed before it starts, under the payment's own name, and harmless to repeat."""
+"""Intake: it seals the token first, starts the execution under the payment's own name, and can be repeated."""
 
 import base64
 import hashlib
@@ -39,7 +39,7 @@ def sealed_for(engine: Engine, payment: dict[str, Any], token: str) -> str:
     token=st.text(min_size=1, max_size=1000).filter(lambda text: text.isprintable()), other=st.text("abc", max_size=9)
 )
 def test_what_was_sealed_is_what_its_holder_gets(deployed: Any, token: str, other: str) -> None:
-    """And never under another TransactionID, or of another processor."""
+    """The seal is never valid under another TransactionID, or for another processor."""
     kms, key = deployed[0].client("kms"), deployed[0].outputs["IntakeKeyArn"]
     sealed = base64.b64decode(seal(kms, key, "txn-1", "acme-pay", token))
     opened = kms.decrypt(CiphertextBlob=sealed, EncryptionContext=seal_context("txn-1", "acme-pay"))["Plaintext"]
@@ -50,13 +50,13 @@ def test_what_was_sealed_is_what_its_holder_gets(deployed: Any, token: str, othe
 
 
 def test_the_token_is_in_no_history(engine: Engine, payment: dict[str, Any]) -> None:
-    """Operators read histories."""
+    """Operators read histories, which must contain no plaintext token."""
     delivery = send(engine, payment)
     assert engine.wait_for(delivery.execution).outcome == "RECORDED"
     described = engine.client("stepfunctions").describe_execution(executionArn=delivery.execution)
     assert "SealedToken" in described["input"]
-    for told in (described, engine.history(delivery.execution), engine.logs()):
-        assert payment["SecureToken"] not in json.dumps(told, default=str)
+    for text in (described, engine.history(delivery.execution), engine.logs()):
+        assert payment["SecureToken"] not in json.dumps(text, default=str)
 
 
 def test_delivered_again_it_meets_its_execution(engine: Engine, payment: dict[str, Any]) -> None:
@@ -70,7 +70,7 @@ def test_delivered_again_it_meets_its_execution(engine: Engine, payment: dict[st
 
 
 def test_deliveries_at_once_start_one_execution(engine: Engine, payment: dict[str, Any]) -> None:
-    """The name is taken by one of them, whichever it is."""
+    """One of the two deliveries takes the name, whichever it is."""
     deliveries: list[Delivery] = []
     threads = [threading.Thread(target=lambda: deliveries.append(send(engine, payment))) for _ in range(6)]
     for thread in threads:
@@ -83,10 +83,10 @@ def test_deliveries_at_once_start_one_execution(engine: Engine, payment: dict[st
 
 
 def test_a_different_payment_runs_and_conflicts_once(engine: Engine, payment: dict[str, Any]) -> None:
-    """It has a name of its own, so the table decides.
+    """A different payment has a name of its own, so the table decides.
 
-    Delivered again, its name does not say whether that execution published the conflict. So another one does, once,
-    however often the payment comes; a consumer takes both events for one.
+    When it is delivered again, its name does not show whether that execution published the conflict. So another
+    execution does, once, however often the payment comes. A consumer treats both events as one.
     """
     engine.wait_for(send(engine, payment).execution)
     other = {**payment, "Amount": "1.00"}
@@ -102,8 +102,8 @@ def test_a_different_payment_runs_and_conflicts_once(engine: Engine, payment: di
     assert first == second
 
 
-def test_what_failed_technically_is_attempted_anew(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
-    """The name is taken by a failure, and the payment must come in all the same."""
+def test_a_technical_failure_is_attempted_again(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
+    """A failed execution has taken the name, and the payment must be recorded nevertheless."""
     faults.refuse("PutItem", "ResourceNotFoundException")
     first = send(engine, payment)
     assert engine.wait_for(first.execution).outcome is None
@@ -114,7 +114,7 @@ def test_what_failed_technically_is_attempted_anew(engine: Engine, payment: dict
 
 
 def test_a_corrected_token_gets_through_at_any_time(engine: Engine, payment: dict[str, Any]) -> None:
-    """After nine refusals of one sealed token, that one is refused for good; another one is another delivery."""
+    """After nine rejections, this sealed token is rejected permanently. Another seal makes another delivery."""
     token = payment.pop("SecureToken")
     wrong = {**payment, "SealedToken": sealed_for(engine, {**payment, "TransactionID": "another"}, token)}
     right = {**payment, "SealedToken": sealed_for(engine, payment, token)}
@@ -136,7 +136,7 @@ def test_a_corrected_token_gets_through_at_any_time(engine: Engine, payment: dic
 
 
 def test_a_sealed_token_opens_for_its_own_processor_alone(engine: Engine, payment: dict[str, Any]) -> None:
-    """Whoever sees a sealed token and may send payments could else record it under a payment of its own."""
+    """Otherwise, a sender that sees a sealed token could record it under a payment of its own."""
     payment["SealedToken"] = sealed_for(engine, payment, payment.pop("SecureToken"))
     stolen = send(engine, {**payment, "ProcessorID": "other"})
     refused = engine.wait_for(stolen.execution)
@@ -145,7 +145,7 @@ def test_a_sealed_token_opens_for_its_own_processor_alone(engine: Engine, paymen
 
 
 def test_what_is_recorded_is_not_attempted_again(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
-    """Its execution failed after the write: the table knows it, and the sweep tells of it."""
+    """Its execution failed after the write. The table has the payment, and the sweep publishes it."""
     faults.refuse("PutEvents", "ResourceNotFoundException")
     first = send(engine, payment)
     assert engine.wait_for(first.execution).outcome is None
@@ -153,18 +153,18 @@ def test_what_is_recorded_is_not_attempted_again(engine: Engine, payment: dict[s
 
 
 def test_a_failure_under_a_taken_id_is_a_conflict(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
-    """Its own execution failed before the write, and meanwhile another payment took the id."""
+    """Its own execution failed before the write, and meanwhile another payment took the ID."""
     faults.refuse("PutItem", "ResourceNotFoundException")
     first = send(engine, payment)
     assert engine.wait_for(first.execution).outcome is None
     assert engine.wait_for(send(engine, {**payment, "Amount": "1.00"}).execution).outcome == "RECORDED"
-    told = send(engine, payment)
-    assert told == Delivery(f"{first.execution}-c", started=True, outcome="CONFLICT")
-    assert engine.wait_for(told.execution).outcome == "CONFLICT"
+    delivery = send(engine, payment)
+    assert delivery == Delivery(f"{first.execution}-c", started=True, outcome="CONFLICT")
+    assert engine.wait_for(delivery.execution).outcome == "CONFLICT"
 
 
 def test_nothing_of_an_execution_is_read(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
-    """A sender has no right to the history's key: asked for more than metadata, it would be refused."""
+    """A sender has no right to the history's key. If it read more than metadata, AWS would deny the call."""
     asked: list[dict[str, Any]] = []
     states = engine.client("stepfunctions")
     states.meta.events.register(
@@ -179,7 +179,7 @@ def test_nothing_of_an_execution_is_read(engine: Engine, payment: dict[str, Any]
 
 
 def test_attempts_come_to_an_end(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
-    """A sender that repeats for ever must neither start executions for ever, nor use up the calls of others."""
+    """A sender that never stops must not start executions without end, nor use up the calls of others."""
     faults.refuse("PutItem", "ResourceNotFoundException", times=9)
     first = ""
     for number in range(1, 10):
@@ -201,7 +201,7 @@ def test_attempts_come_to_an_end(engine: Engine, payment: dict[str, Any], faults
 
 
 def test_an_operator_gets_a_payment_through_whatever_has_its_names(engine: Engine, payment: dict[str, Any]) -> None:
-    """Whoever may start executions can take the nine names of a payment that it foresees, and nobody can free them."""
+    """A sender can take the nine names of a payment that it foresees, and nobody can free them."""
     first = execution_name(parse_payment(payment, default_currency="USD")[0])
     for name in (first, *(f"{first}-{number}" for number in range(2, 10))):
         assert engine.run("{}", name).outcome == "REJECTED"
@@ -232,7 +232,7 @@ def fourth_attempt(
 def test_the_newest_attempt_is_met_while_it_runs(
     engine: Engine, payment: dict[str, Any], faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its outcome is not known yet, and another attempt beside it would tell of the payment twice."""
+    """The outcome is not known yet, and a second attempt beside it would publish the payment twice."""
     running, released = fourth_attempt(engine, payment, faults, monkeypatch)
     met = send(engine, payment)
     released.set()
@@ -247,7 +247,7 @@ def test_an_attempt_that_another_delivery_starts_meanwhile_is_met(
     """Two deliveries at once see the same attempt as the newest, and one of them starts the next."""
     running, released = fourth_attempt(engine, payment, faults, monkeypatch)
     faults.delay("DescribeExecution", 0, times=3)  # of the first, the ninth and the sixth
-    faults.refuse("DescribeExecution", "ExecutionDoesNotExist")  # of the fourth, which is there a moment later
+    faults.refuse("DescribeExecution", "ExecutionDoesNotExist")  # the fourth attempt exists a moment later
     met = send(engine, payment)
     released.set()
     assert met == Delivery(running.execution, started=False, outcome=None)
@@ -265,7 +265,7 @@ COLLIDING = (
 def test_two_payments_under_one_id_have_two_names(
     engine: Engine, payment: dict[str, Any], faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With one name, the second would be taken for the first while that runs, and lost."""
+    """If both had one name, the second would be mistaken for the first while that runs, and be lost."""
     a, b = ({**payment, "TransactionID": "t-birthday-1", **changes} for changes in COLLIDING)
     fingerprints = [parse_payment(one, default_currency="USD")[0].fingerprint for one in (a, b)]
     assert {fingerprint[:12] for fingerprint in fingerprints} == {"f98d948e506c"}
@@ -281,7 +281,7 @@ def test_two_payments_under_one_id_have_two_names(
 def test_a_conflict_that_meets_a_name_is_published(
     engine: Engine, payment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever took the name says nothing of this payment: the ledger's owner must hear of the conflict."""
+    """The execution that took the name says nothing about this payment. The owner must learn of the conflict."""
     monkeypatch.setattr(intake, "execution_name", lambda payment, *_: f"{payment.transaction_id}-{'0' * 32}")
     a, b = ({**payment, "TransactionID": "t-birthday-1", **changes} for changes in COLLIDING)
     assert engine.wait_for(send(engine, a).execution).outcome == "RECORDED"
@@ -293,14 +293,14 @@ def test_a_conflict_that_meets_a_name_is_published(
 
 
 def test_an_invalid_payment_starts_nothing(engine: Engine, faults: Faults) -> None:
-    """Its sender learns every broken rule at once, and decides what becomes of it."""
+    """The sender learns every broken rule at once, and decides what to do."""
     with pytest.raises(InvalidPaymentError, match="TransactionID"):
         send(engine, {"SecureToken": "tok"})
     assert "StartExecution" not in faults.calls
 
 
-def test_a_refusal_is_published_as_the_workflows_own(engine: Engine, payment: dict[str, Any]) -> None:
-    """Consumers and operators need not know where a payment was refused; delivered again it runs no second time."""
+def test_a_rejection_is_published_as_the_workflows_own(engine: Engine, payment: dict[str, Any]) -> None:
+    """Consumers and operators need not know where a payment was rejected. A repeat does not run again."""
     invalid = {**payment, "Amount": "x", "Currency": "xx"}
     with pytest.raises(InvalidPaymentError) as caught:
         send(engine, invalid)
@@ -317,7 +317,7 @@ def test_a_refusal_is_published_as_the_workflows_own(engine: Engine, payment: di
 
 
 def test_an_error_of_aws_passes_unchanged(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
-    """The sender's own retries know what to do with it."""
+    """The sender's own retries handle the error."""
     faults.refuse("Encrypt", "DisabledException")
     with pytest.raises(ClientError, match="DisabledException"):
         send(engine, payment)
@@ -325,7 +325,7 @@ def test_an_error_of_aws_passes_unchanged(engine: Engine, payment: dict[str, Any
 
 
 def test_a_sealed_token_passes_as_it_came(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
-    """Whoever seals at the source never shows the token to this code either."""
+    """A sender that seals its tokens does not show them to this code either."""
     token = payment.pop("SecureToken")
     payment["SealedToken"] = sealed_for(engine, payment, token)
     faults.calls.clear()
@@ -335,7 +335,7 @@ def test_a_sealed_token_passes_as_it_came(engine: Engine, payment: dict[str, Any
 
 
 def test_the_longest_name_is_a_name() -> None:
-    """Step Functions takes 80 characters of this set."""
+    """Step Functions accepts at most 80 characters of this set."""
     payment = Payment("t" * 64, "1", "JPY", "p", "Success", "2026-01-01T00:00:00.000000Z", {})
     assert len(execution_name(payment, "AAAA")) == len(execution_name(payment)) == 80 - len("-9")
     refused = InvalidPaymentError([Violation("Amount", "decimal")], transaction_id="t" * 64, processor_id="p" * 64)
@@ -343,7 +343,7 @@ def test_the_longest_name_is_a_name() -> None:
 
 
 def test_a_name_is_made_of_what_is_delivered(payment: dict[str, Any]) -> None:
-    """As docs/integrate/sending.md tells senders that write their own code; nothing of a plaintext token is in it."""
+    """Senders that write their own code follow docs/integrate/sending.md. No name depends on a plaintext token."""
     canonical, _ = parse_payment(payment, default_currency="USD")
     assert execution_name(canonical) == f"txn-2026-0001-{canonical.fingerprint[:32]}"
     names = {execution_name(canonical, sealed) for sealed in (None, "AAAA", "AAAB")}
@@ -352,8 +352,8 @@ def test_a_name_is_made_of_what_is_delivered(payment: dict[str, Any]) -> None:
     assert execution_name(canonical, "AAAA") == f"txn-2026-0001-{hashlib.sha256(carried).hexdigest()[:32]}"
 
 
-def test_refusals_of_one_payment_by_the_same_rules_are_one() -> None:
-    """A processor sends it for days, perhaps in another form each time: one event and one count say it."""
+def test_rejections_of_one_payment_by_the_same_rules_are_one() -> None:
+    """A processor repeats a message for days, perhaps each time in another form. It causes one event and one count."""
 
     def name(rule: str, message_id: str, **ids: str) -> str:
         return rejection_name(InvalidPaymentError([Violation("Amount", rule)], **ids), message_id)

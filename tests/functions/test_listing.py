@@ -1,4 +1,4 @@
-"""A listing of many payments is what a full scan holds: each once, in order, whatever the pages."""
+"""Listings: whatever the pages are, they have the payments of a full scan, each once and in order."""
 
 import base64
 import json
@@ -22,12 +22,12 @@ CIPHERTEXT = b"a ciphertext, which nobody may read here"
 
 
 def text(moment: datetime) -> str:
-    """In canonical form."""
+    """Return a time in canonical form."""
     return f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def items() -> Iterator[dict[str, Any]]:
-    """Payments of three processors, a third of them at one time, some published and some not."""
+    """Return payments of three processors, a third of them at one time, some of them published."""
     chance = random.Random(7)  # noqa: S311  # the same each time
     for number in range(PAYMENTS):
         moment = FIRST + timedelta(minutes=chance.choice((0, 200 * number // PAYMENTS, chance.randrange(500))))
@@ -49,7 +49,7 @@ def items() -> Iterator[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def ledger(deployed: Any) -> Iterator[tuple[Engine, list[dict[str, Any]]]]:
-    """The engine with the payments in its table, and these."""
+    """Return the engine with the payments in its table, and the payments."""
     engine = deployed[0]
     engine.clear()
     every, table = list(items()), engine.outputs["TableName"]
@@ -62,7 +62,7 @@ def ledger(deployed: Any) -> Iterator[tuple[Engine, list[dict[str, Any]]]]:
 
 
 def pages(engine: Engine, **query: Any) -> list[list[dict[str, Any]]]:
-    """Every page of a query."""
+    """Yield every page of a query."""
     found, cursor = [], None
     while True:
         page = invoke(engine, "QueryPaymentLedger", {**query, "Cursor": cursor})
@@ -74,7 +74,7 @@ def pages(engine: Engine, **query: Any) -> list[list[dict[str, Any]]]:
 
 
 def flat(found: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """All pages together."""
+    """Return the payments of all pages."""
     return [payment for page in found for payment in page]
 
 
@@ -89,7 +89,7 @@ ONE_TIME = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000001Z")
     [(100, None, 0.3), (100, HOUR, 0.02), (25, HOUR, 0.02), (1, MINUTES, 0.001), (90, ONE_TIME, 0.1)],
 )
 def test_a_listing_is_what_a_scan_holds(ledger: Any, limit: int, between: Any, least: float) -> None:
-    """The newest first, with a tenth of all at one time."""
+    """The newest payments come first, although a tenth of all have the same time."""
     engine, every = ledger
     query = {} if between is None else dict(zip(("From", "To"), between, strict=True))
     first, last = (utc_timestamp(end) for end in between or ("0001-01-01T00:00:00Z", "9999-01-01T00:00:00Z"))
@@ -109,12 +109,12 @@ def test_a_listing_is_what_a_scan_holds(ledger: Any, limit: int, between: Any, l
 
 
 def of(every: list[dict[str, Any]], transaction_id: str) -> dict[str, Any]:
-    """The item under an id, which says its number."""
+    """Return the item with this number."""
     return every[int(transaction_id.removeprefix("t-"))]
 
 
-def test_a_payment_is_told_as_it_stands(ledger: Any) -> None:
-    """In the listing and by its id alike; the token is in neither."""
+def test_a_payment_is_shown_as_it_stands(ledger: Any) -> None:
+    """A payment is the same in the listing and under its ID. The token is in neither."""
     engine, every = ledger
     (page, *_) = pages(engine, ProcessorID="acme", Limit=100, From="2026-01-01T03:00:00Z", To="2026-01-01T03:30:00Z")
     for payment in page[:5]:
@@ -142,7 +142,7 @@ def test_a_rare_status_is_found_across_pages(ledger: Any) -> None:
 
 
 def test_a_page_looks_at_a_bounded_number(ledger: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing fits, a page is empty, and has a cursor all the same."""
+    """If no payment matches, a page is empty and has a cursor nevertheless."""
     engine, _ = ledger
     monkeypatch.setattr("ledger.pages.MAX_EXAMINED", 8)
     found = pages(engine, ProcessorID="acme", Status="Failure", Limit=100, From=HOUR[0], To=HOUR[1])
@@ -152,7 +152,7 @@ def test_a_page_looks_at_a_bounded_number(ledger: Any, monkeypatch: pytest.Monke
 
 
 def test_unpublished_are_listed_the_oldest_first(ledger: Any) -> None:
-    """What the sweep will find."""
+    """The list shows what the next sweep will find."""
     engine, every = ledger
     found = pages(engine, Unpublished=True, Limit=100)
     assert {payment["TransactionID"] for payment in flat(found)} == {
@@ -163,7 +163,7 @@ def test_unpublished_are_listed_the_oldest_first(ledger: Any) -> None:
 
 
 def test_an_item_that_cannot_be_read_is_named_and_the_others_are_listed(ledger: Any) -> None:
-    """One bad item must not take a processor's books away."""
+    """A damaged item must not hide a processor's other payments."""
     engine, every = ledger
     table, expected = engine.outputs["TableName"], [payment["TransactionID"] for payment in flat(pages(engine, **ACME))]
     damaged = expected[len(expected) // 2]
@@ -181,7 +181,7 @@ def test_an_item_that_cannot_be_read_is_named_and_the_others_are_listed(ledger: 
 
 
 def listed_with_unreadable(engine: Engine, **query: Any) -> tuple[set[str], list[dict[str, str]]]:
-    """The ids of all pages, and what could not be read."""
+    """Return the IDs of all pages, and the damaged items."""
     ids: set[str] = set()
     unreadable, cursor = [], None
     while True:
@@ -193,8 +193,8 @@ def listed_with_unreadable(engine: Engine, **query: Any) -> tuple[set[str], list
             return ids, unreadable
 
 
-def test_a_processors_name_is_no_prefix(ledger: Any) -> None:
-    """`acme` must not list what is `acme-2`'s."""
+def test_a_processors_name_is_not_a_prefix(ledger: Any) -> None:
+    """A list for `acme` must not contain payments of `acme-2`."""
     engine, _ = ledger
     (page,) = pages(engine, ProcessorID="acm", Limit=100)
     assert page == []

@@ -1,4 +1,4 @@
-"""Reading the ledger: what a query may be, what a cursor is good for, and who reads a token and why."""
+"""Queries and reveals: which queries are valid, what a cursor allows, and who reads a token and why."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from tests.support.functions import decrypted, invoke, log_lines, sample
 
 
 def test_what_is_new_does_not_shift_a_page(engine: Engine, payment: dict[str, Any]) -> None:
-    """A cursor says behind which payment to go on, not behind how many."""
+    """A cursor names the payment after which the next page starts, not a number of payments."""
     for number in range(6):
         engine.run(
             json.dumps({**payment, "TransactionID": f"t-{number}", "Timestamp": f"2026-01-0{number + 1}T00:00:00Z"})
@@ -29,7 +29,7 @@ def test_what_is_new_does_not_shift_a_page(engine: Engine, payment: dict[str, An
 
 
 def test_an_unknown_id_is_none(engine: Engine) -> None:
-    """Which is no error: nobody knows before."""
+    """A payment that the ledger does not have is not an error: a caller cannot know before."""
     assert invoke(engine, "QueryPaymentLedger", {"TransactionID": "nobody"}) == {"Payment": None}
     assert invoke(engine, "QueryPaymentLedger", {"ProcessorID": "nobody"}) == {
         "Payments": [],
@@ -39,7 +39,7 @@ def test_an_unknown_id_is_none(engine: Engine) -> None:
 
 
 def cursor_of(engine: Engine, payment: dict[str, Any]) -> str:
-    """A cursor of the processor's first page."""
+    """Return a cursor of the processor's first page."""
     for number in range(3):
         engine.run(json.dumps({**payment, "TransactionID": f"t-{number}"}))
     return str(invoke(engine, "QueryPaymentLedger", {"ProcessorID": payment["ProcessorID"], "Limit": 1})["Cursor"])
@@ -49,15 +49,15 @@ def cursor_of(engine: Engine, payment: dict[str, Any]) -> str:
     "changed",
     [{"ProcessorID": "other"}, {"From": "2026-01-01T00:00:00Z"}, {"To": "2027-01-01T00:00:00Z"}, {"Status": "Success"}],
 )
-def test_a_foreign_cursor_is_refused(engine: Engine, payment: dict[str, Any], changed: dict[str, str]) -> None:
-    """It would list from the middle of something else."""
+def test_a_foreign_cursor_is_rejected(engine: Engine, payment: dict[str, Any], changed: dict[str, str]) -> None:
+    """The cursor would list from the middle of another list."""
     query = {"ProcessorID": payment["ProcessorID"], "Cursor": cursor_of(engine, payment), **changed}
     assert refused(engine, query) == [("Cursor", "of_another_query")]
     assert refused(engine, {"Unpublished": True, "Cursor": query["Cursor"]}) == [("Cursor", "of_another_query")]
 
 
 def refused(engine: Engine, query: dict[str, Any]) -> list[tuple[str, str]]:
-    """The rules that a query breaks."""
+    """Return the rules that a query breaks."""
     reply = invoke(engine, "QueryPaymentLedger", query)
     assert reply.get("errorType") == "InvalidQueryError", reply
     return [(broken["Field"], broken["Rule"]) for broken in json.loads(reply["errorMessage"])["Violations"]]
@@ -68,14 +68,14 @@ def refused(engine: Engine, query: dict[str, Any]) -> list[tuple[str, str]]:
     ["", "x", "====", "é", 7, ["a"], {"a": 1}, True, base64.urlsafe_b64encode(b"{}").decode(),
      base64.urlsafe_b64encode(b"null").decode(), "A" * 100_000],
 )  # fmt: skip
-def test_what_is_no_cursor_is_refused(engine: Engine, cursor: Any) -> None:
-    """By name: anybody may type anything."""
+def test_what_is_not_a_cursor_is_rejected(engine: Engine, cursor: Any) -> None:
+    """A query breaks a rule by name, because a caller may send any text."""
     assert refused(engine, {"ProcessorID": "acme", "Cursor": cursor}) == [("Cursor", "cursor")]
 
 
 @pytest.mark.parametrize("position", [None, 7, "end", [], ["a"], ["a", ""], ["a", 7], ["a", "b", "c"], {"a": "b"}])
-def test_a_cursor_that_was_changed_is_refused(engine: Engine, payment: dict[str, Any], position: Any) -> None:
-    """In the place of a partition's position."""
+def test_a_cursor_that_was_changed_is_rejected(engine: Engine, payment: dict[str, Any], position: Any) -> None:
+    """Invalid texts stand in the place of a partition's position."""
     digest, bound, positions = json.loads(base64.urlsafe_b64decode(cursor_of(engine, payment)))
     changes = [(bound, [position, *positions[1:]]), (bound, positions[1:]), (bound, [*positions, "start"])]
     for changed in (*changes, (bound, position), (position, positions), ("~", positions), ("", positions)):
@@ -112,8 +112,8 @@ NOON = "2026-01-01T12:00:00Z"
         ({"ProcessorID": "", "From": "x"}, [("From", "timestamp"), ("ProcessorID", "identifier")]),
     ],
 )  # fmt: skip
-def test_a_query_that_breaks_a_rule_is_told_which(engine: Engine, query: dict[str, Any], broken: Any) -> None:
-    """Every rule at once, by field."""
+def test_a_query_that_breaks_a_rule_gets_its_name(engine: Engine, query: dict[str, Any], broken: Any) -> None:
+    """The error names every broken rule at once, by field."""
     assert refused(engine, query) == broken
 
 
@@ -123,7 +123,7 @@ CARD = "4111111111111111"
 
 
 def test_card_data_that_was_recorded_earlier_stays_readable(engine: Engine) -> None:
-    """What is recorded is read as it was recorded, whatever the contract says now; and nobody's log repeats it."""
+    """A recorded payment is readable, whatever the contract says now, and no log repeats its data."""
     payment = Payment(
         CARD, "10.50", "EUR", CARD, "Success", "2026-11-23T09:30:00.000000Z", {"cvv": "123", "card": CARD}
     )
@@ -145,7 +145,7 @@ REQUEST = {"TransactionID": "txn-2026-0001", "Reason": "refund, ticket 4711", "R
 
 
 def test_a_token_is_revealed_and_that_is_logged(engine: Engine, payment: dict[str, Any]) -> None:
-    """Whose, why and for whom; the token itself is in no log."""
+    """The log says which token was revealed, why and for whom. It never contains the token."""
     engine.run(json.dumps(payment))
     reply = invoke(engine, "RevealSecureToken", REQUEST)
     assert reply == {"TransactionID": "txn-2026-0001", "SecureToken": payment["SecureToken"]}
@@ -160,7 +160,7 @@ def test_a_token_is_revealed_and_that_is_logged(engine: Engine, payment: dict[st
 
 
 def test_a_token_is_revealed_as_it_was(engine: Engine) -> None:
-    """As the holder of the key would decrypt it."""
+    """The result is the plaintext that the holder of the key would decrypt."""
     recorded = invoke(engine, "EncryptToken", sample("encrypt_token"))
     invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger") | recorded)
     ciphertext = engine.items()[0]["SecureToken"]["B"]
@@ -168,8 +168,8 @@ def test_a_token_is_revealed_as_it_was(engine: Engine) -> None:
     assert revealed == decrypted(engine, ciphertext, "txn-2026-0001")
 
 
-def test_a_token_that_is_no_text_is_revealed_all_the_same(engine: Engine, payment: dict[str, Any]) -> None:
-    """A sender that seals may seal any bytes."""
+def test_a_token_that_is_not_text_is_revealed_nevertheless(engine: Engine, payment: dict[str, Any]) -> None:
+    """A sender that seals its tokens may seal any bytes."""
     engine.run(json.dumps(payment))
     (item,) = engine.items()
     sealed = engine.client("kms").encrypt(
@@ -202,7 +202,7 @@ def test_a_token_that_is_no_text_is_revealed_all_the_same(engine: Engine, paymen
 def test_nothing_is_revealed_without_a_reason(
     engine: Engine, payment: dict[str, Any], faults: Faults, changed: dict[str, Any], error: str
 ) -> None:
-    """Nothing is decrypted either: KMS is not asked."""
+    """Nothing is decrypted either: the function does not call KMS."""
     engine.run(json.dumps(payment))
     faults.calls.clear()
     reply = invoke(engine, "RevealSecureToken", {**REQUEST, **changed})
@@ -212,7 +212,7 @@ def test_nothing_is_revealed_without_a_reason(
 
 
 def test_a_ciphertext_of_another_payment_is_not_revealed(engine: Engine, payment: dict[str, Any]) -> None:
-    """Somebody with the right to write the table could have moved it there; KMS knows whose it is."""
+    """A writer with access to the table could have moved the ciphertext. KMS knows which payment it belongs to."""
     engine.run(json.dumps(payment))
     (item,) = engine.items()
     table, client = engine.outputs["TableName"], engine.client("dynamodb")

@@ -1,4 +1,4 @@
-"""The sweep: every payment that is recorded is told of, whatever became of its execution."""
+"""The sweep publishes every recorded payment, whatever the outcome of its execution."""
 
 import json
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ AFTER = timedelta(minutes=5)
 
 
 def overlooked(engine: Engine, transaction_id: str = "txn-1", recorded_at: str = PERSIST["StartTime"]) -> None:
-    """A payment that is recorded and of which nobody was told: its execution was stopped."""
+    """Return a payment that is recorded and not published: its execution was stopped."""
     payment = {**PERSIST["Payment"], "TransactionID": transaction_id}
     engine.functions["PersistPaymentLedger"].invoke(
         json.dumps({**PERSIST, "Payment": payment, "StartTime": recorded_at}).encode()
@@ -28,28 +28,28 @@ def overlooked(engine: Engine, transaction_id: str = "txn-1", recorded_at: str =
 
 
 def sweep(engine: Engine) -> Any:
-    """What a sweep replies."""
+    """Return the reply of a sweep."""
     return json.loads(engine.functions["RepublishOutcomes"].invoke(json.dumps(SWEEP).encode())[0])
 
 
-def told(engine: Engine) -> list[str]:
-    """The payments that consumers were told of, in order."""
+def published_ids(engine: Engine) -> list[str]:
+    """Return the payments that were published, in order."""
     return [event["detail"]["TransactionID"] for event in engine.published()]
 
 
-def test_an_overlooked_payment_is_told_of_and_marked(engine: Engine) -> None:
-    """Recorded means published at least once, even where an operator stopped the execution between the two."""
+def test_an_overlooked_payment_is_published_and_marked(engine: Engine) -> None:
+    """A recorded payment is published at least once, even if an operator stopped its execution before that."""
     overlooked(engine)
     assert sweep(engine) == {"Found": 1, "Published": 1, "OverdueSeconds": 1498.0, "Done": True}
     (item,) = engine.items()
     assert item["PublishedAt"] == {"S": "2026-11-23T09:00:00.000000Z"}
     assert "Unpublished" not in item
     assert sweep(engine) == {"Found": 0, "Published": 0, "OverdueSeconds": 0.0, "Done": True}
-    assert told(engine) == ["txn-1"]
+    assert published_ids(engine) == ["txn-1"]
 
 
 def test_the_event_is_the_one_that_the_execution_owed(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
-    """A consumer that hears from both drops one by its OutcomeID, and loses nothing by it."""
+    """A consumer that gets both events drops one by its OutcomeID, and loses nothing by it."""
     payment["Amount"] = "10.50"
     faults.refuse("UpdateItem", "ResourceNotFoundException")
     assert engine.run(json.dumps(payment), "failed-after-publishing").status == "FAILED"
@@ -65,24 +65,24 @@ def test_the_event_is_the_one_that_the_execution_owed(engine: Engine, payment: d
     ("age", "found"), [(AFTER - timedelta(seconds=1), 0), (AFTER, 0), (AFTER + timedelta(seconds=1), 1)]
 )
 def test_a_payment_is_given_time_first(engine: Engine, age: timedelta, found: int) -> None:
-    """Its own execution is probably about to tell of it."""
+    """The payment's own execution will probably publish it soon."""
     overlooked(engine, recorded_at=utc_timestamp((NOW - age).isoformat()))
     assert sweep(engine)["Found"] == found
 
 
 def test_a_backlog_is_paged_through(engine: Engine) -> None:
-    """An outage leaves thousands behind; each is found in whichever shard and page it is."""
+    """An outage leaves thousands of payments. The sweep finds each, whatever its shard and page."""
     ids = [f"txn-{n}" for n in range(120)]
     assert {shard_of(transaction_id) for transaction_id in ids} == set(range(SHARDS))
     for transaction_id in ids:
         overlooked(engine, transaction_id)
     assert sweep(engine)["Published"] == len(ids)
-    assert sorted(told(engine)) == sorted(ids)
+    assert sorted(published_ids(engine)) == sorted(ids)
     assert not [item for item in engine.items() if "Unpublished" in item]
 
 
-def test_a_refused_event_does_not_keep_the_others(engine: Engine, faults: Faults) -> None:
-    """One payment that the bus will not take must not hide all that come after it."""
+def test_an_event_that_is_not_accepted_does_not_delay_the_others(engine: Engine, faults: Faults) -> None:
+    """A payment that the bus does not accept must not delay the payments after it."""
     first, second = [f"txn-{n}" for n in range(60) if shard_of(f"txn-{n}") == 0][:2]
     overlooked(engine, first, "2026-11-23T08:00:00Z")
     overlooked(engine, second, "2026-11-23T08:00:01Z")
@@ -95,7 +95,7 @@ def test_a_refused_event_does_not_keep_the_others(engine: Engine, faults: Faults
 
 
 def test_it_stops_cleanly_before_its_time_is_up(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ended in the middle it would say nothing; the rest is the next sweep's."""
+    """If Lambda ended the sweep in the middle, no log would say so. The next sweep does the rest."""
     for n in range(30):
         overlooked(engine, f"txn-{n}")
     function = engine.functions["RepublishOutcomes"]
@@ -107,11 +107,11 @@ def test_it_stops_cleanly_before_its_time_is_up(engine: Engine, monkeypatch: pyt
     assert 0 < ended["Published"] < 30
     monkeypatch.undo()
     assert sweep(engine)["Done"]
-    assert set(told(engine)) == {f"txn-{n}" for n in range(30)}
+    assert set(published_ids(engine)) == {f"txn-{n}" for n in range(30)}
 
 
 def test_no_time_means_no_call(engine: Engine, faults: Faults, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call that is cut off may have taken effect, and nobody would know."""
+    """A call that is cut off may have taken effect, and no log would say so."""
     overlooked(engine)
     faults.calls.clear()
     monkeypatch.setattr(engine.functions["RepublishOutcomes"], "timeout_s", 5)
@@ -121,17 +121,20 @@ def test_no_time_means_no_call(engine: Engine, faults: Faults, monkeypatch: pyte
 
 @pytest.mark.parametrize("operation", ["Query", "PutEvents", "UpdateItem"])
 def test_an_error_of_aws_is_seen_and_the_next_sweep_goes_on(engine: Engine, faults: Faults, operation: str) -> None:
-    """It fails where operators look, and says all the same what it had found."""
+    """The sweep fails where operators look, and reports nevertheless what it had found."""
     overlooked(engine)
     faults.refuse(operation, "AccessDeniedException")
     assert sweep(engine)["errorType"] in {"ClientError", "AccessDeniedException"}
     assert '"UnpublishedOverdue"' in engine.logs()
     assert sweep(engine)["Done"]
-    assert set(told(engine)) == {"txn-1"}
+    assert set(published_ids(engine)) == {"txn-1"}
 
 
 def test_the_backlog_is_counted(engine: Engine) -> None:
-    """Alarms on its age and size read these; without data the sweep does not run, which is an alarm too."""
+    """Alarms on age and number read these metrics.
+
+    If they are missing, the sweep does not run: that is an alarm too.
+    """
     overlooked(engine)
     sweep(engine)
     sweep(engine)
@@ -163,7 +166,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_item_does_not_keep_the_others(engine: Engine, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is named, counted and alarmed, and everything behind it, in its shard and in the others, is told of."""
+    """A damaged item is named, counted and alarmed. Everything behind it, in all shards, is published."""
 
     def put(client: Any, bus: str, outcomes: list[Any]) -> Any:  # moto's takes any size
         assert sum(len(json.dumps(outcome.as_entry(bus))) for outcome in outcomes) < MAX_BYTES + 4096
@@ -183,7 +186,7 @@ def test_a_damaged_item_does_not_keep_the_others(engine: Engine, damage: str, mo
     for found, published in ((40, 39), (1, 0)):
         ended = sweep(engine)
         assert (ended["Found"], ended["Published"], ended["Done"]) == (found, published, True)
-    assert sorted(told(engine)) == sorted(ids[1:])
+    assert sorted(published_ids(engine)) == sorted(ids[1:])
     held_back = [json.loads(line) for line in engine.logs().splitlines() if '"payment held back"' in line]
     assert [line["transaction_id"] for line in held_back] == ["txn-0", "txn-0"]
     assert '"PaymentsHeldBack":[1.0]' in engine.logs().replace(" ", "")
@@ -191,7 +194,7 @@ def test_a_damaged_item_does_not_keep_the_others(engine: Engine, damage: str, mo
 
 @pytest.mark.parametrize("code", ["ConditionalCheckFailedException", "ValidationException"])
 def test_an_item_that_cannot_be_marked_does_not_keep_the_others(engine: Engine, faults: Faults, code: str) -> None:
-    """The index may still have what somebody took out of the table."""
+    """The index may still have an item that was removed from the table."""
     for n in range(3):
         overlooked(engine, f"txn-{n}", f"2026-11-23T08:00:0{n}Z")
     faults.refuse("UpdateItem", code)
@@ -221,6 +224,6 @@ def test_a_call_is_no_larger_than_the_bus_takes(engine: Engine, monkeypatch: pyt
 
 
 def test_a_missing_time_is_an_error(engine: Engine) -> None:
-    """A schedule that does not say when it ran must not be taken for one that ran long ago."""
+    """A schedule without its time must not be mistaken for one that ran long ago."""
     reply, raised = engine.functions["RepublishOutcomes"].invoke(b"{}")
     assert (raised, json.loads(reply)["errorType"]) == (True, "KeyError")

@@ -1,4 +1,4 @@
-"""The watch: an alarm for what only somebody past the ledger does, and none for what the ledger does."""
+"""The watch: an alarm for changes that the ledger never makes, and none for its own changes."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ ITEMS = (ROOT / "events/functions/watch_ledger-items.json").read_bytes()
 
 @pytest.fixture(autouse=True)
 def _stream(engine: Engine) -> Iterator[None]:
-    """A stream of the table, which the engine itself leaves out."""
+    """Add a stream to the table, which the engine leaves out."""
     table = table_of(engine)
     table.set_stream_specification({"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"})
     yield
@@ -37,7 +37,7 @@ def table_of(engine: Engine) -> Any:
 
 
 def watched(engine: Engine) -> int:
-    """Hand what is new in the table's stream to the watch, and return how many changes it found."""
+    """Hand the new records of the table's stream to the watch, and return how many changes it found."""
     stream = table_of(engine).stream_shard.items
     records = [record.to_json() for record in stream]
     stream.clear()
@@ -47,16 +47,16 @@ def watched(engine: Engine) -> int:
 
 
 def log_of(engine: Engine) -> list[dict[str, Any]]:
-    """The log lines of the watch that are no metrics."""
+    """Return the log lines of the watch that are not metrics."""
     lines = "".join(engine.functions["WatchLedger"].logs).splitlines()
     return [line for line in map(json.loads, lines) if "message" in line]
 
 
 def test_nothing_that_the_ledger_does_is_found(engine: Engine, payment: dict[str, Any], faults: Faults) -> None:
-    """An alarm that rings for the ledger's own work is soon looked at by nobody."""
+    """If the ledger's own work raised the alarm, operators would soon ignore it."""
     for start_input in (payment, payment, {**payment, "Amount": "1"}, {**payment, "Amount": "x"}):
         assert engine.run(json.dumps(start_input)).outcome
-    # A payment that the sweep tells of, since its own execution failed after the write.
+    # The sweep publishes this payment, because its own execution failed after the write.
     faults.refuse("PutEvents", "ResourceNotFoundException")
     overlooked = {**payment, "TransactionID": "overlooked"}
     assert engine.run(json.dumps(overlooked)).status == "FAILED"
@@ -74,7 +74,7 @@ def test_nothing_that_the_ledger_does_is_found(engine: Engine, payment: dict[str
 
 
 def put(**changes: Any) -> Any:
-    """Replace the item by one with these changes; None takes an attribute out."""
+    """Replace the item by one with these changes; None removes an attribute."""
 
     def attack(table: Any, item: dict[str, Any]) -> None:
         merged = {name: value for name, value in {**item, **changes}.items() if value is not None}
@@ -104,7 +104,7 @@ def delete(table: Any, item: dict[str, Any]) -> None:
 
 
 class Table:
-    """The ledger's table, with nothing that protects it."""
+    """Return the ledger's table without its protection."""
 
     def __init__(self, engine: Engine) -> None:
         self.client = engine.client("dynamodb")
@@ -154,7 +154,7 @@ def test_what_goes_past_the_ledger_is_found(engine: Engine, payment: dict[str, A
 
 
 FORGED = {
-    "marked as told": ({"PublishedAt": AT}, ["PublishedAt"]),
+    "marked as published": ({"PublishedAt": AT}, ["PublishedAt"]),
     "with a note": ({"Note": {"S": "x"}}, ["Note"]),
     "without a key": ({"TokenKey": None}, ["TokenKey"]),
     "under no key": ({"TokenKey": {"S": "mine"}}, ["TokenKey"]),
@@ -171,7 +171,7 @@ FORGED = {
 def test_an_item_that_the_ledger_would_not_write_is_found(
     engine: Engine, payment: dict[str, Any], faults: Faults, forged: str
 ) -> None:
-    """Whoever adds an item by hand makes a payment of which nobody is told, or that nobody can read."""
+    """An item that was added by hand is a payment that is never published, or that nobody can read."""
     faults.refuse("PutEvents", "ResourceNotFoundException")
     assert engine.run(json.dumps(payment | {"TransactionID": "txn-2"})).status == "FAILED"
     (item,) = engine.items()
@@ -187,7 +187,10 @@ def test_an_item_that_the_ledger_would_not_write_is_found(
 
 
 def marked(**changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the images of an item before and after its marking, with changes of the second; None takes one out."""
+    """Return the images of an item before and after its marking.
+
+    *changes* are those of the second image; None removes an attribute.
+    """
     payment = Payment("txn-1", "1.00", "EUR", "acme-pay", "Success", "2026-11-23T08:30:00.000000Z", {"k": "v"})
     before = EncryptedPayment(payment, b"", "arn:aws:kms:key", "arn:aws:states:execution", AT["S"]).as_item()
     before["SecureToken"] = {"B": "Y2lwaGVydGV4dA=="}
@@ -222,7 +225,7 @@ def test_a_marking_is_judged(engine: Engine, case: str) -> None:
 def test_values_that_the_ledger_does_not_write_are_found(
     engine: Engine, changes: dict[str, Any], attributes: list[str]
 ) -> None:
-    """DynamoDB takes both."""
+    """DynamoDB accepts both values."""
     before, _ = marked()
     unexpected = engine.functions["WatchLedger"].module.unexpected_change
     assert unexpected("INSERT", {"NewImage": before}) is None
@@ -230,7 +233,7 @@ def test_values_that_the_ledger_does_not_write_are_found(
 
 
 def test_a_second_marking_is_found(engine: Engine) -> None:
-    """The first time stays. Whoever changes it hides when consumers heard of the payment."""
+    """The first time must stay. A change of it hides when consumers got the payment."""
     _, once = marked()
     twice = {**once, "PublishedAt": {"S": "2026-11-24T09:00:00.000000Z"}}
     again = {**once, "Unpublished": {"S": "4"}}
@@ -240,7 +243,7 @@ def test_a_second_marking_is_found(engine: Engine) -> None:
 
 
 def test_a_damaged_item_is_found_when_it_is_marked(engine: Engine) -> None:
-    """Somebody has added it in the life of an earlier version, or while the watch was off."""
+    """The item was added in the time of an earlier version, or while the watch was off."""
     before, after = marked()
     for image in (before, after):
         image["Amount"] = {"N": "7"}
@@ -261,7 +264,7 @@ def test_items_of_every_version_are_known(engine: Engine, file: Path) -> None:
 
 
 def test_no_value_is_in_the_log(engine: Engine, payment: dict[str, Any]) -> None:
-    """What somebody writes past the ledger may be anything, also as an ID."""
+    """If the ledger did not write an item, any text may stand in it, also as its ID."""
     assert engine.run(json.dumps(payment | {"TransactionID": "txn-1"})).outcome == "RECORDED"
     hostile = "secret value\x1b[31m"
     (item,) = engine.items()
@@ -275,8 +278,8 @@ def test_no_value_is_in_the_log(engine: Engine, payment: dict[str, Any]) -> None
     assert replaced["attributes"] == ["another"]
 
 
-def test_a_call_that_weakens_what_protects_the_ledger_is_told(engine: Engine) -> None:
-    """Who schedules the deletion of a key has seven days or more; so have those who hear of it."""
+def test_a_call_that_weakens_the_ledgers_protection_is_reported(engine: Engine) -> None:
+    """Scheduling the deletion of a key leaves at least seven days, also to those who get the alarm."""
     reply, raised = engine.functions["WatchLedger"].invoke(PROTECTION)
     assert (json.loads(reply), raised) == ({"Found": 1}, False)
     (line,) = log_of(engine)
@@ -288,7 +291,7 @@ def test_a_call_that_weakens_what_protects_the_ledger_is_told(engine: Engine) ->
 
 
 def test_the_sample_is_a_replaced_item(engine: Engine) -> None:
-    """The sample shows what the watch is for."""
+    """The sample shows the purpose of the watch."""
     reply, _ = engine.functions["WatchLedger"].invoke(ITEMS)
     assert json.loads(reply) == {"Found": 1}
     (line,) = log_of(engine)

@@ -1,4 +1,4 @@
-"""The webhook over HTTP: who gets in, what each delivery is answered, and that nothing else starts anything."""
+"""The webhook over HTTP: which senders are accepted, how each delivery is answered, and that nothing else starts."""
 
 import base64
 import hmac
@@ -64,7 +64,7 @@ class Webhook:
 
 @pytest.fixture
 def webhook(engine: Engine) -> Iterator[Webhook]:
-    """With the sample processors let in, and nothing remembered of others."""
+    """Return the webhook with the sample processors registered, and no others remembered."""
     register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     engine.functions["ReceivePayment"].restart()
     with EngineServer(["127.0.0.1"]) as server:
@@ -73,13 +73,13 @@ def webhook(engine: Engine) -> Iterator[Webhook]:
 
 
 def started(engine: Engine) -> int:
-    """How many executions there are."""
+    """Return how many executions there are."""
     listed = engine.client("stepfunctions").list_executions(stateMachineArn=engine.outputs["WorkflowArn"])
     return len(listed["executions"])
 
 
 def changed(**fields: Any) -> bytes:
-    """The sample payment with other fields."""
+    """Return the sample payment with other fields."""
     return json.dumps({**json.loads(ACME), **fields}).encode()
 
 
@@ -98,7 +98,7 @@ def changed(**fields: Any) -> bytes:
 def test_what_a_processor_sends_is_recorded(
     webhook: Webhook, engine: Engine, body: bytes, processor: str, item: tuple[str, str, str]
 ) -> None:
-    """From its own format to an item, its token sealed before the workflow starts."""
+    """A message in a processor's own format becomes an item, and its token is sealed before the workflow starts."""
     answer = webhook.post(body, processor)
     assert webhook.outcome(answer) == "RECORDED"
     (recorded,) = engine.items()
@@ -109,8 +109,8 @@ def test_what_a_processor_sends_is_recorded(
     assert "SecureToken" not in json.loads(described["input"])
 
 
-def test_a_delivery_after_it_is_told_so(webhook: Webhook, engine: Engine) -> None:
-    """Processors deliver again when an answer was lost; nothing runs twice."""
+def test_a_delivery_after_it_gets_the_outcome(webhook: Webhook, engine: Engine) -> None:
+    """Processors deliver again when a response was lost. Nothing runs twice."""
     first = webhook.post()
     assert webhook.outcome(first) == "RECORDED"
     assert webhook.post() == (200, {"Execution": first[1]["Execution"], "Outcome": "RECORDED"})
@@ -118,7 +118,7 @@ def test_a_delivery_after_it_is_told_so(webhook: Webhook, engine: Engine) -> Non
 
 
 def test_deliveries_at_once_start_one_execution(webhook: Webhook, engine: Engine) -> None:
-    """Each is answered, and by one name."""
+    """Each delivery is answered, and with the same execution."""
     answers: list[tuple[int, Any]] = []
     threads = [threading.Thread(target=lambda: answers.append(webhook.post())) for _ in range(6)]
     for thread in threads:
@@ -133,7 +133,7 @@ def test_deliveries_at_once_start_one_execution(webhook: Webhook, engine: Engine
 def test_a_delivery_during_it_is_under_way(
     webhook: Webhook, engine: Engine, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is not known yet what becomes of it."""
+    """The outcome is not known yet."""
     released = threading.Event()
     monkeypatch.setattr(retrier_decl, "time", SimpleNamespace(sleep=lambda _: released.wait(60)))
     faults.refuse("ReEncrypt", "KeyUnavailableException")  # the workflow waits before it tries again
@@ -144,8 +144,8 @@ def test_a_delivery_during_it_is_under_way(
     assert started(engine) == 1
 
 
-def test_a_delivery_after_a_refusal_runs_again(webhook: Webhook, engine: Engine) -> None:
-    """Only KMS can tell that a token was sealed for another payment: corrected, it is another delivery."""
+def test_a_delivery_after_a_rejection_runs_again(webhook: Webhook, engine: Engine) -> None:
+    """Only KMS can detect that a token was sealed for another payment. A corrected payment is another delivery."""
     kms, key = engine.client("kms"), engine.outputs["IntakeKeyArn"]
     payment = json.loads(ACME)
     token = payment.pop("SecureToken")
@@ -157,7 +157,7 @@ def test_a_delivery_after_a_refusal_runs_again(webhook: Webhook, engine: Engine)
 
 
 def test_a_delivery_after_a_conflict_is_a_conflict(webhook: Webhook, engine: Engine) -> None:
-    """The first delivery runs, so that the conflict is published. The next ones are final, and publish it once more."""
+    """The first delivery runs, so that the conflict is published. The next ones are final, and publish it again."""
     assert webhook.outcome(webhook.post()) == "RECORDED"
     other = changed(Amount="49.00")
     first = webhook.post(other)
@@ -171,8 +171,10 @@ def test_a_delivery_after_a_conflict_is_a_conflict(webhook: Webhook, engine: Eng
     assert [event["detail-type"] for event in engine.published()] == ["PaymentRecorded", *["PaymentConflict"] * 2]
 
 
-def test_a_payment_that_is_always_refused_is_told_so_for_good(webhook: Webhook, engine: Engine, faults: Faults) -> None:
-    """It is the sender's fault: no alarm of ours rings, and no release is held back."""
+def test_a_payment_that_is_always_rejected_gets_a_final_answer(
+    webhook: Webhook, engine: Engine, faults: Faults
+) -> None:
+    """The mistake is the sender's, so it raises no alarm of the ledger, and stops no release."""
     payment = json.loads(ACME)
     del payment["SecureToken"]
     wrong = json.dumps({**payment, "SealedToken": "AAAA"}).encode()
@@ -193,10 +195,10 @@ def test_a_payment_that_is_always_refused_is_told_so_for_good(webhook: Webhook, 
     assert webhook.outcome(webhook.post()) == "RECORDED"  # the same payment, whose token the webhook seals
 
 
-def test_a_delivery_after_a_technical_failure_is_attempted_anew(
+def test_a_delivery_after_a_technical_failure_is_attempted_again(
     webhook: Webhook, engine: Engine, faults: Faults
 ) -> None:
-    """The processor goes on sending until it is recorded."""
+    """The processor keeps sending the payment until it is recorded."""
     faults.refuse("PutItem", "ResourceNotFoundException")
     assert webhook.outcome(webhook.post()) is None
     second = webhook.post()
@@ -206,7 +208,7 @@ def test_a_delivery_after_a_technical_failure_is_attempted_anew(
 
 
 def test_what_came_by_another_way_is_recorded_once(webhook: Webhook, engine: Engine) -> None:
-    """An event bus names executions itself: the table alone knows that it is the same payment."""
+    """An event bus names executions itself, so only the table shows that it is the same payment."""
     assert engine.run(ACME.decode()).outcome == "RECORDED"
     assert webhook.outcome(webhook.post()) == "DUPLICATE"
     assert webhook.post()[0] == 200
@@ -214,7 +216,7 @@ def test_what_came_by_another_way_is_recorded_once(webhook: Webhook, engine: Eng
 
 
 def test_a_message_about_no_outcome_is_taken_and_ignored(webhook: Webhook, engine: Engine) -> None:
-    """Refused, the processor would send it for days, and at last close the endpoint."""
+    """If the message were rejected, the processor would send it for days, and finally disable the endpoint."""
     message = json.dumps({**json.loads(CHARGE), "type": "charge.refunded"}).encode()
     assert webhook.post(message, "stripe") == (200, {"Outcome": "IGNORED"})
     assert started(engine) == 0
@@ -224,13 +226,13 @@ def test_a_message_about_no_outcome_is_taken_and_ignored(webhook: Webhook, engin
     "body", [b'{"success": true}', b'{"type": "ping"}', b'{"type": "webhook.test", "data": {"id": 1}}']
 )
 def test_a_test_of_the_endpoint_is_taken(webhook: Webhook, engine: Engine, body: bytes) -> None:
-    """Whoever registers the endpoint tests it first, and many senders do not use one that fails."""
+    """People who register the endpoint test it first, and many senders do not use an endpoint that fails."""
     assert webhook.post(body) == (200, {"Outcome": "IGNORED"})
     assert started(engine) == 0
 
 
 def test_svix_names_of_the_headers_are_taken(webhook: Webhook, engine: Engine) -> None:
-    """Senders on Svix sign as the standard has it, under names that are older than the standard."""
+    """Senders on Svix sign by the standard, under header names that are older than the standard."""
     headers = signed(PROCESSORS["acme-pay"], ACME, round(time.time()))
     headers = {name.replace("webhook-", "Svix-"): value for name, value in headers.items()}
     assert webhook.outcome(webhook.post(headers=headers)) == "RECORDED"
@@ -255,7 +257,7 @@ def test_svix_names_of_the_headers_are_taken(webhook: Webhook, engine: Engine) -
 def test_what_stripe_documents_of_a_charge_is_recorded(
     webhook: Webhook, engine: Engine, carried: dict[str, Any], transaction_id: str, amount: str, metadata: set[str]
 ) -> None:
-    """Through the signature, the workflow and the table, so that no rule of these refuses what a format hands on."""
+    """The payments pass the signature, the workflow and the table: none of these rejects a payment of a format."""
     event = json.loads(CHARGE)
     event["account"] = "acct_1SampleLedger"
     event["data"]["object"] |= carried
@@ -267,7 +269,7 @@ def test_what_stripe_documents_of_a_charge_is_recorded(
 
 
 def test_a_body_in_chunks_is_taken(webhook: Webhook) -> None:
-    """A processor's library may send it so, and API Gateway takes it: 413 would be final."""
+    """A processor's library may send the body so, and API Gateway accepts it: 413 would be final."""
     connection = http.client.HTTPConnection("127.0.0.1", webhook.port, timeout=60)
     headers = signed(PROCESSORS["acme-pay"], ACME, round(time.time()))
     parts = iter([ACME[:10], ACME[10:]])
@@ -278,7 +280,7 @@ def test_a_body_in_chunks_is_taken(webhook: Webhook) -> None:
 
 
 def test_an_amount_keeps_its_exact_text(webhook: Webhook, engine: Engine) -> None:
-    """Through the HTTP API and the function, to the item; as a number it may have lost digits, as in the workflow."""
+    """The amount passes the HTTP API and the function. A JSON number may have lost digits, as in the workflow."""
     body = ACME.replace(b'"48.00"', b'"1000000000000000.05"')
     assert webhook.outcome(webhook.post(body)) == "RECORDED"
     assert engine.items()[0]["Amount"]["N"] == "1000000000000000.05"
@@ -287,21 +289,21 @@ def test_an_amount_keeps_its_exact_text(webhook: Webhook, engine: Engine) -> Non
 
 
 def without_content_type(body: bytes, processor: str = "acme-pay") -> dict[str, str]:
-    """The headers of a signed request whose body the HTTP API hands on as base64: it may be no text."""
+    """Return the headers of a signed request whose body comes as base64, because it may not be text."""
     headers = signed(PROCESSORS[processor], body, round(time.time()))
     del headers["content-type"]
     return headers
 
 
-def test_a_body_that_is_no_text_to_the_api_is_the_same(webhook: Webhook) -> None:
-    """Not every processor says what it sends."""
+def test_a_body_that_is_not_text_to_the_api_is_the_same(webhook: Webhook) -> None:
+    """Not every processor declares the type of its content."""
     assert webhook.outcome(webhook.post(headers=without_content_type(ACME))) == "RECORDED"
     body = b"\xff\xfe" + ACME
     assert webhook.post(body, headers=without_content_type(body))[1]["Violations"][0]["Rule"] == "not_json"
     assert webhook.post(body) == UNAUTHORIZED  # as text, it is not what was signed any more
 
 
-# ── Who is not let in ───────────────────────────────────────────────────────────────────────────────
+# ── Who is not accepted ─────────────────────────────────────────────────────────────────────────────
 
 UNAUTHORIZED = (401, {"message": "Unauthorized"})
 GOOD = signed(PROCESSORS["acme-pay"], ACME, 1)
@@ -325,7 +327,7 @@ GOOD = signed(PROCESSORS["acme-pay"], ACME, 1)
         ("4111111111111111", 0, None, "unknown_processor", False),
     ],
 )
-def test_who_is_not_let_in_learns_nothing(
+def test_an_unauthorised_sender_learns_nothing(
     webhook: Webhook,
     engine: Engine,
     processor: str,
@@ -335,10 +337,11 @@ def test_who_is_not_let_in_learns_nothing(
     *,
     is_known: bool,
 ) -> None:
-    """The reason is in the log, and not in the answer.
+    """The log has the reason, and the response does not.
 
-    A stranger raises another metric than a registered processor: the alarm on that one has to be true. A registered
-    processor raises it also if it has sent nothing right in the life of an environment, because its clock is wrong.
+    A stranger raises another metric than a registered processor, because the alarm on that one must be reliable. A
+    registered processor raises it also if it has sent no valid request in the life of an environment, because its clock
+    is wrong.
     """
     assert webhook.post(processor=processor, at_s=at_s, headers=headers) == UNAUTHORIZED
     (line,) = log_lines(engine, "signature invalid")
@@ -350,7 +353,7 @@ def test_who_is_not_let_in_learns_nothing(
 
 
 def test_a_processor_signs_by_its_own_scheme(webhook: Webhook, engine: Engine) -> None:
-    """Fresh headers of the other scheme are none of its."""
+    """A processor's request must not pass with fresh headers of the other scheme."""
     headers = signed(PROCESSORS["acme-pay"], CHARGE, round(time.time()))
     assert webhook.post(CHARGE, "stripe", headers=headers) == UNAUTHORIZED
     assert log_lines(engine, "signature invalid")[0]["reason"] == "no_signature"
@@ -364,7 +367,7 @@ def test_a_processor_signs_by_its_own_scheme(webhook: Webhook, engine: Engine) -
 def test_a_known_name_costs_no_more_work_than_another(
     webhook: Webhook, monkeypatch: pytest.MonkeyPatch, processor: str, body: bytes
 ) -> None:
-    """The time of an answer would say which processors are registered: each is one HMAC of the whole body."""
+    """The response time could show which processors are registered: each request costs one HMAC of the whole body."""
     headers = signed(PROCESSORS["acme-pay"], b"another body", round(time.time()))
     sizes: list[int] = []
 
@@ -377,8 +380,8 @@ def test_a_known_name_costs_no_more_work_than_another(
     assert len([size for size in sizes if size >= len(body)]) == 1
 
 
-def test_another_processors_secret_is_no_key(webhook: Webhook, engine: Engine) -> None:
-    """Each is let in by its own."""
+def test_another_processors_secret_is_not_a_key(webhook: Webhook, engine: Engine) -> None:
+    """Each processor is accepted by its own secret."""
     stranger = {"Format": "standard-webhooks", "Secrets": ["whsec_c3RyYW5nZXItc2VjcmV0LW9mLTI0LWJ5dGVz"]}
     headers = signed(stranger, ACME, round(time.time()))
     assert webhook.post(headers=headers) == UNAUTHORIZED
@@ -386,7 +389,7 @@ def test_another_processors_secret_is_no_key(webhook: Webhook, engine: Engine) -
 
 
 def test_a_recorded_request_played_again_changes_nothing(webhook: Webhook, engine: Engine) -> None:
-    """Within its five minutes it is the processor's own delivery once more; after them it is refused."""
+    """Within five minutes, it counts as the processor's own repeated delivery. After them, its signature is invalid."""
     headers = signed(PROCESSORS["acme-pay"], ACME, round(time.time()))
     assert webhook.outcome(webhook.post(headers=headers)) == "RECORDED"
     assert [webhook.post(headers=headers)[0] for _ in range(3)] == [200] * 3
@@ -394,13 +397,13 @@ def test_a_recorded_request_played_again_changes_nothing(webhook: Webhook, engin
 
 
 def readings(faults: Faults) -> int:
-    """How often Secrets Manager was asked."""
+    """Return how often Secrets Manager was called."""
     assert "GetSecretValue" not in faults.calls
     return faults.calls.count("BatchGetSecretValue")
 
 
 def test_made_up_names_cost_one_reading_a_minute(webhook: Webhook, faults: Faults) -> None:
-    """Names can be made up without end: a flood of them must not cost a call each."""
+    """An attacker can invent any number of names: a flood of them must not cost a call each."""
     began = time.monotonic()
     for number in range(600):
         assert webhook.post(processor=f"made-up-{number % 300}") == UNAUTHORIZED
@@ -408,7 +411,7 @@ def test_made_up_names_cost_one_reading_a_minute(webhook: Webhook, faults: Fault
 
 
 def test_known_and_unknown_names_together_are_read_in_time(engine: Engine, faults: Faults) -> None:
-    """A new name and a known one each second: one reading a minute. The known one alone: one in five minutes."""
+    """With a new name each second, the processors are fetched once a minute, otherwise every five minutes."""
     register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
     processors = known(engine)
     for now_s in range(600):
@@ -422,7 +425,7 @@ def test_known_and_unknown_names_together_are_read_in_time(engine: Engine, fault
 
 
 def test_what_is_not_signed_at_all_asks_nobody(webhook: Webhook, engine: Engine, faults: Faults) -> None:
-    """Not even an hour later, when nothing that is remembered counts any more."""
+    """The same holds an hour later, when all that is remembered has expired."""
     receive = engine.functions["ReceivePayment"].module.receive
     now_s = round(time.time())
     assert webhook.post(processor="nobody") == UNAUTHORIZED
@@ -435,7 +438,7 @@ def test_what_is_not_signed_at_all_asks_nobody(webhook: Webhook, engine: Engine,
 
 
 def test_nobody_is_asked_for_a_card_number(webhook: Webhook, engine: Engine, faults: Faults) -> None:
-    """The name of a secret stands in CloudTrail, whether there is such a secret or not."""
+    """The name of a secret appears in CloudTrail, whether the secret exists or not."""
     name = f"{engine.outputs['ProcessorSecrets']}4111111111111111"
     engine.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(PROCESSORS["acme-pay"]))
     assert webhook.post(processor="4111111111111111") == UNAUTHORIZED
@@ -443,13 +446,13 @@ def test_nobody_is_asked_for_a_card_number(webhook: Webhook, engine: Engine, fau
 
 
 def known(engine: Engine) -> Processors:
-    """What a new environment remembers of processors: nothing yet."""
+    """Return the processors of a new environment, which remembers nothing yet."""
     return Processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
 
 
 @pytest.mark.usefixtures("webhook")
 def test_a_rotated_secret_is_known_within_five_minutes(engine: Engine) -> None:
-    """Until then the old one stands beside it; a processor that is let in is known within one."""
+    """Until then the old one stays valid beside it. A newly registered processor is known within one minute."""
     processors, secrets = known(engine), engine.client("secretsmanager")
     prefix = engine.outputs["ProcessorSecrets"]
 
@@ -470,7 +473,7 @@ def test_a_rotated_secret_is_known_within_five_minutes(engine: Engine) -> None:
 
 @pytest.mark.usefixtures("webhook")
 def test_every_page_is_read(engine: Engine, faults: Faults) -> None:
-    """Secrets Manager gives twenty at most; secrets whose names begin otherwise are not asked for."""
+    """Secrets Manager returns at most twenty secrets. Secrets whose names begin otherwise are not requested."""
     secrets = engine.client("secretsmanager")
     secrets.create_secret(Name="another/secret", SecretString="x")
     for number in range(2 * PAGE):
@@ -483,7 +486,10 @@ def test_every_page_is_read(engine: Engine, faults: Faults) -> None:
 
 
 def test_a_processor_whose_secret_is_deleted_is_unknown(webhook: Webhook, engine: Engine) -> None:
-    """From the next reading on, whether the secret is gone or only to be deleted. Others go on."""
+    """The processor is gone after the next fetch, whether its secret is deleted or only scheduled for it.
+
+    Others stay.
+    """
     processors, secrets = known(engine), engine.client("secretsmanager")
     assert processors.find("acme-pay", 0)
     secrets.delete_secret(SecretId=f"{engine.outputs['ProcessorSecrets']}acme-pay")
@@ -497,7 +503,10 @@ def test_a_processor_whose_secret_is_deleted_is_unknown(webhook: Webhook, engine
 @pytest.mark.parametrize("by", ["name", "arn"])
 @pytest.mark.usefixtures("webhook")
 def test_one_secret_that_is_not_given_stops_no_other(engine: Engine, faults: Faults, by: str) -> None:
-    """Deleted since it was listed, it is unknown; for any other reason, its processor is to come again in a minute."""
+    """If the secret was deleted since it was listed, the processor is unknown.
+
+    For any other reason, the processor has to come again in a minute.
+    """
     prefix = engine.outputs["ProcessorSecrets"]
     start = f"arn:aws:secretsmanager:us-east-1:123456789012:secret:{prefix}" if by == "arn" else prefix
     end = "-AbC1d2" if by == "arn" else ""
@@ -521,7 +530,7 @@ def test_one_secret_that_is_not_given_stops_no_other(engine: Engine, faults: Fau
 
 @pytest.mark.usefixtures("webhook")
 def test_a_secret_that_was_read_is_good_for_its_time(engine: Engine, faults: Faults) -> None:
-    """A stranger's name causes a reading. If Secrets Manager fails for one secret then, that processor goes on."""
+    """A stranger's name causes a fetch. If Secrets Manager fails for one secret then, that processor stays valid."""
     name = f"{engine.outputs['ProcessorSecrets']}acme-pay"
     failed = {"SecretId": name, "ErrorCode": "InternalServiceError", "Message": "x"}
     processors = known(engine)
@@ -536,7 +545,7 @@ def test_a_secret_that_was_read_is_good_for_its_time(engine: Engine, faults: Fau
 
 
 def test_a_stranger_learns_nothing_of_secrets_manager(webhook: Webhook, engine: Engine, faults: Faults) -> None:
-    """Without headers, a request is refused whatever Secrets Manager does, and keeps no throttled one throttled."""
+    """A request without headers gets 401 even if Secrets Manager is throttled, and does not keep it throttled."""
     faults.refuse("BatchGetSecretValue", "ThrottlingException", times=2)
     now_s = round(time.time())
     receive = engine.functions["ReceivePayment"].module.receive
@@ -548,7 +557,7 @@ def test_a_stranger_learns_nothing_of_secrets_manager(webhook: Webhook, engine: 
 
 
 def test_an_older_secret_ends(webhook: Webhook, engine: Engine) -> None:
-    """A replaced secret would be trusted for good otherwise, whoever has it by now."""
+    """Otherwise a replaced secret would be valid permanently, even in the hands of a thief."""
     (old,) = PROCESSORS["acme-pay"]["Secrets"]
     new = "whsec_" + base64.b64encode(b"n" * 24).decode()
     now_s = round(time.time())
@@ -590,10 +599,10 @@ ID = "txn-2026-0101"
         (changed(Note="x"), "Payment", "unknown_field", ID),
     ],
 )
-def test_what_breaks_the_contract_is_refused_with_its_rules(
+def test_what_breaks_the_contract_is_rejected_with_its_rules(
     webhook: Webhook, engine: Engine, body: bytes, field: str, rule: str, transaction_id: str | None
 ) -> None:
-    """The processor's people learn what to fix, and so do ours: once, however often the processor sends it again."""
+    """The processor and the operators learn what to fix: once, however often the processor sends it again."""
     violations = [{"Field": field, "Rule": rule}]
     status, answer = webhook.post(body)
     assert (status, answer["Violations"]) == (400, violations)
@@ -626,8 +635,10 @@ def test_what_breaks_the_contract_is_refused_with_its_rules(
 def test_a_processor_keeps_to_its_prefix(
     webhook: Webhook, engine: Engine, processor: str, body: bytes, prefix: str, *, is_taken: bool
 ) -> None:
-    """TransactionIDs are one space: without a prefix, a processor can take the next ID of another, or ask whether it is
-    taken. The refusal is published under the name of the processor that signed it.
+    """All processors share the TransactionIDs.
+
+    Without a prefix, a processor can take the next ID of another, or find out whether it is taken. The rejection is
+    published under the name of the processor that signed it.
     """
     text = json.dumps({**PROCESSORS[processor], "Prefix": prefix})
     name = f"{engine.outputs['ProcessorSecrets']}{processor}"
@@ -645,7 +656,7 @@ def test_a_processor_keeps_to_its_prefix(
 
 
 def test_a_prefix_says_nothing_of_other_messages(webhook: Webhook, engine: Engine) -> None:
-    """A ping has no ID to judge, and an invalid ID breaks the contract's own rule."""
+    """A ping has no ID to check, and an invalid ID breaks the contract's own rule."""
     text = json.dumps({**PROCESSORS["acme-pay"], "Prefix": "acme-"})
     name = f"{engine.outputs['ProcessorSecrets']}acme-pay"
     engine.client("secretsmanager").put_secret_value(SecretId=name, SecretString=text)
@@ -656,22 +667,25 @@ def test_a_prefix_says_nothing_of_other_messages(webhook: Webhook, engine: Engin
         ]
 
 
-def test_messages_without_an_id_are_refused_each(webhook: Webhook, engine: Engine) -> None:
-    """An integration that lost its IDs breaks the same rule each time: counted as one, it would ring no alarm."""
+def test_messages_without_an_id_are_rejected_each(webhook: Webhook, engine: Engine) -> None:
+    """An integration that lost its IDs breaks the same rule each time.
+
+    If that counted once, it would raise no alarm.
+    """
     bodies = [changed(TransactionID=None, Amount=f"{number}.00") for number in range(3)]
     answers = [webhook.post(body) for body in [*bodies, *bodies]]
     assert {webhook.outcome(answer) for answer in answers} == {"REJECTED"}
     assert started(engine) == len(engine.published()) == len({body["Execution"] for _, body in answers}) == 3
 
 
-def test_a_refusal_is_named_by_no_value_of_the_payment(webhook: Webhook) -> None:
-    """Names of executions are read by people that may not know the token: a hash of it is a way to try tokens."""
+def test_a_rejection_is_named_by_no_value_of_the_payment(webhook: Webhook) -> None:
+    """People who may not know the token read the names of executions: with a hash of it, they could try tokens."""
     answers = [webhook.post(changed(Amount="x", SecureToken=token, Timestamp=None)) for token in ("tok_1", "tok_2")]
     assert answers[0] == answers[1]
 
 
-def test_a_refusal_without_an_id_is_named_with_the_processors_secret(engine: Engine) -> None:
-    """Whoever reads the names of executions cannot try messages against them."""
+def test_a_rejection_without_an_id_is_named_with_the_processors_secret(engine: Engine) -> None:
+    """A reader of executions' names cannot try messages against them."""
     module, body = engine.functions["ReceivePayment"].module, changed(TransactionID=None)
     secrets = ("whsec_0123456789abcdef", "whsec_fedcba9876543210")
     described = [json.dumps({"Format": "stripe", "Secrets": [secret]}) for secret in secrets]
@@ -680,7 +694,10 @@ def test_a_refusal_without_an_id_is_named_with_the_processors_secret(engine: Eng
 
 @pytest.mark.parametrize("attribute", ["Fingerprint", "Execution"])
 def test_an_item_that_cannot_be_read_is_named(webhook: Webhook, engine: Engine, attribute: str) -> None:
-    """The processor is to send again, and somebody to mend it: an alarm counts it, and the log names it."""
+    """The processor has to send again, and an operator has to fix the cause.
+
+    An alarm counts it, and the log names it.
+    """
     assert webhook.outcome(webhook.post()) == "RECORDED"
     engine.client("dynamodb").update_item(
         TableName=engine.outputs["TableName"],
@@ -693,8 +710,8 @@ def test_an_item_that_cannot_be_read_is_named(webhook: Webhook, engine: Engine, 
     assert '"PaymentNotStarted":[1.0]' in engine.logs().replace(" ", "")
 
 
-def test_a_charge_that_its_format_refuses_is_refused_with_its_id(webhook: Webhook, engine: Engine) -> None:
-    """Support searches for the charge. No rule of the contract was looked at yet."""
+def test_a_charge_that_its_format_rejects_is_rejected_with_its_id(webhook: Webhook, engine: Engine) -> None:
+    """Support searches for the charge. No rule of the contract has been checked yet."""
     message = json.loads(CHARGE)
     message["data"]["object"]["created"] = 10**15
     answer = webhook.post(json.dumps(message).encode(), "stripe")
@@ -707,33 +724,33 @@ def test_a_charge_that_its_format_refuses_is_refused_with_its_id(webhook: Webhoo
 @pytest.mark.parametrize(
     ("code", "times", "status"), [("ThrottlingException", 2, 429), ("AccessDeniedException", 1, 503)]
 )
-def test_a_refusal_that_cannot_be_handed_over_is_to_be_sent_again(
+def test_a_rejection_that_cannot_be_handed_over_is_to_be_sent_again(
     webhook: Webhook, engine: Engine, faults: Faults, code: str, times: int, status: int
 ) -> None:
-    """Answered 400, it would be lost in silence: the processor may not send it again."""
+    """If the answer were 400, the payment would be lost silently: the processor may not send it again."""
     faults.refuse("StartExecution", code, times=times)
     assert webhook.post(changed(Amount="x"))[0] == status
     assert log_lines(engine, "payment not started")[0]["code"] == code
     assert webhook.outcome(webhook.post(changed(Amount="x"))) == "REJECTED"
 
 
-def test_a_corrected_payment_is_recorded_after_its_refusal(webhook: Webhook, engine: Engine) -> None:
-    """Under the same TransactionID; the refusal that is delivered late changes nothing."""
+def test_a_corrected_payment_is_recorded_after_its_rejection(webhook: Webhook, engine: Engine) -> None:
+    """The corrected payment has the same TransactionID. The rejection that is delivered late changes nothing."""
     assert webhook.outcome(webhook.post(changed(Amount="x"))) == "REJECTED"
     assert webhook.outcome(webhook.post()) == "RECORDED"
     assert webhook.post(changed(Amount="x"))[0] == 400
     assert [event["detail-type"] for event in engine.published()] == ["PaymentRejected", "PaymentRecorded"]
 
 
-def test_what_is_not_signed_causes_no_refusal(webhook: Webhook, engine: Engine) -> None:
-    """Else anybody could ring the alarm, and start executions."""
+def test_what_is_not_signed_causes_no_rejection(webhook: Webhook, engine: Engine) -> None:
+    """Otherwise anybody could raise the alarm, and start executions."""
     for body in (b"", changed(Amount="x"), b" " * 300_000):
         assert webhook.post(body, headers=GOOD) == UNAUTHORIZED
     assert (started(engine), engine.published()) == (0, [])
 
 
-def test_every_broken_rule_is_told_at_once(webhook: Webhook) -> None:
-    """As the workflow does."""
+def test_every_broken_rule_is_reported_at_once(webhook: Webhook) -> None:
+    """The webhook does the same as the workflow."""
     status, body = webhook.post(changed(Amount="x", Status="ok", Currency="XXX"))
     assert status == 400
     assert [(v["Field"], v["Rule"]) for v in body["Violations"]] == [
@@ -743,8 +760,8 @@ def test_every_broken_rule_is_told_at_once(webhook: Webhook) -> None:
     ]
 
 
-def test_a_body_too_large_is_refused_before_it_is_read(webhook: Webhook, engine: Engine) -> None:
-    """No start input is as large; signed, it is a payment that was refused."""
+def test_a_body_too_large_is_rejected_before_it_is_read(webhook: Webhook, engine: Engine) -> None:
+    """No start input can be as large. If it is signed, it is a payment that was rejected."""
     limit = engine.functions["ReceivePayment"].module.MAX_BODY_BYTES
     assert webhook.post(b" " * (limit - len(ACME)) + ACME)[0] == 202
     too_large = webhook.post(b" " * (limit - len(ACME) + 1) + ACME)
@@ -755,7 +772,10 @@ def test_a_body_too_large_is_refused_before_it_is_read(webhook: Webhook, engine:
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=200) | st.text(max_size=100).map(lambda text: json.dumps(text).encode()))
 def test_whatever_is_signed_has_a_right_answer(webhook: Webhook, body: bytes) -> None:
-    """A processor's mistakes are told to it: an error of ours would ring an alarm, and be sent again."""
+    """A processor learns of its mistakes.
+
+    An error of the ledger would raise an alarm, and the message would come again.
+    """
     for processor in PROCESSORS:
         status, answer = webhook.post(body, processor, headers=without_content_type(body, processor))
         assert status == 400 or answer == {"Outcome": "IGNORED"}  # an object, such as {}, may be a test of the endpoint
@@ -777,7 +797,7 @@ JSON = st.recursive(
     kind=st.sampled_from(["charge.succeeded", "charge.failed"]),
 )
 def test_whatever_stands_in_a_charge_has_a_right_answer(webhook: Webhook, name: str, value: Any, kind: str) -> None:
-    """Every field of it, of every type."""
+    """Every field of the message may have a value of every type."""
     message = json.loads(CHARGE)
     message["type"], message["data"]["object"][name] = kind, value
     assert webhook.post(json.dumps(message).encode(), "stripe")[0] in {200, 202, 400, 409}
@@ -802,7 +822,7 @@ def test_whatever_stands_in_a_charge_has_a_right_answer(webhook: Webhook, name: 
 def test_what_fails_is_to_be_sent_again(
     webhook: Webhook, engine: Engine, faults: Faults, operation: str, code: str, times: int, status: int
 ) -> None:
-    """Nothing is lost: the processor has its payment still, and the same request passes later."""
+    """Nothing is lost: the processor still has its payment, and the same request succeeds later."""
     faults.refuse(operation, code, times=times)
     answer = webhook.post()
     assert (answer[0], webhook.headers["retry-after"]) == (status, "30")
@@ -812,8 +832,8 @@ def test_what_fails_is_to_be_sent_again(
 
 
 @pytest.mark.parametrize("operation", ["BatchGetSecretValue", "Encrypt", "StartExecution"])
-def test_a_lost_request_is_sent_once_more(webhook: Webhook, faults: Faults, operation: str) -> None:
-    """Then the processor is asked to come again."""
+def test_a_lost_request_is_sent_again(webhook: Webhook, faults: Faults, operation: str) -> None:
+    """Then the processor has to send again."""
     faults.lose_request(operation)
     assert webhook.outcome(webhook.post()) == "RECORDED"
     faults.lose_request("Encrypt", times=2)
@@ -821,7 +841,7 @@ def test_a_lost_request_is_sent_once_more(webhook: Webhook, faults: Faults, oper
 
 
 def test_a_lost_reply_starts_nothing_twice(webhook: Webhook, engine: Engine, faults: Faults) -> None:
-    """The SDK asks again, and meets the execution that its first request has started."""
+    """The SDK repeats the call, and finds the execution that its first call started."""
     faults.lose_reply("StartExecution")
     status, body = webhook.post()
     assert status in {200, 202}
@@ -830,7 +850,7 @@ def test_a_lost_reply_starts_nothing_twice(webhook: Webhook, engine: Engine, fau
 
 
 def test_attempts_come_to_an_end(webhook: Webhook, engine: Engine, faults: Faults) -> None:
-    """A processor that sends for ever must not start executions for ever."""
+    """A processor that never stops must not start executions without end."""
     faults.refuse("PutItem", "ResourceNotFoundException", times=9)
     for _ in range(9):
         assert webhook.outcome(webhook.post()) is None
@@ -847,7 +867,10 @@ def test_attempts_come_to_an_end(webhook: Webhook, engine: Engine, faults: Fault
 
 @pytest.mark.parametrize("stored", ["whsec_canary", '{"Format": "stripe", "Secrets": "whsec_canary_canary_canary"}'])
 def test_a_secret_that_is_none_lets_nobody_in(webhook: Webhook, engine: Engine, stored: str) -> None:
-    """A list that is a string has letters for secrets. The alarm rings; neither the answer nor the log tells of it."""
+    """If the list of secrets is a string, its letters would be secrets.
+
+    The alarm is raised, and neither the response nor the log reveals the secret.
+    """
     name = f"{engine.outputs['ProcessorSecrets']}stripe"
     engine.client("secretsmanager").put_secret_value(SecretId=name, SecretString=stored)
     now_s = round(time.time())
@@ -861,7 +884,7 @@ def test_a_secret_that_is_none_lets_nobody_in(webhook: Webhook, engine: Engine, 
 
 
 def test_a_name_that_another_payment_has_taken_is_not_believed(webhook: Webhook, engine: Engine) -> None:
-    """Senders name executions themselves: that one succeeded under this name says nothing of this payment."""
+    """Senders name executions themselves: one that succeeded under this name says nothing about this payment."""
     first = webhook.post()
     assert webhook.outcome(first) == "RECORDED"
     name = first[1]["Execution"]
@@ -874,7 +897,7 @@ def test_a_name_that_another_payment_has_taken_is_not_believed(webhook: Webhook,
 
 
 def test_a_payment_recorded_between_two_looks_is_recorded(webhook: Webhook, engine: Engine, faults: Faults) -> None:
-    """The table said nothing yet, and the execution had succeeded when it was asked."""
+    """The table had no item yet, and then the execution had succeeded when it was described."""
     assert webhook.outcome(webhook.post()) == "RECORDED"
     faults.answer("GetItem", {})
     assert webhook.post()[0] == 200
@@ -884,7 +907,7 @@ def test_a_payment_recorded_between_two_looks_is_recorded(webhook: Webhook, engi
 def test_an_execution_that_cannot_be_described_is_not_believed_to_run(
     webhook: Webhook, engine: Engine, faults: Faults
 ) -> None:
-    """Told that it runs, a processor would never send again."""
+    """If the answer were that it runs, a processor would never send again."""
     faults.refuse("PutItem", "ResourceNotFoundException")
     assert webhook.outcome(webhook.post()) is None
     faults.refuse("DescribeExecution", "ExecutionDoesNotExist")
@@ -893,7 +916,7 @@ def test_an_execution_that_cannot_be_described_is_not_believed_to_run(
 
 
 def test_a_redelivery_costs_one_look_at_the_table(webhook: Webhook, faults: Faults) -> None:
-    """Few executions can be described in a second, and processors deliver again in bursts."""
+    """Step Functions describes only few executions in a second, and processors deliver again in bursts."""
     assert webhook.outcome(webhook.post()) == "RECORDED"
     faults.calls.clear()
     assert webhook.post()[0] == 200

@@ -49,7 +49,7 @@ class WithoutTheCorpora:
     """A plugin that makes the result independent of the corpora, which are not part of this repository."""
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        """Leave out the tests that read them."""
+        """Leave out the tests that read the corpora."""
         items[:] = [item for item in items if "corpora" not in item.fixturenames]
 
 

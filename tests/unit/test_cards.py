@@ -1,4 +1,4 @@
-"""Card data: what is a card number, what only looks like one, and which metadata keys name what nobody may keep."""
+"""Card data: card numbers, texts that only look like them, and metadata keys of data that nobody may keep."""
 
 import string
 import uuid
@@ -51,7 +51,7 @@ VISA, AMEX = NUMBERS["Visa"], NUMBERS["American Express"]
 
 
 def with_check_digit(digits: str) -> str:
-    """*digits* and the digit that makes them right, by the sum as ISO/IEC 7812-1 describes it."""
+    """Return *digits* and their check digit, by the sum that ISO/IEC 7812-1 describes."""
     doubled = sum(sum(map(int, str(2 * int(digit)))) for digit in digits[::-2])
     return f"{digits}{-(doubled + sum(map(int, digits[-2::-2]))) % 10}"
 
@@ -61,7 +61,7 @@ RANGES = [(first, last, lengths) for ranges in BRANDS.values() for first, last, 
 
 @st.composite
 def card_numbers(draw: st.DrawFn) -> str:
-    """Any number of any brand."""
+    """Return any number of any brand."""
     first, last, lengths = draw(st.sampled_from(RANGES))
     beginning = str(draw(st.integers(int(first), int(last))))
     length = draw(st.sampled_from(list(lengths)))
@@ -74,14 +74,14 @@ def card_numbers(draw: st.DrawFn) -> str:
 
 @pytest.mark.parametrize("number", NUMBERS.values(), ids=NUMBERS)
 def test_a_brands_test_number_is_a_card_number(number: str) -> None:
-    """What the table lacks would be recorded permanently."""
+    """A brand that the table lacks would be recorded permanently."""
     assert holds_card_number(number)
     assert is_card_number(number)
 
 
 @given(number=card_numbers(), data=st.data())
 def test_every_card_number_is_found_in_every_text(number: str, data: st.DataObject) -> None:
-    """A sender puts it where it likes, and separates it as it likes."""
+    """A sender may put the number into any field, with any separators."""
     written = ""
     for digit in number:
         written += digit + data.draw(st.sampled_from(["", "", " ", "-", ".", "_", "\u00a0", "\u2013"]))
@@ -93,7 +93,7 @@ def test_every_card_number_is_found_in_every_text(number: str, data: st.DataObje
 
 @given(number=card_numbers(), position=st.integers(0, 18), other=st.integers(1, 9))
 def test_with_one_wrong_digit_it_is_none(number: str, position: int, other: int) -> None:
-    """Nine of ten IDs are told from card numbers by the check digit alone, which sees each single mistake."""
+    """The check digit alone distinguishes nine of ten IDs from card numbers, and detects each single mistake."""
     assume(position < len(number))
     wrong = str((int(number[position]) + other) % 10)
     assert not holds_card_number(number[:position] + wrong + number[position + 1 :])
@@ -102,7 +102,7 @@ def test_with_one_wrong_digit_it_is_none(number: str, position: int, other: int)
 @given(digits=st.text("0123456789", min_size=1, max_size=40), zero=st.sampled_from("０٠०\U0001d7ce"))
 @example(digits=VISA, zero="０")
 def test_digits_of_other_scripts_count_as_the_same(digits: str, zero: str) -> None:
-    """A form on a phone may well hand on full-width digits, and anybody reads them as the number that they are."""
+    """A form on a phone may pass on full-width digits, and anybody can read them as the number."""
     other = "".join(chr(ord(zero) + int(digit)) for digit in digits)
     assert holds_card_number(other) == holds_card_number(digits)
     assert is_card_number(other) == is_card_number(digits)
@@ -113,7 +113,7 @@ def test_digits_of_other_scripts_count_as_the_same(digits: str, zero: str) -> No
     "separator", [*" -._/·•*\t\n", "\u00a0", "\u2009", "\u2010", "\u2014", "\u2212", "\u200b", "－"]
 )
 def test_separators_do_not_hide_a_number(number: str, separator: str) -> None:
-    """People write it as it stands on the card."""
+    """People write the number as it stands on the card."""
     for places in ((4, 8, 12), (4, 10), (1, 2, 3), (8,), range(1, len(number))):
         parts = [number[start:end] for start, end in zip((0, *places), (*places, len(number)), strict=True)]
         assert holds_card_number(f"paid by {separator.join(parts)} today")
@@ -139,7 +139,7 @@ def test_separators_do_not_hide_a_number(number: str, separator: str) -> None:
     ],
 )
 def test_a_number_is_found_whatever_stands_round_it(text: str) -> None:
-    """Tracks of a magnetic stripe and of a chip, notes of people, and forms that are exempt when they are right."""
+    """The texts are tracks of a magnetic stripe and of a chip, people's notes, and wrong forms of exempt texts."""
     assert holds_card_number(text)
 
 
@@ -167,7 +167,7 @@ def test_a_number_is_found_whatever_stands_round_it(text: str) -> None:
     ],
 )
 def test_what_only_resembles_a_number_is_none(text: str) -> None:
-    """A wrong check digit, beginning or length, a part of a longer group, other separators, a masked number."""
+    """The texts have a wrong check digit, beginning, length or separator, are part of a longer group, or masked."""
     assert not holds_card_number(text)
     assert not is_card_number(text.replace("  ", "x"))
 
@@ -176,7 +176,7 @@ def test_what_only_resembles_a_number_is_none(text: str) -> None:
     ("first", "last", "lengths"), [*RANGES, ("2221", "2720", range(16, 17)), ("3528", "3589", range(16, 20))]
 )
 def test_a_brands_range_ends_where_it_ends(first: str, last: str, lengths: range) -> None:
-    """One beginning or one digit more, and IDs are rejected that no card has."""
+    """With one beginning or one digit more, IDs would be rejected that no card has."""
 
     def number(beginning: int, length: int) -> str:
         return with_check_digit(f"{beginning:0<{length - 1}}")
@@ -190,14 +190,14 @@ def test_a_brands_range_ends_where_it_ends(first: str, last: str, lengths: range
     assert all(is_listed(number(int(end), length)) for end in (first, last) for length in lengths)
 
 
-def test_a_part_of_a_longer_group_of_digits_is_no_number() -> None:
+def test_a_part_of_a_longer_group_of_digits_is_not_a_number() -> None:
     """Every long number has parts that pass the check: no ID of 20 digits would be left."""
     assert not holds_card_number("9" + VISA + "9999")
     assert not holds_card_number(f"{VISA}0000 {VISA}0000")
 
 
 def test_a_number_and_more_is_not_only_a_number() -> None:
-    """A token may have digits in it; only one that is a card number is none."""
+    """A token may have digits in it; only a token that is a card number is rejected."""
     assert not is_card_number(f"tok_{VISA}")
     assert not is_card_number(f"{VISA}=2812")
     assert not is_card_number("")
@@ -217,7 +217,7 @@ def test_no_uuid_is_a_card_number(one: uuid.UUID) -> None:
 
 @pytest.mark.parametrize("length", [24, 32, 40, 64])
 @pytest.mark.parametrize("digits", string.hexdigits[10:])
-def test_a_digest_is_no_card_number(length: int, digits: str) -> None:
+def test_a_digest_is_not_a_card_number(length: int, digits: str) -> None:
     """Digests have long groups of digits by chance."""
     digest = f"{digits}{VISA}{digits * length}"[:length]
     assert not holds_card_number(digest)
@@ -227,14 +227,14 @@ def test_a_digest_is_no_card_number(length: int, digits: str) -> None:
 
 
 @given(original=st.text(min_size=1).filter(lambda text: not holds_card_number(mapped_identifier(text)[:24])))
-def test_the_hash_of_a_mapped_id_is_no_card_number(original: str) -> None:
-    """Its sender cannot choose another."""
+def test_the_hash_of_a_mapped_id_is_not_a_card_number(original: str) -> None:
+    """The sender cannot choose another ID."""
     assert not holds_card_number(mapped_identifier(original))
 
 
 @pytest.mark.parametrize("digest", [f"{VISA}d2812101" + "0" * 8, "4222222222222" + "a" * 19, "d" * 16 + VISA])
 def test_a_mapped_id_is_exempt_by_its_form(digest: str) -> None:
-    """Also where the hash has the form of a chip card's track, or continues `256` as a number."""
+    """The same is true if the hash has the form of a chip card's track, or continues `256` as a number."""
     assert not holds_card_number(f"order_42_sha256_{digest}")
     assert holds_card_number(f"{VISA}_sha256_{digest}")
 
@@ -243,15 +243,15 @@ def test_a_mapped_id_is_exempt_by_its_form(digest: str) -> None:
     "iban",
     ["DK5000400440116243", "FI2112345600000785", "NO9386011117947", "DE89 3704 0044 0532 0130 00", "BE68539007547034"],
 )
-def test_an_iban_is_no_card_number(iban: str) -> None:
-    """In some countries it is as long as a card number. Its own check digits say what it is."""
+def test_an_iban_is_not_a_card_number(iban: str) -> None:
+    """In some countries an IBAN is as long as a card number. Its own check digits identify it."""
     assert not holds_card_number(iban)
     country, digits = iban[:2], iban[2:].replace(" ", "")
     assert not cards._is_iban(f"{country}{int(digits) + 1}")
 
 
 def test_ibans_that_look_like_card_numbers_are_none() -> None:
-    """Of all Danish accounts, three in a hundred would be card numbers: these are some."""
+    """Three in a hundred Danish accounts would be card numbers: these are some of them."""
     looking = 0
     for account in range(40_000):
         bban = f"0040{account:010}"
@@ -262,8 +262,8 @@ def test_ibans_that_look_like_card_numbers_are_none() -> None:
     assert looking > 500
 
 
-def test_a_phone_number_is_no_card_number() -> None:
-    """Written as E.164 has it. German ones begin with 49, and one in ten of 13 digits would be a Visa number."""
+def test_a_phone_number_is_not_a_card_number() -> None:
+    """E.164 has this form. German numbers begin with 49, and one in ten of 13 digits would be a Visa number."""
     number = with_check_digit("491761234567")
     assert holds_card_number(number)
     assert not holds_card_number(f"+{number}")
@@ -271,12 +271,12 @@ def test_a_phone_number_is_no_card_number() -> None:
 
 
 def epoch_s(dice: Random) -> int:
-    """A second of the years 2025 to 2029."""
+    """Return a second of the years 2025 to 2029."""
     return dice.randrange(1_735_689_600, 1_893_456_000)
 
 
 def of(dice: Random, alphabet: str, length: int) -> str:
-    """A random text."""
+    """Return a random text."""
     return "".join(dice.choices(alphabet, k=length))
 
 
@@ -331,7 +331,7 @@ def test_few_ids_of_a_format_are_rejected_by_chance(made: Callable[[Random], str
     "verification_code card_verification_value magstripe c.v.v track2_equivalent_data".split(),
 )
 def test_a_key_of_what_nobody_may_keep_is_known(key: str) -> None:
-    """PCI DSS allows nobody to keep it after the authorisation, not even encrypted."""
+    """PCI DSS allows nobody to keep this data after the authorisation, not even encrypted."""
     assert is_sensitive_key(key)
 
 

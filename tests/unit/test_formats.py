@@ -1,4 +1,4 @@
-"""What a webhook says: each processor's format becomes the contract's start input, or is refused by field and rule."""
+"""Formats of webhooks: each message becomes a start input, or is rejected by field and rule."""
 
 import json
 from decimal import Decimal
@@ -23,12 +23,12 @@ OF_THE_CONTRACT = FORMATS["standard-webhooks"].start_input
 
 @pytest.fixture
 def event() -> Any:
-    """Stripe's event of a charge that succeeded."""
+    """Return Stripe's event of a charge that succeeded."""
     return json.loads((ROOT / "events/webhooks/stripe-charge.succeeded.json").read_text())
 
 
 def refused_by(message: Any) -> list[tuple[str, str]]:
-    """The rules that a message of Stripe's breaks, in its format or in the contract."""
+    """Return the rules that a message of Stripe's breaks, in its format or in the contract."""
     if isinstance(message, dict):
         message = {"livemode": False, **message}
     try:
@@ -44,8 +44,11 @@ def refused_by(message: Any) -> list[tuple[str, str]]:
     [("pm_1", "ch_1"), ("pm_of_ch_1", "ch_1"), ("tok_in_the_id", None)],
     ids=["other", "in it", "same"],
 )
-def test_what_a_format_refuses_is_named_by_its_id(event: Any, token: str, named: str | None) -> None:
-    """Support searches for it, although the contract was not asked; a token in the place of an ID is named nowhere."""
+def test_what_a_format_rejects_is_named_by_its_id(event: Any, token: str, named: str | None) -> None:
+    """Support searches for the ID, although the contract did not check it.
+
+    No log names a token in the place of an ID.
+    """
     transaction_id = named or token
     event["data"]["object"] |= {"id": transaction_id, "payment_method": token, "created": 10**15}
     with pytest.raises(InvalidPaymentError) as charge:
@@ -64,7 +67,7 @@ def test_each_format_is_signed_as_its_processor_signs() -> None:
     assert schemes == {"standard-webhooks": STANDARD_WEBHOOKS, "stripe": STRIPE, "stripe-test": STRIPE}
 
 
-def test_what_stripe_leaves_out_is_no_metadata(event: Any) -> None:
+def test_what_stripe_leaves_out_is_not_metadata(event: Any) -> None:
     """A charge that was made without a payment intent has none."""
     del event["data"]["object"]["payment_intent"]
     start_input = OF_STRIPE(event, "stripe")
@@ -74,7 +77,7 @@ def test_what_stripe_leaves_out_is_no_metadata(event: Any) -> None:
 
 
 def test_a_charge_is_a_payment(event: Any) -> None:
-    """Field by field."""
+    """The start input is correct, field by field."""
     assert OF_STRIPE(event, "stripe") == {
         "TransactionID": "ch_3SampleLedger0000000000001",
         "SecureToken": "pm_1SampleLedger0000000000001",
@@ -92,7 +95,7 @@ def test_a_charge_is_a_payment(event: Any) -> None:
 
 
 def test_a_charge_delivered_again_is_the_same_payment(event: Any) -> None:
-    """Another event may tell of the same charge; only what is in the fingerprint counts."""
+    """Another event may be about the same charge; only the fingerprinted fields count."""
     first, _ = parse_payment(OF_STRIPE(event, "stripe"), default_currency="USD")
     event["id"], event["created"] = "evt_another", event["created"] + 60
     again, _ = parse_payment(OF_STRIPE(event, "stripe"), default_currency="USD")
@@ -102,13 +105,13 @@ def test_a_charge_delivered_again_is_the_same_payment(event: Any) -> None:
 @pytest.mark.parametrize(
     "kind", ["charge.pending", "charge.expired", "charge.refunded", "payment.created", "customer.created", ""]
 )
-def test_an_event_about_no_outcome_is_no_payment(event: Any, kind: str) -> None:
-    """A processor sends more than was asked for, and sends again what is not taken."""
+def test_an_event_about_no_outcome_is_not_a_payment(event: Any, kind: str) -> None:
+    """A processor sends more than was requested, and repeats what is not accepted."""
     assert OF_STRIPE({**event, "type": kind}, "stripe") is None
 
 
-def test_an_authorisation_is_no_payment_until_it_is_captured(event: Any) -> None:
-    """Money that is only held may be let go again, or taken in part: what was captured is what was paid."""
+def test_an_authorisation_is_not_a_payment_until_it_is_captured(event: Any) -> None:
+    """An authorised amount may be released, or captured in part: the captured amount is what was paid."""
     charge = event["data"]["object"]
     charge |= {"captured": False, "amount_captured": 0}
     assert OF_STRIPE(event, "stripe") is None
@@ -119,8 +122,8 @@ def test_an_authorisation_is_no_payment_until_it_is_captured(event: Any) -> None
     assert refused_by({**event, "type": "charge.captured"}) == []
 
 
-def test_a_charge_that_failed_is_told_with_what_was_asked_for(event: Any) -> None:
-    """Nothing of it was captured."""
+def test_a_charge_that_failed_has_the_requested_amount(event: Any) -> None:
+    """Nothing of the charge was captured."""
     event["data"]["object"] |= {"captured": False, "amount_captured": 0}
     failed = OF_STRIPE({**event, "type": "charge.failed"}, "stripe")
     assert failed is not None
@@ -128,28 +131,28 @@ def test_a_charge_that_failed_is_told_with_what_was_asked_for(event: Any) -> Non
 
 
 @pytest.mark.parametrize("livemode", [True, False, None, "true", 1])
-def test_a_test_event_is_no_payment(event: Any, livemode: Any) -> None:
-    """Stripe sends them to live endpoints too, under the same secret; a ledger for tests takes no others."""
+def test_a_test_event_is_not_a_payment(event: Any, livemode: Any) -> None:
+    """Stripe sends test events to live endpoints too, under the same secret. A test ledger accepts no live events."""
     event["livemode"] = livemode
     taken = {name for name in ("stripe", "stripe-test") if FORMATS[name].start_input(event, "stripe") is not None}
     assert taken == ({"stripe"} if livemode is True else {"stripe-test"} if livemode is False else set())
 
 
 @pytest.mark.parametrize("message", [None, 1, "text", [], {}, {"type": 1}, {"type": None}])
-def test_what_is_no_event_is_refused(message: Any) -> None:
-    """Its signature was right, so somebody of the processor's sends the wrong thing."""
+def test_what_is_not_an_event_is_rejected(message: Any) -> None:
+    """The signature was valid, so the processor sends the wrong messages."""
     assert refused_by(message) == [("Payment", "not_an_event")]
 
 
 @pytest.mark.parametrize("data", [None, [], {}, {"object": None}, {"object": []}])
-def test_an_event_without_a_charge_is_refused(event: Any, data: Any) -> None:
-    """Under a name that should have one."""
+def test_an_event_without_a_charge_is_rejected(event: Any, data: Any) -> None:
+    """An event must have an object under the name of its data."""
     assert refused_by({**event, "data": data}) == [("Payment", "not_an_event")]
 
 
 @pytest.mark.parametrize("value", [None, "1000", 10.5, "10.5", True, [1], {"a": 1}])
-def test_an_amount_of_another_type_is_refused(event: Any, value: Any) -> None:
-    """Text would be taken for major units: a hundred times as much."""
+def test_an_amount_of_another_type_is_rejected(event: Any, value: Any) -> None:
+    """Text would count as major units: a hundred times as much."""
     event["data"]["object"]["amount_captured"] = value
     assert refused_by(event) == [("Amount", "type")]
 
@@ -183,7 +186,7 @@ def test_an_amount_of_another_type_is_refused(event: Any, value: Any) -> None:
     ],
 )
 def test_what_is_wrong_with_a_charge_is_named(event: Any, field: str, value: Any, broken: Any) -> None:
-    """In the contract's names; a missing currency must not become the stack's default."""
+    """The start input has the contract's names. A missing currency must not become the stack's default."""
     charge = event["data"]["object"]
     charge[field] = value
     assert refused_by(event) == broken
@@ -212,7 +215,7 @@ def test_what_is_wrong_with_a_charge_is_named(event: Any, field: str, value: Any
     ],
 )
 def test_smallest_units_become_major_units(event: Any, amount: int, currency: str, text: str) -> None:
-    """Stripe counts decimals otherwise than ISO 4217 for some: the króna has two, and the ariary none."""
+    """For some currencies, Stripe has other decimals than ISO 4217: the króna has two, and the ariary none."""
     event["data"]["object"] |= {"amount_captured": amount, "currency": currency}
     start_input = OF_STRIPE(event, "stripe")
     assert start_input is not None
@@ -221,7 +224,7 @@ def test_smallest_units_become_major_units(event: Any, amount: int, currency: st
 
 
 @pytest.mark.parametrize("currency", sorted(STRIPE_TWO_DECIMAL))
-def test_a_fraction_of_a_currency_without_a_minor_unit_is_refused(event: Any, currency: str) -> None:
+def test_a_fraction_of_a_currency_without_a_minor_unit_is_rejected(event: Any, currency: str) -> None:
     """Stripe writes it with two decimals that are always zero. Rounding would record an amount that nobody paid."""
     event["data"]["object"] |= {"amount_captured": 1550, "currency": currency.lower()}
     assert MINOR_UNITS[currency] == 0
@@ -245,7 +248,7 @@ def test_a_failed_charge_of_nothing_is_of_zero(event: Any) -> None:
 
 @pytest.mark.parametrize("currency", sorted(MINOR_UNITS))
 def test_no_currency_is_guessed(event: Any, currency: str) -> None:
-    """Each is in one of Stripe's lists, or has two decimals in ISO 4217 as in Stripe's rule, or is refused."""
+    """Each currency is in one of Stripe's lists, has two decimals in ISO 4217 and by Stripe's rule, or is rejected."""
     event["data"]["object"] |= {"amount_captured": 1000, "currency": currency.lower()}
     listed = sum(currency in codes for codes in (STRIPE_ZERO_DECIMAL, STRIPE_TWO_DECIMAL, STRIPE_THREE_DECIMAL))
     assert listed <= 1
@@ -283,7 +286,10 @@ MADE_WITH = [
 def test_the_token_is_the_id_of_what_the_charge_was_made_with(
     event: Any, carried: dict[str, Any], token: str, origin: str | None
 ) -> None:
-    """A refused charge is sent again for days and then never, although it was paid. Metadata says what the token is."""
+    """A rejected charge is sent for days and then never again, although it was paid.
+
+    Metadata says what the token is.
+    """
     charge = event["data"]["object"]
     del charge["payment_method"]
     charge |= carried
@@ -295,21 +301,21 @@ def test_the_token_is_the_id_of_what_the_charge_was_made_with(
 
 
 @pytest.mark.parametrize("source", [None, {}, {"id": None}, {"id": 7}, 7, ["card_1"]])
-def test_a_charge_without_anything_it_was_made_with_is_refused(event: Any, source: Any) -> None:
-    """A token that we made up would look like the processor's for ever."""
+def test_a_charge_without_anything_it_was_made_with_is_rejected(event: Any, source: Any) -> None:
+    """An invented token would permanently look like the processor's."""
     event["data"]["object"] |= {"payment_method": None, "source": source}
     assert refused_by(event) == [("SecureToken", "type")]
 
 
-def test_a_capture_of_nothing_is_no_payment(event: Any) -> None:
-    """Stripe marks a charge as captured when the rest of an authorisation is let go: a success of 0 was not paid."""
+def test_a_capture_of_nothing_is_not_a_payment(event: Any) -> None:
+    """Stripe marks a charge as captured when the rest of an authorisation is released: a success of 0 was not paid."""
     event["data"]["object"]["amount_captured"] = 0
     for kind in ("charge.succeeded", "charge.captured", "charge.updated"):
         assert OF_STRIPE({**event, "type": kind}, "stripe") is None
 
 
 def test_captures_in_several_parts_are_one_payment_of_their_total(event: Any) -> None:
-    """A payment is recorded once and never changed: the first part for the total would be wrong for ever."""
+    """A payment is recorded once. If the first part were recorded as the total, the record would stay wrong."""
     charge = event["data"]["object"]
     outcomes = []
     for kind, captured, amount in (
@@ -328,8 +334,8 @@ def test_captures_in_several_parts_are_one_payment_of_their_total(event: Any) ->
 
 
 @pytest.mark.parametrize("status", ["pending", "failed"])
-def test_a_change_of_a_charge_that_has_not_succeeded_is_no_success(event: Any, status: str) -> None:
-    """A bank debit is captured in full while it is pending, and may fail yet."""
+def test_a_change_of_a_charge_that_has_not_succeeded_is_not_a_success(event: Any, status: str) -> None:
+    """A bank debit is captured in full while it is pending, and may still fail."""
     event["data"]["object"]["status"] = status
     assert OF_STRIPE({**event, "type": "charge.updated"}, "stripe") is None
 
@@ -343,7 +349,7 @@ def test_the_account_that_an_event_is_about_is_kept(event: Any) -> None:
 
 
 def test_a_long_charge_id_is_mapped_and_kept(event: Any) -> None:
-    """Stripe says that an ID may have 255 characters. Refused, such a charge would be sent again for days."""
+    """Stripe says that an ID may have 255 characters. If such a charge were rejected, it would come again for days."""
     charge_id = "ch_" + "x" * 252
     event["data"]["object"]["id"] = charge_id
     payment, _ = parse_payment(OF_STRIPE(event, "stripe"), default_currency="USD")
@@ -353,7 +359,7 @@ def test_a_long_charge_id_is_mapped_and_kept(event: Any) -> None:
 
 @st.composite
 def charges(draw: st.DrawFn) -> dict[str, Any]:
-    """An event about a charge, as Stripe's documentation describes it for any of its API versions."""
+    """Return an event about a charge, as Stripe's documentation describes it for any of its API versions."""
     amount = draw(st.integers(0, 10**9))
     kind = draw(st.sampled_from(["charge.succeeded", "charge.captured", "charge.updated", "charge.failed"]))
     failed = kind == "charge.failed"
@@ -378,8 +384,8 @@ DECIMALS = {"usd": 2, "jpy": 0, "kwd": 3, "isk": 2, "ugx": 2, "mga": 0}
 
 @settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
 @given(event=charges())
-def test_a_charge_is_recorded_exactly_or_refused_by_name_or_not_an_outcome(event: dict[str, Any]) -> None:
-    """There is no fourth way: what is recorded wrongly stays wrong, and what is refused without need is lost."""
+def test_a_charge_is_recorded_exactly_or_rejected_by_name_or_not_an_outcome(event: dict[str, Any]) -> None:
+    """There is no other way: a wrong record stays wrong, and a payment that is rejected without need is lost."""
     charge = event["data"]["object"]
     failed = event["type"] == "charge.failed"
     paid = charge["captured"] and charge["status"] == "succeeded" and charge["amount_captured"] > 0
@@ -407,7 +413,7 @@ def test_a_charge_is_recorded_exactly_or_refused_by_name_or_not_an_outcome(event
 
 
 def test_a_processor_speaks_for_itself_only(payment: dict[str, Any]) -> None:
-    """Its secret must not be good for another processor's payments."""
+    """The processor's secret must not be valid for another processor's payments."""
     assert OF_THE_CONTRACT(payment, payment["ProcessorID"]) == payment
     unnamed = {name: value for name, value in payment.items() if name != "ProcessorID"}
     assert OF_THE_CONTRACT(unnamed, "acme-pay") == unnamed
@@ -423,20 +429,20 @@ def test_a_processor_speaks_for_itself_only(payment: dict[str, Any]) -> None:
 
 def test_an_event_of_standard_webhooks_holds_a_payment(payment: dict[str, Any]) -> None:
     """The specification recommends an envelope, with the data inside it or beside its type. The bare payment stays."""
-    told = {"type": "payment.succeeded", "timestamp": "2026-11-24T10:15:01Z"}
+    envelope = {"type": "payment.succeeded", "timestamp": "2026-11-24T10:15:01Z"}
     for message in (
         payment,
-        {**told, "data": payment},
-        {**told, "data": payment, "id": "evt_1", "api_version": "7"},
+        {**envelope, "data": payment},
+        {**envelope, "data": payment, "id": "evt_1", "api_version": "7"},
         {"type": "order.paid", "data": payment},
         {"data": payment},
-        {**told, **payment},
+        {**envelope, **payment},
     ):
         assert OF_THE_CONTRACT(message, payment["ProcessorID"]) == payment
 
 
 def test_an_envelope_hides_nothing_from_the_rules(payment: dict[str, Any]) -> None:
-    """A processor speaks for itself only, whatever is around the payment, and no field counts that nobody judged."""
+    """A processor sends only its own payments, whatever surrounds the payment, and no unchecked field counts."""
     event = {"type": "payment.succeeded", "data": payment}
     with pytest.raises(InvalidPaymentError) as caught:
         OF_THE_CONTRACT(event, "other-pay")
@@ -462,8 +468,8 @@ def test_an_envelope_hides_nothing_from_the_rules(payment: dict[str, Any]) -> No
         {"type": "paymentmethod.updated", "data": {"id": "1f81eb52"}},
     ],
 )
-def test_a_test_of_the_endpoint_is_no_payment(message: dict[str, Any]) -> None:
-    """Refused, the processor would send it for days, and at last close the endpoint."""
+def test_a_test_of_the_endpoint_is_not_a_payment(message: dict[str, Any]) -> None:
+    """If the message were rejected, the processor would send it for days, and finally disable the endpoint."""
     assert OF_THE_CONTRACT(message, "acme-pay") is None
 
 
@@ -497,7 +503,7 @@ def test_few_names_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_payment_that_went_wrong_is_not_ignored(message: dict[str, Any]) -> None:
-    """Taken for something else, it would be answered 200 and lost; refused, its sender learns which rules it breaks."""
+    """If the message counted as another one, it would get 200 and be lost. A rejection names the broken rules."""
     try:
         start_input = OF_THE_CONTRACT(message, "acme-pay")
     except InvalidPaymentError:

@@ -40,7 +40,7 @@ def test_a_vector_of_the_page_is_right(original: str, identifier: str) -> None:
 
 
 def test_the_page_has_the_rule_as_a_shell_computes_it() -> None:
-    """A line that people copy has to be right, also for bytes that are no letters."""
+    """People copy this line, so it must be correct, also for bytes that are not letters."""
     (line,) = re.findall(r"^printf .*$", RULE, re.MULTILINE)
     for original, identifier in VECTORS:
         if original != identifier:
@@ -51,7 +51,7 @@ def test_the_page_has_the_rule_as_a_shell_computes_it() -> None:
 
 @given(original=st.text(min_size=1, max_size=200) | st.from_regex(r"[\w.:/{}-]{1,80}", fullmatch=True))
 def test_every_id_becomes_an_identifier(original: str) -> None:
-    """Of a processor's IDs none may be refused, and one that is valid stays what people search for."""
+    """No ID of a processor may be rejected, and a valid one stays the text that people search for."""
     identifier = mapped_identifier(original)
     assert IDENTIFIER.fullmatch(identifier)
     if IDENTIFIER.fullmatch(original) and "_sha256_" not in original:
@@ -76,7 +76,7 @@ HASH = "0123456789abcdef" * 2
 
 @pytest.mark.parametrize("readable", ["a", "Z9_-", "x" * 24])
 def test_an_id_that_looks_mapped_is_mapped(readable: str) -> None:
-    """Else it would be taken for the ID that is mapped to it."""
+    """Otherwise it could be confused with the ID that is mapped to it."""
     assert mapped_identifier(f"{readable}_sha256_{HASH}") != f"{readable}_sha256_{HASH}"
 
 
@@ -84,17 +84,17 @@ def test_an_id_that_looks_mapped_is_mapped(readable: str) -> None:
     "original", [f"_sha256_{HASH}", f"a_sha256_{HASH[1:]}", f"a_sha256_{HASH.upper()}", f"a_sha1_{HASH}"]
 )
 def test_an_id_that_does_not_quite_look_mapped_is_kept(original: str) -> None:
-    """No ID is mapped to it, and a valid ID stays what people search for."""
+    """No ID is mapped to it, and a valid ID stays the text that people search for."""
     assert mapped_identifier(original) == original
 
 
 def test_the_page_names_the_key_of_the_original() -> None:
-    """Whoever searches for a processor's ID finds it under one key, whoever mapped it."""
+    """People find a processor's ID under one key, whichever program mapped it."""
     assert f"`{ORIGINAL_TRANSACTION_ID}`" in RULE
 
 
 @pytest.mark.parametrize("original", ["", "\ud800", "id-\udfff"])
-def test_what_is_no_text_is_not_mapped(original: str) -> None:
-    """It has no bytes to hash: the contract refuses it by name, where an error of ours would be sent again for days."""
+def test_what_is_not_text_is_not_mapped(original: str) -> None:
+    """The text has no bytes to hash. The contract rejects it by a rule, but after an error it would come for days."""
     assert mapped_identifier(original) == original
     assert not IDENTIFIER.fullmatch(original)

@@ -1,4 +1,4 @@
-"""The item: what is written once, and how another payment is told from it."""
+"""The item: its attributes are written once, and another payment is distinguished from it."""
 
 import base64
 import json
@@ -48,7 +48,7 @@ def test_the_item_has_the_briefs_attributes_and_types() -> None:
 
 
 def test_the_item_holds_each_value_under_its_own_name() -> None:
-    """A value under another's name would stay there for ever: nothing of an item is written twice."""
+    """A value under another's name would stay there permanently: the ledger writes no attribute twice."""
     shard = shard_of("txn-1")
     assert ENCRYPTED.as_item() == {
         "TransactionID": {"S": "txn-1"},
@@ -69,7 +69,7 @@ def test_the_item_holds_each_value_under_its_own_name() -> None:
 
 
 def test_the_facts_of_an_item_are_the_payment_that_was_written() -> None:
-    """An execution, a duplicate and the sweep tell of it by the item alone: all must tell the same."""
+    """An execution, a duplicate and the sweep publish from the item alone, so all must publish the same facts."""
     assert recorded_facts(ENCRYPTED.as_item()) == {
         "TransactionID": "txn-1",
         "Amount": "10.50",
@@ -85,7 +85,7 @@ def test_the_facts_of_an_item_are_the_payment_that_was_written() -> None:
 
 
 def test_card_data_that_was_recorded_is_read() -> None:
-    """The contract rejects it today; what an older version recorded has to be found and published all the same."""
+    """The contract rejects it today, but a payment that an older version recorded must be found and published."""
     card = "4111111111111111"
     payment = PAYMENT._replace(transaction_id=card, processor_id=card, metadata={"cvv": "123", card: card})
     assert recorded_facts(ENCRYPTED._replace(payment=payment).as_item()).items() >= payment.as_state().items()
@@ -103,7 +103,7 @@ def test_a_stored_number_becomes_the_recorded_amount_again(stored: str, amount: 
 
 @given(st.integers(0, 10**38 - 1), st.integers(0, 37))
 def test_every_amount_is_read_back_as_it_was_recorded(digits: int, decimals: int) -> None:
-    """Reading an amount asks no table: not of a currency that is retired, nor of one that has other decimals today."""
+    """Reading an amount does not depend on a currency table, where a currency may be retired or have other decimals."""
     whole, fraction = divmod(digits, 10**decimals)
     payment = PAYMENT._replace(currency="???", amount=f"{whole}.{fraction:0{decimals}}" if decimals else f"{whole}")
     item = EncryptedPayment(payment, b"c", "k", ENCRYPTED.execution, ENCRYPTED.recorded_at).as_item()
@@ -112,7 +112,7 @@ def test_every_amount_is_read_back_as_it_was_recorded(digits: int, decimals: int
 
 @pytest.mark.parametrize("attribute", sorted(recorded_facts(ENCRYPTED.as_item()).keys() - {"TransactionID"}))
 def test_a_damaged_item_names_its_attribute(attribute: str) -> None:
-    """Whoever mends it has to know which item it is, and what of it; its values stand in no message."""
+    """An operator has to know the item and the attribute to fix it. No message contains the values."""
     item = ENCRYPTED.as_item()
     another = {"Amount": {"N": "11"}, "Metadata": {"M": {"order": {"N": "1"}}}}.get(attribute, {"S": "another"})
     fingerprinted = attribute not in {"Metadata", "RecordedAt", "Execution"}
@@ -131,14 +131,14 @@ def test_a_damaged_item_names_its_attribute(attribute: str) -> None:
 
 
 def test_an_amount_is_recognised_by_its_value_too() -> None:
-    """Fewer decimals than the value has are another amount, whatever the fingerprint is of."""
+    """An amount with fewer decimals than the value has is another amount, whatever the fingerprint is."""
     assert as_recorded(PAYMENT._replace(amount="10.5"), PAYMENT._replace(amount="10").fingerprint) is None
     assert as_recorded(PAYMENT._replace(amount="10.50"), PAYMENT._replace(amount="10.5").fingerprint) is not None
 
 
 @pytest.mark.parametrize("text", ["2026-11-23T09:30:02.000000z", "2026-11-23T09:30:02Z", "9", ""])
 def test_a_moment_that_does_not_sort_is_damage(text: str) -> None:
-    """Times are compared as text, by DynamoDB too: only the canonical form is in order."""
+    """Times are compared as text, also by DynamoDB: only the canonical form is in order."""
     item = ENCRYPTED.as_item()
     with pytest.raises(UnreadableItemError, match="RecordedAt"):
         recorded_facts({**item, "RecordedAt": {"S": text}})
@@ -151,8 +151,8 @@ def test_a_moment_that_does_not_sort_is_damage(text: str) -> None:
 
 
 @pytest.mark.parametrize("attribute", ["Fingerprint", "Amount", "Currency", "Status"])
-def test_a_damaged_item_is_named_to_whoever_writes(attribute: str) -> None:
-    """A redelivery that meets it fails by its name, and not by a KeyError."""
+def test_a_damaged_item_is_named_to_the_writer(attribute: str) -> None:
+    """A repeated delivery that finds the damaged item fails with this error's name, not with a KeyError."""
     item = {name: value for name, value in ENCRYPTED.as_item().items() if name != attribute}
     with pytest.raises(UnreadableItemError, match=attribute):
         differing_fields(item, PAYMENT._replace(timestamp="2027-01-01T00:00:00.000000Z"))
@@ -160,20 +160,20 @@ def test_a_damaged_item_is_named_to_whoever_writes(attribute: str) -> None:
 
 @pytest.mark.parametrize("attribute", ["Execution", "RecordedAt"])
 def test_a_write_that_nobody_can_tell_is_named(attribute: str) -> None:
-    """Whether it was this delivery's own is not known."""
+    """It is impossible to know whether the write was this delivery's own."""
     with pytest.raises(UnreadableItemError, match=attribute):
         ENCRYPTED.is_own_write({name: value for name, value in ENCRYPTED.as_item().items() if name != attribute})
 
 
 def test_what_is_about_to_be_written_cannot_be_changed() -> None:
-    """The delivery that a resend is told by must be the one that was written."""
+    """A resend is recognised by its delivery, which must be the one that was written."""
     field = "execution"
     with pytest.raises(AttributeError):
         setattr(ENCRYPTED, field, "another")
 
 
 def test_index_keys_are_sharded() -> None:
-    """Unsharded, a busy processor's payments would all meet one partition."""
+    """Without shards, all payments of a busy processor would go to one partition."""
     item = ENCRYPTED.as_item()
     shard = shard_of(PAYMENT.transaction_id)
     assert (item["ProcessorShard"], item["Unpublished"]) == ({"S": f"acme#{shard}"}, {"S": str(shard)})
@@ -181,7 +181,7 @@ def test_index_keys_are_sharded() -> None:
 
 @pytest.mark.parametrize("amount", ["10.5", "10.500", "10.50"])
 def test_a_payment_is_recognised_whatever_decimals_its_currency_has_today(amount: str) -> None:
-    """A delivery that comes after ISO 4217 has changed is the same payment, and no conflict in its fingerprint."""
+    """A delivery after a change of ISO 4217 is the same payment, and not a conflict because of its fingerprint."""
     assert differing_fields(ENCRYPTED.as_item(), PAYMENT._replace(amount=amount)) == []
     assert differing_fields(ENCRYPTED.as_item(), PAYMENT._replace(amount="10.51")) == ["Amount"]
 
@@ -191,7 +191,7 @@ ITEMS = ROOT / "tests/items"
 
 @pytest.mark.parametrize("file", sorted(ITEMS.glob("*.json")), ids=lambda file: file.stem)
 def test_items_of_every_format_stay_readable(file: Path) -> None:
-    """What was recorded is read as it was recorded, by whatever version: see docs/integrate/contract.md#items."""
+    """A recorded item is read as it was recorded, whichever version wrote it: see docs/integrate/contract.md#items."""
     kept = json.loads(file.read_text())
     item = {**kept["Item"], "SecureToken": {"B": base64.b64decode(kept["Item"]["SecureToken"]["B"])}}
     assert recorded_facts(item) == kept["Facts"]
@@ -219,12 +219,12 @@ def test_the_newest_format_is_kept() -> None:
     ],
 )
 def test_the_fields_that_differ_are_named(changes: dict[str, str], differs: list[str]) -> None:
-    """An operator decides by them which of the two payments is right."""
+    """An operator uses these fields to decide which of the two payments is right."""
     assert differing_fields(ENCRYPTED.as_item(), PAYMENT._replace(**changes)) == differs  # type: ignore[arg-type]
 
 
 def test_a_conflict_tells_whose_it_is_and_what_differs() -> None:
-    """Its message is all that the workflow carries on: the event that tells of it is made of nothing else."""
+    """The workflow passes on only the error's message, so the event is made of nothing else."""
     conflict = PaymentConflictError(PAYMENT, ["Amount"])
     assert conflict.differs == ["Amount"]
     assert json.loads(str(conflict)) == {
@@ -235,8 +235,8 @@ def test_a_conflict_tells_whose_it_is_and_what_differs() -> None:
     }
 
 
-def test_equal_fields_under_another_fingerprint_are_no_duplicate() -> None:
-    """If a release ever made fingerprints otherwise, its repeats must be seen by a person."""
+def test_equal_fields_under_another_fingerprint_are_not_a_duplicate() -> None:
+    """If a release ever changed fingerprints, a person would have to look at its repeats."""
     item = {**ENCRYPTED.as_item(), "Fingerprint": {"S": "0" * 64}}
     assert differing_fields(item, PAYMENT) == ["Fingerprint"]
 
@@ -261,8 +261,8 @@ def test_zeros_of_a_whole_amount_are_kept(amount: str) -> None:
     assert to_dynamodb_number(amount) == amount
 
 
-def test_own_writes_are_told_by_execution_and_start() -> None:
-    """A name is free again after 90 days: then the same ARN is another delivery."""
+def test_own_writes_are_recognised_by_execution_and_start() -> None:
+    """A name is free again after 90 days. Then the same ARN means another delivery."""
     item = ENCRYPTED.as_item()
     assert ENCRYPTED.is_own_write(item)
     assert not ENCRYPTED._replace(execution=ENCRYPTED.execution + "2").is_own_write(item)
@@ -270,7 +270,7 @@ def test_own_writes_are_told_by_execution_and_start() -> None:
 
 
 def test_shards_are_stable_and_even() -> None:
-    """A shard is stored in the index key: were it another tomorrow, old payments would not be found."""
+    """The index key contains the shard. If it changed, old payments would not be found."""
     assert [shard_of(f"txn-{i}") for i in range(6)] == [6, 2, 4, 3, 0, 6]
     counts = [0] * SHARDS
     for i in range(8000):

@@ -1,4 +1,4 @@
-"""Outcomes: what each event tells, under an identity that is the same for every repeat and for nothing else."""
+"""Outcomes: the content of each event, under an identity that only its repeats share."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ REFUSAL = {"TransactionID": "txn-1", "Violations": [{"Field": "Amount", "Rule": 
 CONFLICT = {"TransactionID": "txn-1", "Differs": ["Amount"], "Fingerprint": "e" * 64}
 
 
-def test_a_recorded_payment_has_one_identity_whoever_tells_it() -> None:
+def test_a_recorded_payment_has_one_identity_whichever_execution_publishes_it() -> None:
     """The execution, its redrive, a duplicate and the sweep may all publish it; a consumer keeps one."""
     assert (
         Outcome.from_payment("RECORDED", PAYMENT, "arn:1").detail
@@ -35,11 +35,11 @@ def test_outcomes_have_identities_of_their_own() -> None:
 
 
 def test_the_size_of_an_event_is_that_of_its_texts() -> None:
-    """PutEvents refuses a call that is too large, and every event in it."""
-    told = Outcome.from_payment("RECORDED", {**PAYMENT, "Metadata": {"name": "Zoë"}}, "arn:1")
-    entry = told.as_entry("bus")
+    """PutEvents rejects a call that is too large, with every event in it."""
+    outcome = Outcome.from_payment("RECORDED", {**PAYMENT, "Metadata": {"name": "Zoë"}}, "arn:1")
+    entry = outcome.as_entry("bus")
     texts = [entry["Source"], entry["DetailType"], entry["Detail"], *entry["Resources"]]
-    assert told.size == sum(len(text.encode()) for text in texts)
+    assert outcome.size == sum(len(text.encode()) for text in texts)
 
 
 @pytest.mark.parametrize(("name", "refusal"), [("REJECTED", REFUSAL), ("CONFLICT", CONFLICT)])
@@ -50,7 +50,7 @@ def test_a_refusal_keeps_its_identity_on_a_retry(name: str, refusal: dict[str, o
 
 
 def test_identities_never_change() -> None:
-    """Consumers keep them: a release that made them otherwise would repeat every outcome to them."""
+    """Consumers keep identities. If a release changed them, every outcome would be repeated to the consumers."""
     assert Outcome.from_payment("RECORDED", PAYMENT, "arn:1").detail["OutcomeID"] == "2e52e60412c292451b889cdf8229b3c1"
     assert Outcome.from_payment("DUPLICATE", PAYMENT, "arn:2").detail["OutcomeID"] == "86f0c4679a6f968f35a7507dc3923ffd"
     assert Outcome.from_refusal("REJECTED", REFUSAL, "arn:4").detail["OutcomeID"] == "5e62d43fdae64fbdd520a886ad06252e"
@@ -58,7 +58,7 @@ def test_identities_never_change() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "kind", "told"),
+    ("outcome", "kind", "expected"),
     [
         (Outcome.from_payment("RECORDED", PAYMENT, "arn:1"), "PaymentRecorded", {"Outcome": "RECORDED", **PAYMENT}),
         (
@@ -78,34 +78,34 @@ def test_identities_never_change() -> None:
         ),
     ],
 )
-def test_an_entry_tells_the_whole_outcome(outcome: Outcome, kind: str, told: dict[str, Any]) -> None:
+def test_an_entry_has_the_whole_outcome(outcome: Outcome, kind: str, expected: dict[str, Any]) -> None:
     """Consumers' rules match source and detail type by their text, and read nothing but the detail."""
     entry = outcome.as_entry("ledger")
-    teller = told.get("DuplicateExecution", told["Execution"])
+    publisher = expected.get("DuplicateExecution", expected["Execution"])
     detail = json.loads(entry.pop("Detail"))
     assert len(detail.pop("OutcomeID")) == 32
-    assert detail == {"Version": "1", **told}
+    assert detail == {"Version": "1", **expected}
     assert entry == {
         "EventBusName": "ledger",
         "Source": "payment.ledger",
         "DetailType": kind,
-        "Resources": [teller],
+        "Resources": [publisher],
     }
 
 
 def test_an_outcome_cannot_be_changed() -> None:
-    """Of a duplicate that makes up for an untold payment, two are made of the same facts."""
+    """Two outcomes are made of the same facts if a duplicate also publishes the missed event of its payment."""
     field = "name"
     with pytest.raises(AttributeError):
         setattr(Outcome.from_payment("RECORDED", PAYMENT, "arn:1"), field, "DUPLICATE")
 
 
 def test_a_refusal_comes_out_of_the_cause_as_it_went_in() -> None:
-    """A Catch hands on the runtime's error as JSON text, whose message is the refusal's JSON text."""
+    """A Catch passes on the runtime's error as JSON text, whose message is the refusal's JSON text."""
     assert refusal_of(json.dumps({"errorType": "E", "errorMessage": json.dumps(REFUSAL)})) == REFUSAL
 
 
-def test_a_refusal_is_told_by_its_errors_name() -> None:
+def test_a_refusal_is_recognised_by_its_errors_name() -> None:
     """An execution that ended in a Fail state carries that name alone; anything else is a technical failure."""
     assert OUTCOME_BY_ERROR == {"InvalidPaymentError": "REJECTED", "PaymentConflictError": "CONFLICT"}
 
@@ -121,8 +121,8 @@ def test_a_refusal_is_told_by_its_errors_name() -> None:
         ({"status": "TIMED_OUT"}, None),
     ],
 )
-def test_an_execution_that_failed_technically_has_no_outcome(described: dict[str, Any], outcome: str | None) -> None:
-    """A sender delivers such a payment again, and no other: a refusal is final."""
+def test_an_execution_with_a_technical_failure_has_no_outcome(described: dict[str, Any], outcome: str | None) -> None:
+    """A sender delivers such a payment again, and no other, because a rejection or a conflict is final."""
     assert outcome_of(described) == outcome
 
 
@@ -138,5 +138,5 @@ def test_an_execution_that_failed_technically_has_no_outcome(described: dict[str
     ],
 )
 def test_the_reason_is_one_line(refusal: dict[str, Any], line: str) -> None:
-    """It is what the console and the execution's cause show; an operator greps for it."""
+    """The console and the execution's cause show this line, and an operator searches for it."""
     assert reason(refusal) == line

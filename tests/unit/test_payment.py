@@ -1,4 +1,4 @@
-"""The contract over the valid and the invalid space: accepted exactly, or refused by a named rule."""
+"""The contract over the valid and the invalid space: accepted exactly, or rejected by a named rule."""
 
 import base64
 import json
@@ -39,17 +39,17 @@ VALID = {
 
 
 def with_fields(**fields: Any) -> dict[str, Any]:
-    """A valid input with other fields; `...` leaves one out."""
+    """Return a valid input with other fields; `...` leaves a field out."""
     return {name: value for name, value in {**VALID, **fields}.items() if value is not ...}
 
 
 def parsed(**fields: Any) -> Payment:
-    """The canonical payment of a valid input with other fields."""
+    """Return the canonical payment of a valid input with other fields."""
     return parse_payment(with_fields(**fields), default_currency="USD")[0]
 
 
 def refused(**fields: Any) -> list[tuple[str, str]]:
-    """Every violation of an input with other fields."""
+    """Return every violation of an input with other fields."""
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment(with_fields(**fields), default_currency="USD")
     return [(violation.field, violation.rule) for violation in caught.value.violations]
@@ -59,7 +59,7 @@ def refused(**fields: Any) -> list[tuple[str, str]]:
 
 
 def test_a_valid_payment_becomes_canonical() -> None:
-    """The canonical form is what the fingerprint and every consumer stand on."""
+    """The fingerprint and every consumer rely on the canonical form."""
     payment = parsed(Amount="0010.5", Timestamp="2026-11-23t10:30:00.5+01:00")
     assert payment.as_state() == {
         "TransactionID": "txn-1",
@@ -73,8 +73,8 @@ def test_a_valid_payment_becomes_canonical() -> None:
     assert Payment.from_state(payment.as_state()) == payment
 
 
-def test_every_violation_is_told_at_once() -> None:
-    """A sender mends its integration once, not once a field."""
+def test_every_violation_is_reported_at_once() -> None:
+    """A sender fixes its integration in one step, not field by field."""
     broken = refused(
         TransactionID="a b",
         SecureToken=...,
@@ -98,7 +98,7 @@ def test_every_violation_is_told_at_once() -> None:
 
 
 @pytest.mark.parametrize("start_input", [None, [], "text", 1, 1.5, True, [VALID]])
-def test_an_input_that_is_no_object_is_refused(start_input: object) -> None:
+def test_an_input_that_is_not_an_object_is_rejected(start_input: object) -> None:
     """An execution can be started with any JSON at all."""
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment(start_input, default_currency="USD")
@@ -114,8 +114,8 @@ def test_null_is_not_absence(name: str) -> None:
     assert refused(**{name: None}) == [(name, "type")]
 
 
-def test_the_refusal_names_the_valid_ids_only() -> None:
-    """A sender finds its payment by its id; an invalid id could be anything, a token too."""
+def test_the_rejection_names_the_valid_ids_only() -> None:
+    """A sender finds its payment by its ID. An invalid ID could be anything, also a token."""
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment(with_fields(Status="x"), default_currency="USD")
     assert json.loads(str(caught.value)) == {
@@ -129,7 +129,7 @@ def test_the_refusal_names_the_valid_ids_only() -> None:
 
 
 def test_a_parsed_payment_cannot_be_changed() -> None:
-    """What is written down must be what the fingerprint was made of, and what KMS was given what was checked."""
+    """The ledger must record what the fingerprint was made of, and KMS must get what was checked."""
     payment, token = parse_payment(VALID, default_currency="USD")
     for parsed_thing, field in ((payment, "amount"), (token, "text")):
         with pytest.raises(AttributeError):
@@ -151,13 +151,13 @@ def test_a_parsed_payment_cannot_be_changed() -> None:
         ("s-t-a-t-u-s", "Status"),
     ],
 )
-def test_a_mistyped_field_is_refused_by_the_name_it_should_have(name: str, meant: str) -> None:
+def test_a_mistyped_field_is_rejected_by_the_name_it_should_have(name: str, meant: str) -> None:
     """A mistyped Currency must not quietly become the default."""
     assert refused(**{name: "JPY"}) == [(meant, "misspelled_field")]
 
 
 def test_another_word_is_not_taken_for_a_mistyped_field() -> None:
-    """A sender that is told of the wrong field looks in the wrong place."""
+    """A sender that gets the wrong field's name looks in the wrong place."""
     assert refused(Account="1") == [("Payment", "unknown_field")]
 
 
@@ -182,7 +182,7 @@ def test_an_unknown_fields_name_is_not_repeated() -> None:
 @example(value="-")
 @example(value="a" * 64)
 def test_identifiers_are_kept_as_they_are(name: str, value: str) -> None:
-    """They are keys: the slightest change would be another payment."""
+    """IDs are keys: the slightest change would make another payment."""
     assume(not holds_card_number(value))
     assert parsed(**{name: value}).as_state()[name] == value
 
@@ -191,8 +191,8 @@ def test_identifiers_are_kept_as_they_are(name: str, value: str) -> None:
 @pytest.mark.parametrize(
     "value", ["", "a" * 65, "a b", "a\n", "\na", "é", "ａ", "a/b", "a:b", "a.b", "a#1", "١", "a\x00"]
 )
-def test_other_characters_and_lengths_are_refused(name: str, value: str) -> None:
-    """The id begins the execution's name, and a processor's `#` would break the index key apart."""
+def test_other_characters_and_lengths_are_rejected(name: str, value: str) -> None:
+    """The ID begins the execution's name, and a `#` in a processor's ID would split the index key."""
     assert refused(**{name: value}) == [(name, "identifier")]
 
 
@@ -201,7 +201,7 @@ def test_other_characters_and_lengths_are_refused(name: str, value: str) -> None
 
 @st.composite
 def amounts(draw: st.DrawFn) -> tuple[str, str]:
-    """A currency, and a valid decimal text in it."""
+    """Return a currency, and a valid decimal text in it."""
     currency = draw(st.sampled_from(sorted(MINOR_UNITS)))
     decimals = draw(st.integers(0, MINOR_UNITS[currency]))
     whole = draw(st.text("0123456789", min_size=1, max_size=38 - decimals))
@@ -216,7 +216,7 @@ def amounts(draw: st.DrawFn) -> tuple[str, str]:
 @example(("USD", "0"))
 @example(("JPY", "007"))
 def test_decimal_text_keeps_its_value_to_the_last_digit(case: tuple[str, str]) -> None:
-    """Money is recorded exactly as it was written."""
+    """An amount is recorded exactly as the sender wrote it."""
     currency, text = case
     amount = parsed(Currency=currency, Amount=text).amount
     assert Decimal(amount) == Decimal(text)
@@ -225,13 +225,13 @@ def test_decimal_text_keeps_its_value_to_the_last_digit(case: tuple[str, str]) -
 
 @given(st.integers(0, 10**38 - 1))
 def test_json_integers_keep_their_value(value: int) -> None:
-    """An integer is in major units, as the text would be."""
+    """An integer is in major units, like the text."""
     assert Decimal(parsed(Amount=value).amount) == value
 
 
 @given(amounts())
-def test_a_json_number_with_a_point_is_exact_or_refused(case: tuple[str, str]) -> None:
-    """The runtime makes a double of it first: where digits may have been lost, nothing is recorded."""
+def test_a_json_number_with_a_point_is_exact_or_rejected(case: tuple[str, str]) -> None:
+    """The runtime makes a double of the number first. If digits may have been lost, nothing is recorded."""
     currency, text = case
     try:
         amount = parsed(Currency=currency, Amount=float(text)).amount
@@ -243,7 +243,7 @@ def test_a_json_number_with_a_point_is_exact_or_refused(case: tuple[str, str]) -
 
 @given(whole=st.integers(0, 10**12), cents=st.integers(0, 99))
 def test_everyday_json_numbers_are_taken(whole: int, cents: int) -> None:
-    """Refusing all of them would be exact as well, and useless."""
+    """Rejecting all of them would be exact as well, and useless."""
     assert parsed(Amount=float(f"{whole}.{cents:02}")).amount == f"{whole}.{cents:02}"
 
 
@@ -261,13 +261,13 @@ def test_everyday_json_numbers_are_taken(whole: int, cents: int) -> None:
         ("JPY", 1e300),
     ],
 )
-def test_a_json_number_that_may_have_lost_digits_is_refused(currency: str, value: float) -> None:
-    """What the sender wrote cannot be known any more."""
+def test_a_json_number_that_may_have_lost_digits_is_rejected(currency: str, value: float) -> None:
+    """The sender's text cannot be known any more."""
     assert refused(Currency=currency, Amount=value) == [("Amount", "float_digits")]
 
 
 def test_a_double_is_taken_up_to_the_last_certain_one() -> None:
-    """There every whole number still has a double of its own; refusing more would be arbitrary."""
+    """In this range every whole number still has a double of its own, so rejecting more would be arbitrary."""
     assert parsed(Currency="JPY", Amount=5e15).amount == "5000000000000000"
 
 
@@ -287,12 +287,12 @@ def test_a_double_is_taken_up_to_the_last_certain_one() -> None:
         (math.nan, "float_digits"),
     ],
 )  # fmt: skip
-def test_what_is_not_an_amount_is_refused(value: object, rule: str) -> None:
-    """Python likes many of these as numbers; money does not."""
+def test_what_is_not_an_amount_is_rejected(value: object, rule: str) -> None:
+    """Python accepts many of these as numbers, but they are not amounts."""
     assert refused(Amount=value) == [("Amount", rule)]
 
 
-def test_an_integer_too_long_for_python_to_print_is_refused() -> None:
+def test_an_integer_too_long_for_python_to_print_is_rejected() -> None:
     """Python raises on the text of an integer of more than 4,300 digits."""
     assert refused(Amount=10**5000) == [("Amount", "digits")]
 
@@ -300,14 +300,14 @@ def test_an_integer_too_long_for_python_to_print_is_refused() -> None:
 @pytest.mark.parametrize(
     ("currency", "text"), [("JPY", "1.0"), ("KWD", "1.0001"), ("CLF", "1.00001"), ("EUR", "1.001")]
 )
-def test_more_decimals_than_the_currency_has_are_refused(currency: str, text: str) -> None:
+def test_more_decimals_than_the_currency_has_are_rejected(currency: str, text: str) -> None:
     """A thousandth of a cent is either a mistake or another currency."""
     assert refused(Currency=currency, Amount=text) == [("Amount", "decimals")]
 
 
 @pytest.mark.parametrize("value", ["1.12345", 1.5, 2e15, 10**37])
 def test_an_amount_without_a_usable_currency_may_be_right(value: object) -> None:
-    """How many decimals it may have is not known: only the currency is the sender's to mend."""
+    """The number of decimals is unknown, so the sender has to fix only the currency."""
     assert refused(Currency="XAU", Amount=value) == [("Currency", "no_minor_unit")]
 
 
@@ -315,12 +315,12 @@ def test_an_amount_without_a_usable_currency_may_be_right(value: object) -> None
 
 
 def test_an_absent_currency_is_the_stacks_default() -> None:
-    """Only absence has a default; see the refusals of null and of a mistyped name."""
+    """Only an absent field has a default: see the tests of null and of a mistyped name."""
     assert parse_payment(with_fields(Currency=..., Amount="5"), default_currency="JPY")[0].amount == "5"
 
 
 @pytest.mark.parametrize("code", sorted(NO_MINOR_UNIT))
-def test_codes_without_a_minor_unit_are_refused(code: str) -> None:
+def test_codes_without_a_minor_unit_are_rejected(code: str) -> None:
     """No number of decimals is right for gold, or for no currency at all."""
     assert refused(Currency=code) == [("Currency", "no_minor_unit")]
 
@@ -352,13 +352,13 @@ def test_decimals_are_those_of_the_payments_own_time(monkeypatch: pytest.MonkeyP
 
 
 def test_a_code_that_lost_its_minor_unit_is_judged_by_the_payments_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It was a currency then."""
+    """The code was a currency at that time."""
     monkeypatch.setitem(FORMER_MINOR_UNITS, "XAU", (("2026-01-01", 2),))
     assert parsed(Amount="5", Currency="XAU", Timestamp="2025-06-01T00:00:00Z").amount == "5.00"
     assert refused(Amount="5", Currency="XAU", Timestamp="2026-06-01T00:00:00Z") == [("Currency", "no_minor_unit")]
 
 
-def test_a_default_currency_that_is_retired_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_default_currency_that_is_retired_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stack's parameter may outlive the currency."""
     monkeypatch.setitem(FORMER_MINOR_UNITS, "JPY", (("2026-01-01", 0),))
     monkeypatch.delitem(MINOR_UNITS, "JPY")
@@ -368,7 +368,7 @@ def test_a_default_currency_that_is_retired_is_refused(monkeypatch: pytest.Monke
 
 
 def is_no_code(text: str) -> bool:
-    """Whether ISO 4217 has never listed it."""
+    """The rule says whether ISO 4217 ever listed the code."""
     return text not in MINOR_UNITS and text not in NO_MINOR_UNIT and text not in FORMER_MINOR_UNITS
 
 
@@ -376,7 +376,7 @@ def is_no_code(text: str) -> bool:
 @example("EUR\n")
 @example("eur")
 @example("ＥＵＲ")
-def test_other_codes_are_refused(code: str) -> None:
+def test_other_codes_are_rejected(code: str) -> None:
     """A wrong code is a wrong amount."""
     assert refused(Currency=code) == [("Currency", "currency")]
 
@@ -390,7 +390,7 @@ def test_other_codes_are_refused(code: str) -> None:
     digits=st.integers(0, 6),
 )
 def test_timestamps_become_utc_of_fixed_width(moment: datetime, minutes: int, digits: int) -> None:
-    """Text order is time order only where every timestamp has one width and one zone."""
+    """Text order is time order only if every timestamp has the same width and zone."""
     moment = moment.replace(microsecond=moment.microsecond // 10 ** (6 - digits) * 10 ** (6 - digits))
     sign, (hours, rest) = "+-"[minutes < 0], divmod(abs(minutes), 60)
     fraction = f".{moment.microsecond:06}"[: digits + 1] if digits else ""
@@ -410,12 +410,12 @@ def test_timestamps_become_utc_of_fixed_width(moment: datetime, minutes: int, di
     ],
 )
 def test_all_that_rfc_3339_allows_is_taken(text: str, canonical: str) -> None:
-    """A sender that keeps to the standard must not be refused for a form that is rare."""
+    """A sender that follows the standard must not be rejected because of a rare form."""
     assert parsed(Timestamp=text).timestamp == canonical
 
 
 def test_the_machines_zone_has_no_part_in_a_timestamp(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lambda's is UTC; where an engineer replays a payment, it is not."""
+    """Lambda runs in UTC, but the machine of an engineer who replays a payment does not."""
     try:
         with monkeypatch.context() as machine:
             machine.setenv("TZ", "FIVE+5")
@@ -426,7 +426,7 @@ def test_the_machines_zone_has_no_part_in_a_timestamp(monkeypatch: pytest.Monkey
 
 
 def test_a_rule_broken_outside_of_a_payment_is_named() -> None:
-    """The workflow's own times are read by the same rule; an operator sees the message alone."""
+    """The same rule reads the workflow's own times, and an operator sees only the message."""
     with pytest.raises(BrokenRuleError, match=r"^timestamp$"):
         utc_timestamp("now")
 
@@ -465,13 +465,13 @@ def test_text_order_is_time_order(moments: list[datetime]) -> None:
         (1763890200, "type"),
     ],
 )
-def test_other_timestamps_are_refused(text: object, rule: str) -> None:
-    """What cannot be kept exactly is refused by a rule of its own, not rounded."""
+def test_other_timestamps_are_rejected(text: object, rule: str) -> None:
+    """A time that cannot be kept exactly is rejected by a rule of its own, and never rounded."""
     assert refused(Timestamp=text) == [("Timestamp", rule)]
 
 
 def test_the_rfc_3339_vectors(corpora: Path) -> None:
-    """Each vector of the JSON Schema suite is taken or refused, and no refusal repeats it."""
+    """Each vector of the JSON Schema suite is accepted or rejected, and no rejection repeats it."""
     suites = json.loads((corpora / "date-time.json").read_text())
     vectors = [test for suite in suites for test in suite["tests"]]
     assert len(vectors) > 25
@@ -503,7 +503,7 @@ def test_the_rfc_3339_vectors(corpora: Path) -> None:
 @example("é" * 2048)
 @example("\x00")
 def test_a_token_is_kept_as_it_is(text: str) -> None:
-    """Its holder must get back what was given, to the byte."""
+    """The token's holder must get it back to the byte."""
     token = parse_payment(with_fields(SecureToken=text, TransactionID="1"), default_currency="USD")[1]
     assert (token.field, token.text) == ("SecureToken", text)
 
@@ -530,14 +530,14 @@ def test_a_token_is_kept_as_it_is(text: str) -> None:
         ({"SecureToken": ..., "SealedToken": None}, ("SealedToken", "type")),
     ],
 )
-def test_other_tokens_are_refused(fields: dict[str, Any], violation: tuple[str, str]) -> None:
-    """Exactly one token, within what KMS takes."""
+def test_other_tokens_are_rejected(fields: dict[str, Any], violation: tuple[str, str]) -> None:
+    """A payment has exactly one token, of a size that KMS accepts."""
     assert refused(**fields) == [violation]
 
 
 @pytest.mark.parametrize("length", [1, 6144])
 def test_a_sealed_token_is_kept_as_it_is(length: int) -> None:
-    """Only KMS can open it."""
+    """Only KMS can open a sealed token."""
     sealed = base64.b64encode(bytes(length)).decode()
     token = parse_payment(with_fields(SecureToken=..., SealedToken=sealed), default_currency="USD")[1]
     assert (token.field, token.text) == ("SealedToken", sealed)
@@ -552,8 +552,8 @@ def test_a_sealed_token_is_kept_as_it_is(length: int) -> None:
         {"Metadata": {"tok_4f1d-secret": ""}},
     ],
 )
-def test_a_token_in_another_field_is_refused(fields: dict[str, Any]) -> None:
-    """Other fields are recorded, logged and published in clear; some processors put the token into them."""
+def test_a_token_in_another_field_is_rejected(fields: dict[str, Any]) -> None:
+    """Other fields are recorded, logged and published in plaintext, and some processors repeat the token in them."""
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment(with_fields(SecureToken="tok_4f1d-secret", **fields), default_currency="USD")
     assert [(v.field, v.rule) for v in caught.value.violations] == [(next(iter(fields)), "holds_token")]
@@ -561,17 +561,17 @@ def test_a_token_in_another_field_is_refused(fields: dict[str, Any]) -> None:
 
 
 def test_the_shortest_token_that_is_searched_for_has_eight_characters() -> None:
-    """Eight are a token already: `tok_4f1d` in an id would be published in clear."""
+    """Eight characters are a token already: `tok_4f1d` in an ID would be published in plaintext."""
     assert refused(SecureToken="tok_4f1d", TransactionID="a-tok_4f1d") == [("TransactionID", "holds_token")]
 
 
 def test_a_short_token_may_stand_in_other_fields() -> None:
-    """Seven characters are found by chance; refusing them would refuse innocent payments."""
+    """Seven characters are found by chance, so rejecting them would reject innocent payments."""
     assert parsed(SecureToken="Success", TransactionID="Success-1").transaction_id == "Success-1"
 
 
-def test_a_ciphertext_is_bound_to_its_transaction_under_a_name_for_ever() -> None:
-    """KMS opens it under no other context: were the name another tomorrow, no stored token could be read."""
+def test_a_ciphertext_is_bound_to_its_transaction_under_a_permanent_name() -> None:
+    """KMS opens the token under no other context. If the name changed, no stored token could be read."""
     assert encryption_context("txn-1") == {"TransactionID": "txn-1"}
 
 
@@ -581,7 +581,7 @@ def test_a_ciphertext_is_bound_to_its_transaction_under_a_name_for_ever() -> Non
 @given(st.dictionaries(st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True), st.text(max_size=256), max_size=16))
 @example({"k" * 64: "v" * 256})
 def test_metadata_is_kept_as_it_is(metadata: dict[str, str]) -> None:
-    """It is the sender's own."""
+    """The metadata belongs to the sender, and the ledger does not change it."""
     assume(not any(map(is_sensitive_key, metadata)))
     assume(not any(map(holds_card_number, [*metadata, *metadata.values()])))
     assert parsed(Metadata=metadata, SecureToken="x").metadata == metadata
@@ -604,8 +604,8 @@ def test_metadata_is_kept_as_it_is(metadata: dict[str, str]) -> None:
         ("k=v", "type"),
     ],
 )
-def test_other_metadata_is_refused(metadata: object, rule: str) -> None:
-    """Small and flat, so that an item and an event have a bound."""
+def test_other_metadata_is_rejected(metadata: object, rule: str) -> None:
+    """Metadata is small and flat, so that an item and an event have a limit."""
     assert refused(Metadata=metadata) == [("Metadata", rule)]
 
 
@@ -635,8 +635,8 @@ CARD = "4111111111111111"
         ]),
     ],
 )  # fmt: skip
-def test_card_data_is_refused_and_not_repeated(fields: dict[str, Any], violations: list[tuple[str, str]]) -> None:
-    """What is recorded stays permanently, and would put the table, the events and every consumer in PCI DSS' scope."""
+def test_card_data_is_rejected_and_not_repeated(fields: dict[str, Any], violations: list[tuple[str, str]]) -> None:
+    """A record is permanent, and would bring the table, the events and every consumer into the scope of PCI DSS."""
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment(with_fields(**fields), default_currency="USD")
     assert [(v.field, v.rule) for v in caught.value.violations] == violations
@@ -646,7 +646,7 @@ def test_card_data_is_refused_and_not_repeated(fields: dict[str, Any], violation
 
 
 def test_a_token_may_have_digits() -> None:
-    """Only a token that is a card number is none; what stands in it is the processor's own."""
+    """A token is rejected only if all of it is a card number. Its content is the processor's own."""
     assert parsed(SecureToken=f"tok_{CARD}").transaction_id == "txn-1"
     assert parsed(SecureToken="4111111111111112").transaction_id == "txn-1"
 
@@ -679,8 +679,8 @@ def test_only_texts_within_their_length_are_searched(monkeypatch: pytest.MonkeyP
         "SealedToken",
     ],
 )
-def test_no_refusal_repeats_a_hostile_string(name: str, corpora: Path) -> None:
-    """Any field can hold a token by mistake, so a refusal names fields and rules only."""
+def test_no_rejection_repeats_a_hostile_string(name: str, corpora: Path) -> None:
+    """Any field can hold a token by mistake, so a rejection names only fields and rules."""
     hostile = json.loads((corpora / "naughty-strings.json").read_text())
     assert len(hostile) > 500
     for text in hostile:
@@ -688,12 +688,12 @@ def test_no_refusal_repeats_a_hostile_string(name: str, corpora: Path) -> None:
         try:
             payment, token = parse_payment(with_fields(**fields), default_currency="USD")
         except InvalidPaymentError as error:
-            told = str(error)
+            message = str(error)
             for always_there in ("TransactionID", "ProcessorID", "txn-1", "acme", "Violations", "Field", "Rule", name):
-                told = told.replace(f'"{always_there}"', "")
+                message = message.replace(f'"{always_there}"', "")
             for violation in error.violations:
-                told = told.replace(f'"{violation.rule}"', "")
-            assert set(told) <= set('{}[]:, "'), (text, told)
+                message = message.replace(f'"{violation.rule}"', "")
+            assert set(message) <= set('{}[]:, "'), (text, message)
         else:
             kept = {**payment.as_state(), token.field: token.text}[name]
             assert kept == text or (name == "Amount" and Decimal(str(kept)) == Decimal(text))
@@ -714,7 +714,7 @@ def test_no_refusal_repeats_a_hostile_string(name: str, corpora: Path) -> None:
     ],
 )
 def test_another_payment_has_another_fingerprint(fields: dict[str, str]) -> None:
-    """It is what tells a duplicate from a conflict."""
+    """The fingerprint distinguishes a duplicate from a conflict."""
     assert parsed(**fields).fingerprint != parsed().fingerprint
 
 
@@ -729,7 +729,7 @@ def test_another_payment_has_another_fingerprint(fields: dict[str, str]) -> None
     ],
 )
 def test_the_same_payment_has_the_same_fingerprint(fields: dict[str, Any]) -> None:
-    """A processor's retry may print the same values otherwise, and carry a token issued anew."""
+    """A processor's retry may write the same values differently, and carry a newly issued token."""
     assert parsed(**fields).fingerprint == parsed().fingerprint
 
 
@@ -742,12 +742,12 @@ def test_fields_cannot_flow_into_each_other() -> None:
 
 
 def test_the_fingerprint_never_changes() -> None:
-    """It is stored for ever: a release that made it otherwise would call every repeat a conflict."""
+    """The fingerprint is stored permanently. If a release changed it, every repeat would be a conflict."""
     assert parsed().fingerprint == "8600cac9c7e48beae53536a07e521d8db4096449d7c7024096e574614a1bfa0a"
 
 
-def test_a_stack_for_sealed_tokens_refuses_a_plaintext_one() -> None:
-    """An integration that forgets to seal is found on its first payment; its other mistakes are told as well."""
+def test_a_stack_for_sealed_tokens_rejects_a_plaintext_one() -> None:
+    """An integration that forgets to seal is found on its first payment, with its other mistakes."""
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment(with_fields(Status="x"), default_currency="USD", plaintext_tokens=False)
     assert [(v.field, v.rule) for v in caught.value.violations] == [
@@ -771,7 +771,7 @@ def test_what_unknown_fields_cost_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
     assert len(asked) == MAX_GUESSED
 
 
-# ── Refusals from before the workflow ───────────────────────────────────────────────────────────────
+# ── Rejections from before the workflow ──────────────────────────────────────────────────────────────
 
 BROKEN = [Violation("Amount", "decimals"), Violation("Payment", "unknown_field")]
 
@@ -779,8 +779,8 @@ BROKEN = [Violation("Amount", "decimals"), Violation("Payment", "unknown_field")
 @pytest.mark.parametrize(
     "ids", [{}, {"transaction_id": "t"}, {"processor_id": "p"}, {"transaction_id": "t", "processor_id": "p"}]
 )
-def test_a_refusal_comes_through_the_workflow_as_it_was(ids: dict[str, str]) -> None:
-    """The event, the log and the metrics must say what the sender was answered."""
+def test_a_rejection_comes_through_the_workflow_as_it_was(ids: dict[str, str]) -> None:
+    """The event, the log and the metrics must say the same as the response to the sender."""
     before = InvalidPaymentError(BROKEN, **ids)
     after = parse_rejection(json.loads(json.dumps(rejection_input(before))))
     assert after is not None
@@ -832,8 +832,8 @@ REFUSED = {"Violations": [{"Field": "Amount", "Rule": "decimals"}]}
         ),
     ],
 )
-def test_nothing_else_is_a_refusal(start_input: object) -> None:
-    """A sender may start an execution with any input: its text must become no metric, and stand in no event."""
+def test_nothing_else_is_a_rejection(start_input: object) -> None:
+    """A sender may start an execution with any input. Its text must not become a metric, or appear in an event."""
     assert parse_rejection(start_input) is None
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment(start_input if start_input != VALID else {}, default_currency="USD")
@@ -857,7 +857,7 @@ def test_nothing_else_is_a_refusal(start_input: object) -> None:
     ],
 )
 def test_an_id_is_named_only_if_it_is_valid_and_holds_no_secret(value: Any, token: Any, expected: str | None) -> None:
-    """It goes into logs, events and the execution's name."""
+    """The ID appears in logs, events and the execution's name."""
     start_input = {"TransactionID": value, "SecureToken": token, "ProcessorID": "tok_4f1d-secret"}
     assert valid_id(start_input, "TransactionID") == expected
     assert valid_id({}, "TransactionID") is None

@@ -1,4 +1,4 @@
-"""What Secrets Manager may have for a processor: a shape that is a little wrong would let everybody in."""
+"""Secrets of processors: a shape that is only slightly wrong could admit every sender."""
 
 import base64
 import json
@@ -15,7 +15,7 @@ STRIPE = "whsec_0123456789abcdef"
 
 @pytest.mark.parametrize("described", PROCESSORS.values(), ids=PROCESSORS)
 def test_a_processor_is_what_was_described(described: dict[str, Any]) -> None:
-    """The samples', and any of their shape."""
+    """The samples, and processors with two secrets, are read as they were described."""
     assert Processor.parse(json.dumps(described)).secrets == described["Secrets"]
     described = {**described, "Secrets": described["Secrets"] * 2}
     assert len(Processor.parse(json.dumps(described)).secrets) == 2
@@ -63,7 +63,7 @@ def test_a_processor_is_what_was_described(described: dict[str, Any]) -> None:
     ],
 )
 def test_anything_else_lets_nobody_in(described: Any) -> None:
-    """Its message says what is wrong, and repeats no part of a secret."""
+    """The message says what is wrong, and repeats no part of a secret."""
     with pytest.raises(ProcessorSecretError) as caught:
         Processor.parse(json.dumps(described))
     assert "0123456789abcdef" not in str(caught.value)
@@ -79,7 +79,7 @@ def test_anything_else_lets_nobody_in(described: Any) -> None:
     ],
 )
 def test_of_two_secrets_the_older_has_an_end(older_until: str | None, now_s: int, active: int) -> None:
-    """Without one, only the newest counts: nobody knows since when the other is replaced."""
+    """Without `OlderUntil`, only the newest secret counts: nobody knows how long ago the other was replaced."""
     described = {"Format": "stripe", "Secrets": [STRIPE, f"{STRIPE}-older"]}
     if older_until:
         described["OlderUntil"] = older_until
@@ -88,14 +88,14 @@ def test_of_two_secrets_the_older_has_an_end(older_until: str | None, now_s: int
 
 
 def test_a_prefix_is_kept() -> None:
-    """As long as what a mapped ID keeps of its original, and empty if there is none."""
+    """A prefix is at most as long as the part that a mapped ID keeps of its original; without one it is empty."""
     described = {"Format": "stripe", "Secrets": [STRIPE]}
     assert Processor.parse(json.dumps(described)).prefix == ""
     assert Processor.parse(json.dumps({**described, "Prefix": "a" * 24})).prefix == "a" * 24
 
 
-def test_a_secret_that_is_no_json_is_not_repeated() -> None:
-    """A parser's message may hold it."""
+def test_a_secret_that_is_not_json_is_not_repeated() -> None:
+    """The message of a parser could contain the secret."""
     with pytest.raises(ProcessorSecretError) as caught:
         Processor.parse(STRIPE)
     assert (str(caught.value), caught.value.__cause__) == ("it is not JSON", None)
@@ -105,5 +105,5 @@ def test_a_secret_that_is_no_json_is_not_repeated() -> None:
     ("name", "secret"), [("stripe", STRIPE), ("stripe-test", STRIPE), ("standard-webhooks", STANDARD)]
 )
 def test_a_secret_of_its_format_is_taken(name: str, secret: str) -> None:
-    """As its processor, or the specification, makes it."""
+    """A secret has the form that its processor, or the specification, defines."""
     check_secret(name, secret)

@@ -1,4 +1,4 @@
-"""Who sent a webhook: known vectors, and everything that is not the processor's own request of now."""
+"""Signatures: known vectors, and every request that is not the processor's own and recent."""
 
 import base64
 from collections.abc import Callable
@@ -30,7 +30,7 @@ VECTORS = [
 
 
 def reason(scheme: Scheme, secrets: list[str], headers: dict[str, str], body: bytes, now_s: int = NOW_S) -> str | None:
-    """Why it is refused; None where it is not."""
+    """Return why the signature is invalid; None if it is valid."""
     try:
         verify(scheme, secrets, headers, body, now_s)
     except InvalidSignatureError as refused:
@@ -40,13 +40,15 @@ def reason(scheme: Scheme, secrets: list[str], headers: dict[str, str], body: by
 
 @pytest.mark.parametrize(("scheme", "secret", "headers", "body"), VECTORS)
 def test_a_known_vector_is_the_processors(scheme: Scheme, secret: str, headers: dict[str, str], body: bytes) -> None:
-    """Made by others: our own signing would agree with our own mistake."""
+    """Others made these vectors: the ledger's own signing would agree with its own mistake."""
     assert reason(scheme, [secret], headers, body) is None
 
 
 @pytest.mark.parametrize(("scheme", "secret", "headers", "body"), VECTORS)
-def test_any_other_body_is_refused(scheme: Scheme, secret: str, headers: dict[str, str], body: bytes) -> None:
-    """A byte changed, added or taken away, each of them."""
+def test_a_signature_of_any_other_body_is_invalid(
+    scheme: Scheme, secret: str, headers: dict[str, str], body: bytes
+) -> None:
+    """Each byte is changed, added or removed."""
     changed = [body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :] for at in range(len(body))]
     for other in [*changed, body + b"\n", b" " + body, body[:-1], b""]:
         assert reason(scheme, [secret], headers, other) == "wrong_signature"
@@ -54,7 +56,7 @@ def test_any_other_body_is_refused(scheme: Scheme, secret: str, headers: dict[st
 
 @pytest.mark.parametrize(("scheme", "secret", "headers", "body"), VECTORS)
 def test_a_request_is_good_for_five_minutes(scheme: Scheme, secret: str, headers: dict[str, str], body: bytes) -> None:
-    """Recorded and played again later, or made in advance; clocks differ a little, either way."""
+    """The request was recorded and replayed later, or made in advance. Clocks differ a little, either way."""
     for seconds in (-300, 300):
         assert reason(scheme, [secret], headers, body, NOW_S + seconds) is None
     for seconds in (-301, 301):
@@ -78,7 +80,7 @@ def test_a_request_is_good_for_five_minutes(scheme: Scheme, secret: str, headers
     ],
 )
 def test_headers_say_by_which_scheme_they_may_be_signed(headers: dict[str, str], expected: list[Scheme] | str) -> None:
-    """Before anybody is asked for a secret, and so before it is known how the processor signs."""
+    """The check comes before any secret is fetched, and so before the processor's scheme is known."""
     if isinstance(expected, list):
         assert plausible_schemes(headers, NOW_S) == expected
         return
@@ -88,13 +90,13 @@ def test_headers_say_by_which_scheme_they_may_be_signed(headers: dict[str, str],
 
 @pytest.mark.parametrize(("scheme", "secret", "headers", "body"), VECTORS)
 def test_the_time_is_signed(scheme: Scheme, secret: str, headers: dict[str, str], body: bytes) -> None:
-    """Else whoever has recorded a request writes a new time on it."""
+    """Otherwise an attacker that recorded a request could write a new time on it."""
     later = {name: value.replace(str(NOW_S), str(NOW_S + 1)) for name, value in headers.items()}
     assert reason(scheme, [secret], later, body) == "wrong_signature"
 
 
 def test_the_message_id_is_signed() -> None:
-    """As the specification has it."""
+    """The specification signs the ID of a message together with its content."""
     headers = {**STANDARD, "webhook-id": "msg_another"}
     assert reason(STANDARD_WEBHOOKS, [STANDARD_SECRET], headers, STANDARD_BODY) == "wrong_signature"
 
@@ -115,7 +117,7 @@ def test_a_right_signature_counts_under_each_of_its_names(
 
 
 def test_the_standard_names_win() -> None:
-    """Two sets are not two chances, and never mix: what we verified is what a reader of the standard would verify."""
+    """The two sets never mix: the ledger verifies what another reader of the standard would verify."""
     assert reason(STANDARD_WEBHOOKS, [STANDARD_SECRET], {**STANDARD, **dict.fromkeys(SVIX, "x")}, STANDARD_BODY) is None
     for name, value in STANDARD.items():
         wrong = {**SVIX, **STANDARD, name: value + "1"}
@@ -125,7 +127,7 @@ def test_the_standard_names_win() -> None:
 
 @pytest.mark.parametrize(("scheme", "secret", "headers", "body"), VECTORS)
 def test_each_active_secret_counts(scheme: Scheme, secret: str, headers: dict[str, str], body: bytes) -> None:
-    """While a processor changes to a new one, it has two."""
+    """While a processor changes to a new secret, it has two."""
     other = f"whsec_{base64.b64encode(b'x' * 24).decode()}"
     assert reason(scheme, [other, secret], headers, body) is None
     assert reason(scheme, [other, other], headers, body) == "wrong_signature"
@@ -133,7 +135,7 @@ def test_each_active_secret_counts(scheme: Scheme, secret: str, headers: dict[st
 
 
 def test_one_right_signature_of_several_is_enough() -> None:
-    """A processor signs with both of its secrets while it changes; what else is in the header does not count."""
+    """A processor signs with both of its secrets while it changes them. Nothing else in the header counts."""
     right = STANDARD["webhook-signature"]
     headers = {**STANDARD, "webhook-signature": f"v1a,b3RoZXI= v1,bm9wZQ== {right}"}
     assert reason(STANDARD_WEBHOOKS, [STANDARD_SECRET], headers, STANDARD_BODY) is None
@@ -182,15 +184,15 @@ def test_one_right_signature_of_several_is_enough() -> None:
         (STRIPE, {"stripe-signature": f"t={NOW_S},v1={STRIPE_SIGNATURE.upper()}"}, "wrong_signature"),
     ],
 )
-def test_what_is_no_signature_is_refused(scheme: Scheme, headers: dict[str, str], expected: str) -> None:
-    """By name, and never by an error of ours: anybody on the internet may send it."""
+def test_what_is_not_a_signature_is_invalid(scheme: Scheme, headers: dict[str, str], expected: str) -> None:
+    """The signature is invalid by a reason, and never an internal error: anybody on the internet may send it."""
     secret, body = (STRIPE_SECRET, STRIPE_BODY) if scheme is STRIPE else (STANDARD_SECRET, STANDARD_BODY)
     assert reason(scheme, [secret], headers, body) == expected
 
 
 @given(header=st.text(), body=st.binary(max_size=50))
 def test_nobody_gets_in_by_chance(header: str, body: bytes) -> None:
-    """Whatever stands in the headers."""
+    """The function always returns a result, whatever the headers contain."""
     headers = {"stripe-signature": header, **dict.fromkeys(STANDARD, header)}
     svix = dict.fromkeys(SVIX, header)
     assert reason(STRIPE, [STRIPE_SECRET], headers, body)

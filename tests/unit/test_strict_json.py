@@ -1,4 +1,4 @@
-"""JSON from outside: numbers are the Lambda runtime's, and what two parsers read in two ways is refused."""
+"""Strict JSON: numbers are those of the Lambda runtime, and ambiguous texts are rejected."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ PAYMENT = json.loads((ROOT / "events/start/01-success.json").read_text())
 
 
 def verdict(value: Any) -> Any:
-    """What the contract makes of a start input: the payment and its token, or the broken rules."""
+    """Return the contract's result for a start input: the payment and its token, or the broken rules."""
     try:
         return parse_payment(value, default_currency="USD")
     except InvalidPaymentError as refused:
@@ -22,7 +22,7 @@ def verdict(value: Any) -> Any:
 
 
 def of_the_webhook(text: str) -> Any:
-    """The verdict of the webhook and of `ledger start`."""
+    """The webhook and `ledger start` must come to the same result as the workflow."""
     try:
         return verdict(loads(text.encode()))
     except StrictJSONError as refused:
@@ -47,7 +47,7 @@ def of_the_webhook(text: str) -> Any:
     ],
 )
 def test_a_number_is_judged_as_the_workflow_judges_it(field: str, written: str, rules: list[str]) -> None:
-    """Its text would be taken for a token, or refused for the way in which it is written."""
+    """Otherwise its text would count as a token, or be rejected because of the way in which it is written."""
     rest = {name: given for name, given in PAYMENT.items() if name != field}
     found = of_the_webhook(f"{{{json.dumps(field)}: {written}, {json.dumps(rest)[1:]}")
     assert found == [(field, rule) for rule in rules] if rules else found[0].amount in {"100.00", "10.50"}
@@ -72,8 +72,8 @@ def test_a_number_is_judged_as_the_workflow_judges_it(field: str, written: str, 
         (b'[{"a": [{"b": 1, "b": 2}]}]', "duplicate_name"),
     ],
 )
-def test_what_cannot_be_relied_on_is_refused(text: bytes, rule: str) -> None:
-    """By a stable rule, whose message repeats nothing of the text."""
+def test_what_cannot_be_relied_on_is_rejected(text: bytes, rule: str) -> None:
+    """The error names a stable rule, and its message repeats nothing of the text."""
     with pytest.raises(StrictJSONError) as caught:
         loads(text)
     assert (caught.value.rule, str(caught.value)) == (rule, rule)
@@ -92,7 +92,7 @@ def test_what_cannot_be_relied_on_is_refused(text: bytes, rule: str) -> None:
     ],
 )
 def test_a_number_of_absurd_length_is_no_error_of_ours(payment: dict[str, Any], number: str, rule: str) -> None:
-    """The contract refuses it by its own rule."""
+    """The contract rejects the number by its own rule."""
     start_input = {**payment, "Amount": loads(number)}
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment(start_input, default_currency="USD")
@@ -100,6 +100,6 @@ def test_a_number_of_absurd_length_is_no_error_of_ours(payment: dict[str, Any], 
 
 
 def test_an_integer_is_exact_as_far_as_it_can_be_an_amount() -> None:
-    """A longer one takes long to read, and only its sign and that it is too large count."""
+    """A longer integer would take long to read. Only its sign matters, and that it is too large."""
     assert loads(f"[{'9' * 64}, -{'9' * 63}]") == [int("9" * 64), -int("9" * 63)]
     assert loads(f"[{'9' * 65}, -{'9' * 65}, {'9' * 100_000}]") == [int("9" * 64), -int("9" * 63), int("9" * 64)]

@@ -1,4 +1,4 @@
-"""Whatever the words, the widths and the columns are: no heading, no ID and no word is broken."""
+"""Terminal output: whatever the words, widths and columns are, no heading, ID or word is broken."""
 
 import io
 import json
@@ -27,7 +27,7 @@ COLUMNS = (
 
 
 def printed(thing: RenderableType, width: int) -> list[str]:
-    """The lines of *thing* in a terminal of so many cells."""
+    """Return the lines of *thing* in a terminal of this many cells."""
     written = io.StringIO()
     display(thing, console=Console(file=written, width=width))
     return written.getvalue().splitlines()
@@ -48,7 +48,7 @@ def test_lines_are_broken_between_words_alone(words: list[str], width: int, inde
     st.sampled_from([60, 80, 120, 200]),
 )
 def test_a_table_breaks_neither_headings_nor_values(rows: list[tuple[str, ...]], width: int) -> None:
-    """It leaves out columns instead, the least important first, and names them; or it becomes a list of everything."""
+    """The table leaves out columns instead, the least important first, and names them; or it becomes a list."""
     title, *lines = printed(Rows(COLUMNS, rows, "Title"), width)
     assert title == "Title"
     names = [column.name for column in COLUMNS]
@@ -72,7 +72,7 @@ CONTROLS = [char for char in map(chr, range(0x110000)) if unicodedata.category(c
 
 @pytest.mark.parametrize("wide", [True, False])
 def test_no_control_character_reaches_a_terminal_whatever_displays_it(*, wide: bool) -> None:
-    """A sender's text, an execution's name, somebody's cause: it is enough that one place forgets."""
+    """A sender's text, an execution's name, a person's cause: it is enough if one place forgets to escape it."""
     hostile = "".join(f"a{char}" for char in CONTROLS if char != "\n")
     things = [
         Text(hostile),
@@ -88,7 +88,7 @@ def test_no_control_character_reaches_a_terminal_whatever_displays_it(*, wide: b
 
 
 def test_no_control_character_reaches_a_terminal_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """Neither in a message of the command's own, nor in JSON, which is the same value still."""
+    """No control character is in a message of the command's own, or in JSON, whose value stays the same."""
     hostile = "".join(CONTROLS)
     say(hostile)
     note(hostile)
