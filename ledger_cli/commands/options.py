@@ -80,7 +80,9 @@ NAME, CONTENTS = _Name(), _Contents()
 
 transaction_argument = click.argument("transaction_id", metavar="TRANSACTION_ID", type=NAME)
 processor_argument = click.argument("processor_id", metavar="PROCESSOR", type=NAME)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print lines of JSON, for machines.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print lines of JSON for machines, with keys in snake case."
+)
 limit_option = click.option(
     "--limit", default=25, show_default=True, type=click.IntRange(1), help="List at most this number."
 )
