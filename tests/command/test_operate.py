@@ -271,7 +271,7 @@ def test_a_recorded_payment_is_inspected(at: Any, recorded: str, payment: dict[s
     done = at("inspect", recorded)
     assert (done.returncode, done.stderr) == (0, "")
     states = ("Validate Payment", "Encrypt Token", "Persist Payment", "Publish Outcome")
-    assert re.findall(r"^✓ (.+?) +\d+ ms", done.stdout, re.MULTILINE) == list(states)
+    assert re.findall(r"^✓ (.+?) +[\d,]+ ms", done.stdout, re.MULTILINE) == list(states)
     assert "Published  PaymentRecorded, OutcomeID " in done.stdout
     assert "Next       Nothing to do: the payment is recorded and published." in done.stdout
     assert payment["SecureToken"] not in done.stdout
