@@ -32,15 +32,24 @@ if TYPE_CHECKING:
 logger = Logger()
 metrics = Metrics()
 # One attempt less than in other functions: a processor waits for the response, and sends again by itself.
-PROCESSORS = Processors(private_client("secretsmanager", attempts=2), os.environ["PROCESSOR_SECRETS"])
+secrets_manager = private_client("secretsmanager", attempts=2)
+states = private_client("stepfunctions", attempts=2)
+kms = private_client("kms", attempts=2)
+dynamodb = private_client("dynamodb", attempts=2)
+WORKFLOW = os.environ["WORKFLOW"]
+INTAKE_KEY = os.environ["INTAKE_KEY"]
+TABLE_NAME = os.environ["TABLE_NAME"]
+DEFAULT_CURRENCY = os.environ["DEFAULT_CURRENCY"]
+PROCESSOR_SECRETS = os.environ["PROCESSOR_SECRETS"]
+PROCESSORS = Processors(secrets_manager, PROCESSOR_SECRETS)
 INTAKE = Intake(
-    states=private_client("stepfunctions", attempts=2),
-    kms=private_client("kms", attempts=2),
-    dynamodb=private_client("dynamodb", attempts=2),
-    workflow=os.environ["WORKFLOW"],
-    intake_key=os.environ["INTAKE_KEY"],
-    table_name=os.environ["TABLE_NAME"],
-    default_currency=os.environ["DEFAULT_CURRENCY"],
+    states=states,
+    kms=kms,
+    dynamodb=dynamodb,
+    workflow=WORKFLOW,
+    intake_key=INTAKE_KEY,
+    table_name=TABLE_NAME,
+    default_currency=DEFAULT_CURRENCY,
 )
 
 MAX_BODY_BYTES = 256 * 1024
