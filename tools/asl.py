@@ -9,7 +9,7 @@ from ledger_cli.engine.template import expand
 
 
 def definition(expanded: Mapping[str, Any]) -> str:
-    """The definition in an expanded template, with something in the place of each reference."""
+    """Return the definition in an expanded template, with a placeholder for each reference."""
     machine = expanded["Resources"]["PaymentLedgerWorkflow"]["Properties"]
     parts = machine["DefinitionString"]["Fn::Join"][1]
     return "".join(part if isinstance(part, str) else "aws" for part in parts)

@@ -13,7 +13,7 @@ Former = Mapping[str, tuple[tuple[str, int], ...]]
 
 
 def source() -> str:
-    """The module's text, as it should be for the installed `iso4217` and what the module has of earlier lists."""
+    """Return the module's text, from the installed `iso4217` and from what the module keeps of earlier lists."""
     listed = {currency.code: currency.exponent for currency in iso4217.Currency}
     published = f"{iso4217.__published__:%Y-%m-%d}"
     former = with_changes(FORMER_MINOR_UNITS, MINOR_UNITS, listed, published)
@@ -27,17 +27,17 @@ def source() -> str:
         '"""ISO 4217: how many decimals an amount may have. Made by `make generate`; do not edit."""\n'
         f"\nMINOR_UNITS = {{\n{''.join(minor_units)}}}\n"
         f"\nFORMER_MINOR_UNITS: dict[str, tuple[tuple[str, int], ...]] = {{\n{''.join(changes)}}}\n"
-        '"""What was true before a list of ISO 4217 said otherwise: until when, and the decimals until then.\n\n'
+        '"""Earlier decimals of a code, each with the date until which it had them.\n\n'
         'The date is that of the first list without the code, or with other decimals. The oldest is of 2014-03-28."""\n'
         f"\nNO_MINOR_UNIT = frozenset(\n    {{\n{''.join(no_minor_unit)}    }}\n)\n"
-        '"""Codes that no amount can be in: metals, funds, tests and no currency at all."""\n'
+        '"""Codes in which no amount can be: metals, funds, tests and no currency at all."""\n'
     )
 
 
 def with_changes(
     former: Former, before: Mapping[str, int], listed: Mapping[str, int | None], published: str
 ) -> dict[str, tuple[tuple[str, int], ...]]:
-    """Return *former* with what *before* says and the list of the date *published* does not say any more."""
+    """Return *former* with each entry of *before* that the list of the date *published* no longer has."""
     changed = {code: decimals for code, decimals in before.items() if listed.get(code) != decimals}
     return {
         code: former.get(code, ()) + (((published, changed[code]),) if code in changed else ())

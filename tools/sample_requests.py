@@ -10,18 +10,18 @@ from ledger_cli.samples import PROCESSORS
 from ledger_cli.stack.webhook import signed
 
 BODIES = {"acme-pay": "acme-pay.json", "stripe": "stripe-charge.succeeded.json"}
-"""What each sample processor posts, of `events/webhooks`."""
+"""The file of `events/webhooks` that each sample processor posts."""
 
 SENT_AT = datetime(2026, 11, 24, 9, 16, tzinfo=UTC)
 
 
 def file_of(processor_id: str) -> Path:
-    """Where the sample request of a processor is."""
+    """Return the path of a processor's sample request."""
     return ROOT / f"events/functions/receive_payment-{processor_id}.json"
 
 
 def event_of(processor_id: str) -> dict[str, Any]:
-    """What the function is invoked with when the processor posts its sample, signed at `SENT_AT`."""
+    """Return the event with which the function is invoked when the processor posts its sample, signed at `SENT_AT`."""
     body = (ROOT / "events/webhooks" / BODIES[processor_id]).read_bytes()
     (route,) = http_api.routes(template.expand(ROOT / "template.yaml", {}))
     path = route.path.replace("{ProcessorID}", processor_id)

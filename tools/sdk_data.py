@@ -1,6 +1,6 @@
 """The files of `functions/ledger/sdk_data`, from the pinned botocore.
 
-Left out are services and operations that no function may call, and documentation; all else is as botocore has it.
+They leave out the documentation, and the services and operations that no function may call. The rest is botocore's.
 """
 
 import json
@@ -16,21 +16,19 @@ from ledger_cli.engine import template
 
 TARGET = ROOT / "functions/ledger/sdk_data"
 SDK_NAMES = {"states": "stepfunctions"}
-"""botocore's name of a service, where IAM has another."""
+"""botocore's name of each service that IAM names differently."""
 
 PERMISSIONS_ONLY = frozenset({("secretsmanager", "GetSecretValue"), ("secretsmanager", "ListSecrets")})
-"""What `BatchGetSecretValue` has to be allowed beside itself. No function calls these."""
+"""Permissions that `BatchGetSecretValue` needs beside its own. No function calls these."""
 
 READ_BY_LAMBDA = frozenset(
     ("dynamodb", call) for call in ("DescribeStream", "GetRecords", "GetShardIterator", "ListStreams")
 )
-"""Of a table's stream, which Lambda reads in a function's name."""
+"""Permissions to read a table's stream, which Lambda does with a function's role."""
 
 
 def calls_of(resources: Mapping[str, Any], function: str) -> list[tuple[str, str]]:
-    """The calls that a function makes, as IAM names them: its role's actions, but for those that Lambda uses in its
-    name.
-    """
+    """Return the calls that a function makes, as IAM names them: its role's actions without those that Lambda uses."""
     role = resources[resources[function]["Properties"]["Role"]["Fn::GetAtt"][0]]["Properties"]
     granted = [one for policy in role["Policies"] for one in policy["PolicyDocument"]["Statement"]]
     statements = [one for one in granted if "kms:ViaService" not in str(one.get("Condition"))]  # a service's call
@@ -42,7 +40,7 @@ def calls_of(resources: Mapping[str, Any], function: str) -> list[tuple[str, str
 
 
 def operations() -> dict[str, set[str]]:
-    """The operations that the functions call, by botocore's name of the service."""
+    """Return the operations that the functions call, by botocore's name of the service."""
     resources = template.load(ROOT / "template.yaml")["Resources"]
     found: dict[str, set[str]] = {}
     for function in (name for name, resource in resources.items() if resource["Type"] == "AWS::Serverless::Function"):
@@ -52,7 +50,7 @@ def operations() -> dict[str, set[str]]:
 
 
 def files() -> Iterator[tuple[str, Any]]:
-    """Each file of the folder, by its path without `.json`, and what is in it."""
+    """Yield each file of the folder: its path without `.json`, and its content."""
     loader = Loader()
     used = operations()
     prefixes = set()
@@ -75,7 +73,7 @@ def files() -> Iterator[tuple[str, Any]]:
 
 
 def texts() -> dict[Path, str]:
-    """Each file's path within the folder, and its text."""
+    """Return the text of each file, by its path within the folder."""
     return {Path(f"{path}.json"): json.dumps(data, separators=(",", ":")) + "\n" for path, data in files()}
 
 

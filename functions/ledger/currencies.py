@@ -181,7 +181,7 @@ FORMER_MINOR_UNITS: dict[str, tuple[tuple[str, int], ...]] = {
     "VEF": (("2018-08-20", 2),),
     "ZWL": (("2025-05-12", 2),),
 }
-"""What was true before a list of ISO 4217 said otherwise: until when, and the decimals until then.
+"""Earlier decimals of a code, each with the date until which it had them.
 
 The date is that of the first list without the code, or with other decimals. The oldest is of 2014-03-28."""
 
@@ -202,4 +202,4 @@ NO_MINOR_UNIT = frozenset(
         "XXX",
     }
 )
-"""Codes that no amount can be in: metals, funds, tests and no currency at all."""
+"""Codes in which no amount can be: metals, funds, tests and no currency at all."""

@@ -27,7 +27,7 @@ EXECUTION: dict[str, type | tuple[type, ...]] = {
     "status": str,
     "history": list,
 }
-"""The parts of an execution that a state keeps, by moto's names. An optional part that is None is left out."""
+"""The parts of an execution that a state keeps, by moto's names. An optional part without a value is left out."""
 
 OPTIONAL = {"output", "error", "cause", "stop_date"}
 

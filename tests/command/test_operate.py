@@ -48,9 +48,9 @@ def test_a_payment_is_shown_without_its_token(at: Any, recorded: str, payment: d
     shown = at("get", recorded)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert re.search(r"^Amount +129\.90 *$", shown.stdout, re.MULTILINE)
-    told = json.loads(at("get", recorded, "--json").stdout)
-    assert (told["transaction_id"], told["amount"], told["status"]) == (recorded, "129.90", "Success")
-    assert payment["SecureToken"] not in shown.stdout + json.dumps(told)
+    report = json.loads(at("get", recorded, "--json").stdout)
+    assert (report["transaction_id"], report["amount"], report["status"]) == (recorded, "129.90", "Success")
+    assert payment["SecureToken"] not in shown.stdout + json.dumps(report)
 
 
 def test_a_payment_that_is_not_there_has_a_next_step(at: Any) -> None:
@@ -139,9 +139,9 @@ def test_an_item_that_cannot_be_read_is_named_and_hides_no_other(
         shown = at("list", "--processor", "acme-pay", *form)
         assert (shown.returncode, shown.stderr) == (1, line)
         assert all(name in shown.stdout for name in ("good-1", "good-2"))
-    told = [json.loads(one) for one in at("list", "--processor", "acme-pay", "--json").stdout.splitlines()]
-    assert [one.get("transaction_id") for one in told] == ["good-2", "good-1", None]
-    assert told[-1] == {"unreadable": {"transaction_id": "bad", "attribute": "Fingerprint"}}
+    report = [json.loads(one) for one in at("list", "--processor", "acme-pay", "--json").stdout.splitlines()]
+    assert [one.get("transaction_id") for one in report] == ["good-2", "good-1", None]
+    assert report[-1] == {"unreadable": {"transaction_id": "bad", "attribute": "Fingerprint"}}
     unpublished = at("unpublished")
     assert (unpublished.returncode, unpublished.stderr) == (1, line)
     inspected = at("inspect", "bad", "--json")
@@ -313,9 +313,9 @@ def test_other_executions_of_a_payment_are_named(
     """Executions of the same ID are listed with their outcomes. Those of a longer ID that begins alike are not."""
     engine.run(json.dumps({**payment, "Amount": "1.00"}), f"{recorded}-bcc172d3b78d")
     engine.run(json.dumps({**payment, "TransactionID": f"{recorded}-2"}), f"{recorded}-2-0123456789ab")
-    told = json.loads(at("inspect", recorded, "--json").stdout)
-    assert told["outcome"] == "RECORDED"
-    assert [(one["execution"], one["outcome"]) for one in told["other_executions"]] == [
+    report = json.loads(at("inspect", recorded, "--json").stdout)
+    assert report["outcome"] == "RECORDED"
+    assert [(one["execution"], one["outcome"]) for one in report["other_executions"]] == [
         (f"{recorded}-bcc172d3b78d", "CONFLICT")
     ]
 
@@ -349,9 +349,9 @@ def test_a_payment_is_found_under_names_of_every_release(
         parse_payment({**asked, "Amount": "y"}, default_currency="USD")
     names.append(intake_of(engine).reject(caught.value, "any").rpartition(":")[2])
     assert engine.wait_for(f"{engine.executions()[0].rpartition(':')[0]}:{names[-1]}").outcome == "REJECTED"
-    told = inspect(Stack("payment-ledger", endpoint_url=endpoint), transaction_id)
-    assert told.execution is not None
-    assert sorted([told.execution.name, *(one.name for one in told.other_executions)]) == sorted(names)
+    report = inspect(Stack("payment-ledger", endpoint_url=endpoint), transaction_id)
+    assert report.execution is not None
+    assert sorted([report.execution.name, *(one.name for one in report.other_executions)]) == sorted(names)
 
 
 @pytest.mark.parametrize(
@@ -374,13 +374,13 @@ def test_a_rejection_is_found_whichever_way_it_came(
     engine.run(json.dumps({**payment, "TransactionID": "another", "ProcessorID": "other", "Amount": "x"}), "another")
     (arn,) = (arn for arn in engine.executions() if not arn.endswith(":another"))
     engine.wait_for(arn)
-    told = json.loads(at("inspect", "acme-pay" if "TransactionID" in changes else "txn-2026-0001", "--json").stdout)
-    assert (told["outcome"], told["deciding_execution"]["execution_arn"], told["other_executions"]) == (
+    report = json.loads(at("inspect", "acme-pay" if "TransactionID" in changes else "txn-2026-0001", "--json").stdout)
+    assert (report["outcome"], report["deciding_execution"]["execution_arn"], report["other_executions"]) == (
         "REJECTED",
         arn,
         [],
     )
-    assert "Amount: decimal" in told["deciding_execution"]["cause"]
+    assert "Amount: decimal" in report["deciding_execution"]["cause"]
 
 
 def test_executions_that_were_not_searched_are_reported(
@@ -408,10 +408,10 @@ def test_a_ledger_that_cannot_be_read_hides_no_execution(at: Any, recorded: str,
     """The operator on duty inspects a payment when something is broken."""
     faults.refuse("GetItem", "AccessDeniedException")
     done = at("inspect", recorded, "--json")
-    told = json.loads(done.stdout)
+    report = json.loads(done.stdout)
     assert done.returncode == 2  # 1 would say that nothing came
-    assert "AccessDeniedException" in told["read_error"]
-    assert (told["outcome"], told["next_step"]) == (
+    assert "AccessDeniedException" in report["read_error"]
+    assert (report["outcome"], report["next_step"]) == (
         "UNKNOWN",
         "Fix the error that keeps the ledger from being read, then run this command again.",
     )

@@ -37,9 +37,9 @@ def test_a_rejection_is_published_too(endpoint: str, engine: Engine) -> None:
     nameless = json.dumps({**json.loads((ROOT / SUCCESS).read_text()), "TransactionID": "", "ProcessorID": "a b"})
     for file in files:
         done = ledger("start", "--json", file, "--endpoint-url", endpoint, stdin=nameless)
-        told = json.loads(done.stdout)
-        assert (done.returncode, told["status"]) == (1, "NOT_STARTED")
-        assert engine.wait_for(told["execution"]).outcome == "REJECTED"
+        report = json.loads(done.stdout)
+        assert (done.returncode, report["status"]) == (1, "NOT_STARTED")
+        assert engine.wait_for(report["execution"]).outcome == "REJECTED"
     rejected = [event["detail"] for event in engine.published()]
     assert [one.get("TransactionID") for one in rejected] == ["txn-2026-0007", None]  # the repeat is none of its own
     assert [one["Violations"] for one in rejected] == [
@@ -92,7 +92,7 @@ def test_a_payment_whose_names_are_taken_is_started_again(endpoint: str, engine:
     faults.refuse("PutItem", "ResourceNotFoundException", times=9)
     done = ledger("start", "--json", *[SUCCESS] * 10, "--endpoint-url", endpoint)
     *attempts, stuck = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [told["started"] for told in attempts] == [True] * 9
+    assert [report["started"] for report in attempts] == [True] * 9
     assert stuck["error"] == "TooManyAttemptsError"
     assert stuck["cause"] == "txn-2026-0001: 9 executions recorded nothing"
     done = ledger("start", "--again", "--json", SUCCESS, SUCCESS, "--endpoint-url", endpoint)
@@ -112,8 +112,8 @@ def test_people_get_a_line_a_payment(endpoint: str) -> None:
 def test_without_waiting_it_is_under_way(endpoint: str) -> None:
     """A person who sends many payments does not wait for each."""
     done = ledger("start", "--no-wait", "--json", SUCCESS, "--endpoint-url", endpoint)
-    told = json.loads(done.stdout)
-    assert (told["status"], told["outcome"], told["started"], done.returncode) == ("RUNNING", None, True, 0)
+    report = json.loads(done.stdout)
+    assert (report["status"], report["outcome"], report["started"], done.returncode) == ("RUNNING", None, True, 0)
 
 
 def test_without_waiting_an_old_conflict_is_reported(endpoint: str) -> None:
@@ -125,9 +125,9 @@ def test_without_waiting_an_old_conflict_is_reported(endpoint: str) -> None:
     ledger("start", SUCCESS, conflict, "--endpoint-url", endpoint)
     for started in (True, False):
         done = ledger("start", "--no-wait", "--json", conflict, "--endpoint-url", endpoint)
-        told = json.loads(done.stdout)
-        assert (told["outcome"], told["started"], done.returncode) == ("CONFLICT", started, 1)
-    assert told["cause"] == "differs from the recorded payment in: Amount"
+        report = json.loads(done.stdout)
+        assert (report["outcome"], report["started"], done.returncode) == ("CONFLICT", started, 1)
+    assert report["cause"] == "differs from the recorded payment in: Amount"
 
 
 @pytest.mark.parametrize(

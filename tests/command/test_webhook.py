@@ -211,9 +211,9 @@ def test_a_given_secret_is_kept_to_itself(endpoint: str, engine: Engine) -> None
             endpoint,
             stdin="whsec_0123456789abcdef\n",
         )
-        told = json.loads(done.stdout)
-        ends.add(told.pop("older_until"))
-        assert told == {
+        report = json.loads(done.stdout)
+        ends.add(report.pop("older_until"))
+        assert report == {
             "processor_id": "stripe",
             "format": "stripe-test",
             "webhook": f"{endpoint}/processors/stripe/payments",
@@ -314,8 +314,8 @@ def test_what_cannot_be_registered_is_one_line(
 def test_a_rejection_is_shown_as_the_processor_sees_it(endpoint: str) -> None:
     """A machine reads the answer. The exit status says that the webhook did not accept the payment."""
     done = ledger("send", "-", "--processor", "acme-pay", "--json", "--endpoint-url", endpoint, stdin="{")
-    told = json.loads(done.stdout)
-    assert (told["status"], told["body"]["Violations"]) == (400, [{"Field": "Payment", "Rule": "not_json"}])
+    report = json.loads(done.stdout)
+    assert (report["status"], report["body"]["Violations"]) == (400, [{"Field": "Payment", "Rule": "not_json"}])
     assert (done.returncode, done.stderr) == (1, "")
 
 
