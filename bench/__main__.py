@@ -76,9 +76,9 @@ def measure(folder: Path, rounds: int) -> Measured:
 
 def measure_engine() -> dict[str, Any]:
     """Measure the embedded engine, in a process of its own."""
-    print("bench: measuring the embedded engine with a thousand payments and a growing table", file=sys.stderr)  # noqa: T201
+    print("bench: measuring the embedded engine with a thousand payments and a growing table", file=sys.stderr)
     command = [sys.executable, "-m", "bench.engine"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BenchError(f"the embedded engine failed: {done.stderr}")
     measured: dict[str, Any] = json.loads(done.stdout)
@@ -99,7 +99,7 @@ def print_goals(figures: list[Figure]) -> None:
 def read_versions() -> str:
     """Return the versions of Python and botocore that are measured."""
     script = "import platform, awslambdaric, botocore; print(platform.python_version(), botocore.__version__)"
-    done = subprocess.run([str(variants.PYTHON), "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([str(variants.PYTHON), "-c", script], capture_output=True, text=True, check=True)
     python, sdk = done.stdout.split()
     return f"Python {python}, botocore {sdk}"
 
@@ -132,14 +132,14 @@ def main() -> int:
         try:
             measured = measure(Path(folder), arguments.rounds)
         except BenchError as error:
-            print(f"bench: {error}", file=sys.stderr)  # noqa: T201
+            print(f"bench: {error}", file=sys.stderr)
             return 1
     figures = figures_of(measured)
     if arguments.write:
         write(measured, figures, versions, arguments.rounds)
     print_goals(figures)
     if arguments.check and (missed := missed_by_far(figures)):
-        print(f"bench: missed by more than a slow machine explains: {'; '.join(missed)}", file=sys.stderr)  # noqa: T201
+        print(f"bench: missed by more than a slow machine explains: {'; '.join(missed)}", file=sys.stderr)
         return 1
     return 0
 

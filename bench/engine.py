@@ -35,7 +35,7 @@ def main() -> int:
     """Measure both, and print what was measured as one line of JSON."""
     payment = json.loads(read(START_INPUTS[0])[0].text)
     with Engine() as engine:
-        print(json.dumps({**measure_thousand(engine, payment), "growth": measure_growth(engine, payment)}))  # noqa: T201
+        print(json.dumps({**measure_thousand(engine, payment), "growth": measure_growth(engine, payment)}))
     return 0
 
 

@@ -92,7 +92,7 @@ class Bench:
         cpu_s: list[float] = []
         work = Invocations(function.event, invocations, watch=lambda: cpu_s.append(_cpu_s(process.pid)))
         with RuntimeApi(work) as runtime:
-            process = subprocess.Popen(  # noqa: S603
+            process = subprocess.Popen(
                 [self.python, "-m", "awslambdaric", function.handler],
                 cwd=function.folder,
                 env={**self._environment(function), "AWS_LAMBDA_RUNTIME_API": runtime.address},

@@ -5,7 +5,7 @@ A plaintext token leaves the workflow's state here. The plaintext of a sealed to
 
 from __future__ import annotations
 
-import ledger.cold_start  # noqa: F401  # first: see its docstring
+import ledger.cold_start  # first: see its docstring
 
 import base64
 import os

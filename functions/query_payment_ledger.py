@@ -5,7 +5,7 @@ It reads no token, not even an encrypted one. An index follows the table a momen
 
 from __future__ import annotations
 
-import ledger.cold_start  # noqa: F401  # first: see its docstring
+import ledger.cold_start  # first: see its docstring
 
 import os
 from collections.abc import Mapping

@@ -3,7 +3,7 @@
 The response tells a processor whether it should send the payment again: docs/integrate/sending.md lists every response.
 """
 
-import ledger.cold_start  # noqa: F401  # first: see its docstring
+import ledger.cold_start  # first: see its docstring
 
 import base64
 import json

@@ -6,7 +6,7 @@ sparse index of unpublished payments, and stays there until an execution, a dupl
 
 from __future__ import annotations
 
-import ledger.cold_start  # noqa: F401  # first: see its docstring
+import ledger.cold_start  # first: see its docstring
 
 import os
 from collections import deque

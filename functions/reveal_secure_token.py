@@ -6,7 +6,7 @@ it. CloudTrail records the caller under the request's ID, if it keeps data event
 
 from __future__ import annotations
 
-import ledger.cold_start  # noqa: F401  # first: see its docstring
+import ledger.cold_start  # first: see its docstring
 
 import base64
 import os

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ledger.cold_start  # noqa: F401  # first: see its docstring
+import ledger.cold_start  # first: see its docstring
 
 import os
 import sys

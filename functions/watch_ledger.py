@@ -6,7 +6,7 @@ function calls no service.
 
 from __future__ import annotations
 
-import ledger.cold_start  # noqa: F401  # first: see its docstring
+import ledger.cold_start  # first: see its docstring
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple

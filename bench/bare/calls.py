@@ -17,7 +17,7 @@ def as_parameters(sent):
     return [as_parameters(part) for part in sent] if isinstance(sent, list) else sent
 
 
-def calls():  # noqa: D103
+def calls():
     for service, operation, body in json.loads(Path(os.environ["BENCH_CALLS"]).read_text()):
         client = boto3.client(service)
         (method,) = [method for method, name in client.meta.method_to_api_mapping.items() if name == operation]
@@ -27,7 +27,7 @@ def calls():  # noqa: D103
 CALLS = list(calls())
 
 
-def handler(event, _context):  # noqa: D103
+def handler(event, _context):
     for call, parameters in CALLS:
         call(**parameters)
     return event

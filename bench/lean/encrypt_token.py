@@ -8,7 +8,7 @@ import boto3
 kms = boto3.client("kms")
 
 
-def handler(event, _context):  # noqa: D103
+def handler(event, _context):
     reply = kms.encrypt(
         KeyId=os.environ["TOKEN_KEY"],
         Plaintext=event["SecureToken"].encode(),

@@ -8,7 +8,7 @@ import boto3
 dynamodb = boto3.client("dynamodb")
 
 
-def handler(event, _context):  # noqa: D103
+def handler(event, _context):
     payment = event["Payment"]
     dynamodb.put_item(
         TableName=os.environ["TABLE_NAME"],

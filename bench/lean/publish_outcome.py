@@ -8,7 +8,7 @@ import boto3
 events = boto3.client("events")
 
 
-def handler(event, _context):  # noqa: D103
+def handler(event, _context):
     entry = {
         "EventBusName": os.environ["EVENT_BUS_NAME"],
         "Source": "payment.ledger",

@@ -6,7 +6,7 @@ from decimal import Decimal
 IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def handler(event, _context):  # noqa: D103
+def handler(event, _context):
     if not IDENTIFIER.fullmatch(event["TransactionID"]) or Decimal(event["Amount"]) < 0:
         raise ValueError("invalid")
     token = event.pop("SecureToken")

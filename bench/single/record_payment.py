@@ -9,7 +9,7 @@ kms = boto3.client("kms")
 table = boto3.resource("dynamodb").Table(os.environ["TABLE_NAME"])
 
 
-def handler(event, _context):  # noqa: D103
+def handler(event, _context):
     encrypted = kms.encrypt(KeyId=os.environ["TOKEN_KEY"], Plaintext=event["SecureToken"].encode())["CiphertextBlob"]
     table.put_item(Item={**event, "SecureToken": encrypted, "Amount": Decimal(event["Amount"])})
     return {"Outcome": "RECORDED"}

@@ -12,7 +12,7 @@ kms = boto3.client("kms")
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler
 @metrics.log_metrics
-def handler(event, context):  # noqa: D103
+def handler(event, context):
     Payment(**event["Payment"])
     logger.info("called")
     metrics.add_metric(name="Called", unit="Count", value=1)

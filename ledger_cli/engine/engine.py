@@ -222,9 +222,9 @@ class Engine:
     def _invoke(
         self,
         function_name: str,
-        qualifier: str | None,  # noqa: ARG002  # moto passes these
+        qualifier: str | None,  # moto passes these
         body: str | bytes,
-        headers: Any,  # noqa: ARG002
+        headers: Any,
         response_headers: dict[str, str],
     ) -> bytes:
         # The caller gives a name or an ARN. An ARN may end in an alias.

@@ -33,7 +33,7 @@ def host_of_containers() -> str:
     docker = shutil.which("docker")
     if docker:
         shape = "{{with index .IPAM.Config 0}}{{.Gateway}} {{.Subnet}}{{end}}"
-        asked = subprocess.run(  # noqa: S603
+        asked = subprocess.run(  # noqa: S603  # a fixed command
             [docker, "network", "inspect", "bridge", "--format", shape],
             capture_output=True,
             text=True,

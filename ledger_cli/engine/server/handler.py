@@ -92,7 +92,7 @@ class RequestHandler(BaseHTTPRequestHandler):
         """Leave the answer to `_read_body`: the client need not send a body that is rejected anyway."""
         return True
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answer a request that http.server cannot read. Its message may hold the client's text, so it is not sent."""
         status = HTTPStatus(code)
         self._reject_and_close(RequestError(status, status.name.title().replace("_", ""), status.description))
