@@ -27,7 +27,7 @@ def become_the_command(job: dict[str, Any], folder: Path) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     os.environ.update(job["variables"])
     if job["encoding"]:  # as PYTHONIOENCODING does
-        sys.stdout.reconfigure(encoding=job["encoding"], errors="strict")  # type: ignore[union-attr]
+        sys.stdout.reconfigure(encoding=job["encoding"], errors="strict")
     os.dup2(os.open(job["stdin"], os.O_RDONLY), 0)
     os.dup2(os.open(folder / "stderr", os.O_WRONLY | os.O_CREAT), 2)
     if job["stdout"] == "unread":

@@ -293,9 +293,9 @@ def test_an_endpoint_that_is_something_else(ended: Ended) -> None:
     for text, one in zip(ANSWERS, ended(jobs), strict=True):
         assert (one["status"], one["stdout"], one["stderr"].count("\n")) == (2, "", 1), (text, one)
         assert re.match("ledger: (stack payment-ledger|DescribeStacks: what answers is not AWS)", one["stderr"]), one
-    for one in servers:
-        one.shutdown()
-        one.server_close()
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 # ── Input, Ctrl-C, and faults of ours ───────────────────────────────────────────────────────────────

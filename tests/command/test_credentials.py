@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from bench.runtime_api import make_certificate
 from ledger_cli.cli import cli
 from ledger_cli.stack import webhook
+from ledger_cli.stack.processor_secrets import WebhookError
 from tests.support.commands import ARGUMENTS, ON_A_STACK
 
 REAL = {
@@ -94,7 +95,7 @@ def test_an_endpoint_that_nobody_vouches_for_gets_nothing(untrusted: str, listen
 
 def test_a_webhook_that_nobody_vouches_for_gets_nothing(untrusted: str, listener: Listener) -> None:
     """A payment is signed for a processor's webhook, and not for a server between."""
-    with pytest.raises(webhook.WebhookError, match=r"nothing was sent \(SSLCertVerificationError\)"):
+    with pytest.raises(WebhookError, match=r"nothing was sent \(SSLCertVerificationError\)"):
         webhook.post(f"{untrusted}/processors/acme-pay/payments", b"{}", {})
     assert listener.came == []
 

@@ -515,7 +515,7 @@ def test_one_that_cannot_be_redriven_does_not_keep_the_others(
     """Step Functions does not redrive an execution that is too old. The command names it, with what to do."""
     for number in range(3):
         fail(engine, {**payment, "TransactionID": f"t-{number}"}, faults, "PutItem", f"failed-{number}")
-    redrive = StepFunctionResponse.redrive_execution
+    redrive = vars(StepFunctionResponse)["redrive_execution"]
 
     def choosy(request: StepFunctionResponse) -> Any:
         if "failed-1" in request.body:

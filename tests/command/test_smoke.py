@@ -171,7 +171,7 @@ def test_the_recovery_is_tried_if_a_break_glass_role_is_named(stack: Stack) -> N
 
 def test_every_forbidden_call_is_tried() -> None:
     """A call that no test asks for would prove nothing."""
-    (mark,) = test_stack.test_the_stacks_own_policies_forbid.pytestmark
+    (mark,) = vars(test_stack.test_the_stacks_own_policies_forbid)["pytestmark"]
     assert mark.args[1] == list(checks.forbidden_calls(MagicMock(), "t"))
 
 
@@ -299,7 +299,7 @@ def test_a_secret_that_is_not_known_yet_is_asked_for_again(
     engine: Engine, served_stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A right deployment must not fail because Secrets Manager lists a new secret a moment later."""
-    read = Processors._read
+    read = Processors._fetch
     waited: list[float] = []
 
     def late(processors: Processors, now_s: int) -> None:
@@ -313,7 +313,7 @@ def test_a_secret_that_is_not_known_yet_is_asked_for_again(
 
     forget(engine)
     monkeypatch.setattr(checks.time, "sleep", wait)
-    monkeypatch.setattr(Processors, "_read", late)
+    monkeypatch.setattr(Processors, "_fetch", late)
     checks.check_webhook(served_stack, PAYMENT)
     assert waited == [61] * 3
 

@@ -20,10 +20,11 @@ from ledger_cli.engine.state import State, StateError
 from ledger_cli.errors import CommandError
 from ledger_cli.reading import StartInput
 from ledger_cli.samples import PROCESSORS
-from ledger_cli.stack import processor_secrets, processors, webhook
+from ledger_cli.stack import processors, webhook
 from ledger_cli.stack.client import Stack, StackError
 from ledger_cli.stack.deliveries import DeliveryResult
 from ledger_cli.stack.inspection import Inspection
+from ledger_cli.stack.processor_secrets import WebhookError
 from tests.support.cli import ledger
 from tests.support.faults import Faults
 from tests.support.processors import register_sample_processors
@@ -111,7 +112,7 @@ def test_a_post_without_an_answer_was_sent() -> None:
     """The webhook may have started the payment: "nothing was sent" would be a guess."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=_hang_up, args=(listener,), daemon=True).start()
-        with pytest.raises(webhook.WebhookError, match="sent, and no answer of a webhook"):
+        with pytest.raises(WebhookError, match="sent, and no answer of a webhook"):
             webhook.post(f"http://127.0.0.1:{listener.getsockname()[1]}/", b"{}", {})
 
 
@@ -119,7 +120,7 @@ def test_a_post_without_a_connection_was_not_sent() -> None:
     """A person can repeat it without a thought."""
     with (
         patch.object(http.client.HTTPConnection, "connect", side_effect=ConnectionRefusedError),
-        pytest.raises(webhook.WebhookError, match="no connection, nothing was sent"),
+        pytest.raises(WebhookError, match="no connection, nothing was sent"),
     ):
         webhook.post("http://127.0.0.1:9/", b"{}", {})
 
@@ -189,7 +190,7 @@ def test_a_name_is_free_a_little_after_its_secret_was_deleted() -> None:
     client.get_secret_value.side_effect = LookupError
     client.describe_secret.return_value = {"DeletedDate": "x"}
     client.create_secret.side_effect = [KeyError, KeyError, KeyError, {"ARN": "a"}]
-    with patch.object(processor_secrets.time, "sleep") as sleep:
+    with patch("ledger_cli.stack.processor_secrets.time.sleep") as sleep:
         registered = processors.register_processor(stack, "acme-pay")
     assert (registered.active, sleep.call_count, client.delete_secret.call_count) == (1, 2, 1)
 
@@ -216,7 +217,7 @@ def test_a_state_that_is_not_kept_is_a_failure(engine: Engine, tmp_path: Path) -
     handlers: list[Any] = []
     with (
         patch.object(engine_package, "Engine", return_value=served),
-        patch.object(serve.signal, "signal", side_effect=lambda _number, handler: handlers.append(handler)),
+        patch("ledger_cli.commands.serve.signal.signal", side_effect=lambda _number, handler: handlers.append(handler)),
         patch.object(serve, "_print_addresses", side_effect=lambda *_: handlers[0](signal.SIGINT, None)),
         patch.object(State, "write", side_effect=StateError("no space")),
     ):

@@ -38,7 +38,7 @@ class Sender:
 
     def outcome(self, name: str) -> str | None:
         """Return the outcome of the execution of that name, once it has ended."""
-        return self.engine.ended(f"{execution_prefix(self.engine.outputs['WorkflowArn'])}:{name}").outcome
+        return self.engine.wait_for(f"{execution_prefix(self.engine.outputs['WorkflowArn'])}:{name}").outcome
 
 
 @pytest.fixture

@@ -105,7 +105,7 @@ class Evaluated:
     def _modules(self) -> set[str]:
         """Return the modules of `functions/` on this thread's stack."""
         modules, frame = set(), sys._getframe()
-        while frame := frame.f_back:  # type: ignore[assignment]
+        while frame := frame.f_back:
             path = Path(frame.f_code.co_filename)
             if path.is_relative_to(self.folder):
                 modules.add(path.relative_to(self.folder).as_posix())

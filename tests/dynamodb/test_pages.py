@@ -78,5 +78,5 @@ def error_of(client: Any, query: dict[str, Any]) -> dict[str, str]:
     try:
         assert client.query(**query)["Items"] == []
     except ClientError as error:
-        return dict(error.response["Error"])  # type: ignore[arg-type]
+        return dict(error.response["Error"])
     return {}

@@ -207,7 +207,7 @@ def _parameters_are_not_checked() -> bool:
 def _parses_for_each_execution() -> bool:
     parses = []
     parse = AmazonStateLanguageParser.parse
-    AmazonStateLanguageParser.parse = staticmethod(lambda text: parses.append(text) or parse(text))  # type: ignore[method-assign, func-returns-value]
+    AmazonStateLanguageParser.parse = staticmethod(lambda text: parses.append(text) or parse(text))
     states = _client("stepfunctions")
     arn = states.create_state_machine(name="p", definition=PASS, roleArn=ROLE)["stateMachineArn"]
     before = len(parses)
@@ -245,7 +245,7 @@ def _wants_code_in_a_bucket() -> bool:
 def _logs_each_rejection() -> bool:
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
-    handler.emit = records.append  # type: ignore[method-assign]
+    handler.emit = records.append
     logger = logging.getLogger("moto")
     logger.addHandler(handler)
     states = _client("stepfunctions")

@@ -307,7 +307,7 @@ def test_no_call_makes_the_state_unreadable(
         ask(service, operation, re.sub("BUS|WORKFLOW", lambda name: names[name[0]], body))
     for arn in engine.executions():
         engine.wait_for(arn)
-    table = dynamodb_backends[engine.account_id][REGION].tables["PaymentLedger"].items
+    table: Any = dynamodb_backends[engine.account_id][REGION].tables["PaymentLedger"].items
     before = {key.value: repr(item.attrs) for key, item in table.items()}
     file = written(engine, tmp_path)
     engine.clear()

@@ -10,9 +10,9 @@ from moto.dynamodb.models import dynamodb_backends
 
 from ledger.item import ATTRIBUTES, EncryptedPayment, shard_of
 from ledger.payment import Payment
-from ledger_cli import ROOT
+from ledger_cli import REGION, ROOT
 from ledger_cli.engine import Engine
-from ledger_cli.engine.engine import ACCOUNT_ID, REGION
+from ledger_cli.engine.account import ACCOUNT_ID
 from ledger_cli.samples import register_sample_processors
 from tests.support.faults import Faults
 from tools import sample_requests

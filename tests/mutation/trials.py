@@ -61,7 +61,7 @@ def run(module: str, code: CodeType | None) -> int:
     def mutated(loader: importlib.machinery.SourceFileLoader, name: str) -> CodeType | None:
         return code if code and loader.path == path else get_code(loader, name)
 
-    importlib.machinery.SourceFileLoader.get_code = mutated  # type: ignore[assignment, method-assign]
+    importlib.machinery.SourceFileLoader.get_code = mutated
     for name in [name for name in sys.modules if name.partition(".")[0] in {"ledger", "ledger_cli"}]:
         del sys.modules[name]
     # Every run has the same examples. Nobody reads a counterexample, so Hypothesis need not make it smaller.

@@ -24,7 +24,7 @@ from ledger.intake import execution_prefix
 from ledger.item import shard_of
 from ledger_cli import REGION
 from ledger_cli.engine import Engine, lambda_runtime
-from ledger_cli.engine.engine import ACCOUNT_ID
+from ledger_cli.engine.account import ACCOUNT_ID
 from tests.simulation import faults
 from tests.simulation.interleaver import Interleaver
 from tests.simulation.interpreter import Execution, Interpreter
@@ -166,7 +166,8 @@ class Run:
 
     def items(self) -> dict[str, dict[str, Any]]:
         """Return the table's items by TransactionID, their attributes in DynamoDB's form."""
-        items = [item.to_json()["Attributes"] for item in self.simulator.table.items.values()]
+        stored: Any = self.simulator.table.items
+        items = [item.to_json()["Attributes"] for item in stored.values()]
         return {item["TransactionID"]["S"]: item for item in items}
 
     def events(self) -> list[Mapping[str, Any]]:

@@ -51,7 +51,7 @@ class Traces:
         self._arns.append(execution.arn)
         return execution
 
-    def ended(self, arn: str) -> Any:
+    def wait_for(self, arn: str) -> Any:
         """Wait for an execution that the test has not started itself, and return it."""
         self._arns.append(arn)
         return self._engine.wait_for(arn)

@@ -220,7 +220,7 @@ def test_the_newest_format_is_kept() -> None:
 )
 def test_the_fields_that_differ_are_named(changes: dict[str, str], differs: list[str]) -> None:
     """An operator uses these fields to decide which of the two payments is right."""
-    assert differing_fields(ENCRYPTED.as_item(), PAYMENT._replace(**changes)) == differs  # type: ignore[arg-type]
+    assert differing_fields(ENCRYPTED.as_item(), PAYMENT._replace(**changes)) == differs
 
 
 def test_a_conflict_tells_whose_it_is_and_what_differs() -> None:

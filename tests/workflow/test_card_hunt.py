@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ledger.payment import InvalidPaymentError
+from ledger.violations import InvalidPaymentError
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.engine.http_api import Request
@@ -116,7 +116,7 @@ def test_a_card_number_that_a_sender_starts_is_left_nowhere(
         intake.deliver({**payment, **fields})
     assert violation in caught.value.log_keys["rules"]
     assert engine.executions() == []
-    assert traces.wait_for(intake.refuse(caught.value, "message")).outcome == "REJECTED"
+    assert traces.wait_for(intake.reject(caught.value, "message")).outcome == "REJECTED"
     assert cards_found(traces) == set()
 
 

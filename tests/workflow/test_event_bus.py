@@ -8,7 +8,7 @@ from moto.events.models import Rule, events_backends
 
 from ledger_cli import REGION, ROOT
 from ledger_cli.engine import Engine
-from ledger_cli.engine.engine import ACCOUNT_ID
+from ledger_cli.engine.account import ACCOUNT_ID
 from ledger_cli.stack.execution import Execution
 
 (SAMPLE,) = json.loads((ROOT / "events/bus/put-events.json").read_text())
