@@ -64,10 +64,11 @@ def files() -> Iterator[tuple[str, Any]]:
             if any(loader.file_loader.exists(str(Path(folder) / path)) for folder in loader.search_paths):
                 yield path, loader.load_data(path)
     endpoints = loader.load_data("endpoints")
-    for partition in endpoints["partitions"]:
-        services = partition["services"].items()
-        partition["services"] = {name: endpoint for name, endpoint in services if name in prefixes}
-    yield "endpoints", endpoints
+    partitions = [
+        {**partition, "services": {name: one for name, one in partition["services"].items() if name in prefixes}}
+        for partition in endpoints["partitions"]
+    ]
+    yield "endpoints", {**endpoints, "partitions": partitions}
     for name in ("partitions", "sdk-default-configuration"):
         yield name, loader.load_data(name)
 

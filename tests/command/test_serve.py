@@ -68,7 +68,7 @@ print(client("lambda").invoke(FunctionName="validate_payment", Payload="{{}}")["
 def test_another_region_is_said_to_be_empty(served: dict[str, str], elsewhere: Any) -> None:
     """Without this answer, a shell's AWS_REGION would look like a table that is not there."""
     endpoint = served["Endpoint"].partition(",")[0]
-    assert "the engine is in us-east-1: ask there" in elsewhere(
+    assert "the engine is in us-east-1: sign the request for that region" in elsewhere(
         endpoint, "client('dynamodb').list_tables()", "eu-west-1"
     )
 

@@ -39,7 +39,7 @@ def test_a_rejection_is_published_too(endpoint: str, engine: Engine) -> None:
         done = ledger("start", "--json", file, "--endpoint-url", endpoint, stdin=nameless)
         report = json.loads(done.stdout)
         assert (done.returncode, report["status"]) == (1, "NOT_STARTED")
-        assert engine.wait_for(report["execution"]).outcome == "REJECTED"
+        assert engine.wait_for(report["execution_arn"]).outcome == "REJECTED"
     rejected = [event["detail"] for event in engine.published()]
     assert [one.get("TransactionID") for one in rejected] == ["txn-2026-0007", None]  # the repeat is none of its own
     assert [one["Violations"] for one in rejected] == [

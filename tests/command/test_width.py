@@ -276,8 +276,9 @@ def test_what_serve_prints_is_readable_at_every_width(
     assert [line for line in lines if cell_len(line) > width and " " in line] == []
 
 
-def test_what_processor_prints_is_readable_at_every_width(command: Callable[..., str]) -> None:
+def test_what_rotate_secret_prints_is_readable_at_every_width(command: Callable[..., str]) -> None:
     """It shows the secret once: a person must be able to copy it as one word."""
+    assert command(WIDE, "register-processor", PROCESSOR)
     for width in WIDTHS:
         narrow = command(width, "rotate-secret", PROCESSOR)
         assert re.search(r"(^| )whsec_[\w+/]{43}=( |$)", narrow, re.MULTILINE), narrow

@@ -115,7 +115,7 @@ def transient_errors(service: str, operation: str) -> Iterator[str]:
 def own_errors(engine: Engine) -> set[str]:
     """Return the project's own error classes that a function of the workflow can raise."""
     handlers = [engine.functions[name].module for name in {function_of(task) for task in TASKS.values()}]
-    modules = [*handlers, ledger.item, ledger.payment, ledger.publication]
+    modules = [*handlers, ledger.item, ledger.payment, ledger.publication, ledger.violations]
     return {
         name
         for module in modules

@@ -222,7 +222,7 @@ def expected_statements(stack: Stack, table_arn: str) -> list[Any]:
         "AWS::Partition": partition,
         "AWS::Region": region,
         "AWS::AccountId": account,
-        "Name": stack.outputs["TableName"],
+        **stack.parameters,
     }
 
     def resolved(value: Any) -> Any:
@@ -233,7 +233,7 @@ def expected_statements(stack: Stack, table_arn: str) -> list[Any]:
                 value = named[name]
             case {"Fn::GetAtt": [role, "Arn"]} if role in roles:
                 value = f"arn:{partition}:iam::{account}:role/{roles[role]}"
-            case {"Fn::Sub": [str(text), {"Name": _}]}:
+            case {"Fn::Sub": str(text)}:
                 value = re.sub(r"\$\{([^}]+)\}", lambda found: variables.get(found[1], found[0]), text)
             case dict():
                 value = {name: resolved(part) for name, part in value.items()}

@@ -42,10 +42,8 @@ def lent(engine: Engine) -> Iterator[None]:
     engine.clear()
     stand_in = MagicMock(wraps=engine, outputs=engine.outputs)
     stand_in.__enter__.return_value, stand_in.__exit__.return_value = stand_in, None
-    with contextlib.ExitStack() as patches:
-        for module in ("ledger_cli.engine", "ledger_cli.commands.run"):
-            patches.enter_context(patch(f"{module}.Engine", lambda: stand_in))
-        patches.enter_context(patch.object(engine, "_numbers", itertools.count(1)))  # of the executions' names
+    numbers = patch.object(engine, "_numbers", itertools.count(1))  # of the executions' names
+    with patch("ledger_cli.engine.Engine", lambda: stand_in), numbers:
         yield
 
 
