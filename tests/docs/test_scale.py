@@ -68,14 +68,18 @@ def test_the_pages_are_what_the_program_makes() -> None:
     assert made == {path: path.read_text() for path in made}, "run: make generate"
 
 
-def test_the_readme_states_the_idle_cost() -> None:
-    """A team decides by it whether to try the stack. One page has the totals of the other page's tables."""
+def test_the_price_table_has_the_totals_of_the_deployments() -> None:
+    """The page that compares prices says the same as the page of a person who deploys."""
     prices, idle, removed = (cells(TABLES[name]) for name in ("prices", "idle", "removed"))
     for column, name in enumerate(DEPLOYMENTS):
         assert prices[f"**a month without a payment, `{name}`**"] == [idle["**together**"][column]]
         kept = removed["**together, with nothing stored**"][column]
         assert prices[f"**a month after `sam delete`, `{name}`**"] == [kept]
-    prod, dev = (prices[f"**a month without a payment, `{name}`**"][0].strip("*") for name in ("prod", "dev"))
+
+
+def test_the_readme_states_the_idle_cost() -> None:
+    """A team decides by it whether to try the stack."""
+    dev, prod = (amount.strip("*") for amount in cells(TABLES["idle"])["**together**"])
     assert f"`prod` costs about {prod} USD a month and `dev` about {dev} USD" in (ROOT / "README.md").read_text()
 
 
