@@ -23,7 +23,7 @@ from ledger_cli.engine import Engine, lambda_runtime, template
 from ledger_cli.engine.engine import Call
 from ledger_cli.reading import read
 from ledger_cli.samples import START_INPUTS
-from tools import scale
+from tools import write_units
 
 WARM_UP = 5
 PAYMENTS = 1000
@@ -60,7 +60,7 @@ def measure_thousand(engine: Engine, payment: dict[str, Any]) -> dict[str, float
 def measure_growth(engine: Engine, payment: dict[str, Any]) -> list[dict[str, float]]:
     """Measure what the functions send for a payment, and its use of the table's capacity, at each size of the table."""
     table = dynamodb_backends[engine.account_id][REGION].tables[engine.outputs["TableName"]]
-    indexes = scale.indexes(template.load(ROOT / "template.yaml"))
+    indexes = write_units.indexes(template.load(ROOT / "template.yaml"))
     (some, *_) = engine.items()
     found = []
     for size in TABLE_SIZES:
@@ -97,19 +97,19 @@ def _collected_requests() -> Iterator[list[tuple[str, bytes]]]:
         yield requests
 
 
-def _write_units(engine: Engine, operation: str, sent: dict[str, Any], indexes: list[scale.Index]) -> Decimal:
+def _write_units(engine: Engine, operation: str, sent: dict[str, Any], indexes: list[write_units.Index]) -> Decimal:
     """Return the write units of one request, indexes included: a put of a new item, or the marker's update."""
     if operation == "PutItem":
         item = {**sent["Item"], "SecureToken": {"B": base64.b64decode(sent["Item"]["SecureToken"]["B"])}}
-        written = [item, *(scale.entry_of(item, index) for index in indexes)]
+        written = [item, *(write_units.entry_of(item, index) for index in indexes)]
     elif operation == "UpdateItem":
         item = engine.client("dynamodb").get_item(TableName=sent["TableName"], Key=sent["Key"])["Item"]
         before = {**{name: item[name] for name in item if name != "PublishedAt"}, "Unpublished": {"S": "0"}}
-        entries = [(scale.entry_of(before, index), scale.entry_of(item, index)) for index in indexes]
+        entries = [(write_units.entry_of(before, index), write_units.entry_of(item, index)) for index in indexes]
         written = [item, *(entry or was for was, entry in entries if was != entry)]
     else:
         return Decimal()
-    return sum((scale.write_units(scale.item_bytes(one)) for one in written), Decimal())
+    return sum((write_units.write_units(write_units.item_bytes(one)) for one in written), Decimal())
 
 
 def _run(engine: Engine, payment: dict[str, Any], transaction_id: str) -> None:

@@ -4,7 +4,7 @@ import functools
 
 from ledger_cli import ROOT
 from ledger_cli.engine import template
-from tools import scale
+from tools import facts
 
 PARAMETERS = {
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
@@ -23,6 +23,5 @@ EVERYTHING = "everything optional"
 @functools.cache
 def configurations() -> dict[str, dict[str, str]]:
     """Return the parameters of each judged stack: samconfig's sections, and all optional parts off and on."""
-    samconfig, declared = scale.SAMCONFIG.read_text(), template.load(ROOT / "template.yaml")
-    found = {deployment.name: dict(deployment.given) for deployment in scale.deployments(samconfig, declared)}
-    return {**found, "nothing optional": {}, EVERYTHING: PARAMETERS}
+    samconfig, declared = facts.SAMCONFIG.read_text(), template.load(ROOT / "template.yaml")
+    return {**facts.deployments(samconfig, declared), "nothing optional": {}, EVERYTHING: PARAMETERS}

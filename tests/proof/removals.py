@@ -9,7 +9,7 @@ from ledger_cli.engine import template
 from tests.proof.policies import Resources, as_list, of_type
 from tests.proof.resolved import Resolver, arn
 from tests.proof.resource_types import unique_name
-from tools import scale
+from tools import facts
 
 PAGE = ROOT / "docs/operate/deploying.md"
 
@@ -55,7 +55,7 @@ def faults_of_failures(
         for name in created_before(needs, failed) - found:
             resource = resources[name]
             protected = resource["Properties"].get("DeletionProtectionEnabled")
-            if (protected or resource.get("DeletionPolicy") == "Retain") and resource["Type"] not in scale.VERSIONS:
+            if (protected or resource.get("DeletionPolicy") == "Retain") and resource["Type"] not in facts.VERSIONS:
                 found.add(name)
     commands = ("--no-deletion-protection-enabled", "aws dynamodb delete-table")
     for name, version in declared.items():
@@ -74,7 +74,7 @@ def faults_of_a_removal(resources: Resources) -> Iterator[str]:
     attached = {one for _, role in of_type(resources, "AWS::IAM::Role") for one in role.get("ManagedPolicyArns", [])}
     for name, resource in resources.items():
         kind, properties = resource["Type"], resource.get("Properties", {})
-        if resource.get("DeletionPolicy") in scale.RETAINING and kind not in scale.VERSIONS:
+        if resource.get("DeletionPolicy") in facts.RETAINING and kind not in facts.VERSIONS:
             words = {"AWS::KMS::Key": "keys", "AWS::Logs::LogGroup": "log groups"}
             if words.get(kind, str(unique_name(resource))) not in page:
                 yield f"{name}: survives the stack, and the page does not say so"

@@ -1,0 +1,72 @@
+"""The bytes and write units of a payment's item follow DynamoDB's rules."""
+
+from typing import Any
+
+import pytest
+
+from ledger_cli import ROOT
+from ledger_cli.engine import Engine, template
+from tools import write_units
+from tools.write_units import Index
+
+DECLARED = template.load(ROOT / "template.yaml")
+
+
+def padded(size_bytes: int) -> dict[str, Any]:
+    """Return an unpublished item that has that size in all."""
+    item = {"TransactionID": {"S": "t"}, "RecordedAt": {"S": "2026-11-24T00:00:00.000000Z"}, "Unpublished": {"S": "3"}}
+    item["Metadata"] = {"S": ""}
+    return {**item, "Metadata": {"S": "x" * (size_bytes - write_units.item_bytes(item))}}
+
+
+@pytest.mark.parametrize(
+    ("item", "size_bytes"),
+    [
+        ({}, 0),
+        ({"ab": {"S": "xyz"}}, 2 + 3),
+        ({"ü": {"S": "ü"}}, 2 + 2),
+        ({"a": {"B": b"12345"}}, 1 + 5),
+        ({"a": {"N": "129.9"}}, 1 + 2 + 1),  # four digits
+        ({"a": {"N": "12900"}}, 1 + 2 + 1),  # three significant digits
+        ({"a": {"N": "0"}}, 1 + 1),
+        ({"m": {"M": {}}}, 1 + 3),
+        ({"m": {"M": {"k": {"S": "v"}, "l": {"S": "w"}}}}, 1 + 3 + 2 * (1 + 1 + 1)),
+    ],
+)
+def test_an_items_size(item: dict[str, Any], size_bytes: int) -> None:
+    """DynamoDB counts names too, and a number has a byte for two digits."""
+    assert write_units.item_bytes(item) == size_bytes
+
+
+SPARSE = Index("sparse", frozenset({"Unpublished"}), frozenset({"Unpublished", "TransactionID", "Metadata"}))
+MARKED = Index("marked", frozenset({"RecordedAt"}), frozenset({"RecordedAt", "TransactionID", "PublishedAt"}))
+UNMARKED = Index("unmarked", frozenset({"RecordedAt"}), frozenset({"RecordedAt", "TransactionID"}))
+ABSENT = Index("absent", frozenset({"Absent"}), frozenset({"Absent", "TransactionID"}))
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "table", "sparse"),
+    [
+        (300, 1 + 1, 1 + 1),
+        (1000, 1 + 2, 1 + 1),  # the publication's time makes it larger than 1,024 bytes
+        (1024, 1 + 2, 1 + 1),
+        (1025, 2 + 2, 1 + 1),
+        (2048, 2 + 3, 2 + 2),
+    ],
+)
+def test_write_units_of_a_payment(size_bytes: int, table: int, sparse: int) -> None:
+    """A payment's put and update write the table. An index pays only for entries that appear, change or disappear."""
+    units = write_units.units_of_a_payment(padded(size_bytes), [SPARSE, MARKED, UNMARKED, ABSENT])
+    assert units == {"table": table, "sparse": sparse, "marked": 1 + 1, "unmarked": 1, "absent": 0}
+
+
+def test_an_index_has_the_tables_key_too() -> None:
+    """DynamoDB projects the key even if the template does not. Without it, an entry would seem smaller."""
+    assert all("TransactionID" in index.attributes for index in write_units.indexes(DECLARED))
+
+
+def test_the_item_is_the_one_that_is_written(engine: Engine) -> None:
+    """The item's size decides what a write costs: every attribute must be there, and no other."""
+    engine.run((ROOT / "events/start/01-success.json").read_text())
+    (item,) = engine.items()
+    assert write_units.published(write_units.sample_item(10)).keys() == item.keys()

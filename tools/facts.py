@@ -1,0 +1,154 @@
+"""The facts that the tables of scale and price calculate with. The proof uses the deployments, too.
+
+The inputs come from `docs/concepts/scale.toml`, the deployments from samconfig.toml, and the other facts from the
+template and the workflow's definition.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from ledger_cli import ROOT
+from ledger_cli.engine import template
+from ledger_cli.engine.parameters import ParameterError, holds, validate_parameters
+from ledger_cli.views import graph
+from tools import write_units
+
+INPUTS, SAMCONFIG, TEMPLATE = ROOT / "docs/concepts/scale.toml", ROOT / "samconfig.toml", ROOT / "template.yaml"
+
+CALLS = {
+    "Step Functions": ("StartExecution",),
+    "KMS": ("Encrypt", "ReEncrypt"),
+    "DynamoDB": ("PutItem", "UpdateItem"),
+    "EventBridge": ("PutEvents",),
+}
+"""The calls for one payment. Its sender makes StartExecution, and Encrypt to seal the token."""
+
+RETAINING = frozenset({"Retain", "RetainExceptOnCreate"})
+"""Deletion policies under which a resource outlives its stack. Source: CloudFormation, DeletionPolicy attribute."""
+
+VERSIONS = frozenset({"AWS::StepFunctions::StateMachineVersion"})
+"""Types that do not outlive the stack although they are retained: a function or a workflow is deleted with all of its
+versions. Source: Lambda API Reference, DeleteFunction; Step Functions API Reference, DeleteStateMachine."""
+
+
+class ScaleError(Exception):
+    """An input, a deployment or a marker is missing or invalid. The message is one line that names it."""
+
+
+class Numbers(dict[str, Decimal]):
+    """The numbers of a calculation by their names: the inputs, the facts of a stack, and what follows from both."""
+
+    def __missing__(self, name: str) -> Decimal:
+        """Name the missing input in one clear line."""
+        raise ScaleError(f"docs/concepts/scale.toml: {name} is missing")
+
+
+def inputs_of(text: str) -> dict[str, Decimal]:
+    """Return the value of each input in the TOML *text*, by its name.
+
+    Raises:
+        ScaleError: the text is invalid TOML, or an input is incomplete or a float, which may not be what was written.
+    """
+    try:
+        inputs = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ScaleError(f"docs/concepts/scale.toml: {error}") from None
+    for name, line in inputs.items():
+        value = line.get("value") if isinstance(line, dict) else None
+        if type(value) not in {int, str} or not re.fullmatch(r"[0-9]+(\.[0-9]+)?", str(value)):
+            raise ScaleError(f"docs/concepts/scale.toml: {name}: value must be a whole number, or a decimal in quotes")
+        if type(line.get("read")) is not date or not line.get("unit") or not line.get("source"):
+            raise ScaleError(f"docs/concepts/scale.toml: {name}: needs a unit, the date of reading, and a source")
+    return {name: Decimal(line["value"]) for name, line in inputs.items()}
+
+
+def deployments(samconfig: str, declared: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Return the parameters that each deploying section of a samconfig.toml gives the template *declared*.
+
+    Raises:
+        ScaleError: the text is invalid TOML, no section deploys, or the template does not accept the parameters.
+    """
+    try:
+        sections = tomllib.loads(samconfig)
+    except tomllib.TOMLDecodeError as error:
+        raise ScaleError(f"samconfig.toml: {error}") from None
+    found = {}
+    for name, commands in sections.items():
+        if not isinstance(commands, dict) or "deploy" not in commands:
+            continue
+        options = {**commands.get("global", {}).get("parameters", {}), **commands["deploy"].get("parameters", {})}
+        overrides = options.get("parameter_overrides", [])
+        if not isinstance(overrides, list) or not all("=" in override for override in overrides):
+            raise ScaleError(f"samconfig.toml: {name}: parameter_overrides must be a list of Name=value")
+        found[name] = dict(override.split("=", 1) for override in overrides)
+        try:
+            validate_parameters(declared, found[name])
+        except ParameterError as error:
+            raise ScaleError(f"samconfig.toml: {name}: {error}") from None
+    if not found:
+        raise ScaleError("samconfig.toml: no section says how to deploy")
+    return found
+
+
+def outliving(declared: Mapping[str, Any], given: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the resources that outlive a stack of the template *declared* with these parameters *given*."""
+    resources = template.created_resources(declared, validate_parameters(declared, given)).values()
+    return [
+        resource
+        for resource in resources
+        if resource.get("DeletionPolicy") in RETAINING and resource["Type"] not in VERSIONS
+    ]
+
+
+def stack_facts(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Decimal]:
+    """Return the numbers of a stack that its price and its limits follow from, by their names.
+
+    Args:
+        declared: the template.
+        given: the stack's parameters. The others have the template's defaults.
+    """
+    values = validate_parameters(declared, given)
+    resources = template.created_resources(declared, values)
+    webhook = declared["Resources"]["WebhookApi"]["Properties"]
+    secrets = declared["Outputs"]["ProcessorSecrets"]  # without it, `ledger register-processor` makes no secret
+
+    def of_type(kind: str) -> list[Any]:
+        return [resource["Properties"] for resource in resources.values() if resource["Type"] == kind]
+
+    alarms = [alarm.get("Metrics", [{"MetricStat": alarm}]) for alarm in of_type("AWS::CloudWatch::Alarm")]
+    found = {
+        "states": len(graph.read().path),
+        "memory_gb": Decimal(declared["Globals"]["Function"]["MemorySize"]) / 1024,
+        "endpoint_zones": sum(len(endpoint["SubnetIds"]) for endpoint in of_type("AWS::EC2::VPCEndpoint")),
+        "keys": len(of_type("AWS::KMS::Key")),
+        "alarm_metrics": sum("MetricStat" in metric for metrics in alarms for metric in metrics),
+        "dashboards": len(of_type("AWS::CloudWatch::Dashboard")),
+        "processor_secrets": holds(secrets.get("Condition", True), values, declared["Conditions"]),
+        "webhook_per_s": webhook["DefaultRouteSettings"]["ThrottlingRateLimit"],
+        "log_days": values["LogRetentionDays"],
+        "archive_days": resources["LedgerArchive"]["Properties"]["RetentionDays"],
+    }
+    return {name: Decimal(value) for name, value in found.items()}
+
+
+def numbers_of(inputs: Mapping[str, Decimal], declared: Mapping[str, Any], given: Mapping[str, str]) -> Numbers:
+    """Return every number of a stack of the template *declared* with these parameters *given*."""
+    n, indexes = Numbers({**inputs, **stack_facts(declared, given)}), write_units.indexes(declared)
+    item = write_units.sample_item(int(n["token_bytes"] + n["kms_ciphertext_overhead_bytes"]))
+    after, overhead = write_units.published(item), n["item_overhead_bytes"]
+    entries = [entry for index in indexes if (entry := write_units.entry_of(after, index))]
+    n["stored_bytes"] = write_units.item_bytes(after) + overhead
+    n["indexed_bytes"] = sum((write_units.item_bytes(entry) + overhead for entry in entries), Decimal())
+    units = write_units.units_of_a_payment(item, indexes)
+    n |= {f"units of {name}": count for name, count in units.items()}
+    n["units"] = sum(units.values(), Decimal())
+    n["function_s"] = (n["validate_ms"] + n["encrypt_ms"] + n["persist_ms"] + n["publish_ms"]) / 1000
+    for kept in ("log", "archive", "durable"):
+        n[f"{kept}_months"] = n[f"{kept}_days"] * 24 / n["hours_per_month"]
+    n["transitions"] = n["states"] + n["start_transitions"]
+    n["kms_requests"] = len(CALLS["KMS"]) * n["kms_requests_per_call"]
+    return n
