@@ -13,7 +13,7 @@ from typing import Any
 
 from ledger.currencies import MINOR_UNITS
 from ledger.identifiers import ORIGINAL_TRANSACTION_ID, mapped_identifier
-from ledger.payment import CONTRACT_FIELDS, MAX_GUESSED, intended_field, valid_id
+from ledger.payment import CONTRACT_FIELDS, MAX_CORRECTED_FIELDS, intended_field, valid_id
 from ledger.signature import STANDARD_WEBHOOKS, STRIPE, Scheme
 from ledger.violations import InvalidPaymentError, Violation
 
@@ -69,7 +69,7 @@ def _is_about_a_payment(message: dict[str, Any], content: dict[str, Any]) -> boo
     if isinstance(message.get("type"), str):
         return bool(PAYMENT_EVENT.match(message["type"])) or any(name in CONTRACT_FIELDS for name in content)
     names = {*message, *content} - {"timestamp"}
-    return len(names) > MAX_GUESSED or any(map(intended_field, names))
+    return len(names) > MAX_CORRECTED_FIELDS or any(map(intended_field, names))
 
 
 PAYMENT_EVENT = re.compile(r"payments?([^a-z]|$)", re.IGNORECASE)

@@ -26,9 +26,12 @@ MAX_CIPHERTEXT_BYTES = 6144
 
 MAX_METADATA_PAIRS = 16
 MAX_METADATA_VALUE_CHARACTERS = 256
+"""Together they bound an item, an event and the search for card numbers. The schema and docs/integrate/contract.md
+state both limits too, and a test compares them."""
 
-MAX_GUESSED = 16
-"""Unknown fields for which the intended field is searched: a search takes long, and an input may have thousands."""
+MAX_CORRECTED_FIELDS = 16
+"""Unknown fields of an input for which a known field is suggested. One suggestion takes long, and an input may have
+thousands of fields."""
 
 MIN_SEARCHED_TOKEN_CHARACTERS = 8
 """Characters below which a token is not searched for in the other fields: a shorter one would be found by chance."""
@@ -335,7 +338,7 @@ def _utf8(text: str) -> bytes:
 def _unknown_fields(names: Iterable[str]) -> Iterator[Violation]:
     """Yield a violation for each name. It names the field that the sender probably meant, never the name itself."""
     for number, name in enumerate(names):
-        intended = intended_field(name) if number < MAX_GUESSED else None
+        intended = intended_field(name) if number < MAX_CORRECTED_FIELDS else None
         yield Violation(intended, "misspelled_field") if intended else Violation("Payment", "unknown_field")
 
 

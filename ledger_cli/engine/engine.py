@@ -26,7 +26,7 @@ from ledger_cli.environment import without_the_shells_variables
 from ledger_cli.stack.execution import Execution
 
 EXECUTION_TIMEOUT_S = 900
-"""The longest time of an execution: more than all retries of all four states together."""
+"""The longest time of an execution: all retries of all states take less, by the timeouts of their functions."""
 
 
 class Engine:

@@ -16,7 +16,7 @@ from ledger_cli.stack.client import Stack, StackError, explain
 from ledger_cli.stack.queries import describe_unreadable
 
 WAIT_S = 300
-"""The wait for one execution to end. All retries of one state take less."""
+"""The wait for one execution to end. All retries of one state take less, by the timeout of its function."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,7 +95,7 @@ class Execution:
 
     @property
     def had_technical_failure(self) -> bool:
-        """Whether it ended without an outcome. If so, it can be redriven."""
+        """Whether it ended without an outcome. It can be redriven, unless `not_redrivable` says why not."""
         return self.outcome is None and self.status in {"FAILED", "TIMED_OUT", "ABORTED"}
 
     @property

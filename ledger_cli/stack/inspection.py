@@ -77,12 +77,7 @@ class Inspection:
 
     @property
     def next_step(self) -> str:
-        """The next step of the operator on duty."""
-        if self.outcome == "FAILED" and self.execution and self.execution.not_redrivable:
-            return (
-                f"Ask the sender to send the payment again: Step Functions cannot redrive this execution "
-                f"({self.execution.not_redrivable})."
-            )
+        """What the operator on duty does next: one sentence that begins with it, for each outcome."""
         if self.outcome == "RECORDED" and not self.is_published and self.payment:
             return (
                 "Wait: the payment is recorded, but not published yet. The first sweep after it is "
@@ -105,9 +100,16 @@ class Inspection:
             "CONFLICT": "Ask the processor which payment is right. A different payment needs a TransactionID of its "
             "own (docs/operate/runbook.md#conflicts).",
             "RUNNING": "Wait: the execution still runs.",
-            "FAILED": "Fix the cause (docs/operate/runbook.md#technical-failures), then run: " + self.redrive_command,
+            "FAILED": self._next_step_if_failed,
             "UNKNOWN": self._next_step_if_unknown,
         }[self.outcome]
+
+    @property
+    def _next_step_if_failed(self) -> str:
+        reason = self.execution.not_redrivable if self.execution else None
+        if reason is None:
+            return f"Fix the cause (docs/operate/runbook.md#technical-failures), then run: {self.redrive_command}"
+        return f"Ask the sender to send the payment again: Step Functions cannot redrive this execution ({reason})."
 
     @property
     def _next_step_if_unknown(self) -> str:

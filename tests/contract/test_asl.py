@@ -20,6 +20,8 @@ from ledger.item import PaymentConflictError
 from ledger.violations import InvalidPaymentError
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine, template
+from ledger_cli.engine.engine import EXECUTION_TIMEOUT_S
+from ledger_cli.stack.deliveries import WAIT_S
 from tools.sdk_data import calls_of
 
 ASL = json.loads((ROOT / "statemachine/payment_ledger.asl.json").read_text())
@@ -218,6 +220,23 @@ def test_retries_have_a_cap_and_full_jitter(name: str) -> None:
     assert 1 <= retrier["MaxAttempts"] <= 10
     assert retrier["IntervalSeconds"] < retrier["MaxDelaySeconds"] <= 60
     assert retrier["BackoffRate"] > 1
+
+
+def longest_s(task: dict[str, Any]) -> int:
+    """Return how long a state lasts at most: each attempt until its function's timeout, and the waits between them."""
+    (retrier,) = task["Retry"]
+    waits = [
+        min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** number, retrier["MaxDelaySeconds"])
+        for number in range(retrier["MaxAttempts"])
+    ]
+    return int((len(waits) + 1) * TEMPLATE[function_of(task)]["Properties"]["Timeout"] + sum(waits))
+
+
+def test_those_who_wait_for_an_execution_wait_long_enough() -> None:
+    """`ledger start` must not give up while a state is retried, nor the engine while all states are."""
+    assert max(longest_s(task) for task in TASKS.values()) < WAIT_S
+    path = ["Validate Payment", "Encrypt Token", "Persist Payment", "Publish Outcome"]
+    assert sum(longest_s(TASKS[name]) for name in path) < EXECUTION_TIMEOUT_S
 
 
 def test_no_state_after_the_encryption_gets_the_plaintext() -> None:

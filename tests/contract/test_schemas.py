@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from ledger.currencies import MINOR_UNITS
-from ledger.payment import CONTRACT_FIELDS, STATUSES, parse_payment
+from ledger.payment import (
+    CONTRACT_FIELDS,
+    MAX_METADATA_PAIRS,
+    MAX_METADATA_VALUE_CHARACTERS,
+    STATUSES,
+    parse_payment,
+)
 from ledger.violations import InvalidPaymentError
 from ledger_cli import ROOT
 from tests.support.schema import BEYOND_A_SCHEMA, SCHEMA, VALIDATOR
@@ -104,6 +110,19 @@ def test_the_code_accepts_what_the_schema_accepts_near_the_border(start_input: A
     """The same holds for inputs that are few mistakes away from a valid one, which random inputs rarely are."""
     if VALIDATOR.is_valid(start_input):
         assert rules(start_input) <= BEYOND_A_SCHEMA
+
+
+def test_the_limits_of_the_metadata_are_the_same_everywhere(payment: dict[str, Any]) -> None:
+    """Random inputs rarely come near a limit, so the schema, the code and the page are compared at it."""
+    metadata = SCHEMA["properties"]["Metadata"]
+    assert metadata["maxProperties"] == MAX_METADATA_PAIRS
+    assert metadata["additionalProperties"]["maxLength"] == MAX_METADATA_VALUE_CHARACTERS
+    page = (ROOT / "docs/integrate/contract.md").read_text()
+    assert f"more than {MAX_METADATA_PAIRS} pairs" in page
+    largest = {f"{number}": "x" * MAX_METADATA_VALUE_CHARACTERS for number in range(MAX_METADATA_PAIRS)}
+    assert rules({**payment, "Metadata": largest}) == set()
+    assert rules({**payment, "Metadata": {**largest, "more": ""}}) == {"metadata_pairs"}
+    assert rules({**payment, "Metadata": {"note": "x" * (MAX_METADATA_VALUE_CHARACTERS + 1)}})
 
 
 def test_the_schema_has_the_codes_fields_statuses_and_currencies() -> None:

@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ledger.item import EncryptedPayment, recorded_facts
-from ledger.payment import parse_payment
+from ledger.payment import MAX_METADATA_PAIRS, parse_payment
 from ledger.violations import InvalidPaymentError
 from ledger_cli.engine import Engine
 from tests.support.functions import invoke
@@ -103,7 +103,7 @@ def test_dynamodb_local_judges_numbers_as_dynamodb_does(engine: Engine, dynamodb
 
 def test_the_largest_payment_is_read_back(engine: Engine) -> None:
     """DynamoDB limits an item in bytes, and the contract limits its fields in characters."""
-    metadata = {f"{number}".zfill(64): "𝄞" * 256 for number in range(16)}
+    metadata = {f"{number}".zfill(64): "𝄞" * 256 for number in range(MAX_METADATA_PAIRS)}
     largest = PAYMENT._replace(transaction_id="T" * 64, processor_id="P" * 64, metadata=metadata)
     assert_read_back(engine, ENCRYPTED._replace(payment=largest, ciphertext=b"\xff" * 6144))
 

@@ -17,7 +17,7 @@ import pytest
 
 from ledger.formats import FORMATS
 from ledger.identifiers import mapped_identifier
-from ledger.payment import parse_payment, parse_rejection
+from ledger.payment import MAX_METADATA_PAIRS, parse_payment, parse_rejection
 from ledger.processors import Processor, ProcessorSecretError
 from ledger.signature import STANDARD_WEBHOOKS, STRIPE, InvalidSignatureError, verify
 from ledger.strict_json import StrictJSONError, loads
@@ -135,7 +135,8 @@ INPUTS: dict[str, Callable[[int], Callable[[], Any]]] = {
     "half pairs in a token": lambda n: paid(SecureToken="\ud800" * n),
     "a token that nearly stands in a field": lambda n: paid(SecureToken="a" * (n // 2) + "b", TransactionID="a" * n),
     "a token that nearly stands in each value": lambda n: paid(
-        SecureToken="ab" * 1000 + "a", Metadata={f"{number}": "ab" * (n // 32) for number in range(16)}
+        SecureToken="ab" * 1000 + "a",
+        Metadata={f"{number}": "ab" * (n // (2 * MAX_METADATA_PAIRS)) for number in range(MAX_METADATA_PAIRS)},
     ),
     "a long sealed token": lambda n: without("SecureToken", SealedToken="A" * n),
     "a sealed token of padding": lambda n: without("SecureToken", SealedToken="=" * n),
@@ -265,7 +266,7 @@ def test_the_largest_input_takes_no_time(what: str) -> None:
 
 @pytest.mark.parametrize("what", DEEP)
 def test_a_deep_input_breaks_a_rule(what: str) -> None:
-    """A `RecursionError` is a technical failure. The workflow would retry it seven times, and inform nobody."""
+    """A `RecursionError` is a technical failure. The execution fails, and no event says why."""
     outcome(DEEP[what])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ledger.item import SHARDS, shard_of
+from ledger.payment import MAX_METADATA_PAIRS
 from ledger.publication import MAX_BYTES, put_outcomes
 from ledger.timestamps import utc_timestamp
 from ledger_cli import ROOT
@@ -205,7 +206,7 @@ def test_an_item_that_cannot_be_marked_does_not_keep_the_others(engine: Engine, 
 
 def test_a_call_is_no_larger_than_the_bus_takes(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten payments with all the metadata that the contract allows are more than a call may have."""
-    metadata = {f"key-{n}": "\U0001f4b3" * 256 for n in range(16)}
+    metadata = {f"key-{n}": "\U0001f4b3" * 256 for n in range(MAX_METADATA_PAIRS)}
     first = [f"txn-{n}" for n in range(200) if shard_of(f"txn-{n}") == 0][:10]
     for transaction_id in first:
         payment = {**PERSIST["Payment"], "TransactionID": transaction_id, "Metadata": metadata}

@@ -351,7 +351,7 @@ def test_other_keys_are_free(key: str) -> None:
 
 @pytest.mark.parametrize("text", ["4 ", "6 5 ", "4-44-", "4444 ", "1 x", "AA11 ", "4" * 18 + " ", "4" * 100 + " "])
 def test_the_cost_is_linear(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Metadata may have 256 characters in each of 16 values: no text may make many numbers of each digit."""
+    """Metadata may hold much text. The search must try a bounded number of card numbers for each digit of it."""
     tried: list[str] = []
     monkeypatch.setattr(cards, "_is_card_number", lambda digits: bool(tried.append(digits)))
     for length in (256, 2560):

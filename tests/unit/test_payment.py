@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from ledger.cards import holds_card_number, is_sensitive_key
 from ledger.currencies import FORMER_MINOR_UNITS, MINOR_UNITS, NO_MINOR_UNIT
 from ledger.payment import (
-    MAX_GUESSED,
+    MAX_CORRECTED_FIELDS,
+    MAX_METADATA_PAIRS,
     Payment,
     encryption_context,
     parse_payment,
@@ -578,7 +579,11 @@ def test_a_ciphertext_is_bound_to_its_transaction_under_a_permanent_name() -> No
 # ── Metadata ────────────────────────────────────────────────────────────────────────────────────────
 
 
-@given(st.dictionaries(st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True), st.text(max_size=256), max_size=16))
+@given(
+    st.dictionaries(
+        st.from_regex(r"[A-Za-z0-9_.-]{1,64}", fullmatch=True), st.text(max_size=256), max_size=MAX_METADATA_PAIRS
+    )
+)
 @example({"k" * 64: "v" * 256})
 def test_metadata_is_kept_as_it_is(metadata: dict[str, str]) -> None:
     """The metadata belongs to the sender, and the ledger does not change it."""
@@ -590,7 +595,7 @@ def test_metadata_is_kept_as_it_is(metadata: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("metadata", "rule"),
     [
-        ({str(i): "" for i in range(17)}, "metadata_pairs"),
+        ({str(i): "" for i in range(MAX_METADATA_PAIRS + 1)}, "metadata_pairs"),
         ({"": ""}, "metadata_key"),
         ({"a b": ""}, "metadata_key"),
         ({"a:b": ""}, "metadata_key"),
@@ -768,7 +773,7 @@ def test_what_unknown_fields_cost_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(InvalidPaymentError) as error:
         parse_payment({f"f{number}": 1 for number in range(10_000)}, default_currency="USD")
     assert ("Payment", "unknown_field") in error.value.violations
-    assert len(asked) == MAX_GUESSED
+    assert len(asked) == MAX_CORRECTED_FIELDS
 
 
 # ── Rejections from before the workflow ──────────────────────────────────────────────────────────────

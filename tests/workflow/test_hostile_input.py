@@ -15,6 +15,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from ledger.currencies import MINOR_UNITS
+from ledger.payment import MAX_METADATA_PAIRS
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 
@@ -207,7 +208,7 @@ def test_the_workflow_records_naughty_strings_exactly(
     """Each valid string is a metadata value or both IDs once, and each payment has a token of them: none may change."""
     ids = [text for text in dict.fromkeys(naughty) if not identifier_rule(text)]
     values = [text for text in naughty if len(text) <= 256]
-    assert len(ids) * 16 > len(values)
+    assert len(ids) * MAX_METADATA_PAIRS > len(values)
     for n, transaction_id in enumerate(ids):
         start_input = {
             **payment,
@@ -215,7 +216,10 @@ def test_the_workflow_records_naughty_strings_exactly(
             "ProcessorID": ids[-n],
             # Without the number, the token could equal one of the metadata values.
             "SecureToken": f"{n}→{naughty[n * len(naughty) // len(ids)]}",
-            "Metadata": {f"note-{i}": text for i, text in enumerate(values[16 * n : 16 * n + 16])},
+            "Metadata": {
+                f"note-{i}": text
+                for i, text in enumerate(values[MAX_METADATA_PAIRS * n : MAX_METADATA_PAIRS * (n + 1)])
+            },
         }
         assert_recorded(engine, start_input)
     assert len(engine.items()) == len(ids)
@@ -331,12 +335,13 @@ SIZES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"SecureToken": "€" * 1365 + "x"}, {"SecureToken": "€" * 1365 + "xx"}, "SecureToken: token_length"),
     ({"SecureToken": "𝄞" * 1024}, {"SecureToken": "𝄞" * 1025}, "SecureToken: token_length"),
     ({"SecureToken": "\0"}, {"SecureToken": ""}, "SecureToken: token_length"),
-    ({"Metadata": {f"{n}": "" for n in range(16)}}, {"Metadata": {f"{n}": "" for n in range(17)}},
+    ({"Metadata": {f"{n}": "" for n in range(MAX_METADATA_PAIRS)}},
+        {"Metadata": {f"{n}": "" for n in range(MAX_METADATA_PAIRS + 1)}},
         "Metadata: metadata_pairs"),
     ({"Metadata": {".": "𝄞" * 256}}, {"Metadata": {".": "x" * 257}}, "Metadata: metadata_value"),
     ({"Metadata": {"k" * 64: ""}}, {"Metadata": {"k" * 65: ""}}, "Metadata: metadata_key"),
     ({"Metadata": {}}, {"Metadata": {"": ""}}, "Metadata: metadata_key"),
-    ({"Metadata": {f"{n}".zfill(64): "\0" * 256 for n in range(16)}, "SecureToken": "\1" * 4096},
+    ({"Metadata": {f"{n}".zfill(64): "\0" * 256 for n in range(MAX_METADATA_PAIRS)}, "SecureToken": "\1" * 4096},
         {"Metadata": {"k": ["\0"]}}, "Metadata: type"),
 ]  # fmt: skip
 

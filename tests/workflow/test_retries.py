@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import TimeoutSeconds
 
+from ledger.aws import CALL_ATTEMPTS
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from tests.support.faults import Faults
@@ -38,8 +39,6 @@ PERMANENT = [
     ("Publish Outcome", "PutEvents", "ResourceNotFoundException"),
 ]
 
-SDK_ATTEMPTS = 3
-
 
 def attempts(execution: Any, state: str) -> int:
     """Return how often the workflow invoked the state's function."""
@@ -55,7 +54,7 @@ def test_the_workflow_retries_a_transient_error(
     faults.refuse(operation, code, status=status, times=1)
     first = engine.run(json.dumps({**payment, "TransactionID": "probe"}))
     by_sdk = attempts(first, state) == 1
-    faults.refuse(operation, code, status=status, times=SDK_ATTEMPTS if by_sdk else 1)
+    faults.refuse(operation, code, status=status, times=CALL_ATTEMPTS if by_sdk else 1)
     execution = engine.run(json.dumps(payment))
     assert execution.outcome == "RECORDED"
     assert attempts(execution, state) == 2
@@ -71,7 +70,7 @@ def test_a_lost_message_does_not_lose_or_repeat_a_payment(
 ) -> None:
     """Nobody can know whether a lost call took effect, so each step must be safe to repeat."""
     lose = faults.lose_request if lost == "request" else faults.lose_reply
-    lose(operation, times=SDK_ATTEMPTS)
+    lose(operation, times=CALL_ATTEMPTS)
     execution = engine.run(json.dumps(payment))
     assert execution.outcome == "RECORDED"
     assert attempts(execution, state) == 2

@@ -16,6 +16,7 @@ import pytest
 from aws_lambda_powertools import single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
+from ledger.aws import CALL_ATTEMPTS
 from ledger.intake import seal
 from ledger.item import EncryptedPayment
 from ledger_cli import ROOT
@@ -257,14 +258,25 @@ def test_no_variable_makes_a_function_log_its_event(
 
 # ── Technical failures ──────────────────────────────────────────────────────────────────────────────
 
-ATTEMPTS = 7
-"""The attempts of a state: the first, and its retries."""
+STATES = json.loads((ROOT / "statemachine/payment_ledger.asl.json").read_text())["States"]
+STATE_OF = {
+    "Encrypt": "Encrypt Token",
+    "ReEncrypt": "Encrypt Token",
+    "PutItem": "Persist Payment",
+    "PutEvents": "Publish Outcome",
+    "UpdateItem": "Publish Outcome",
+}
+"""The state whose function makes each call."""
 
-SDK_ATTEMPTS = 3
+
+def attempts(call: str) -> int:
+    """Return how often a state calls its function: once, and for each of its retries."""
+    return 1 + int(STATES[STATE_OF[call]]["Retry"][0]["MaxAttempts"])
+
 
 FAULTS: dict[str, Callable[[Faults, str], None]] = {
-    "ClientError": lambda faults, call: faults.refuse(call, "IncompleteSignature", times=ATTEMPTS),
-    "ReadTimeoutError": lambda faults, call: faults.lose_reply(call, times=ATTEMPTS * SDK_ATTEMPTS),
+    "ClientError": lambda faults, call: faults.refuse(call, "IncompleteSignature", times=attempts(call)),
+    "ReadTimeoutError": lambda faults, call: faults.lose_reply(call, times=attempts(call) * CALL_ATTEMPTS),
     "KeyError": lambda faults, call: (
         faults.refuse(call, "ConditionalCheckFailedException") if call == "PutItem" else faults.answer(call, {})
     ),
