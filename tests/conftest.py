@@ -28,10 +28,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.fixture(scope="session", autouse=True)
 def sdk_data_parsed_once() -> Iterator[None]:
-    """Parse each file of the SDK's data once: every session parses megabytes again, and each command has a session."""
+    """Parse each file of the SDK's data once: every session parses megabytes again, and each command has a session.
+
+    The endpoints are parsed again for each session, since botocore changes them when it resolves one.
+    """
     load_file, parsed = JSONFileLoader.load_file, {}
 
     def load_once(loader: JSONFileLoader, path: str) -> Any:
+        if path.endswith("endpoints"):
+            return load_file(loader, path)
         if parsed.get(path) is None:  # a file that is not there may come
             parsed[path] = load_file(loader, path)
         return parsed[path]
