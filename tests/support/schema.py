@@ -6,7 +6,7 @@ from jsonschema import Draft202012Validator
 
 from ledger_cli import ROOT
 
-# JSON Schema's `$` is the end of the text; Python's also stands before a newline there.
+# In JSON Schema `$` matches only the end of the text. In Python it also matches before a newline at the end.
 SCHEMA = json.loads(
     (ROOT / "events/schemas/payment.schema.json").read_text().replace('$"', '\\\\Z"').replace("$)", "\\\\Z)")
 )
@@ -15,17 +15,18 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 BEYOND_A_SCHEMA = {
     "currency",
     "no_minor_unit",
+    "retired_currency",  # depends on the payment's time
     "decimals",
-    "digits",  # of a tiny JSON number in an unknown currency: in a known one, it has too many decimals
+    "digits",  # broken by a tiny JSON number in an unknown currency; in a known one, it has too many decimals
     "float_digits",
-    "negative",  # -0.0, which a schema cannot tell from 0.0
-    "timestamp",  # 31 February
+    "negative",  # -0.0, which a schema cannot distinguish from 0.0
+    "timestamp",  # for example 31 February
     "timestamp_range",
-    "token_length",  # in bytes
+    "token_length",  # counted in bytes
     "not_unicode",
     "holds_token",
     "card_number",
     "card_data",
     "plaintext_token",  # a setting of the stack
-    "ciphertext_length",  # in bytes
+    "ciphertext_length",  # counted in bytes
 }
