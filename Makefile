@@ -106,7 +106,7 @@ $(READY): requirements/dev.txt pyproject.toml
 .venv/%/.ready: requirements/%.txt | $(READY)
 	@echo "Setting up .venv/$* (half a minute) ..."
 	@$(or $(ENVIRONMENT_PYTHON),$(PYTHON)) -m venv --clear .venv/$*
-	@.venv/$*/bin/python $(INSTALL) $<
+	@.venv/$*/bin/python $(INSTALL) $< --no-deps
 	@touch $@
 
 # What is measured runs on Lambda's Python, if the machine has it.
