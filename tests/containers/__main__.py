@@ -47,7 +47,8 @@ def _environment(engine: ContainerEngine, folder: str) -> dict[str, str]:
         **os.environ,
         **engine.environment,
         # The base image's own Python compiles the byte code, so this machine does not need one.
-        "RUNTIME_PYTHON": "docker run --rm --network none --volume $(ARTIFACTS_DIR):$(ARTIFACTS_DIR) "
+        "RUNTIME_PYTHON": "docker run --rm --network none --env PYTHONHASHSEED "
+        "--volume $(ARTIFACTS_DIR):$(ARTIFACTS_DIR) "
         f"--entrypoint {container_engine.RUNTIME} {container_engine.base_image_tag()}",
         "PATH": os.pathsep.join(commands),
         "TMPDIR": folder,
