@@ -135,10 +135,6 @@ class Engine:
             self.client("stepfunctions").describe_execution(executionArn=arn), self.history(arn)
         )
 
-    def has_ended(self, arn: str) -> bool:
-        """Return whether an execution has ended and its result is known."""
-        return account.is_complete(account.execution(arn))
-
     def executions(self) -> list[str]:
         """Return the ARNs of all executions, in the order in which they were started."""
         return [execution.execution_arn for execution in account.executions()]

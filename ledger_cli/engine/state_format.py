@@ -62,12 +62,12 @@ def decode(written: bytes) -> Any:
         TypeError: a time or bytes are not text.
         RecursionError: it is nested too deeply.
     """
-    with _integers_of_any_length():
+    with integers_of_any_length():
         return _with_times_and_bytes(written)
 
 
 @contextmanager
-def _integers_of_any_length() -> Iterator[None]:
+def integers_of_any_length() -> Iterator[None]:
     """Lift Python's limit. The engine accepts integers of any length, so it may have written one."""
     limit = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(0)

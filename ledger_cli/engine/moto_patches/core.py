@@ -2,9 +2,8 @@
 
 import logging
 import re
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, NoReturn
 from unittest.mock import patch
@@ -20,6 +19,7 @@ from ledger_cli import LOOPBACK
 from ledger_cli.engine import lambda_runtime
 from ledger_cli.engine.calls import Call
 from ledger_cli.engine.moto_patches.patch import EngineHooks, MotoPatch
+from ledger_cli.engine.state_format import integers_of_any_length
 
 REST_SERVICE = "lambda"
 """The service whose operation is in the method and the path. All others that the engine uses name it in a header or a
@@ -34,7 +34,7 @@ def patches(hooks: EngineHooks) -> Iterator[MotoPatch]:
     # moto logs each rejected payment as an error, and the whole state with it.
     yield MotoPatch(("logs_each_rejection",), patch.multiple(logger, propagate=False, handlers=[logging.NullHandler()]))
     # moto parses start inputs with Python's limit for integers, which is 4,300 digits.
-    yield MotoPatch(("limits_integers",), _integers_of_any_length())
+    yield MotoPatch(("limits_integers",), integers_of_any_length())
     # The SDK sleeps between its attempts.
     yield MotoPatch(("the_sdk_sleeps",), patch.object(botocore.endpoint, "time", SimpleNamespace(sleep=hooks.wait)))
     yield MotoPatch(("takes_actions_from_bodies",), patch.object(BaseResponse, "_get_action", get_action))
@@ -45,16 +45,6 @@ def patches(hooks: EngineHooks) -> Iterator[MotoPatch]:
         ("answers_calls_at_once", "private_endpoints_do_not_answer", "leaves_unknown_hosts_to_the_sdk"),
         patch.object(BotocoreStubber, "process_request", answer_one_at_a_time(hooks)),
     )
-
-
-@contextmanager
-def _integers_of_any_length() -> Iterator[None]:
-    limit = sys.get_int_max_str_digits()
-    sys.set_int_max_str_digits(0)
-    try:
-        yield
-    finally:
-        sys.set_int_max_str_digits(limit)
 
 
 def get_action(response: BaseResponse) -> Any:
