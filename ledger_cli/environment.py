@@ -1,6 +1,7 @@
 """The shell's variables that must not reach the engine, or a client of a served engine."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,6 +28,12 @@ tests/engine/test_environment.py derives them from the installed packages.
 NO_FILES = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
 """Settings that hide the files in `~/.aws`, since those name endpoints and programs too."""
 
+changing_the_environment = threading.RLock()
+"""Is held while a thread changes this process's variables, which all its threads share.
+
+A function that the engine loads needs its own variables until it is loaded, so the engine holds this for that time.
+"""
+
 
 def is_withheld(name: str) -> bool:
     """Return whether a variable of this name must not leave the shell. Names of proxies count in either case."""
@@ -36,12 +43,14 @@ def is_withheld(name: str) -> bool:
 @contextmanager
 def without_the_shells_variables() -> Iterator[None]:
     """Hide the shell's AWS settings and proxies while the block runs, and restore them at its end."""
-    shell = dict(os.environ)
-    for name in filter(is_withheld, shell):
-        del os.environ[name]
-    os.environ.update(NO_FILES)
+    with changing_the_environment:
+        shell = dict(os.environ)
+        for name in filter(is_withheld, shell):
+            del os.environ[name]
+        os.environ.update(NO_FILES)
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(shell)
+        with changing_the_environment:
+            os.environ.clear()
+            os.environ.update(shell)

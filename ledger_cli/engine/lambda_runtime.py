@@ -17,7 +17,7 @@ from typing import Any, TextIO
 from unittest.mock import patch
 
 from ledger import aws
-from ledger_cli.environment import without_the_shells_variables
+from ledger_cli.environment import changing_the_environment, without_the_shells_variables
 
 _thread = threading.local()
 _handlers_turn = threading.Lock()
@@ -212,6 +212,7 @@ class LocalFunction:
                 raise ImportError(f"{name}.py cannot be loaded")
             module = importlib.util.module_from_spec(spec)
             with (
+                changing_the_environment,
                 without_the_shells_variables(),
                 patch.dict(os.environ, self.environment),
             ):

@@ -1,13 +1,16 @@
 """The shell's environment: no variable that reaches the engine can lead it out of this process."""
 
 import ast
+import builtins
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import boto3
 import botocore
@@ -19,6 +22,7 @@ from aws_lambda_powertools.shared import constants
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 
 from ledger_cli import ROOT
+from ledger_cli.engine.lambda_runtime import LocalFunction
 from ledger_cli.environment import is_withheld, without_the_shells_variables
 from tests.engine.listening import listening
 
@@ -114,6 +118,38 @@ def test_the_shells_variables_come_back(monkeypatch: pytest.MonkeyPatch) -> None
         assert os.environ["AWS_CONFIG_FILE"] == os.devnull
         assert os.environ["EDITOR"] == "vi"
     assert dict(os.environ) == before
+
+
+def test_a_function_keeps_its_variables_until_it_is_loaded(tmp_path: Path) -> None:
+    """A command that ends in another thread puts the shell's variables back. It waits until the function is loaded."""
+    entered, leaving = threading.Event(), threading.Event()
+
+    def command() -> None:
+        with without_the_shells_variables():
+            entered.set()
+            leaving.wait(60)
+
+    (tmp_path / "reads_late.py").write_text(
+        "import builtins, os\n"
+        "builtins.leave()\n"
+        "TABLE_NAME = os.environ['TABLE_NAME']\n"
+        "def handler(event, context):\n"
+        "    return TABLE_NAME\n"
+    )
+    other = threading.Thread(target=command)
+
+    def leave() -> None:
+        leaving.set()
+        other.join(0.2)
+
+    other.start()
+    assert entered.wait(60)
+    variables = {"TABLE_NAME": "of-the-function", "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/reads_late"}
+    function = LocalFunction("reads_late", "arn", "reads_late.handler", {}, variables, 3, 256, tmp_path)
+    with patch.object(builtins, "leave", leave, create=True):
+        assert function.invoke(b"{}") == (b'"of-the-function"', False)
+    other.join(60)
+    assert "TABLE_NAME" not in os.environ
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from ledger_cli import ROOT
 from ledger_cli.cli import cli
 from ledger_cli.engine import Engine
+from ledger_cli.environment import changing_the_environment
 
 WIDTH = {"COLUMNS": "120"}
 
@@ -31,9 +32,22 @@ def ledger(
     It calls a served engine over HTTP, as it would from a process of its own: `tests.support.faults` meets a call when
     the engine answers it. `ledger_process` is for what only a process has.
     """
-    with patch.dict(os.environ, {**WIDTH, **environment}), contextlib.chdir(folder):
+    with _variables({**WIDTH, **environment}), contextlib.chdir(folder):
         done = CliRunner().invoke(cli, arguments, input=stdin, catch_exceptions=False, prog_name="ledger")
     return subprocess.CompletedProcess(["ledger", *arguments], done.exit_code, done.stdout, done.stderr)
+
+
+@contextlib.contextmanager
+def _variables(environment: dict[str, str]) -> Iterator[None]:
+    """Add variables to this process's environment, and never while its engine loads a function."""
+    changed = patch.dict(os.environ, environment)
+    with changing_the_environment:
+        changed.start()
+    try:
+        yield
+    finally:
+        with changing_the_environment:
+            changed.stop()
 
 
 @contextlib.contextmanager
