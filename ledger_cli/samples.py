@@ -2,11 +2,14 @@
 
 import json
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ledger.intake import seal
 from ledger_cli import ROOT
 from ledger_cli.reading import StartInput
+
+if TYPE_CHECKING:
+    from ledger_cli.engine import Engine
 
 START_INPUTS = [os.path.relpath(file) for file in sorted((ROOT / "events/start").glob("*.json"))]
 PROCESSORS: dict[str, Any] = json.loads((ROOT / "events/webhooks/processors.json").read_text(encoding="utf-8"))
@@ -22,7 +25,10 @@ def sealed_sample(kms: Any, intake_key: str) -> StartInput:
     return StartInput("(sealed when run)", json.dumps(payment))
 
 
-def register_sample_processors(secrets_manager: Any, prefix: str) -> None:
-    """Give the embedded stack the secrets of the sample processors."""
+def register_sample_processors(engine: "Engine") -> None:
+    """Give each sample processor its secret, and let the webhook read the secrets at its next request."""
+    secrets_manager = engine.client("secretsmanager")
     for processor_id, processor in PROCESSORS.items():
-        secrets_manager.create_secret(Name=f"{prefix}{processor_id}", SecretString=json.dumps(processor))
+        name = f"{engine.outputs['ProcessorSecrets']}{processor_id}"
+        secrets_manager.create_secret(Name=name, SecretString=json.dumps(processor))
+    engine.functions["ReceivePayment"].restart()

@@ -80,7 +80,7 @@ def serve(port: int, sam_file: Path | None, state_folder: Path | None) -> int:
         raise CannotServeError(str(error)) from None
     with engine, server:
         if not (state and state.kept):
-            samples.register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+            samples.register_sample_processors(engine)
         server.start(engine)
         if sam_file:
             _write_variables(sam_file, engine, f"http://{container_host}:{server.port}")

@@ -20,10 +20,10 @@ from ledger_cli import ROOT
 from ledger_cli.cli import cli
 from ledger_cli.engine import Engine
 from ledger_cli.engine.server.handler import RequestHandler
+from ledger_cli.samples import register_sample_processors
 from ledger_cli.stack.client import FunctionError, StackError
 from ledger_cli.stack.queries import query_ledger
 from tests.support.commands import ARGUMENTS, ON_A_STACK, OPTIONS, SUCCESS
-from tests.support.processors import register_sample_processors
 
 SAYS = {"redrive": "ledger: no execution had a technical failure: nothing to redrive\n"}
 DONE = {

@@ -19,7 +19,7 @@ from ledger_cli.engine import Engine
 from ledger_cli.engine.state import State, StateError
 from ledger_cli.errors import CommandError
 from ledger_cli.reading import StartInput
-from ledger_cli.samples import PROCESSORS
+from ledger_cli.samples import PROCESSORS, register_sample_processors
 from ledger_cli.stack import processors, webhook
 from ledger_cli.stack.client import Stack, StackError
 from ledger_cli.stack.deliveries import DeliveryResult
@@ -27,7 +27,6 @@ from ledger_cli.stack.inspection import Inspection
 from ledger_cli.stack.processor_secrets import WebhookError
 from tests.support.cli import ledger
 from tests.support.faults import Faults
-from tests.support.processors import register_sample_processors
 
 DENIED = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "StartExecution")
 RECORDED = DeliveryResult(file="-", execution_arn="e", started=True, status="SUCCEEDED", outcome="RECORDED")

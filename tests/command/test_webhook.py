@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from ledger_cli.engine import Engine
-from ledger_cli.samples import PROCESSORS
+from ledger_cli.samples import PROCESSORS, register_sample_processors
 from tests.support.cli import ledger
 from tests.support.faults import Faults
-from tests.support.processors import register_sample_processors
 
 ACME = "events/webhooks/acme-pay.json"
 

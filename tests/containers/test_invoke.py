@@ -95,7 +95,7 @@ def comparable(reply: Any) -> Any:
 def prepare(engine: Engine, function: str) -> None:
     """Store what the function needs: an item that it reads or marks, or the secrets of the samples' processors."""
     if function == "ReceivePayment":
-        register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+        register_sample_processors(engine)
     if function in {"PublishOutcome", "RepublishOutcomes", "QueryPaymentLedger", "RevealSecureToken"}:
         names = ("encrypt_token", "persist_payment_ledger", "reveal_secure_token")
         to_encrypt, to_persist, to_reveal = (

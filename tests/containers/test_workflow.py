@@ -85,7 +85,7 @@ def test_a_sealed_payment(engine: Engine, warm: str, payment: dict[str, Any]) ->
 def test_a_processors_post_is_recorded(in_containers: Engine, processor: str) -> None:
     """The signature, the exact body and each AWS call pass through the webhook's own container."""
     engine = in_containers
-    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine)
     body = (ROOT / "events/webhooks" / sample_requests.BODIES[processor]).read_bytes()
 
     def post(**headers: str) -> tuple[int, Any]:

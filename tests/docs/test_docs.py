@@ -13,8 +13,8 @@ from ledger.formats import FORMATS
 from ledger.payment import RULES
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
+from ledger_cli.samples import register_sample_processors
 from tests.support.cli import ledger, lent
-from tests.support.processors import register_sample_processors
 
 INDEX = ROOT / "docs/README.md"
 LISTED = re.findall(r"^- \[.+?\]\((\w[\w/-]*\.md)\)", INDEX.read_text(), re.MULTILINE)

@@ -12,8 +12,8 @@ import pytest
 from ledger_cli import ROOT
 from ledger_cli.cli import cli
 from ledger_cli.engine import Engine
+from ledger_cli.samples import register_sample_processors
 from tests.support.cli import ledger, lent
-from tests.support.processors import register_sample_processors
 
 COMMANDS = sorted(cli.commands)
 EXAMPLES = [

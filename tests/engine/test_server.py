@@ -72,7 +72,7 @@ def served(deployed: tuple[Engine, list[float]]) -> Iterator[EngineServer]:
 @pytest.fixture
 def port(served: EngineServer, engine: Engine, capsys: pytest.CaptureFixture[str]) -> Iterator[int]:
     """Yield the port of the served engine, which has the sample processors. No request makes the server print."""
-    samples.register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    samples.register_sample_processors(engine)
     yield served.port
     assert capsys.readouterr() == ("", "")
 

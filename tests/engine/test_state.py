@@ -31,7 +31,7 @@ from ledger_cli.samples import register_sample_processors
 payment = json.loads(open("events/start/01-success.json").read())
 state = State(Path(sys.argv[1]))
 with Engine(state=state) as engine:
-    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine)
     revoked = engine.outputs["ProcessorSecrets"] + "deleted"
     engine.client("secretsmanager").create_secret(Name=revoked, SecretString="x")
     engine.client("secretsmanager").delete_secret(SecretId=revoked)

@@ -68,8 +68,7 @@ def test_every_function_takes_its_samples(engine: Engine, payment: dict[str, Any
     if file.stem == "publish_outcome-recorded":
         recorded = invoke(engine, "EncryptToken", sample("encrypt_token"))
         invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger") | recorded)
-    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
-    engine.functions["ReceivePayment"].restart()
+    register_sample_processors(engine)
     reply = invoke(engine, names[file.stem.partition("-")[0]], sample(file.stem))
     assert "errorType" not in reply
     assert reply.get("statusCode", 202) == 202

@@ -62,8 +62,7 @@ def test_nothing_that_the_ledger_does_is_found(engine: Engine, payment: dict[str
     assert engine.run(json.dumps(overlooked)).status == "FAILED"
     sweep = {"ScheduledTime": "2100-01-01T00:00:00Z"}
     assert json.loads(engine.functions["RepublishOutcomes"].invoke(json.dumps(sweep).encode())[0])["Published"] == 1
-    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
-    engine.functions["ReceivePayment"].restart()
+    register_sample_processors(engine)
     posted = json.dumps(sample_requests.event_of("acme-pay")).encode()
     name = json.loads(json.loads(engine.functions["ReceivePayment"].invoke(posted)[0])["body"])["Execution"]
     engine.wait_for(f"{engine.outputs['WorkflowArn'].replace(':stateMachine:', ':execution:')}:{name}")

@@ -65,8 +65,7 @@ class Webhook:
 @pytest.fixture
 def webhook(engine: Engine) -> Iterator[Webhook]:
     """Return the webhook with the sample processors registered, and no others remembered."""
-    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
-    engine.functions["ReceivePayment"].restart()
+    register_sample_processors(engine)
     with EngineServer(["127.0.0.1"]) as server:
         server.start(engine)
         yield Webhook(engine, server.port)
@@ -412,7 +411,7 @@ def test_made_up_names_cost_one_reading_a_minute(webhook: Webhook, faults: Fault
 
 def test_known_and_unknown_names_together_are_read_in_time(engine: Engine, faults: Faults) -> None:
     """With a new name each second, the processors are fetched once a minute, otherwise every five minutes."""
-    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine)
     processors = known(engine)
     for now_s in range(600):
         assert processors.find("acme-pay", now_s)
@@ -889,7 +888,7 @@ def test_a_name_that_another_payment_has_taken_is_not_believed(webhook: Webhook,
     assert webhook.outcome(first) == "RECORDED"
     name = first[1]["Execution"]
     engine.clear()
-    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
+    register_sample_processors(engine)
     assert engine.run(changed(TransactionID="another").decode(), name).outcome == "RECORDED"
     answer = webhook.post()
     assert answer == (202, {"Execution": f"{name}-2"})

@@ -164,8 +164,7 @@ def test_every_grant_is_used_and_every_call_is_granted(
     engine.functions["PersistPaymentLedger"].invoke(json.dumps(overlooked).encode())
     engine.functions["RepublishOutcomes"].invoke((ROOT / "events/functions/republish_outcomes.json").read_bytes())
     # The webhook's calls: the first execution of a payment fails, another is started, and the payment comes again.
-    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
-    engine.functions["ReceivePayment"].restart()
+    register_sample_processors(engine)
     faults.refuse("PutItem", "ResourceNotFoundException")
     for status in (202, 202, 200):
         posted = json.dumps(sample_requests.event_of("acme-pay")).encode()

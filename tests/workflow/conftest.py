@@ -38,8 +38,7 @@ def traces(
 @pytest.fixture
 def webhook(engine: Engine, traces: Traces) -> Callable[..., int]:
     """Return a function that posts a body as the sample processor of that name, and returns the answer's status."""
-    register_sample_processors(engine.client("secretsmanager"), engine.outputs["ProcessorSecrets"])
-    engine.functions["ReceivePayment"].restart()
+    register_sample_processors(engine)
 
     def post(body: bytes, processor: str = "acme-pay") -> int:
         headers = signed(PROCESSORS[processor], body, round(time.time()))
