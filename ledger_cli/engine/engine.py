@@ -5,10 +5,12 @@ does not enforce.
 """
 
 import itertools
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -140,9 +142,12 @@ class Engine:
         return [execution.execution_arn for execution in account.executions()]
 
     def history(self, arn: str) -> list[dict[str, Any]]:
-        """Return an execution's history events."""
-        events: list[dict[str, Any]] = self.client("stepfunctions").get_execution_history(executionArn=arn)["events"]
-        return events
+        """Return an execution's history events, as `GetExecutionHistory` has them.
+
+        They come from moto's own list: to write them as an answer takes moto a quarter of a run's time.
+        """
+        events = json.loads(json.dumps(account.execution(arn).to_history_output()["events"]))
+        return [{**event, "timestamp": datetime.fromisoformat(event["timestamp"])} for event in events]
 
     def items(self) -> list[dict[str, Any]]:
         """Return every item of the ledger in DynamoDB's attribute form, sorted by TransactionID."""

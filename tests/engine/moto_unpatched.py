@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import boto3
 import botocore.endpoint
@@ -25,6 +25,7 @@ from moto.dynamodb.models import DynamoDBBackend
 from moto.events.utils import EventTemplateParser
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
+from moto.stepfunctions.parser.asl.utils import boto_client, json_path
 
 ROLE = "arn:aws:iam::123456789012:role/any"
 PASS = json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}})
@@ -219,6 +220,17 @@ def _parses_for_each_execution() -> bool:
     return len(parses) - before == 2
 
 
+def _kept_by_tasks() -> dict[str, bool]:
+    with patch.object(json_path, "parse", Mock(wraps=json_path.parse)) as parse:
+        for _ in range(2):
+            json_path.extract_json("$.a", {"a": 1})
+    made = [boto_client.boto_client_for("us-east-1", "lambda") for _ in range(2)]
+    return {
+        "makes_a_client_for_each_task": made[0] is not made[1],
+        "parses_paths_for_each_state": parse.call_count == 2,
+    }
+
+
 def _a_deleted_secret_stops_a_batch() -> bool:
     client = boto3.client("secretsmanager", "us-east-1")
     client.create_secret(Name="processors/a", SecretString="a")
@@ -346,6 +358,7 @@ with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execut
     facts = {
         **_state_machines(),
         **_endpoints(),
+        **_kept_by_tasks(),
         "a_deleted_secret_stops_a_batch": _a_deleted_secret_stops_a_batch(),
         "answers_calls_at_once": _answers_calls_at_once(),
         "archive_pattern_fails": _archive_pattern_fails(),
