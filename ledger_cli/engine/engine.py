@@ -92,13 +92,13 @@ class Engine:
 
     def _replace_aws(self, stack: ExitStack, wait: Callable[[float], None]) -> None:
         stack.enter_context(without_the_shells_variables())
+        hooks = moto_patches.EngineHooks(self._invoke, wait, self._lock, self.calls.append)
+        for patch in moto_patches.patches(hooks):
+            stack.enter_context(patch.change)
         # `mock_aws` calls a moto server if a variable said so when moto was imported. `MockAWS` never does.
         mocked = MockAWS({"lambda": {"use_docker": False}, "stepfunctions": {"execute_state_machine": True}})
         stack.enter_context(mocked)
         stack.callback(lambda_runtime.release_stdout)
-        hooks = moto_patches.EngineHooks(self._invoke, wait, self._lock, self.calls.append)
-        for patch in moto_patches.patches(hooks):
-            stack.enter_context(patch.change)
 
     # ── What users and tests call ───────────────────────────────────────────────────────────────────
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import yaml
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
-from samtranslator.yaml_helper import yaml_parse
+from samtranslator.yaml_helper import intrinsics_multi_constructor
 
 from ledger_cli import REGION
 from ledger_cli.engine.parameters import holds, validate_parameters
@@ -22,9 +23,16 @@ from ledger_cli.engine.parameters import holds, validate_parameters
 logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it warns about feature toggles that only AWS has
 
 
+class TemplateLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads a template ten times as fast as samtranslator's `yaml_parse`, if PyYAML was built with its C library."""
+
+
+TemplateLoader.add_multi_constructor("!", intrinsics_multi_constructor)
+
+
 def load(path: Path) -> dict[str, Any]:
     """Return the template as it is written, with its short-form intrinsics spelled out."""
-    template: dict[str, Any] = yaml_parse(path.read_text(encoding="utf-8"))  # type: ignore[no-untyped-call]
+    template: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), TemplateLoader)  # noqa: S506
     return template
 
 

@@ -24,6 +24,6 @@ def listening(host: str) -> Iterator[tuple[str, list[str]]]:
             """Print nothing."""
 
     with ThreadingHTTPServer((host, 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         yield f"http://{host}:{server.server_port}", came
         server.shutdown()

@@ -17,10 +17,12 @@ import boto3
 import botocore.endpoint
 import jsonpath_ng.ext
 import requests
+import yaml
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.httpsession import URLLib3Session
 from moto import mock_aws
+from moto.cloudformation.models import Stack
 from moto.dynamodb.models import DynamoDBBackend
 from moto.events.utils import EventTemplateParser
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
@@ -231,6 +233,12 @@ def _kept_by_tasks() -> dict[str, bool]:
     }
 
 
+def _reads_json_as_yaml() -> bool:
+    with patch.object(yaml, "load", Mock(wraps=yaml.load)) as load:
+        Stack.parse_template("{}")
+    return bool(load.called)
+
+
 def _a_deleted_secret_stops_a_batch() -> bool:
     client = boto3.client("secretsmanager", "us-east-1")
     client.create_secret(Name="processors/a", SecretString="a")
@@ -366,12 +374,14 @@ with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execut
         "key_tags_fail": _key_tags_fail(),
         "leaves_unknown_hosts_to_the_sdk": _leaves_unknown_hosts_to_the_sdk(),
         "limits_integers": _limits_integers(),
+        "loads_machine_images": bool(_client("ec2").describe_images()["Images"]),
         "logs_each_rejection": _logs_each_rejection(),
         "parameters_are_not_checked": _parameters_are_not_checked(),
         "parses_for_each_execution": _parses_for_each_execution(),
         "parses_paths_for_each_event": _parses_paths_for_each_event(),
         "posts_to_callers_addresses": _posts_to_callers_addresses(),
         "queries_start_anywhere": _queries_start_anywhere(),
+        "reads_json_as_yaml": _reads_json_as_yaml(),
         "redrives_nothing": _redrives_nothing(),
         "reencrypts_from_any_key": _reencrypts_from_any_key(),
         "retries_sleep": retrier_decl.time is time,

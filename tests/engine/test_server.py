@@ -63,7 +63,7 @@ class Client:
 
 @pytest.fixture(scope="module")
 def served(deployed: tuple[Engine, list[float]]) -> Iterator[EngineServer]:
-    """Yield the served engine. All tests here share it, since a server takes half a second to stop."""
+    """Yield the served engine, which all tests here share."""
     with EngineServer(["127.0.0.1"]) as listening:
         listening.start(deployed[0])
         yield listening

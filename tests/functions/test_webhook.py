@@ -7,7 +7,6 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -23,7 +22,6 @@ from ledger.processors import PAGE, Processor, Processors, ProcessorSecretError
 from ledger.signature import STRIPE, TOLERANCE_S
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
-from ledger_cli.engine.server import EngineServer
 from ledger_cli.samples import PROCESSORS, register_sample_processors
 from ledger_cli.stack.webhook import signed
 from tests.support.faults import Faults
@@ -63,12 +61,10 @@ class Webhook:
 
 
 @pytest.fixture
-def webhook(engine: Engine) -> Iterator[Webhook]:
+def webhook(engine: Engine, endpoint: str) -> Webhook:
     """Return the webhook with the sample processors registered, and no others remembered."""
     register_sample_processors(engine)
-    with EngineServer(["127.0.0.1"]) as server:
-        server.start(engine)
-        yield Webhook(engine, server.port)
+    return Webhook(engine, int(endpoint.rpartition(":")[2]))
 
 
 def started(engine: Engine) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 import moto.stepfunctions.models
+from moto.cloudformation.models import Stack
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from ledger_cli.engine import http_api
@@ -45,6 +46,8 @@ A reference to an alias becomes a reference to its target, and an API's endpoint
 
 def patches(_hooks: EngineHooks) -> Iterator[MotoPatch]:
     """Yield the patches of this service."""
+    # `deployment` gives moto JSON.
+    yield MotoPatch(("reads_json_as_yaml",), patch.object(Stack, "parse_template", staticmethod(json.loads)))
     yield MotoPatch(("created_where_nothing_runs",), _executing_backend())
 
 

@@ -12,6 +12,9 @@ from ledger_cli.engine.server.handler import Listener, RequestHandler
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 """The names by which a client on this machine calls the server."""
 
+STOPS_WITHIN_S = 0.05
+"""How often a listener looks whether it has to stop."""
+
 
 class EngineServer:
     """Serves the engine of this process, at one or more addresses, from `with` to the end of the block."""
@@ -48,7 +51,7 @@ class EngineServer:
         self._started = True
         for listener in self._listeners:
             listener.engine, listener.authorities = engine, self._authorities
-            threading.Thread(target=listener.serve_forever, daemon=True).start()
+            threading.Thread(target=listener.serve_forever, args=[STOPS_WITHIN_S], daemon=True).start()
 
     def __enter__(self) -> Self:
         return self
