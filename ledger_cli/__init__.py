@@ -10,5 +10,8 @@ ROOT = _PACKAGED if _PACKAGED.is_dir() else _PACKAGED.parent.parent
 REGION = "us-east-1"
 """The region of the embedded engine."""
 
+STACK_NAME = "payment-ledger"
+"""The name of the embedded engine's stack, and of the stack that the command asks if none is named."""
+
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 """The hosts of URLs that reach this machine without a network."""

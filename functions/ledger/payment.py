@@ -26,8 +26,8 @@ MAX_CIPHERTEXT_BYTES = 6144
 
 MAX_METADATA_PAIRS = 16
 MAX_METADATA_VALUE_CHARACTERS = 256
-"""Together they bound an item, an event and the search for card numbers. The schema and docs/integrate/contract.md
-state both limits too, and a test compares them."""
+"""Both limits keep small what a payment brings: its item, its event, a page of a query, and the search for cards.
+The schema and docs/integrate/contract.md state them too, and a test compares them."""
 
 MAX_CORRECTED_FIELDS = 16
 """Unknown fields of an input for which a known field is suggested. One suggestion takes long, and an input may have

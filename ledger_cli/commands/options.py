@@ -13,6 +13,7 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 from click.core import ParameterSource
 
+from ledger_cli import STACK_NAME
 from ledger_cli.environment import without_the_shells_variables
 from ledger_cli.errors import CommandError
 from ledger_cli.reading import contents
@@ -112,7 +113,7 @@ STACK_OPTIONS = (
         "stack_name",
         type=NAME,
         metavar="NAME",
-        default="payment-ledger",
+        default=STACK_NAME,
         show_default=True,
         envvar="LEDGER_STACK",
         show_envvar=True,
@@ -135,7 +136,7 @@ def stack_command(exit_status: str, name: str | None = None) -> Callable[[Callab
             stack_name: str, profile: str | None, region: str | None, endpoint_url: str | None, **arguments: Any
         ) -> int:
             if overruled := _overruled_options():
-                note(f"LEDGER_ENDPOINT_URL decides where this goes, and not {overruled}: unset it to reach AWS")
+                note(f"LEDGER_ENDPOINT_URL is set, so {overruled} does not reach AWS: unset it to reach AWS")
             # A served engine needs no settings of AWS, and a proxy does not know this machine.
             with without_the_shells_variables() if endpoint_url else nullcontext():
                 try:

@@ -33,13 +33,18 @@ def get(stack: Stack, *, transaction_id: str, as_json: bool) -> int:
     """
     payment = query_ledger(stack, {"TransactionID": transaction_id})["Payment"]
     if payment is None:
-        note(f"no payment under {transaction_id}; look for its executions: {stack.command('inspect', transaction_id)}")
-        return 1
+        return _report_no_payment(stack, transaction_id)
     if as_json:
         say_json(records.payment(payment))
     else:
         display(text.payment(payment))
     return 0
+
+
+def _report_no_payment(stack: Stack, transaction_id: str) -> int:
+    """Print what to do if the ledger has no such payment, and return the exit status."""
+    note(f"no payment under {transaction_id}; look for its executions: {stack.command('inspect', transaction_id)}")
+    return 1
 
 
 LISTED = "0 all are listed, 1 some are damaged and are named instead, 2 the list cannot be read to its end"
@@ -54,7 +59,7 @@ LISTED = "0 all are listed, 1 some are damaged and are named instead, 2 the list
 @click.option("--status", type=click.Choice(["Success", "Failure"]), help="List only payments with this status.")
 @limit_option
 @all_option
-@click.option("--cursor", help="Continue behind a page: the last line of its --json has the cursor, if more follow.")
+@click.option("--cursor", help="Continue after a page, whose --json ends with this cursor if there are more.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
 @json_option
 def list_(
@@ -153,10 +158,12 @@ def reveal(stack: Stack, *, transaction_id: str, reason: str, as_json: bool) -> 
     except FunctionError as error:
         if error.name == "UnreadableItemError":
             raise StackError(describe_unreadable(json.loads(error.message))) from None
-        if error.name not in {"PaymentNotFoundError", "InvalidRevealError"}:
+        if error.name == "PaymentNotFoundError":
+            return _report_no_payment(stack, transaction_id)
+        if error.name != "InvalidRevealError":
             raise StackError(f"reveal_secure_token failed: {error}") from None
         note(error.message)
-        return 1 if error.name == "PaymentNotFoundError" else 2
+        return 2
     if as_json:
         say_json(records.snake_case(revealed))
     elif "SecureTokenBase64" in revealed:

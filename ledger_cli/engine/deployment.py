@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ledger_cli import REGION
+from ledger_cli import REGION, STACK_NAME
 from ledger_cli.engine import template
 from ledger_cli.engine.lambda_runtime import LocalFunction
 from ledger_cli.engine.moto_patches.cloudformation import SKIPPED_TYPES, adapted_to_moto
 
-STACK_NAME = "payment-ledger"
 LOCAL_PARAMETERS = {
     "PlaintextTokens": "accepted",
     "ProcessorsBus": "open",

@@ -28,7 +28,8 @@ from ledger_cli.environment import without_the_shells_variables
 from ledger_cli.stack.execution import Execution
 
 EXECUTION_TIMEOUT_S = 900
-"""The longest time of an execution: all retries of all states take less, by the timeouts of their functions."""
+"""The longest time of an execution. The four states of a payment need less, even if each is retried to its end and each
+attempt lasts until its function's timeout."""
 
 
 class Engine:

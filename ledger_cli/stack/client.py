@@ -103,6 +103,7 @@ class Stack:
     """A stack that is named by its name, and reached through its outputs and parameters.
 
     Attributes:
+        name: its name or its ARN, as the caller gave it.
         options: the options that named the stack, as the caller typed them.
     """
 

@@ -16,7 +16,8 @@ from ledger_cli.stack.client import Stack, StackError, explain
 from ledger_cli.stack.queries import describe_unreadable
 
 WAIT_S = 300
-"""The wait for one execution to end. All retries of one state take less, by the timeout of its function."""
+"""The longest wait for an execution to end. One state needs less, even if it is retried to its end and each attempt
+lasts until its function's timeout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ def say(text: str, *, err: bool = False) -> None:
 
 
 def note(message: str) -> None:
-    """Print a line of the command's own on standard error, with each control character spelled out."""
+    """Print a line on standard error that begins with `ledger:`, with each control character spelled out."""
     say(f"ledger: {message}", err=True)
 
 

@@ -223,7 +223,7 @@ def test_this_machine_may_be_asked_by_plain_http(url: str) -> None:
 def test_a_variable_that_overrules_a_typed_option_is_reported(arguments: list[str], named: str | None) -> None:
     """A person who types `--profile prod` believes that the output is production's."""
     done = CliRunner(env={"LEDGER_ENDPOINT_URL": "http://127.0.0.1:1"}).invoke(cli, ["get", "t", *arguments])
-    said = f"ledger: LEDGER_ENDPOINT_URL decides where this goes, and not {named}: unset it to reach AWS\n"
+    said = f"ledger: LEDGER_ENDPOINT_URL is set, so {named} does not reach AWS: unset it to reach AWS\n"
     assert done.stderr.startswith(said) is (named is not None), done.stderr
     assert done.stderr.count("\n") == 1 + (named is not None)
 

@@ -227,7 +227,7 @@ def test_a_time_range_excludes_its_end(at: Any, many: list[str]) -> None:
     ],
 )
 def test_what_cannot_be_read_is_one_line(at: Any, arguments: tuple[str, ...], message: str) -> None:
-    """The line says what to do. A note before it says that the shell's endpoint overrules a typed option."""
+    """The line says what to do. If --stack is given, a note comes first: the endpoint is the shell's, and not AWS."""
     done = at(*arguments)
     lines = 1 + ("--stack" in arguments)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", lines), done.stderr
@@ -250,7 +250,7 @@ def test_a_token_is_revealed_for_a_reason(at: Any, engine: Engine, recorded: str
     assert (done.returncode, done.stdout) == (0, f"{payment['SecureToken']}\n")
     assert '"requester":"arn:aws:sts::123456789012:' in engine.logs()
     none = at("reveal", "nobody", "--reason", "refund, ticket 4711")
-    assert (none.returncode, none.stdout) == (1, "")
+    assert (none.returncode, none.stdout, none.stderr) == (1, "", at("get", "nobody").stderr)
 
 
 def test_a_stack_that_reveals_nothing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,8 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from ledger.processors import Processor, Processors
-from ledger_cli import REGION, ROOT
+from ledger_cli import REGION, ROOT, STACK_NAME
 from ledger_cli.engine import Engine
-from ledger_cli.engine.deployment import STACK_NAME
 from ledger_cli.samples import PROCESSORS
 from ledger_cli.stack.client import Stack
 from tests.e2e import checks, test_stack

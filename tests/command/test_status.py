@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import shlex
 import signal
 import socket
@@ -233,17 +234,21 @@ def test_a_state_that_lacks_a_part_is_reported(tmp_path: Path) -> None:
 # ── Hints ───────────────────────────────────────────────────────────────────────────────────────────
 
 
+def hint_in(printed: str) -> list[str]:
+    """Return the arguments of the command line that a message ends in, or has between backticks."""
+    (hint,) = re.findall(r"[ `]ledger ([^`\n]+)", printed)
+    return shlex.split(hint)
+
+
 def test_a_printed_hint_works_for_an_id_that_looks_like_an_option(endpoint: str) -> None:
     """An ID may begin with `-`. A person types what the line says."""
     done = ledger("get", "--endpoint-url", endpoint, "--", "-4711")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    _, *hint = shlex.split(done.stderr.rpartition(": ")[2])
-    typed = ledger(*hint)
+    typed = ledger(*hint_in(done.stderr))
     assert (typed.returncode, typed.stderr) == (1, "")
     assert typed.stdout.startswith("-4711  UNKNOWN")
     done = ledger("send", "events/webhooks/acme-pay.json", "--processor", "-pay", "--endpoint-url", endpoint)
-    _, *hint = shlex.split(done.stderr.partition("`")[2].partition("`")[0])
-    assert ledger(*hint).returncode == 0
+    assert ledger(*hint_in(done.stderr)).returncode == 0
 
 
 def test_the_next_step_works_for_any_execution() -> None:

@@ -218,25 +218,44 @@ def test_retries_have_a_cap_and_full_jitter(name: str) -> None:
     (retrier,) = TASKS[name]["Retry"]
     assert retrier["JitterStrategy"] == "FULL"
     assert 1 <= retrier["MaxAttempts"] <= 10
-    assert retrier["IntervalSeconds"] < retrier["MaxDelaySeconds"] <= 60
+    assert retrier["IntervalSeconds"] < retrier["MaxDelaySeconds"] <= 60, "nobody waits longer than a minute for a try"
     assert retrier["BackoffRate"] > 1
+
+
+def longest_waits_s(task: dict[str, Any]) -> list[int]:
+    """Return how long a state waits at most before each retry of its function."""
+    (retrier,) = task["Retry"]
+    return [
+        int(min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** number, retrier["MaxDelaySeconds"]))
+        for number in range(retrier["MaxAttempts"])
+    ]
 
 
 def longest_s(task: dict[str, Any]) -> int:
     """Return how long a state lasts at most: each attempt until its function's timeout, and the waits between them."""
-    (retrier,) = task["Retry"]
-    waits = [
-        min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** number, retrier["MaxDelaySeconds"])
-        for number in range(retrier["MaxAttempts"])
-    ]
-    return int((len(waits) + 1) * TEMPLATE[function_of(task)]["Properties"]["Timeout"] + sum(waits))
+    waits = longest_waits_s(task)
+    timeout: int = TEMPLATE[function_of(task)]["Properties"]["Timeout"]
+    return (len(waits) + 1) * timeout + sum(waits)
 
 
-def test_those_who_wait_for_an_execution_wait_long_enough() -> None:
-    """`ledger start` must not give up while a state is retried, nor the engine while all states are."""
-    assert max(longest_s(task) for task in TASKS.values()) < WAIT_S
+@pytest.mark.parametrize("name", TASKS)
+def test_a_command_waits_while_a_state_is_retried(name: str) -> None:
+    """`ledger start` must not give up before the workflow does."""
+    assert longest_s(TASKS[name]) < WAIT_S, "raise WAIT_S in ledger_cli/stack/deliveries.py"
+
+
+def test_the_engine_waits_while_all_states_are_retried() -> None:
+    """The slowest execution is one that succeeds at last: each of its states fails until its last attempt."""
     path = ["Validate Payment", "Encrypt Token", "Persist Payment", "Publish Outcome"]
-    assert sum(longest_s(TASKS[name]) for name in path) < EXECUTION_TIMEOUT_S
+    longest = sum(longest_s(TASKS[name]) for name in path)
+    assert longest < EXECUTION_TIMEOUT_S, "raise EXECUTION_TIMEOUT_S in ledger_cli/engine/engine.py"
+
+
+@pytest.mark.parametrize("page", ["docs/internals/decisions.md", "docs/operate/deploying.md"])
+def test_the_pages_state_how_long_a_state_is_retried(page: str) -> None:
+    """An operator waits that long before an error of permissions, or of too many starts, is a failure."""
+    longest = max(sum(longest_waits_s(task)) for task in TASKS.values())
+    assert f"waits of at most {longest} s" in (ROOT / page).read_text(), f"correct the waits in {page}"
 
 
 def test_no_state_after_the_encryption_gets_the_plaintext() -> None:

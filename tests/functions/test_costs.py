@@ -34,7 +34,7 @@ CPU_S = 1.5
 
 SIZES = (1_000, 2_000, 4_000)
 STARTED = 400
-"""Steps that a call may take whatever its input: the beginning of what grows with the size must not hide in them."""
+"""Steps that a call may take whatever its input. They are fewer than the smallest size: no growth hides in them."""
 
 VALID = json.loads((ROOT / "events/start/01-success.json").read_text())
 NOW = 1_800_000_000

@@ -16,7 +16,7 @@ from ledger.timestamps import utc_timestamp
 from ledger_cli.engine import Engine
 from tests.support.functions import invoke
 
-PAYMENTS = 10_000 if "DYNAMODB_LOCAL" in os.environ else 2_000  # moto's time for a page grows with the table
+PAYMENTS = 10_000 if "DYNAMODB_LOCAL" in os.environ else 1_000  # moto's time for a page grows with the table
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 CIPHERTEXT = b"a ciphertext, which nobody may read here"
 

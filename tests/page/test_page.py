@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from ledger_cli import REGION
+from ledger_cli import REGION, STACK_NAME
 from ledger_cli.engine import Engine
-from ledger_cli.engine.deployment import STACK_NAME
 from ledger_cli.stack.client import Stack
 from ledger_cli.stack.inspection import inspect
 from ledger_cli.views import page

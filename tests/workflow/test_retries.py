@@ -50,7 +50,7 @@ def test_the_workflow_retries_a_transient_error(
     engine: Engine, payment: dict[str, Any], faults: Faults, state: str, operation: str, code: str, status: int
 ) -> None:
     """A payment must not fail because of a moment's trouble at AWS."""
-    # An error that the SDK itself retries makes the function fail only if it comes three times.
+    # The SDK may retry the error itself. Then the function fails only if each of its attempts meets the error.
     faults.refuse(operation, code, status=status, times=1)
     first = engine.run(json.dumps({**payment, "TransactionID": "probe"}))
     by_sdk = attempts(first, state) == 1
