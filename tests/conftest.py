@@ -1,5 +1,6 @@
 """One engine for the whole run, emptied before each test that uses it."""
 
+import gc
 import json
 import signal
 from collections.abc import Iterator
@@ -9,12 +10,12 @@ from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import pytest
-from botocore.loaders import JSONFileLoader
 from hypothesis import settings
 from moto.core.botocore_stubber import BotocoreStubber
 
 from ledger_cli import LOOPBACK, ROOT
 from ledger_cli.engine import Engine
+from ledger_cli.engine.moto_patches.core import sdk_data_parsed_once
 from ledger_cli.engine.server import EngineServer
 from tests.support.faults import Faults
 
@@ -22,26 +23,17 @@ from tests.support.faults import Faults
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
 
+# moto's and the SDK's objects stay until the end. To search them for garbage takes as long as many a test.
+gc.set_threshold(100_000)
+
 # A shell's background job ignores Ctrl-C, and so would the programs that the tests stop with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def sdk_data_parsed_once() -> Iterator[None]:
-    """Parse each file of the SDK's data once: every session parses megabytes again, and each command has a session.
-
-    The endpoints are parsed again for each session, since botocore changes them when it resolves one.
-    """
-    load_file, parsed = JSONFileLoader.load_file, {}
-
-    def load_once(loader: JSONFileLoader, path: str) -> Any:
-        if path.endswith("endpoints"):
-            return load_file(loader, path)
-        if parsed.get(path) is None:  # a file that is not there may come
-            parsed[path] = load_file(loader, path)
-        return parsed[path]
-
-    with patch.object(JSONFileLoader, "load_file", load_once):
+def fast_sessions() -> Iterator[None]:
+    """Let the sessions of all commands that this process runs share the SDK's data, as those of an engine do."""
+    with sdk_data_parsed_once():
         yield
 
 

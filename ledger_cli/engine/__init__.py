@@ -9,10 +9,17 @@
 - `snapshots`, `state`, `state_format`: keep what a server holds over a restart.
 """
 
+from unittest.mock import patch
+
+import boto3
+
 from ledger_cli.environment import without_the_shells_variables
 
-# moto looks for the shell's AWS profile when it is imported, and fails if no profile has that name.
+# moto looks for the shell's AWS profile when it is imported, and fails if no profile has that name. It also makes a
+# session for each list of regions, and each session parses megabytes: one session saves a fifth of the import's time.
 with without_the_shells_variables():
+    regions = boto3.Session().get_available_regions
+with without_the_shells_variables(), patch.object(boto3.Session, "get_available_regions", regions):
     from ledger_cli.engine.engine import Engine
 
 __all__ = ["Engine"]

@@ -21,6 +21,7 @@ import yaml
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.httpsession import URLLib3Session
+from botocore.loaders import JSONFileLoader
 from moto import mock_aws
 from moto.cloudformation.models import Stack
 from moto.dynamodb.models import DynamoDBBackend
@@ -239,6 +240,14 @@ def _reads_json_as_yaml() -> bool:
     return bool(load.called)
 
 
+def _the_sdk_parses_for_each_session() -> bool:
+    with patch.object(JSONFileLoader, "load_file", autospec=True, side_effect=JSONFileLoader.load_file) as load:
+        for _ in range(2):
+            boto3.Session(region_name="us-east-1").client("sts")
+    paths = [call.args[1] for call in load.call_args_list if call.args[1].endswith("sts/2011-06-15/service-2")]
+    return len(paths) > len(set(paths))
+
+
 def _a_deleted_secret_stops_a_batch() -> bool:
     client = boto3.client("secretsmanager", "us-east-1")
     client.create_secret(Name="processors/a", SecretString="a")
@@ -387,6 +396,7 @@ with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execut
         "retries_sleep": retrier_decl.time is time,
         "rules_start_no_workflow": _rules_start_no_workflow(),
         "takes_actions_from_bodies": _takes_actions_from_bodies(),
+        "the_sdk_parses_for_each_session": _the_sdk_parses_for_each_session(),
         "the_sdk_sleeps": botocore.endpoint.time is time,
         "wants_code_in_a_bucket": _wants_code_in_a_bucket(),
     }

@@ -34,7 +34,8 @@ FACTS = sorted({fact for patch in PATCHES for fact in patch.facts} | moto_patche
 def unpatched() -> dict[str, bool]:
     """Return what moto does without the bridges. A process without an engine finds out."""
     script = Path(__file__).with_name("moto_unpatched.py")
-    environment = {name: value for name, value in os.environ.items() if name != "VALIDATE_LAMBDA_S3"}  # the engine's
+    of_the_engine = {"MOTO_EC2_LOAD_DEFAULT_AMIS", "VALIDATE_LAMBDA_S3"}
+    environment = {name: value for name, value in os.environ.items() if name not in of_the_engine}
     asked = subprocess.run(  # noqa: S603
         [sys.executable, script], env=environment, capture_output=True, text=True, timeout=120, check=True
     )

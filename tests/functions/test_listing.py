@@ -86,7 +86,7 @@ ONE_TIME = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.000001Z")
 
 @pytest.mark.parametrize(
     ("limit", "between", "least"),
-    [(100, None, 0.3), (100, HOUR, 0.02), (25, HOUR, 0.02), (1, MINUTES, 0.001), (90, ONE_TIME, 0.1)],
+    [(100, None, 0.3), (100, HOUR, 0.01), (5, HOUR, 0.01), (1, MINUTES, 0.001), (90, ONE_TIME, 0.1)],
 )
 def test_a_listing_is_what_a_scan_holds(ledger: Any, limit: int, between: Any, least: float) -> None:
     """The newest payments come first, although a tenth of all have the same time."""
@@ -145,7 +145,7 @@ def test_a_page_looks_at_a_bounded_number(ledger: Any, monkeypatch: pytest.Monke
     """If no payment matches, a page is empty and has a cursor nevertheless."""
     engine, _ = ledger
     monkeypatch.setattr("ledger.pages.MAX_EXAMINED", 8)
-    found = pages(engine, ProcessorID="acme", Status="Failure", Limit=100, From=HOUR[0], To=HOUR[1])
+    found = pages(engine, ProcessorID="acme", Status="Failure", Limit=100, From="2026-01-01T01:00:00Z", To=HOUR[1])
     assert any(page == [] for page in found[:-1])
     assert all(len(page) <= 8 for page in found)
     assert len(flat(found)) > PAYMENTS // 1000

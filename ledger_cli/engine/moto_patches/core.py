@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any, NoReturn
 from unittest.mock import patch
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import botocore.endpoint
 import requests
 from botocore.exceptions import EndpointConnectionError
+from botocore.loaders import JSONFileLoader
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.responses import BaseResponse
 
@@ -37,6 +38,7 @@ def patches(hooks: EngineHooks) -> Iterator[MotoPatch]:
     yield MotoPatch(("limits_integers",), integers_of_any_length())
     # The SDK sleeps between its attempts.
     yield MotoPatch(("the_sdk_sleeps",), patch.object(botocore.endpoint, "time", SimpleNamespace(sleep=hooks.wait)))
+    yield MotoPatch(("the_sdk_parses_for_each_session",), sdk_data_parsed_once())
     yield MotoPatch(("takes_actions_from_bodies",), patch.object(BaseResponse, "_get_action", get_action))
     yield MotoPatch(("posts_to_callers_addresses",), patch.object(requests.Session, "send", send_nothing))
     # moto's backends are not safe under threads, moto does not know private endpoints, and botocore sends what moto
@@ -45,6 +47,26 @@ def patches(hooks: EngineHooks) -> Iterator[MotoPatch]:
         ("answers_calls_at_once", "private_endpoints_do_not_answer", "leaves_unknown_hosts_to_the_sdk"),
         patch.object(BotocoreStubber, "process_request", answer_one_at_a_time(hooks)),
     )
+
+
+@contextmanager
+def sdk_data_parsed_once() -> Iterator[None]:
+    """Parse each file of the SDK's data once: every session parses megabytes again, and each function has a session.
+
+    The endpoints are parsed again for each session, since botocore changes them when it resolves one.
+    """
+    load_file = JSONFileLoader.load_file
+    parsed: dict[str, Any] = {}
+
+    def load_once(loader: JSONFileLoader, path: str) -> Any:
+        if path.endswith("endpoints"):
+            return load_file(loader, path)
+        if parsed.get(path) is None:  # a file that is not there may come
+            parsed[path] = load_file(loader, path)
+        return parsed[path]
+
+    with patch.object(JSONFileLoader, "load_file", load_once):
+        yield
 
 
 def get_action(response: BaseResponse) -> Any:
