@@ -32,7 +32,7 @@ TemplateLoader.add_multi_constructor("!", intrinsics_multi_constructor)
 
 def load(path: Path) -> dict[str, Any]:
     """Return the template as it is written, with its short-form intrinsics spelled out."""
-    template: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), TemplateLoader)  # noqa: S506
+    template: dict[str, Any] = TemplateLoader(path.read_text(encoding="utf-8")).get_single_data()
     return template
 
 

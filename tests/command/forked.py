@@ -13,10 +13,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import boto3
+
+from ledger_cli import REGION
 from ledger_cli.cli import cli
 
 # The commands import these when they run.
 from ledger_cli.engine import server  # noqa: F401
+from ledger_cli.engine.moto_patches.core import sdk_data_parsed_once
 
 PATIENCE_S = 300
 AGAIN_S = 5
@@ -65,7 +69,15 @@ def ended(job: dict[str, Any], child: int, folder: Path) -> dict[str, Any]:
     return {"status": status, **printed}
 
 
-if __name__ == "__main__":
+def parse_what_commands_read() -> None:
+    """Make one client of each service that a command calls. A child then finds the SDK's data parsed."""
+    for service in ("cloudformation", "dynamodb", "kms", "lambda", "secretsmanager", "stepfunctions", "sts"):
+        boto3.Session("any", "any", region_name=REGION).client(service)
+
+
+def main() -> None:
+    """Run what each line of standard input asks for."""
+    parse_what_commands_read()
     gc.freeze()  # without it, each child looks through all imported objects when it ends, which takes a second
     for line in sys.stdin:
         asked = json.loads(line)
@@ -80,3 +92,8 @@ if __name__ == "__main__":
                 cli(job["arguments"], prog_name="ledger")
             children.append((job, child, folder))
         print(json.dumps([ended(*one) for one in children]), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    with sdk_data_parsed_once():
+        main()

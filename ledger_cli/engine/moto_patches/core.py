@@ -1,6 +1,7 @@
 """What all services of moto share: how a call is read, answered and logged, and where moto may send requests."""
 
 import logging
+import pickle
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -53,14 +54,17 @@ def patches(hooks: EngineHooks) -> Iterator[MotoPatch]:
 def sdk_data_parsed_once() -> Iterator[None]:
     """Parse each file of the SDK's data once: every session parses megabytes again, and each function has a session.
 
-    The endpoints are parsed again for each session, since botocore changes them when it resolves one.
+    Each session has a copy of the endpoints of its own, since botocore changes them when it resolves one.
     """
     load_file = JSONFileLoader.load_file
     parsed: dict[str, Any] = {}
+    pickled: dict[str, bytes] = {}
 
     def load_once(loader: JSONFileLoader, path: str) -> Any:
         if path.endswith("endpoints"):
-            return load_file(loader, path)
+            if path not in pickled:
+                pickled[path] = pickle.dumps(load_file(loader, path))
+            return pickle.loads(pickled[path])  # noqa: S301  # our own bytes
         if parsed.get(path) is None:  # a file that is not there may come
             parsed[path] = load_file(loader, path)
         return parsed[path]
