@@ -71,7 +71,7 @@ build: .venv/sam/.ready ## run sam build, with a SAM CLI of the project's own
 
 smoke: $(READY) ## ask a deployed stack what only it can show
 	@test -n "$(STACK)" || { echo "smoke: name a stack: make smoke STACK=... [REGION=...] [PROFILE=...]" >&2; exit 2; }
-	@$(BIN)/pytest --verbose --no-header tests/e2e --stack "$(STACK)" \
+	@$(BIN)/pytest --verbose --no-header --confcutdir tests/e2e tests/e2e --stack "$(STACK)" \
 	    $(if $(REGION),--region "$(REGION)") $(if $(PROFILE),--profile "$(PROFILE)")
 
 # The tests open the page of `ledger inspect` in Debian's Chromium. Installing it needs root.

@@ -18,7 +18,7 @@ def main() -> None:
     try:
         cli(prog_name="ledger")
     finally:
-        gc.freeze()  # Python searches once more when the process ends
+        gc.freeze()  # Python would search again when the process ends
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from ledger import aws
 from ledger_cli.environment import changing_the_environment, without_the_shells_variables
 
 _thread = threading.local()
-_handlers_turn = threading.Lock()
+handlers_turn = threading.Lock()
+"""Is held by the thread whose handler runs. A handler that waits for AWS does not hold it."""
 
 
 class _RoutedStdout(io.TextIOBase):
@@ -45,13 +46,18 @@ class _RoutedStdout(io.TextIOBase):
 @contextmanager
 def _captured(output: io.StringIO) -> Iterator[None]:
     """Send what this thread prints to *output*."""
-    if not isinstance(sys.stdout, _RoutedStdout):
-        sys.stdout = _RoutedStdout(sys.stdout)
+    route_stdout()
     _thread.output = output
     try:
         yield
     finally:
         _thread.output = None
+
+
+def route_stdout() -> None:
+    """Let the standard output keep what a handler's thread prints with the handler's invocation."""
+    if not isinstance(sys.stdout, _RoutedStdout):
+        sys.stdout = _RoutedStdout(sys.stdout)
 
 
 def release_stdout() -> None:
@@ -71,11 +77,11 @@ def outside_the_handler() -> Iterator[None]:
         yield
         return
     _thread.in_handler = False
-    _handlers_turn.release()
+    handlers_turn.release()
     try:
         yield
     finally:
-        _handlers_turn.acquire()
+        handlers_turn.acquire()
         _thread.in_handler = True
 
 
@@ -154,7 +160,7 @@ class LocalFunction:
     @property
     def module(self) -> ModuleType:
         """The function's module, which is loaded in the function's environment."""
-        with _handlers_turn, _captured(io.StringIO()):
+        with handlers_turn, _captured(io.StringIO()):
             return self._load()
 
     def restart(self) -> None:
@@ -167,7 +173,7 @@ class LocalFunction:
         An error has the form that the runtime gives it. A Retry or Catch matches its class name.
         """
         output = io.StringIO()
-        with _handlers_turn, _captured(output):
+        with handlers_turn, _captured(output):
             self.invocations += 1
             context = LambdaContext(
                 function_name=self.name,

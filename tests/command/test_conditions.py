@@ -14,7 +14,6 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from click.testing import CliRunner
 
 from ledger_cli import ROOT
 from ledger_cli.cli import cli
@@ -23,6 +22,7 @@ from ledger_cli.engine.server.handler import RequestHandler
 from ledger_cli.samples import register_sample_processors
 from ledger_cli.stack.client import FunctionError, StackError
 from ledger_cli.stack.queries import query_ledger
+from tests.support.cli import Runner
 from tests.support.commands import ARGUMENTS, ON_A_STACK, OPTIONS, SUCCESS
 
 SAYS = {"redrive": "ledger: no execution had a technical failure: nothing to redrive\n"}
@@ -181,7 +181,7 @@ def test_an_endpoint_that_is_not_valid(url: str, way: str) -> None:
     variables = {"LEDGER_ENDPOINT_URL": url} if way == "variable" else {}
     for name in ON_A_STACK:
         given = ["--endpoint-url", url] if way == "option" else []
-        done = CliRunner(env=variables).invoke(cli, [name, *ARGUMENTS[name], *given])
+        done = Runner(env=variables).invoke(cli, [name, *ARGUMENTS[name], *given])
         assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1), (name, done.output)
         assert "give http://HOST:PORT, as `ledger serve` prints it" in done.stderr
 
@@ -196,7 +196,7 @@ def test_plain_http_leads_nowhere_but_to_this_machine(url: str, way: str) -> Non
     """A token that is not sealed yet would cross the network in plaintext."""
     variables = {"LEDGER_ENDPOINT_URL": url} if way == "variable" else {}
     given = ["--endpoint-url", url] if way == "option" else []
-    done = CliRunner(env=variables).invoke(cli, ["start", SUCCESS, *given])
+    done = Runner(env=variables).invoke(cli, ["start", SUCCESS, *given])
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.output
     assert ("http is for this machine only" in done.stderr) is (not url.startswith("HTTP:")), done.stderr
 
@@ -206,7 +206,7 @@ def test_plain_http_leads_nowhere_but_to_this_machine(url: str, way: str) -> Non
 )
 def test_this_machine_may_be_asked_by_plain_http(url: str) -> None:
     """The command tries to connect, although nothing listens there."""
-    done = CliRunner().invoke(cli, ["get", "t", "--endpoint-url", url])
+    done = Runner().invoke(cli, ["get", "t", "--endpoint-url", url])
     assert (done.exit_code, "is `ledger serve` running there?" in done.stderr) == (2, True), done.stderr
 
 
@@ -222,7 +222,7 @@ def test_this_machine_may_be_asked_by_plain_http(url: str) -> None:
 )
 def test_a_variable_that_overrules_a_typed_option_is_reported(arguments: list[str], named: str | None) -> None:
     """A person who types `--profile prod` believes that the output is production's."""
-    done = CliRunner(env={"LEDGER_ENDPOINT_URL": "http://127.0.0.1:1"}).invoke(cli, ["get", "t", *arguments])
+    done = Runner(env={"LEDGER_ENDPOINT_URL": "http://127.0.0.1:1"}).invoke(cli, ["get", "t", *arguments])
     said = f"ledger: LEDGER_ENDPOINT_URL is set, so {named} does not reach AWS: unset it to reach AWS\n"
     assert done.stderr.startswith(said) is (named is not None), done.stderr
     assert done.stderr.count("\n") == 1 + (named is not None)
@@ -230,7 +230,7 @@ def test_a_variable_that_overrules_a_typed_option_is_reported(arguments: list[st
 
 def test_an_empty_endpoint_is_not_aws() -> None:
     """`--endpoint-url "$UNSET"` would start a trial's payments on AWS."""
-    done = CliRunner().invoke(cli, ["start", SUCCESS, "--endpoint-url", ""])
+    done = Runner().invoke(cli, ["start", SUCCESS, "--endpoint-url", ""])
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
     assert "give http://HOST:PORT" in done.stderr
 
@@ -323,7 +323,7 @@ def test_an_endpoint_that_becomes_something_else(
     monkeypatch.setattr(RequestHandler, "_aws_answer", answer_wrongly)
     register_sample_processors(engine)
     engine.run(json.dumps(payment))
-    done = CliRunner().invoke(cli, [name, *ARGUMENTS[name], "--endpoint-url", engine_address])
+    done = Runner().invoke(cli, [name, *ARGUMENTS[name], "--endpoint-url", engine_address])
     assert (done.exit_code, done.stdout) == (2, ""), done.output
     assert re.fullmatch("ledger: .*what answers is not AWS.*\n", done.stderr), done.stderr
     assert answered > 1
@@ -332,7 +332,7 @@ def test_an_endpoint_that_becomes_something_else(
 @pytest.mark.parametrize("arguments", [["get", ""], ["redrive", ""], ["list", "--processor", " "], ["get", "\udcff"]])
 def test_an_empty_name_is_wrong_usage(arguments: list[str]) -> None:
     """A variable that is not set must not mean everything, or nothing."""
-    done = CliRunner().invoke(cli, arguments)
+    done = Runner().invoke(cli, arguments)
     assert done.exit_code == 2
     assert "it is empty, or is not text" in done.stderr
 
@@ -353,7 +353,7 @@ def test_a_shell_without_utf_8_can_run_everything(tmp_path: Path) -> None:
 def test_a_width_in_other_digits_is_ignored(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
     """Rich takes such digits for a number, and then fails."""
     monkeypatch.setenv("COLUMNS", columns)
-    assert CliRunner().invoke(cli, ["graph"]).exit_code == 0
+    assert Runner().invoke(cli, ["graph"]).exit_code == 0
 
 
 def test_an_interrupt_while_the_command_is_imported_is_one_line() -> None:
@@ -422,7 +422,7 @@ def test_whatever_is_raised_is_one_line(
         raise raised
 
     monkeypatch.setattr(cli.commands[name], "callback", fail)
-    done = CliRunner().invoke(cli, [name, *ARGUMENTS[name]])
+    done = Runner().invoke(cli, [name, *ARGUMENTS[name]])
     assert (done.exit_code, done.stdout) == (status, "")
     assert re.fullmatch(rf"\n?{line}.*\n", done.stderr)  # the terminal shows ^C before
     assert "4711" not in done.stderr
@@ -431,7 +431,7 @@ def test_whatever_is_raised_is_one_line(
 @pytest.mark.parametrize("name", sorted(ARGUMENTS))
 def test_wrong_usage_is_one_line(name: str) -> None:
     """The line names the help, and does not print it."""
-    done = CliRunner().invoke(cli, [name, *ARGUMENTS[name], "--none"])
+    done = Runner().invoke(cli, [name, *ARGUMENTS[name], "--none"])
     assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.output
     assert done.stderr.startswith("ledger: No such option '--none'.")
     assert done.stderr.endswith(f" See: cli {name} --help\n")

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from bench.runtime_api import make_certificate
 from ledger_cli.cli import cli
 from ledger_cli.stack import webhook
 from ledger_cli.stack.processor_secrets import WebhookError
+from tests.support.cli import Runner
 from tests.support.commands import ARGUMENTS, ON_A_STACK
 
 REAL = {
@@ -68,7 +68,7 @@ def test_an_endpoint_never_gets_real_credentials(name: str, listener: Listener, 
     environment = {**REAL, "AWS_SHARED_CREDENTIALS_FILE": str(config), "HOME": str(tmp_path)}
     arguments = [name, *ARGUMENTS[name], "--endpoint-url", f"http://127.0.0.1:{listener.server_port}"]
     for profile in ([], ["--profile", "default"]):
-        done = CliRunner(env=environment).invoke(cli, [*arguments, *profile])
+        done = Runner(env=environment).invoke(cli, [*arguments, *profile])
         assert done.exit_code == 2, done.output
     assert listener.came
     for request in listener.came:
@@ -89,7 +89,7 @@ def untrusted(listener: Listener, tmp_path: Path) -> str:
 def test_an_endpoint_that_nobody_vouches_for_gets_nothing(untrusted: str, listener: Listener, tmp_path: Path) -> None:
     """The shell's variables may name other authorities, but they are for AWS."""
     environment = {"AWS_CA_BUNDLE": str(tmp_path / "certificate.pem")}
-    done = CliRunner(env=environment).invoke(cli, ["get", "t", "--endpoint-url", untrusted])
+    done = Runner(env=environment).invoke(cli, ["get", "t", "--endpoint-url", untrusted])
     assert (done.exit_code, "certificate verify failed" in done.stderr, listener.came) == (2, True, []), done.output
 
 
@@ -104,6 +104,6 @@ def test_a_webhook_that_nobody_vouches_for_gets_nothing(untrusted: str, listener
 def test_a_setting_that_leads_elsewhere_by_http_is_not_accepted(name: str) -> None:
     """Nobody typed it for this command, and a token would cross the network in plaintext."""
     environment = {**REAL, "AWS_DEFAULT_REGION": "us-east-1", name: "http://127.0.0.2:9"}
-    done = CliRunner(env=environment).invoke(cli, ["get", "t", "--stack", "s"])
+    done = Runner(env=environment).invoke(cli, ["get", "t", "--stack", "s"])
     assert (done.exit_code, "leads to another machine by http: use https, or remove it" in done.stderr) == (2, True)
     assert name in done.stderr

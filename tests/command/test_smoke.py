@@ -60,6 +60,8 @@ def smoke(*options: str) -> subprocess.CompletedProcess[str]:
         "--no-header",
         "-p",
         "no:cacheprovider",
+        "--confcutdir",
+        "tests/e2e",
         "tests/e2e",
         *options,
     ]

@@ -88,13 +88,16 @@ def values_of(spec: dict[str, Any]) -> st.SearchStrategy[Any]:
     return text | numbers if "number" in spec["type"] else text
 
 
+VALUES_OF_FIELDS = {name: values_of(SCHEMA["properties"][name]) for name in CONTRACT_FIELDS}
+
+
 @st.composite
 def schema_valid(draw: st.DrawFn) -> dict[str, Any]:
     """Draw any input that the schema accepts."""
     names = set(draw(st.sets(st.sampled_from(CONTRACT_FIELDS)))) | set(SCHEMA["required"])
     names -= {"SecureToken", "SealedToken"}
     names.add(draw(st.sampled_from(["SecureToken", "SealedToken"])))
-    return {name: draw(values_of(SCHEMA["properties"][name])) for name in sorted(names)}
+    return {name: draw(VALUES_OF_FIELDS[name]) for name in sorted(names)}
 
 
 RETIRED = {

@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 import boto3
 import botocore
+import click
 import moto
 import pytest
 import responses
@@ -22,9 +23,11 @@ from aws_lambda_powertools.shared import constants
 from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
 
 from ledger_cli import ROOT
-from ledger_cli.engine.lambda_runtime import LocalFunction
+from ledger_cli.engine.lambda_runtime import LocalFunction, outside_the_handler
 from ledger_cli.environment import is_withheld, without_the_shells_variables
+from ledger_cli.views.terminal import say
 from tests.engine.listening import listening
+from tests.support.cli import Runner
 
 PACKAGES = (boto3, botocore, moto, responses, s3transfer)
 
@@ -187,3 +190,35 @@ def test_no_variable_leads_out_of_the_process(
             process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors, came) == (0, "", [])
+
+
+def test_a_handler_prints_nothing_into_a_commands_output(tmp_path: Path) -> None:
+    """Otherwise a test could not read the command's JSON, and the function's log would lack a line."""
+    entered, leaving, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def wait() -> None:
+        entered.set()
+        with outside_the_handler():
+            leaving.wait(60)
+
+    (tmp_path / "prints_late.py").write_text(
+        "import builtins\ndef handler(event, context):\n    builtins.wait()\n    print('of the handler')\n"
+    )
+    variables = {"AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/prints_late"}
+    function = LocalFunction("prints_late", "arn", "prints_late.handler", {}, variables, 3, 256, tmp_path)
+
+    def invoke() -> None:
+        function.invoke(b"{}")
+        ended.set()
+
+    @click.command()
+    def command() -> None:
+        leaving.set()
+        assert ended.wait(60)
+        say("of the command")
+
+    with patch.object(builtins, "wait", wait, create=True):
+        threading.Thread(target=invoke).start()
+        assert entered.wait(60)
+        done = Runner().invoke(command, catch_exceptions=False)
+    assert (done.stdout, function.logs) == ("of the command\n", ["of the handler\n"])

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest.mock import MagicMock, patch
 
 from click.testing import CliRunner
@@ -16,6 +17,7 @@ from click.testing import CliRunner
 from ledger_cli import ROOT
 from ledger_cli.cli import cli
 from ledger_cli.engine import Engine
+from ledger_cli.engine.lambda_runtime import handlers_turn, route_stdout
 from ledger_cli.environment import changing_the_environment
 
 WIDTH = {"COLUMNS": "120"}
@@ -33,8 +35,29 @@ def ledger(
     the engine answers it. `ledger_process` is for what only a process has.
     """
     with _variables({**WIDTH, **environment}), contextlib.chdir(folder):
-        done = CliRunner().invoke(cli, arguments, input=stdin, catch_exceptions=False, prog_name="ledger")
+        done = Runner().invoke(cli, arguments, input=stdin, catch_exceptions=False, prog_name="ledger")
     return subprocess.CompletedProcess(["ledger", *arguments], done.exit_code, done.stdout, done.stderr)
+
+
+class Runner(CliRunner):
+    """A runner that replaces the standard output only while no handler of this process's engine runs.
+
+    Otherwise the output of the command could have what a handler of another thread prints.
+    """
+
+    @contextlib.contextmanager
+    def isolation(self, *arguments: Any, **named: Any) -> Iterator[Any]:
+        """Replace the streams until the end of the block."""
+        with contextlib.ExitStack() as stack:
+            with handlers_turn:
+                streams = stack.enter_context(super().isolation(*arguments, **named))
+                route_stdout()
+            try:
+                yield streams
+            finally:
+                with handlers_turn:
+                    stack.close()
+                    route_stdout()
 
 
 @contextlib.contextmanager
