@@ -1,6 +1,7 @@
 """Every command in a hostile shell: it works, or it says in one line why it does not, and its exit status is true."""
 
 import ast
+import itertools
 import json
 import os
 import re
@@ -301,8 +302,13 @@ def test_an_endpoint_that_is_something_else(ended: Ended) -> None:
 # ── Input, Ctrl-C, and faults of ours ───────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("wrong", [b"{}", b"[]", b"null", b"<html></html>", b"\x1f\x8b"])
-@pytest.mark.parametrize("name", ON_A_STACK)
+WRONG = [b"{}", b"[]", b"null", b"<html></html>", b"\x1f\x8b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [*zip(ON_A_STACK, itertools.cycle(WRONG), strict=False), *(("get", wrong) for wrong in WRONG)],
+)
 def test_an_endpoint_that_becomes_something_else(
     engine: Engine,
     engine_address: str,
@@ -311,7 +317,10 @@ def test_an_endpoint_that_becomes_something_else(
     name: str,
     wrong: bytes,
 ) -> None:
-    """A gateway may answer instead at any moment. The command is not at fault, and nothing succeeded."""
+    """A gateway may answer instead at any moment. The command is not at fault, and nothing succeeded.
+
+    Every command meets one wrong answer, and one command meets each.
+    """
     answered = 0
     answer = RequestHandler._aws_answer
 
