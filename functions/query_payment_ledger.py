@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 
 from ledger.aws import private_client
+from ledger.fields import IDENTIFIER
 from ledger.item import SHARDS
 from ledger.pages import BY_PROCESSOR, FIRST, LAST, UNPUBLISHED, InvalidQueryError, Query, payment_view, read_page
-from ledger.payment import IDENTIFIER, STATUSES, valid_id
+from ledger.payment import STATUSES, valid_id
 from ledger.timestamps import utc_timestamp
 from ledger.violations import BrokenRuleError, Violation
 

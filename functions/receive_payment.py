@@ -18,9 +18,10 @@ from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ledger.aws import private_client
+from ledger.fields import is_identifier
 from ledger.intake import Intake, TooManyAttemptsError
 from ledger.item import UnreadableItemError
-from ledger.payment import is_identifier, valid_id
+from ledger.payment import valid_id
 from ledger.processors import Processor, Processors, ProcessorSecretError
 from ledger.signature import InvalidSignatureError, plausible_schemes, verify
 from ledger.strict_json import StrictJSONError, loads

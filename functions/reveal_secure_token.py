@@ -16,8 +16,9 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from ledger.aws import private_client
+from ledger.fields import IDENTIFIER
 from ledger.item import read_attribute
-from ledger.payment import IDENTIFIER, encryption_context, valid_id
+from ledger.payment import encryption_context, valid_id
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

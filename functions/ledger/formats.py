@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ledger.currencies import MINOR_UNITS
+from ledger.fields import MAX_CORRECTED_FIELDS, intended_field
 from ledger.identifiers import ORIGINAL_TRANSACTION_ID, mapped_identifier
-from ledger.payment import CONTRACT_FIELDS, MAX_CORRECTED_FIELDS, intended_field, valid_id
+from ledger.payment import CONTRACT_FIELDS, valid_id
 from ledger.signature import STANDARD_WEBHOOKS, STRIPE, Scheme
 from ledger.violations import InvalidPaymentError, Violation
 
@@ -69,7 +70,7 @@ def _is_about_a_payment(message: dict[str, Any], content: dict[str, Any]) -> boo
     if isinstance(message.get("type"), str):
         return bool(PAYMENT_EVENT.match(message["type"])) or any(name in CONTRACT_FIELDS for name in content)
     names = {*message, *content} - {"timestamp"}
-    return len(names) > MAX_CORRECTED_FIELDS or any(map(intended_field, names))
+    return len(names) > MAX_CORRECTED_FIELDS or any(intended_field(name, CONTRACT_FIELDS) for name in names)
 
 
 PAYMENT_EVENT = re.compile(r"payments?([^a-z]|$)", re.IGNORECASE)

@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-from ledger.payment import IDENTIFIER
+from ledger.fields import IDENTIFIER
 
 READABLE_BYTES = 24
 HASH_DIGITS = 32

@@ -8,13 +8,21 @@ contain the *name* of an unknown field, because that is the sender's text too.
 import base64
 import hashlib
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ledger.amounts import minor_unit, parse_amount
-from ledger.cards import holds_card_number, is_card_number, is_sensitive_key
-from ledger.currencies import FORMER_MINOR_UNITS, NO_MINOR_UNIT
+from ledger.cards import is_card_number
+from ledger.fields import (
+    FieldReader,
+    card_violations,
+    is_identifier,
+    parse_currency,
+    parse_identifier,
+    parse_metadata,
+    unknown_fields,
+    utf8,
+)
 from ledger.timestamps import utc_timestamp
 from ledger.violations import BrokenRuleError, InvalidPaymentError, Violation
 
@@ -23,15 +31,6 @@ MAX_TOKEN_BYTES = 4096
 
 MAX_CIPHERTEXT_BYTES = 6144
 """Bytes that `kms:ReEncrypt` accepts. Source: KMS API, ReEncrypt, CiphertextBlob."""
-
-MAX_METADATA_PAIRS = 16
-MAX_METADATA_VALUE_CHARACTERS = 256
-"""Both limits keep small what a payment brings: its item, its event, a page of a query, and the search for cards.
-The schema and docs/integrate/contract.md state them too, and a test compares them."""
-
-MAX_CORRECTED_FIELDS = 16
-"""Unknown fields of an input for which a known field is suggested. One suggestion takes long, and an input may have
-thousands of fields."""
 
 MIN_SEARCHED_TOKEN_CHARACTERS = 8
 """Characters below which a token is not searched for in the other fields: a shorter one would be found by chance."""
@@ -61,10 +60,6 @@ RULES = frozenset(
     "not_json duplicate_name another_processor id_prefix not_an_event amount_unit too_large".split()
 )
 """Every rule that a rejection can name. One from outside the workflow names no other: each rule is a metric."""
-
-# Both are for `fullmatch`: `$` would accept a trailing newline. [0-9], because `\d` accepts the digits of any script.
-IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
-METADATA_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 STATE_NAMES = {
     "transaction_id": "TransactionID",
@@ -119,32 +114,6 @@ class Token(NamedTuple):
     text: str
 
 
-class FieldReader:
-    """Reads the fields of a start input, and collects a violation for each field that breaks a rule."""
-
-    def __init__(self, start_input: Mapping[str, Any]) -> None:
-        self.start_input = start_input
-        self.violations: list[Violation] = []
-
-    def required(self, field: str, parse: Callable[..., Any], *arguments: Any) -> Any:
-        """Return the field's canonical value; None, and add a violation, if it is absent or breaks a rule."""
-        if field not in self.start_input:
-            self.violations.append(Violation(field, "required"))
-            return None
-        return self._parsed(field, self.start_input[field], parse, *arguments)
-
-    def optional(self, field: str, parse: Callable[..., Any], *arguments: Any, default: Any) -> Any:
-        """Return the canonical value of the field, or of *default* if it is absent; None if the value breaks a rule."""
-        return self._parsed(field, self.start_input.get(field, default), parse, *arguments)
-
-    def _parsed(self, field: str, value: Any, parse: Callable[..., Any], *arguments: Any) -> Any:
-        try:
-            return parse(value, *arguments)
-        except BrokenRuleError as broken:
-            self.violations.append(Violation(field, broken.rule))
-            return None
-
-
 def encryption_context(transaction_id: str) -> dict[str, str]:
     """Return what binds a token's ciphertext in the ledger to its transaction. It is not secret.
 
@@ -179,16 +148,17 @@ def parse_payment(
 
     fields = FieldReader(start_input)
     violations = fields.violations
-    violations.extend(_unknown_fields(name for name in start_input if name not in CONTRACT_FIELDS))
-    transaction_id = fields.required("TransactionID", _parse_identifier)
-    processor_id = fields.required("ProcessorID", _parse_identifier)
+    unknown = (name for name in start_input if name not in CONTRACT_FIELDS)
+    violations.extend(unknown_fields(unknown, CONTRACT_FIELDS, "Payment"))
+    transaction_id = fields.required("TransactionID", parse_identifier)
+    processor_id = fields.required("ProcessorID", parse_identifier)
     timestamp = fields.required("Timestamp", utc_timestamp)
-    currency = fields.optional("Currency", _parse_currency, timestamp, default=default_currency)
+    currency = fields.optional("Currency", parse_currency, timestamp, default=default_currency)
     amount = fields.required("Amount", parse_amount, None if currency is None else minor_unit(currency, timestamp))
     status = fields.required("Status", _parse_status)
-    metadata = fields.optional("Metadata", _parse_metadata, default={})
+    metadata = fields.optional("Metadata", parse_metadata, default={})
     if metadata is not None:  # and so within its lengths, which bound the cost of the search
-        violations.extend(_card_violations(metadata))
+        violations.extend(card_violations(metadata))
     token: Token | None = None
     if "SecureToken" in start_input and "SealedToken" in start_input:
         violations.append(Violation("SecureToken", "exactly_one_token"))
@@ -208,11 +178,6 @@ def parse_payment(
             processor_id=valid_id(start_input, "ProcessorID"),
         )
     return Payment(transaction_id, amount, currency, processor_id, status, timestamp, metadata), token
-
-
-def is_identifier(text: str) -> bool:
-    """Return whether *text* may be an ID: it has the form of an ID, and holds no card number."""
-    return IDENTIFIER.fullmatch(text) is not None and not holds_card_number(text)
 
 
 def valid_id(start_input: Mapping[str, Any], field: str) -> str | None:
@@ -253,26 +218,6 @@ def parse_rejection(start_input: object) -> InvalidPaymentError | None:
     return parsed if violations and known and rejection_input(parsed) == start_input else None
 
 
-def _parse_identifier(value: object) -> str:
-    if not isinstance(value, str):
-        raise BrokenRuleError("type")
-    if not IDENTIFIER.fullmatch(value):
-        raise BrokenRuleError("identifier")
-    if holds_card_number(value):
-        raise BrokenRuleError("card_number")
-    return value
-
-
-def _parse_currency(value: object, timestamp: str | None) -> str:
-    if not isinstance(value, str):
-        raise BrokenRuleError("type")
-    if minor_unit(value, timestamp) is None:
-        if value in NO_MINOR_UNIT:
-            raise BrokenRuleError("no_minor_unit")
-        raise BrokenRuleError("retired_currency" if value in FORMER_MINOR_UNITS else "currency")
-    return value
-
-
 def _parse_status(value: object) -> str:
     if not isinstance(value, str):
         raise BrokenRuleError("type")
@@ -281,34 +226,10 @@ def _parse_status(value: object) -> str:
     return value
 
 
-def _parse_metadata(value: object) -> dict[str, str]:
-    if not isinstance(value, dict):
-        raise BrokenRuleError("type")
-    if len(value) > MAX_METADATA_PAIRS:
-        raise BrokenRuleError("metadata_pairs")
-    for key, text in value.items():
-        if not METADATA_KEY.fullmatch(key):
-            raise BrokenRuleError("metadata_key")
-        if not isinstance(text, str):
-            raise BrokenRuleError("type")
-        if len(text) > MAX_METADATA_VALUE_CHARACTERS:
-            raise BrokenRuleError("metadata_value")
-        _utf8(text)
-    return value
-
-
-def _card_violations(metadata: Mapping[str, str]) -> Iterator[Violation]:
-    """Yield the rules about card data that a key or a value breaks."""
-    if any(map(is_sensitive_key, metadata)):
-        yield Violation("Metadata", "card_data")
-    if any(map(holds_card_number, (*metadata, *metadata.values()))):
-        yield Violation("Metadata", "card_number")
-
-
 def _parse_secure_token(value: object) -> Token:
     if not isinstance(value, str):
         raise BrokenRuleError("type")
-    if not 1 <= len(_utf8(value)) <= MAX_TOKEN_BYTES:
+    if not 1 <= len(utf8(value)) <= MAX_TOKEN_BYTES:
         raise BrokenRuleError("token_length")
     if is_card_number(value):
         raise BrokenRuleError("card_number")
@@ -325,32 +246,6 @@ def _parse_sealed_token(value: object) -> Token:
     if not 1 <= len(ciphertext) <= MAX_CIPHERTEXT_BYTES:
         raise BrokenRuleError("ciphertext_length")
     return Token("SealedToken", value)
-
-
-def _utf8(text: str) -> bytes:
-    """Return the text in UTF-8. JSON can hold half a surrogate pair, which is not a character and has no UTF-8 form."""
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        raise BrokenRuleError("not_unicode") from None
-
-
-def _unknown_fields(names: Iterable[str]) -> Iterator[Violation]:
-    """Yield a violation for each name. It names the field that the sender probably meant, never the name itself."""
-    for number, name in enumerate(names):
-        intended = intended_field(name) if number < MAX_CORRECTED_FIELDS else None
-        yield Violation(intended, "misspelled_field") if intended else Violation("Payment", "unknown_field")
-
-
-def intended_field(name: str) -> str | None:
-    """Return the field of the contract that the sender of an unknown field probably meant, if any."""
-    from difflib import get_close_matches  # noqa: PLC0415  # only a rejected payment pays for this import
-
-    by_letters = {field.casefold(): field for field in CONTRACT_FIELDS}
-    letters = name[:64].casefold().replace("_", "").replace("-", "")
-    for intended in get_close_matches(letters, by_letters, n=1, cutoff=0.8):
-        return by_letters[intended]
-    return None
 
 
 def _fields_that_hold_the_token(start_input: Mapping[str, object]) -> set[str]:

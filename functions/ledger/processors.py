@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ledger.fields import is_identifier
 from ledger.formats import FORMATS, Format
 from ledger.identifiers import READABLE_BYTES
-from ledger.payment import is_identifier
 from ledger.signature import STANDARD_WEBHOOKS
 from ledger.timestamps import utc_timestamp
 from ledger.violations import BrokenRuleError

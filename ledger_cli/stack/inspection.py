@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from ledger.fields import IDENTIFIER
 from ledger.intake import DIGITS, NAMED_CHARACTERS
 from ledger.outcome import outcome_of
-from ledger.payment import IDENTIFIER, valid_id
+from ledger.payment import valid_id
 from ledger_cli.stack.client import Stack, StackError
 from ledger_cli.stack.execution import Execution
 from ledger_cli.stack.queries import query_ledger

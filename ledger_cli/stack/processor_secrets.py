@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ledger.payment import is_identifier
+from ledger.fields import is_identifier
 from ledger.processors import Processor, ProcessorSecretError
 from ledger_cli.stack.client import Stack, StackError, explain
 

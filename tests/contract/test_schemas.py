@@ -10,13 +10,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from ledger.currencies import MINOR_UNITS
-from ledger.payment import (
-    CONTRACT_FIELDS,
-    MAX_METADATA_PAIRS,
-    MAX_METADATA_VALUE_CHARACTERS,
-    STATUSES,
-    parse_payment,
-)
+from ledger.fields import MAX_METADATA_PAIRS, MAX_METADATA_VALUE_CHARACTERS
+from ledger.payment import CONTRACT_FIELDS, STATUSES, parse_payment
 from ledger.violations import InvalidPaymentError
 from ledger_cli import ROOT
 from tests.support.schema import BEYOND_A_SCHEMA, SCHEMA, VALIDATOR

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from ledger.fields import MAX_METADATA_PAIRS
 from ledger.item import EncryptedPayment, recorded_facts
-from ledger.payment import MAX_METADATA_PAIRS, parse_payment
+from ledger.payment import parse_payment
 from ledger.violations import InvalidPaymentError
 from ledger_cli.engine import Engine
 from tests.support.functions import invoke

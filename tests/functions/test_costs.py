@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
+from ledger.fields import MAX_METADATA_PAIRS
 from ledger.formats import FORMATS
 from ledger.identifiers import mapped_identifier
-from ledger.payment import MAX_METADATA_PAIRS, parse_payment, parse_rejection
+from ledger.payment import parse_payment, parse_rejection
 from ledger.processors import Processor, ProcessorSecretError
 from ledger.signature import STANDARD_WEBHOOKS, STRIPE, InvalidSignatureError, verify
 from ledger.strict_json import StrictJSONError, loads

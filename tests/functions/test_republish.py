@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from ledger.fields import MAX_METADATA_PAIRS
 from ledger.item import SHARDS, shard_of
-from ledger.payment import MAX_METADATA_PAIRS
 from ledger.publication import MAX_BYTES, put_outcomes
 from ledger.timestamps import utc_timestamp
 from ledger_cli import ROOT

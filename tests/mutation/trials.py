@@ -17,6 +17,7 @@ from ledger_cli import ROOT
 # The narrowest tests of each module; the command line can name some of these modules.
 TESTS = {
     "ledger/payment.py": ["tests/unit/test_payment.py"],
+    "ledger/fields.py": ["tests/unit/test_payment.py"],
     "ledger/violations.py": ["tests/unit/test_payment.py"],
     "ledger/amounts.py": ["tests/unit/test_payment.py", "tests/unit/test_item.py"],
     "ledger/timestamps.py": ["tests/unit/test_payment.py"],

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.fields import IDENTIFIER
 from ledger.identifiers import ORIGINAL_TRANSACTION_ID, mapped_identifier
-from ledger.payment import IDENTIFIER
 from ledger_cli import ROOT
 
 RULE = (ROOT / "docs/integrate/contract.md").read_text().partition("## IDs of other systems")[2].partition("\n## ")[0]

@@ -43,7 +43,7 @@ def test_imports_point_one_way(folder: str) -> None:
         assert not wrong, file.name
 
 
-DOMAIN = ("amounts", "cards", "formats", "identifiers", "item", "outcome", "payment", "signature", "strict_json")
+DOMAIN = ("amounts", "cards", "fields", "formats", "identifiers", "item", "outcome", "payment", "signature", "strict_json")
 
 
 @pytest.mark.parametrize("module", [*DOMAIN, "timestamps", "violations"])

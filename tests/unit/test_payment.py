@@ -15,16 +15,8 @@ from hypothesis import strategies as st
 
 from ledger.cards import holds_card_number, is_sensitive_key
 from ledger.currencies import FORMER_MINOR_UNITS, MINOR_UNITS, NO_MINOR_UNIT
-from ledger.payment import (
-    MAX_CORRECTED_FIELDS,
-    MAX_METADATA_PAIRS,
-    Payment,
-    encryption_context,
-    parse_payment,
-    parse_rejection,
-    rejection_input,
-    valid_id,
-)
+from ledger.fields import MAX_CORRECTED_FIELDS, MAX_METADATA_PAIRS
+from ledger.payment import Payment, encryption_context, parse_payment, parse_rejection, rejection_input, valid_id
 from ledger.timestamps import utc_timestamp
 from ledger.violations import BrokenRuleError, InvalidPaymentError, Violation
 
@@ -659,7 +651,7 @@ def test_a_token_may_have_digits() -> None:
 def test_only_texts_within_their_length_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
     """A start input has up to 256 KiB, and the search looks at each digit."""
     searched: list[str] = []
-    monkeypatch.setattr("ledger.payment.holds_card_number", lambda text: bool(searched.append(text)))
+    monkeypatch.setattr("ledger.fields.holds_card_number", lambda text: bool(searched.append(text)))
     parsed(TransactionID="1" * 64, ProcessorID="2" * 64, Metadata={"k": "3" * 256})
     assert {len(text) for text in searched} == {64, 1, 256}
     searched.clear()

@@ -15,7 +15,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from ledger.currencies import MINOR_UNITS
-from ledger.payment import MAX_METADATA_PAIRS
+from ledger.fields import MAX_METADATA_PAIRS
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 
