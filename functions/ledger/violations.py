@@ -32,8 +32,8 @@ class BrokenRuleError(Exception):
         super().__init__(rule)
 
 
-class InvalidPaymentError(Exception):
-    """The start input breaks the contract. The workflow catches this error by its name and never retries it.
+class InvalidInputError(Exception):
+    """An input breaks a contract. The workflow catches this error by its class's name and never retries it.
 
     A Lambda error passes on nothing but its message. So the message is JSON: the IDs, if they are valid, and every
     violation.
@@ -44,12 +44,14 @@ class InvalidPaymentError(Exception):
         violations: list[Violation],
         *,
         transaction_id: str | None = None,
+        entry_id: str | None = None,
         processor_id: str | None = None,
     ) -> None:
         self.violations = sorted(set(violations))
-        self.transaction_id, self.processor_id = transaction_id, processor_id
+        self.transaction_id, self.entry_id, self.processor_id = transaction_id, entry_id, processor_id
         refusal = {
             "TransactionID": transaction_id,
+            "EntryID": entry_id,
             "ProcessorID": processor_id,
             "Violations": as_dicts(self.violations),
         }
@@ -59,4 +61,13 @@ class InvalidPaymentError(Exception):
     def log_keys(self) -> dict[str, Any]:
         """Keys of a log line: the IDs and the broken rules."""
         rules = [f"{violation.field}: {violation.rule}" for violation in self.violations]
-        return {"transaction_id": self.transaction_id, "processor_id": self.processor_id, "rules": rules}
+        entry = {} if self.entry_id is None else {"entry_id": self.entry_id}
+        return {"transaction_id": self.transaction_id, **entry, "processor_id": self.processor_id, "rules": rules}
+
+
+class InvalidPaymentError(InvalidInputError):
+    """A payment breaks the contract of payments."""
+
+
+class InvalidEntryError(InvalidInputError):
+    """An entry breaks the contract of entries."""

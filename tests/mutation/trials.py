@@ -18,6 +18,8 @@ from ledger_cli import ROOT
 TESTS = {
     "ledger/payment.py": ["tests/unit/test_payment.py"],
     "ledger/fields.py": ["tests/unit/test_payment.py"],
+    "ledger/entry.py": ["tests/unit/test_entry.py"],
+    "ledger/totals.py": ["tests/unit/test_totals.py"],
     "ledger/violations.py": ["tests/unit/test_payment.py"],
     "ledger/amounts.py": ["tests/unit/test_payment.py", "tests/unit/test_item.py"],
     "ledger/timestamps.py": ["tests/unit/test_payment.py"],

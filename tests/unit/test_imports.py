@@ -43,7 +43,10 @@ def test_imports_point_one_way(folder: str) -> None:
         assert not wrong, file.name
 
 
-DOMAIN = ("amounts", "cards", "fields", "formats", "identifiers", "item", "outcome", "payment", "signature", "strict_json")
+DOMAIN = (
+    "amounts", "cards", "entry", "fields", "formats", "identifiers", "item", "outcome", "payment", "signature",
+    "strict_json", "totals",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("module", [*DOMAIN, "timestamps", "violations"])

@@ -1,0 +1,144 @@
+"""The contract of an entry: what a processor reports about a payment that the ledger has recorded already.
+
+From an input to one canonical entry, or to every rule that the input breaks. What an entry does to the payment's totals
+is in `totals`. This module knows nothing of AWS. No message contains a value of the input.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ledger.amounts import minor_unit, parse_amount
+from ledger.fields import (
+    FieldReader,
+    card_violations,
+    parse_currency,
+    parse_identifier,
+    parse_metadata,
+    unknown_fields,
+)
+from ledger.timestamps import utc_timestamp
+from ledger.violations import BrokenRuleError, InvalidEntryError, Violation
+
+KINDS = ("Captured", "Voided", "Refunded", "RefundFailed", "Disputed", "DisputeWon", "DisputeLost")
+
+KIND_BEFORE = {"RefundFailed": "Refunded", "DisputeWon": "Disputed", "DisputeLost": "Disputed"}
+"""Kinds that undo or decide another entry, which `Reverses` names, and the kind of that entry."""
+
+ENTRY_FIELDS = (
+    "TransactionID",
+    "EntryID",
+    "Kind",
+    "Amount",
+    "Currency",
+    "ProcessorID",
+    "Timestamp",
+    "Reverses",
+    "Metadata",
+)
+
+STATE_NAMES = {
+    "transaction_id": "TransactionID",
+    "entry_id": "EntryID",
+    "kind": "Kind",
+    "amount": "Amount",
+    "currency": "Currency",
+    "processor_id": "ProcessorID",
+    "timestamp": "Timestamp",
+    "reverses": "Reverses",
+    "metadata": "Metadata",
+}
+"""Attributes of `Entry`, and their names in the contract."""
+
+FINGERPRINTED = tuple(name for name in STATE_NAMES if name != "metadata")
+"""Attributes that decide whether two entries are the same one."""
+
+
+class Entry(NamedTuple):
+    """An entry in canonical form: equal entries have equal fields.
+
+    `entry_id` is the processor's own ID of the event, such as a refund's. `amount` is decimal text with the decimals
+    that the currency had at the entry's time. `reverses` is the EntryID of another entry; None if the kind has none.
+    """
+
+    transaction_id: str
+    entry_id: str
+    kind: str
+    amount: str
+    currency: str
+    processor_id: str
+    timestamp: str
+    reverses: str | None
+    metadata: Mapping[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the entry's identity: of every field but the metadata."""
+        identity = [getattr(self, name) for name in FINGERPRINTED]
+        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+    def as_state(self) -> dict[str, Any]:
+        """Return the entry as the workflow carries it, under the contract's names."""
+        return {STATE_NAMES[name]: value for name, value in self._asdict().items()}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "Entry":
+        """Return the entry that `as_state` wrote."""
+        return cls(**{name: state[STATE_NAMES[name]] for name in cls._fields})
+
+
+def parse_entry(start_input: object) -> Entry:
+    """Return the canonical entry, or report every violation at once.
+
+    Args:
+        start_input: parsed JSON of any form, as the Lambda runtime passes it on.
+
+    Raises:
+        InvalidEntryError: the input breaks at least one rule. Never retried.
+    """
+    if not isinstance(start_input, dict):
+        raise InvalidEntryError([Violation("Entry", "not_an_object")])
+
+    fields = FieldReader(start_input)
+    violations = fields.violations
+    unknown = (name for name in start_input if name not in ENTRY_FIELDS)
+    violations.extend(unknown_fields(unknown, ENTRY_FIELDS, "Entry"))
+    transaction_id = fields.required("TransactionID", parse_identifier)
+    entry_id = fields.required("EntryID", parse_identifier)
+    processor_id = fields.required("ProcessorID", parse_identifier)
+    kind = fields.required("Kind", _parse_kind)
+    timestamp = fields.required("Timestamp", utc_timestamp)
+    currency = fields.required("Currency", parse_currency, timestamp)
+    decimals = None if currency is None else minor_unit(currency, timestamp)
+    amount = fields.required("Amount", _parse_amount, decimals)
+    reverses = None
+    if kind in KIND_BEFORE:
+        reverses = fields.required("Reverses", parse_identifier)
+    elif kind is not None and "Reverses" in start_input:
+        violations.append(Violation("Reverses", "not_for_this_kind"))
+    metadata = fields.optional("Metadata", parse_metadata, default={})
+    if metadata is not None:  # and so within its lengths, which bound the cost of the search
+        violations.extend(card_violations(metadata))
+    if entry_id is not None and entry_id == transaction_id:
+        violations.append(Violation("EntryID", "id_of_the_payment"))
+    if violations:
+        ids = {"transaction_id": transaction_id, "entry_id": entry_id, "processor_id": processor_id}
+        raise InvalidEntryError(violations, **ids)
+    return Entry(transaction_id, entry_id, kind, amount, currency, processor_id, timestamp, reverses, metadata)
+
+
+def _parse_kind(value: object) -> str:
+    if not isinstance(value, str):
+        raise BrokenRuleError("type")
+    if value not in KINDS:
+        raise BrokenRuleError("kind")
+    return value
+
+
+def _parse_amount(value: object, decimals: int | None) -> str:
+    """Return the amount, which is not zero: an entry of nothing says nothing."""
+    amount = parse_amount(value, decimals)
+    if not amount.strip("0."):
+        raise BrokenRuleError("zero")
+    return amount

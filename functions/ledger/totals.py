@@ -1,0 +1,131 @@
+"""A payment's totals: what was captured, refunded and disputed, after each entry.
+
+The arithmetic is exact: amounts become whole numbers of the smallest unit that any of them has. No float is on the way.
+This module knows nothing of AWS.
+
+A recorded payment with the status `Success` counts as captured in full. What each kind of entry does:
+
+| kind | does |
+|---|---|
+| `Captured` | adds to `captured`: more was taken later |
+| `Voided` | changes no total: what was not taken was released, so nothing can be captured any more |
+| `Refunded` | adds to `refunded` |
+| `RefundFailed` | takes from `refunded`: the refund that it names did not reach the customer |
+| `Disputed` | adds to `disputed`: the processor has taken the money back |
+| `DisputeWon` | takes from `disputed`: the money of the dispute that it names came back |
+| `DisputeLost` | changes no total: the money of the dispute that it names stays away |
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from ledger.amounts import MAX_DIGITS
+from ledger.entry import KIND_BEFORE, Entry
+from ledger.payment import Payment
+from ledger.violations import Violation
+
+MAX_ENTRIES = 1000
+"""Entries of one payment. Each entry reads all entries before it, so this bounds what one costs."""
+
+CHANGES: Mapping[str, tuple[str, int]] = {
+    "Captured": ("captured", 1),
+    "Refunded": ("refunded", 1),
+    "RefundFailed": ("refunded", -1),
+    "Disputed": ("disputed", 1),
+    "DisputeWon": ("disputed", -1),
+}
+"""The total that a kind changes, and the direction. The other kinds change none."""
+
+
+class Totals(NamedTuple):
+    """The totals of a payment after its recorded entries. Each is decimal text, with the same number of decimals."""
+
+    captured: str
+    refunded: str
+    disputed: str
+
+    @property
+    def refundable(self) -> str:
+        """What could still be refunded or disputed. It is negative only after an entry that an operator accepted."""
+        captured, refunded, disputed = (_units(text, decimals_of(self.captured)) for text in self)
+        return _text(captured - refunded - disputed, decimals_of(self.captured))
+
+
+def decimals_of(amount: str) -> int:
+    """Return how many decimals an amount is written with."""
+    return len(amount.partition(".")[2])
+
+
+def opening(payment: Payment) -> Totals:
+    """Return the totals before the first entry: a successful payment counts as captured in full."""
+    nothing = _text(0, decimals_of(payment.amount))
+    return Totals(payment.amount if payment.status == "Success" else nothing, nothing, nothing)
+
+
+def after(totals: Totals, entry: Entry) -> Totals:
+    """Return the totals after one more entry."""
+    decimals = max(decimals_of(totals.captured), decimals_of(entry.amount))
+    units = {name: _units(text, decimals) for name, text in totals._asdict().items()}
+    if entry.kind in CHANGES:
+        name, sign = CHANGES[entry.kind]
+        units[name] += sign * _units(entry.amount, decimals)
+    return Totals(**{name: _text(number, decimals) for name, number in units.items()})
+
+
+def violations(payment: Payment, recorded: Sequence[Entry], totals: Totals, entry: Entry) -> list[Violation]:
+    """Return every rule that *entry* breaks as the next entry of *payment*.
+
+    Args:
+        payment: the recorded payment.
+        recorded: its entries so far, in order.
+        totals: the totals after them.
+        entry: the next one. Its EntryID is not among those of *recorded*.
+    """
+    broken = []
+    if payment.status != "Success":
+        broken.append(Violation("TransactionID", "failed_payment"))
+    if entry.processor_id != payment.processor_id:
+        broken.append(Violation("ProcessorID", "processor"))
+    if len(recorded) >= MAX_ENTRIES:
+        broken.append(Violation("Entry", "too_many_entries"))
+    if entry.currency != payment.currency:
+        # Amounts of two currencies cannot be compared, so no rule below could say anything.
+        return [*broken, Violation("Currency", "currency")]
+    if entry.kind in {"Captured", "Voided"} and any(one.kind == "Voided" for one in recorded):
+        broken.append(Violation("Kind", "voided"))
+    if entry.kind in KIND_BEFORE:
+        broken.extend(_reversal_violations(recorded, entry))
+    then = after(totals, entry)
+    if entry.kind in {"Refunded", "Disputed"} and then.refundable.startswith("-"):
+        broken.append(Violation("Amount", "exceeds_captured"))
+    if any(len(text.replace(".", "").replace("-", "").lstrip("0")) > MAX_DIGITS for text in then):
+        broken.append(Violation("Amount", "digits"))
+    return broken
+
+
+def _reversal_violations(recorded: Sequence[Entry], entry: Entry) -> list[Violation]:
+    """Return the rules that an entry breaks against the entry that it names."""
+    named = [one for one in recorded if one.entry_id == entry.reverses and one.kind == KIND_BEFORE[entry.kind]]
+    if not named:
+        return [Violation("Reverses", "unknown_entry")]
+    broken = []
+    if any(one.reverses == entry.reverses for one in recorded):
+        broken.append(Violation("Reverses", "already_reversed"))
+    decimals = max(decimals_of(entry.amount), decimals_of(named[0].amount))
+    if _units(entry.amount, decimals) > _units(named[0].amount, decimals):
+        rule = "exceeds_refunded" if named[0].kind == "Refunded" else "exceeds_disputed"
+        broken.append(Violation("Amount", rule))
+    return broken
+
+
+def _units(amount: str, decimals: int) -> int:
+    """Return decimal text, with a minus sign or without, as a whole number of units of 10 ** -*decimals*."""
+    whole, _, fraction = amount.partition(".")
+    return int(f"{whole}{fraction:0<{decimals}}")
+
+
+def _text(units: int, decimals: int) -> str:
+    """Return what `_units` has read as decimal text with exactly *decimals* decimals."""
+    digits = f"{abs(units):0{decimals + 1}}"
+    text = f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits
+    return f"-{text}" if units < 0 else text

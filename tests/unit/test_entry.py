@@ -1,0 +1,152 @@
+"""The contract of an entry."""
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.entry import ENTRY_FIELDS, FINGERPRINTED, KIND_BEFORE, KINDS, STATE_NAMES, Entry, parse_entry
+from ledger.violations import InvalidEntryError
+
+REFUND: dict[str, Any] = {
+    "TransactionID": "ch_1",
+    "EntryID": "re_1",
+    "Kind": "Refunded",
+    "Amount": "10.5",
+    "Currency": "EUR",
+    "ProcessorID": "acme-pay",
+    "Timestamp": "2026-11-24T10:15:00+01:00",
+}
+FAILED = {**REFUND, "EntryID": "re_1_failed", "Kind": "RefundFailed", "Reverses": "re_1"}
+
+
+def broken(start_input: Any) -> set[tuple[str, str]]:
+    """Return the fields and the rules that the input breaks."""
+    with pytest.raises(InvalidEntryError) as error:
+        parse_entry(start_input)
+    assert {(one["Field"], one["Rule"]) for one in json.loads(str(error.value))["Violations"]} == {
+        *error.value.violations
+    }
+    return {*error.value.violations}
+
+
+def test_a_valid_entry_is_canonical() -> None:
+    """Two ways to write one refund must be one entry."""
+    entry = parse_entry(REFUND)
+    assert entry == Entry(
+        "ch_1", "re_1", "Refunded", "10.50", "EUR", "acme-pay", "2026-11-24T09:15:00.000000Z", None, {}
+    )
+    assert parse_entry({**REFUND, "Amount": "010.50", "Timestamp": "2026-11-24T09:15:00Z"}) == entry
+    assert parse_entry(FAILED).reverses == "re_1"
+    assert Entry.from_state(json.loads(json.dumps(entry.as_state()))) == entry
+    assert [*STATE_NAMES.values()] == [*ENTRY_FIELDS]
+    assert [*STATE_NAMES] == [*Entry._fields]
+
+
+@pytest.mark.parametrize("field", [name for name in ENTRY_FIELDS if name not in {"Reverses", "Metadata"}])
+def test_a_field_that_is_absent_is_named(field: str) -> None:
+    """The ledger guesses nothing about money, not even a currency."""
+    assert broken({name: value for name, value in REFUND.items() if name != field}) == {(field, "required")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"Kind": "refunded"}, {("Kind", "kind")}),
+        ({"Kind": ["Refunded"]}, {("Kind", "type")}),
+        ({"Amount": "0.00"}, {("Amount", "zero")}),
+        ({"Amount": "0", "Currency": "JPY"}, {("Amount", "zero")}),
+        ({"Amount": 0}, {("Amount", "zero")}),
+        ({"Amount": "-1"}, {("Amount", "negative")}),
+        ({"Amount": "0.001"}, {("Amount", "decimals")}),
+        ({"Amount": "1.5", "Currency": "JPY"}, {("Amount", "decimals")}),
+        ({"Amount": "1.234", "Currency": "KWD", "Reverses": "x"}, {("Reverses", "not_for_this_kind")}),
+        ({"Currency": "XXX"}, {("Currency", "no_minor_unit")}),
+        ({"Currency": "EURO", "Amount": "0"}, {("Currency", "currency"), ("Amount", "zero")}),
+        ({"Timestamp": "2026-11-24"}, {("Timestamp", "timestamp")}),
+        ({"EntryID": "ch_1"}, {("EntryID", "id_of_the_payment")}),
+        ({"EntryID": "a b"}, {("EntryID", "identifier")}),
+        ({"EntryID": 7, "TransactionID": None}, {("EntryID", "type"), ("TransactionID", "type")}),
+        ({"EntryID": "4111111111111111"}, {("EntryID", "card_number")}),
+        ({"Reverses": "re_0"}, {("Reverses", "not_for_this_kind")}),
+        ({"Kind": "nothing", "Reverses": "re_0"}, {("Kind", "kind")}),
+        ({"Kind": "RefundFailed"}, {("Reverses", "required")}),
+        ({"Kind": "DisputeWon", "Reverses": ""}, {("Reverses", "identifier")}),
+        ({"Metadata": {"cvv": "1"}}, {("Metadata", "card_data")}),
+        ({"Metadata": {"note": "4111 1111 1111 1111"}}, {("Metadata", "card_number")}),
+        ({"Metadata": {"note": 1}}, {("Metadata", "type")}),
+        ({"Status": "Success"}, {("Entry", "unknown_field")}),
+        ({"SecureToken": "tok"}, {("Entry", "unknown_field")}),
+        ({"entryid": "re_2"}, {("EntryID", "misspelled_field")}),
+    ],
+)  # fmt: skip
+def test_a_broken_rule_is_named(changes: dict[str, Any], expected: set[tuple[str, str]]) -> None:
+    """The sender corrects all of it in one go."""
+    assert broken({**REFUND, **changes}) == expected
+
+
+@pytest.mark.parametrize("wrong", [None, [], "Refunded", 1, True])
+def test_an_entry_is_an_object(wrong: Any) -> None:
+    """A message may be anything."""
+    assert broken(wrong) == {("Entry", "not_an_object")}
+
+
+def test_the_error_has_the_valid_ids_only() -> None:
+    """An operator finds the refusal by any of them."""
+    with pytest.raises(InvalidEntryError) as error:
+        parse_entry({**REFUND, "ProcessorID": "a b", "Amount": "x"})
+    assert json.loads(str(error.value)) == {
+        "TransactionID": "ch_1",
+        "EntryID": "re_1",
+        "Violations": [{"Field": "Amount", "Rule": "decimal"}, {"Field": "ProcessorID", "Rule": "identifier"}],
+    }
+    assert error.value.log_keys == {
+        "transaction_id": "ch_1",
+        "entry_id": "re_1",
+        "processor_id": None,
+        "rules": ["Amount: decimal", "ProcessorID: identifier"],
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_what_undoes_or_decides_names_another_entry(kind: str) -> None:
+    """A refund that named another entry could be meant as anything."""
+    other = {} if kind not in KIND_BEFORE else {"Reverses": "re_0"}
+    assert parse_entry({**REFUND, "Kind": kind, **other}).kind == kind
+
+
+CHANGED = {
+    "transaction_id": "ch_2", "entry_id": "re_2", "kind": "Disputed", "amount": "10.51", "currency": "USD",
+    "processor_id": "other", "timestamp": "2026-11-24T09:15:00.000001Z", "reverses": "re_0",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FINGERPRINTED)
+def test_the_fingerprint_has_every_field(name: str) -> None:
+    """Another amount under one EntryID is a conflict, and not a twin."""
+    entry = parse_entry(REFUND)
+    assert entry._replace(**{name: CHANGED[name]}).fingerprint != entry.fingerprint
+    assert entry._replace(metadata={"note": "x"}).fingerprint == entry.fingerprint
+
+
+def test_the_fingerprint_never_changes() -> None:
+    """What was recorded must be recognised later. `sha256sum` of the JSON array gives the same."""
+    assert parse_entry(REFUND).fingerprint == "0cde31b07942461139971c46719fac8ebed5170fd06a43f124bc978083448dac"
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(ENTRY_FIELDS) | st.text(max_size=5), inner, max_size=9)
+        ),
+    )
+)
+def test_any_input_is_an_entry_or_breaks_a_rule(start_input: Any) -> None:
+    """No input is a technical failure."""
+    with contextlib.suppress(InvalidEntryError):
+        assert parse_entry(start_input).fingerprint
