@@ -1,0 +1,277 @@
+"""The chain of a payment's entries: appended once, in order, and never beyond what was captured."""
+
+import contextlib
+import itertools
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from ledger import chain, totals
+from ledger.chain import (
+    DeliveredEntry,
+    EntryConflictError,
+    EntryContentionError,
+    RecordedEntry,
+    append_once,
+    next_entry,
+    read_chain,
+)
+from ledger.entry import Entry
+from ledger.item import UnreadableItemError
+from ledger.payment import Payment
+from ledger.totals import Totals, after, opening
+from ledger.violations import InvalidEntryError
+from ledger_cli.engine import Engine
+from tests.support.faults import Faults
+
+TABLE = "EntriesOfATest"
+AT = "2026-11-25T09:00:00.000000Z"
+PAYMENT = Payment("ch_1", "50.00", "EUR", "acme-pay", "Success", "2026-11-24T09:00:00.000000Z", {})
+AT_ONCE = 30
+
+
+@pytest.fixture
+def dynamodb(engine: Engine) -> Iterator[Any]:
+    """Yield a client of DynamoDB, with an empty table of entries."""
+    client = engine.client("dynamodb")
+    client.create_table(
+        TableName=TABLE,
+        KeySchema=[
+            {"AttributeName": "TransactionID", "KeyType": "HASH"},
+            {"AttributeName": "Entry", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": "TransactionID", "AttributeType": "S"},
+            {"AttributeName": "Entry", "AttributeType": "N"},
+        ],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    yield client
+    client.delete_table(TableName=TABLE)
+
+
+def refund(entry_id: str, amount: str, **changes: Any) -> Entry:
+    """Return a refund of the payment."""
+    whole = Entry("ch_1", entry_id, "Refunded", amount, "EUR", "acme-pay", AT, None, {"note": "damaged"})
+    return whole._replace(**changes)
+
+
+def append(client: Any, entry: Entry, execution: str = "arn:1", payment: Payment = PAYMENT) -> str:
+    """Append an entry, and return the outcome."""
+    return append_once(client, TABLE, payment, DeliveredEntry(entry, execution, AT))[0]
+
+
+def check(entries: list[RecordedEntry], payment: Payment = PAYMENT) -> None:
+    """Check what must be true of every chain."""
+    expected, previous = opening(payment), payment.fingerprint
+    for number, one in enumerate(entries, 1):
+        expected = after(expected, one.entry)
+        assert (one.number, one.totals, one.previous) == (number, expected, previous)
+        assert not one.totals.refundable.startswith("-")
+        previous = one.hash
+    assert len({one.entry.entry_id for one in entries}) == len(entries)
+
+
+def test_entries_are_numbered_and_carry_the_totals(dynamodb: Any) -> None:
+    """A reader needs no sum of its own: the last entry has the totals."""
+    entries = [
+        refund("re_1", "20.00"),
+        refund("dp_1", "30.00", kind="Disputed"),
+        refund("rf_1", "20.00", kind="RefundFailed", reverses="re_1"),
+    ]
+    assert [append(dynamodb, one) for one in entries] == ["RECORDED"] * 3
+    recorded = read_chain(dynamodb, TABLE, "ch_1")
+    assert [one.entry for one in recorded] == entries
+    assert recorded[-1].totals == Totals("50.00", "0.00", "30.00")
+    check(recorded)
+    assert read_chain(dynamodb, TABLE, "ch_2") == []
+
+
+def test_an_item_is_read_as_it_was_written(dynamodb: Any) -> None:
+    """The item has the marker and the key of the index as well, and no text that is not the sender's."""
+    append(dynamodb, refund("re_1", "20.00"))
+    (item,) = dynamodb.scan(TableName=TABLE)["Items"]
+    assert item == {
+        "TransactionID": {"S": "ch_1"}, "Entry": {"N": "1"}, "EntryID": {"S": "re_1"}, "Kind": {"S": "Refunded"},
+        "Amount": {"S": "20.00"}, "Currency": {"S": "EUR"}, "ProcessorID": {"S": "acme-pay"}, "Timestamp": {"S": AT},
+        "Metadata": {"M": {"note": {"S": "damaged"}}}, "Captured": {"S": "50.00"}, "Refunded": {"S": "20.00"},
+        "Disputed": {"S": "0.00"}, "Fingerprint": {"S": refund("re_1", "20.00").fingerprint},
+        "Previous": {"S": PAYMENT.fingerprint}, "Execution": {"S": "arn:1"}, "RecordedAt": {"S": AT},
+        "ProcessorShard": item["ProcessorShard"], "Unpublished": item["Unpublished"],
+    }  # fmt: skip
+    assert item["ProcessorShard"]["S"] == f"acme-pay#{item['Unpublished']['S']}"
+
+
+def test_the_hash_never_changes() -> None:
+    """Whoever holds an entry must be able to check the one before it, with `sha256sum` alone."""
+    one = RecordedEntry(1, refund("re_1", "20.00"), Totals("50.00", "20.00", "0.00"), "0" * 64, "arn:1", AT)
+    assert one.hash == "88b4731b8aff6da5ae21c29dd68833dcdb4bf924c4b68876a641befdd45c24aa"
+    for name, other in {"number": 2, "previous": "1" * 64, "execution": "arn:2", "recorded_at": "x"}.items():
+        assert one._replace(**{name: other}).hash != one.hash
+    assert one._replace(totals=Totals("50.00", "20.01", "0.00")).hash != one.hash
+    assert one._replace(entry=refund("re_1", "20.00", metadata={})).hash != one.hash
+
+
+def test_a_twin_is_a_duplicate_and_another_entry_a_conflict(dynamodb: Any) -> None:
+    """A refund that is delivered twice moves money once, whatever its metadata says the second time."""
+    assert append(dynamodb, refund("re_1", "20.00"), "arn:1") == "RECORDED"
+    assert append(dynamodb, refund("re_1", "20.00"), "arn:1") == "RECORDED"  # the same delivery lost the reply
+    assert append(dynamodb, refund("re_1", "20.00", metadata={}), "arn:2") == "DUPLICATE"
+    with pytest.raises(EntryConflictError) as error:
+        append(dynamodb, refund("re_1", "20.01", kind="Disputed"), "arn:3")
+    assert json.loads(str(error.value)) == {
+        "TransactionID": "ch_1", "EntryID": "re_1", "ProcessorID": "acme-pay", "Differs": ["Amount", "Kind"],
+        "Fingerprint": refund("re_1", "20.01", kind="Disputed").fingerprint,
+    }  # fmt: skip
+    assert len(read_chain(dynamodb, TABLE, "ch_1")) == 1
+
+
+def test_what_does_not_add_up_is_refused_and_leaves_nothing(dynamodb: Any) -> None:
+    """The error has all rules and the IDs."""
+    with pytest.raises(InvalidEntryError) as error:
+        append(dynamodb, refund("re_1", "50.01", processor_id="other"))
+    assert json.loads(str(error.value)) == {
+        "TransactionID": "ch_1", "EntryID": "re_1", "ProcessorID": "other",
+        "Violations": [
+            {"Field": "Amount", "Rule": "exceeds_captured"}, {"Field": "ProcessorID", "Rule": "processor"}
+        ],
+    }  # fmt: skip
+    assert read_chain(dynamodb, TABLE, "ch_1") == []
+
+
+def test_a_duplicate_is_recognised_when_nothing_is_left(dynamodb: Any) -> None:
+    """A repeat of the last refund is no new refund, so no rule about totals concerns it."""
+    assert append(dynamodb, refund("re_1", "50.00"), "arn:1") == "RECORDED"
+    assert append(dynamodb, refund("re_1", "50.00"), "arn:2") == "DUPLICATE"
+
+
+def test_a_lost_reply_is_no_second_entry(dynamodb: Any, faults: Faults) -> None:
+    """The write happened, and the function does not know it: a retry finds it."""
+    faults.lose_reply("PutItem")
+    with contextlib.suppress(Exception):
+        append(dynamodb, refund("re_1", "20.00"))
+    assert append(dynamodb, refund("re_1", "20.00")) == "RECORDED"
+    check(read_chain(dynamodb, TABLE, "ch_1"))
+
+
+def test_a_faster_delivery_is_read_before_the_next_decision(dynamodb: Any) -> None:
+    """Two refunds of 30.00 both fit a payment of 50.00 when they are read, and only one when they are written."""
+    read = chain.read_chain
+    others = iter(["re_2"])
+
+    def overtaken(*arguments: Any) -> list[RecordedEntry]:
+        found = read(*arguments)
+        for entry_id in others:
+            append(dynamodb, refund(entry_id, "30.00"), "arn:2")
+        return found
+
+    with patch.object(chain, "read_chain", overtaken), pytest.raises(InvalidEntryError, match="exceeds_captured"):
+        append(dynamodb, refund("re_1", "30.00"))
+    assert [one.entry.entry_id for one in read_chain(dynamodb, TABLE, "ch_1")] == ["re_2"]
+
+
+def test_the_chain_is_read_as_it_is_at_this_moment(dynamodb: Any) -> None:
+    """Two entries would be decided by one total if a read missed the newest one. The emulators' reads miss nothing."""
+    asked: list[Any] = []
+    dynamodb.meta.events.register("provide-client-params.dynamodb.Query", lambda params, **_: asked.append(params))
+    append(dynamodb, refund("re_1", "1.00"))
+    assert [one["ConsistentRead"] for one in asked] == [True]
+
+
+def test_a_call_that_is_always_overtaken_ends(dynamodb: Any) -> None:
+    """Every loop has an end. Nothing was written, so the state machine may retry."""
+    read, numbers = chain.read_chain, itertools.count()
+
+    def overtaken(*arguments: Any) -> list[RecordedEntry]:
+        found = read(*arguments)
+        number = next(numbers)
+        other = DeliveredEntry(refund(f"other-{number}", "0.01"), "arn:2", AT)
+        dynamodb.put_item(TableName=TABLE, Item=next_entry(PAYMENT, found, other).as_item())
+        return found
+
+    with patch.object(chain, "read_chain", overtaken), pytest.raises(EntryContentionError, match="number 5"):
+        append(dynamodb, refund("re_1", "1.00"))
+    assert next(numbers) == chain.MAX_RACES
+    check(read_chain(dynamodb, TABLE, "ch_1"))
+
+
+def test_refunds_at_once_take_no_more_than_was_captured(dynamodb: Any) -> None:
+    """Thirty concurrent refunds of 1.00 fit a payment of 15.00 fifteen times, whatever their order is."""
+    outcomes: Counter[str] = Counter()
+    payment = PAYMENT._replace(amount="15.00")
+
+    def deliver(number: int) -> None:
+        while True:
+            try:
+                outcomes[append(dynamodb, refund(f"re_{number}", "1.00"), f"arn:{number}", payment)] += 1
+            except EntryContentionError:
+                continue  # as the state machine does
+            except InvalidEntryError as refused:
+                outcomes[refused.violations[0].rule] += 1
+            return
+
+    threads = [threading.Thread(target=deliver, args=[number]) for number in range(AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert outcomes == {"RECORDED": 15, "exceeds_captured": 15}
+    recorded = read_chain(dynamodb, TABLE, "ch_1")
+    assert (len(recorded), recorded[-1].totals.refundable) == (15, "0.00")
+    check(recorded, payment)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [
+        ("Amount", {"S": "20.01"}), ("Amount", {"N": "20"}), ("Kind", None), ("Metadata", {"M": {"k": {"N": "1"}}}),
+        ("Fingerprint", None), ("Refunded", None), ("Previous", None), ("Execution", None), ("RecordedAt", None),
+        ("Reverses", {"S": "re_0"}),
+    ],
+)  # fmt: skip
+def test_a_damaged_entry_is_named(dynamodb: Any, attribute: str, value: Any) -> None:
+    """A chain that cannot be read must not be appended to: its totals would be wrong from then on."""
+    append(dynamodb, refund("re_1", "20.00"))
+    (item,) = dynamodb.scan(TableName=TABLE)["Items"]
+    damaged = {name: one for name, one in item.items() if name != attribute}
+    dynamodb.put_item(TableName=TABLE, Item={**damaged, attribute: value} if value else damaged)
+    with pytest.raises(UnreadableItemError) as error:
+        append(dynamodb, refund("re_2", "1.00"))
+    assert error.value.attribute in {attribute, "Fingerprint"}
+
+
+def test_a_gap_in_the_numbers_is_named(dynamodb: Any) -> None:
+    """If somebody deleted an entry, the totals of the others would still look right."""
+    for number in (1, 2):
+        append(dynamodb, refund(f"re_{number}", "1.00"))
+    dynamodb.delete_item(TableName=TABLE, Key={"TransactionID": {"S": "ch_1"}, "Entry": {"N": "1"}})
+    with pytest.raises(UnreadableItemError, match='"Attribute": "Entry"'):
+        read_chain(dynamodb, TABLE, "ch_1")
+
+
+def test_a_long_chain_is_read_to_its_end(dynamodb: Any) -> None:
+    """A page of a query has at most one megabyte, and the largest metadata make entries of some kilobytes."""
+    metadata = {f"key-{number}": "\N{GRINNING FACE}" * 256 for number in range(16)}
+    written: list[RecordedEntry] = []
+    for number in range(70):
+        one = DeliveredEntry(refund(f"re_{number}", "0.01", metadata=metadata), "arn:1", AT)
+        written.append(next_entry(PAYMENT, written, one))
+        dynamodb.put_item(TableName=TABLE, Item=written[-1].as_item())
+    assert append(dynamodb, refund("re_70", "0.01")) == "RECORDED"
+    recorded = read_chain(dynamodb, TABLE, "ch_1")
+    assert recorded[:-1] == written
+    assert recorded[-1].totals.refunded == "0.71"
+
+
+def test_the_number_of_entries_has_a_limit(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each entry reads all entries before it."""
+    monkeypatch.setattr(totals, "MAX_ENTRIES", 2)
+    for number in (1, 2):
+        append(dynamodb, refund(f"re_{number}", "1.00"))
+    with pytest.raises(InvalidEntryError, match="too_many_entries"):
+        append(dynamodb, refund("re_3", "1.00"))
