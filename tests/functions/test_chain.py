@@ -178,8 +178,13 @@ def test_a_faster_delivery_is_read_before_the_next_decision(dynamodb: Any) -> No
 def test_the_chain_is_read_as_it_is_at_this_moment(dynamodb: Any) -> None:
     """Two entries would be decided by one total if a read missed the newest one. The emulators' reads miss nothing."""
     asked: list[Any] = []
-    dynamodb.meta.events.register("provide-client-params.dynamodb.Query", lambda params, **_: asked.append(params))
+
+    def ask(params: Any, **_: Any) -> None:
+        asked.append(params)
+
+    dynamodb.meta.events.register("provide-client-params.dynamodb.Query", ask)
     append(dynamodb, refund("re_1", "1.00"))
+    dynamodb.meta.events.unregister("provide-client-params.dynamodb.Query", ask)
     assert [one["ConsistentRead"] for one in asked] == [True]
 
 

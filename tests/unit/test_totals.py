@@ -56,7 +56,7 @@ WON = entry("DisputeWon", "30.00", entry_id="dw_1", reverses="dp_1")
     ],
 )
 def test_each_kind_changes_its_total(recorded: list[Entry], totals: Totals, refundable: str) -> None:
-    """docs/integrate/contract.md has one of these examples for each kind."""
+    """A reader of the module can check its table with these."""
     assert totals_of(recorded) == totals
     assert totals_of(recorded).refundable == refundable
 
