@@ -18,6 +18,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ledger.amounts import DECIMAL
 from ledger.entry import FINGERPRINTED, STATE_NAMES, Entry
 from ledger.item import UnreadableItemError, read_attribute, shard_of
 from ledger.totals import Totals, after, opening, violations
@@ -85,10 +86,8 @@ class RecordedEntry(NamedTuple):
 
     def facts(self) -> dict[str, Any]:
         """Return everything about the entry that never changes, under the names of the item's attributes."""
-        reverses = {} if self.entry.reverses is None else {"Reverses": self.entry.reverses}
         return {
-            **{name: value for name, value in self.entry.as_state().items() if name != "Reverses"},
-            **reverses,
+            **self.entry.as_state(),
             "Entry": self.number,
             **{name: getattr(self.totals, field) for field, name in TOTALS.items()},
             "Fingerprint": self.entry.fingerprint,
@@ -115,43 +114,55 @@ class RecordedEntry(NamedTuple):
             "Unpublished": {"S": f"{shard}"},
         }
 
-    @classmethod
-    def from_item(cls, item: Mapping[str, Any]) -> RecordedEntry:
-        """Return the entry that `as_item` wrote.
 
-        Raises:
-            UnreadableItemError: an attribute is missing, or the fields do not match the fingerprint.
-        """
-        transaction_id = item["TransactionID"]["S"]
-
-        def value(attribute: str, kind: str = "S") -> Any:
-            return read_attribute(item, attribute, kind, transaction_id)
-
-        texts = {name: value(STATE_NAMES[name]) for name in FINGERPRINTED if name != "reverses"}
-        try:
-            metadata = {key: text["S"] for key, text in value("Metadata", "M").items()}
-        except KeyError:
-            raise UnreadableItemError(transaction_id, "Metadata") from None
-        reverses = value("Reverses") if "Reverses" in item else None
-        entry = Entry(**texts, reverses=reverses, metadata=metadata)
-        if entry.fingerprint != value("Fingerprint"):
-            raise UnreadableItemError(transaction_id, "Fingerprint")
-        totals = Totals(**{field: value(name) for field, name in TOTALS.items()})
-        number = int(value("Entry", "N"))
-        return cls(number, entry, totals, value("Previous"), value("Execution"), value("RecordedAt"))
-
-
-def read_chain(client: DynamoDBClient, table_name: str, transaction_id: str) -> list[RecordedEntry]:
+def read_chain(client: DynamoDBClient, table_name: str, payment: Payment) -> list[RecordedEntry]:
     """Return all entries of a payment, in order, as they are at this moment.
 
+    Each number, each total and each hash is computed again. An entry that was changed, removed or added by other means
+    would let money out twice, so nothing is read beyond it.
+
     Raises:
-        UnreadableItemError: an entry is damaged, or a number is missing.
+        UnreadableItemError: an entry is damaged, or is not the one that follows. The error has its number.
         ClientError: any DynamoDB error, unchanged.
     """
-    chain = [RecordedEntry.from_item(item) for item in _items(client, table_name, transaction_id)]
-    if [one.number for one in chain] != list(range(1, len(chain) + 1)):
-        raise UnreadableItemError(transaction_id, "Entry")
+    chain: list[RecordedEntry] = []
+    for number, item in enumerate(_items(client, table_name, payment.transaction_id), 1):
+        try:
+            chain.append(_entry_of(item, payment, chain))
+        except UnreadableItemError as damaged:
+            raise UnreadableItemError(payment.transaction_id, damaged.attribute, entry=number) from None
     return chain
+
+
+def _entry_of(item: Mapping[str, Any], payment: Payment, chain: Sequence[RecordedEntry]) -> RecordedEntry:
+    """Return the entry that `as_item` wrote after those of *chain*.
+
+    Raises:
+        UnreadableItemError: an attribute is missing, or is not what follows.
+    """
+
+    def value(attribute: str, kind: str = "S") -> Any:
+        return read_attribute(item, attribute, kind, payment.transaction_id)
+
+    texts = {name: value(STATE_NAMES[name]) for name in FINGERPRINTED if name != "reverses"}
+    try:
+        metadata = {key: text["S"] for key, text in value("Metadata", "M").items()}
+    except KeyError:
+        raise UnreadableItemError(payment.transaction_id, "Metadata") from None
+    reverses = value("Reverses") if "Reverses" in item else None
+    entry = Entry(**texts, reverses=reverses, metadata=metadata)
+    if entry.fingerprint != value("Fingerprint"):
+        raise UnreadableItemError(payment.transaction_id, "Fingerprint")
+    if not DECIMAL.fullmatch(entry.amount):
+        raise UnreadableItemError(payment.transaction_id, "Amount")
+    following = _following(payment, chain, DeliveredEntry(entry, value("Execution"), value("RecordedAt")))
+    expected = following.as_item()
+    for name in ("Entry", "Previous", *TOTALS.values()):
+        if item.get(name) != expected[name]:
+            raise UnreadableItemError(payment.transaction_id, name)
+    if any(one.entry.entry_id == entry.entry_id for one in chain):
+        raise UnreadableItemError(payment.transaction_id, "EntryID")
+    return following
 
 
 def _items(client: DynamoDBClient, table_name: str, transaction_id: str) -> Iterator[Mapping[str, Any]]:
@@ -191,11 +202,12 @@ def append_once(
         UnreadableItemError: the chain is damaged.
         ClientError: any DynamoDB error, unchanged; the state machine retries what may pass.
     """
+    if delivered.entry.transaction_id != payment.transaction_id:
+        raise ValueError("the entry belongs to another payment")
     for _ in range(MAX_RACES):
-        chain = read_chain(client, table_name, delivered.entry.transaction_id)
-        for one in chain:
-            if one.entry.entry_id == delivered.entry.entry_id:
-                return _outcome_of_a_repeat(one, delivered), one
+        chain = read_chain(client, table_name, payment)
+        if repeated := _repeated(chain, delivered):
+            return repeated
         following = next_entry(payment, chain, delivered)
         try:
             client.put_item(
@@ -206,7 +218,10 @@ def append_once(
         except client.exceptions.ConditionalCheckFailedException:
             continue
         return "RECORDED", following
-    raise EntryContentionError(f"number {len(chain) + 1} and the {MAX_RACES - 1} before it were taken by others")
+    # A write that lost its reply is sent again by the SDK, and then finds its own number taken.
+    if repeated := _repeated(read_chain(client, table_name, payment), delivered):
+        return repeated
+    raise EntryContentionError(f"others were faster {MAX_RACES} times")
 
 
 def next_entry(payment: Payment, chain: Sequence[RecordedEntry], delivered: DeliveredEntry) -> RecordedEntry:
@@ -215,21 +230,37 @@ def next_entry(payment: Payment, chain: Sequence[RecordedEntry], delivered: Deli
     Raises:
         InvalidEntryError: the entry does not fit the payment or its totals.
     """
-    entry, execution, recorded_at = delivered
-    totals = chain[-1].totals if chain else opening(payment)
+    entry, totals = delivered.entry, chain[-1].totals if chain else opening(payment)
     if broken := violations(payment, [one.entry for one in chain], totals, entry):
         raise InvalidEntryError(
             broken, transaction_id=entry.transaction_id, entry_id=entry.entry_id, processor_id=entry.processor_id
         )
+    return _following(payment, chain, delivered)
+
+
+def _following(payment: Payment, chain: Sequence[RecordedEntry], delivered: DeliveredEntry) -> RecordedEntry:
+    """Return what an entry is as the next one of the chain: its number, the totals after it, and the hash before it."""
+    totals = chain[-1].totals if chain else opening(payment)
     previous = chain[-1].hash if chain else payment.fingerprint
+    entry, execution, recorded_at = delivered
     return RecordedEntry(len(chain) + 1, entry, after(totals, entry), previous, execution, recorded_at)
 
 
-def _outcome_of_a_repeat(recorded: RecordedEntry, delivered: DeliveredEntry) -> str:
-    """Return `DUPLICATE`, or `RECORDED` if this very delivery wrote the entry and only lost the reply."""
+def _repeated(chain: Sequence[RecordedEntry], delivered: DeliveredEntry) -> tuple[str, RecordedEntry] | None:
+    """Return the outcome of an entry whose EntryID the chain has already, and that entry; None if it has none.
+
+    The outcome is `DUPLICATE`, or `RECORDED` if this very delivery wrote the entry and only lost the reply.
+
+    Raises:
+        EntryConflictError: the chain has another entry under this EntryID.
+    """
     entry = delivered.entry
-    if recorded.entry.fingerprint != entry.fingerprint:
-        differs = [STATE_NAMES[name] for name in FINGERPRINTED if getattr(recorded.entry, name) != getattr(entry, name)]
-        raise EntryConflictError(entry, sorted(differs))
-    is_own_write = (recorded.execution, recorded.recorded_at) == (delivered.execution, delivered.recorded_at)
-    return "RECORDED" if is_own_write else "DUPLICATE"
+    for one in chain:
+        if one.entry.entry_id != entry.entry_id:
+            continue
+        if one.entry.fingerprint != entry.fingerprint:
+            names = [name for name in FINGERPRINTED if getattr(one.entry, name) != getattr(entry, name)]
+            raise EntryConflictError(entry, sorted(STATE_NAMES[name] for name in names))
+        is_own_write = (one.execution, one.recorded_at) == (delivered.execution, delivered.recorded_at)
+        return ("RECORDED" if is_own_write else "DUPLICATE"), one
+    return None

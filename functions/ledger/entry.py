@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ledger.amounts import minor_unit, parse_amount
+from ledger.currencies import FORMER_MINOR_UNITS
 from ledger.fields import (
     FieldReader,
     card_violations,
@@ -20,6 +21,9 @@ from ledger.fields import (
 )
 from ledger.timestamps import utc_timestamp
 from ledger.violations import BrokenRuleError, InvalidEntryError, Violation
+
+MAX_METADATA_BYTES = 1024
+"""UTF-8 of all keys and values. Each entry of a payment reads all entries before it, so they must be small."""
 
 KINDS = ("Captured", "Voided", "Refunded", "RefundFailed", "Disputed", "DisputeWon", "DisputeLost")
 
@@ -80,12 +84,13 @@ class Entry(NamedTuple):
 
     def as_state(self) -> dict[str, Any]:
         """Return the entry as the workflow carries it, under the contract's names."""
-        return {STATE_NAMES[name]: value for name, value in self._asdict().items()}
+        values = {STATE_NAMES[name]: value for name, value in self._asdict().items()}
+        return {name: value for name, value in values.items() if value is not None}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Entry":
         """Return the entry that `as_state` wrote."""
-        return cls(**{name: state[STATE_NAMES[name]] for name in cls._fields})
+        return cls(**{name: state.get(STATE_NAMES[name]) for name in cls._fields})
 
 
 def parse_entry(start_input: object) -> Entry:
@@ -109,15 +114,14 @@ def parse_entry(start_input: object) -> Entry:
     processor_id = fields.required("ProcessorID", parse_identifier)
     kind = fields.required("Kind", _parse_kind)
     timestamp = fields.required("Timestamp", utc_timestamp)
-    currency = fields.required("Currency", parse_currency, timestamp)
-    decimals = None if currency is None else minor_unit(currency, timestamp)
-    amount = fields.required("Amount", _parse_amount, decimals)
+    currency = fields.required("Currency", _parse_currency, timestamp)
+    amount = fields.required("Amount", _parse_amount, None if currency is None else _decimals(currency, timestamp))
     reverses = None
-    if kind in KIND_BEFORE:
+    if kind in KIND_BEFORE or (kind is None and "Reverses" in start_input):
         reverses = fields.required("Reverses", parse_identifier)
-    elif kind is not None and "Reverses" in start_input:
+    elif "Reverses" in start_input:
         violations.append(Violation("Reverses", "not_for_this_kind"))
-    metadata = fields.optional("Metadata", parse_metadata, default={})
+    metadata = fields.optional("Metadata", _parse_metadata, default={})
     if metadata is not None:  # and so within its lengths, which bound the cost of the search
         violations.extend(card_violations(metadata))
     if entry_id is not None and entry_id == transaction_id:
@@ -134,6 +138,26 @@ def _parse_kind(value: object) -> str:
     if value not in KINDS:
         raise BrokenRuleError("kind")
     return value
+
+
+def _parse_currency(value: object, timestamp: str | None) -> str:
+    """Return the currency, which may be retired: a refund may come after the currency of its payment has ended."""
+    if isinstance(value, str) and value in FORMER_MINOR_UNITS:
+        return value
+    return parse_currency(value, timestamp)
+
+
+def _decimals(currency: str, timestamp: str | None) -> int:
+    """Return how many decimals the currency had at that time; those that it had last, if it was retired before."""
+    decimals = minor_unit(currency, timestamp)
+    return FORMER_MINOR_UNITS[currency][-1][1] if decimals is None else decimals
+
+
+def _parse_metadata(value: object) -> dict[str, str]:
+    metadata = parse_metadata(value)
+    if sum(len(key) + len(text.encode()) for key, text in metadata.items()) > MAX_METADATA_BYTES:
+        raise BrokenRuleError("metadata_length")
+    return metadata
 
 
 def _parse_amount(value: object, decimals: int | None) -> str:

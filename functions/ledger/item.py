@@ -51,9 +51,10 @@ class UnreadableItemError(Exception):
     The message is JSON. It names the item and the attribute, never a value.
     """
 
-    def __init__(self, transaction_id: str, attribute: str) -> None:
-        self.transaction_id, self.attribute = transaction_id, attribute
-        super().__init__(json.dumps({"TransactionID": transaction_id, "Attribute": attribute}))
+    def __init__(self, transaction_id: str, attribute: str, *, entry: int | None = None) -> None:
+        self.transaction_id, self.attribute, self.entry = transaction_id, attribute, entry
+        number = {} if entry is None else {"Entry": entry}
+        super().__init__(json.dumps({"TransactionID": transaction_id, **number, "Attribute": attribute}))
 
 
 class EncryptedPayment(NamedTuple):

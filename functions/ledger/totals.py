@@ -3,11 +3,12 @@
 The arithmetic is exact: amounts become whole numbers of the smallest unit that any of them has. No float is on the way.
 This module knows nothing of AWS.
 
-A recorded payment with the status `Success` counts as captured in full. What each kind of entry does:
+A recorded payment with the status `Success` counts as captured in full: its amount is what was taken.
+What each kind of entry does:
 
 | kind | does |
 |---|---|
-| `Captured` | adds to `captured`: more was taken later |
+| `Captured` | adds to `captured`: more was taken later, beyond the payment's own amount |
 | `Voided` | changes no total: what was not taken was released, so nothing can be captured any more |
 | `Refunded` | adds to `refunded` |
 | `RefundFailed` | takes from `refunded`: the refund that it names did not reach the customer |
@@ -19,7 +20,6 @@ A recorded payment with the status `Success` counts as captured in full. What ea
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ledger.amounts import MAX_DIGITS
 from ledger.entry import KIND_BEFORE, Entry
 from ledger.payment import Payment
 from ledger.violations import Violation
@@ -88,34 +88,34 @@ def violations(payment: Payment, recorded: Sequence[Entry], totals: Totals, entr
         broken.append(Violation("ProcessorID", "processor"))
     if len(recorded) >= MAX_ENTRIES:
         broken.append(Violation("Entry", "too_many_entries"))
-    if entry.currency != payment.currency:
-        # Amounts of two currencies cannot be compared, so no rule below could say anything.
-        return [*broken, Violation("Currency", "currency")]
     if entry.kind in {"Captured", "Voided"} and any(one.kind == "Voided" for one in recorded):
         broken.append(Violation("Kind", "voided"))
-    if entry.kind in KIND_BEFORE:
-        broken.extend(_reversal_violations(recorded, entry))
-    then = after(totals, entry)
-    if entry.kind in {"Refunded", "Disputed"} and then.refundable.startswith("-"):
+    in_the_currency = entry.currency == payment.currency
+    if not in_the_currency:  # then nothing can be said about its amount
+        broken.append(Violation("Currency", "currency"))
+    elif entry.kind in {"Refunded", "Disputed"} and after(totals, entry).refundable.startswith("-"):
         broken.append(Violation("Amount", "exceeds_captured"))
-    if any(len(text.replace(".", "").replace("-", "").lstrip("0")) > MAX_DIGITS for text in then):
-        broken.append(Violation("Amount", "digits"))
+    if entry.kind in KIND_BEFORE:
+        broken.extend(_reversal_violations(recorded, entry, in_the_currency=in_the_currency))
     return broken
 
 
-def _reversal_violations(recorded: Sequence[Entry], entry: Entry) -> list[Violation]:
-    """Return the rules that an entry breaks against the entry that it names."""
+def _reversal_violations(recorded: Sequence[Entry], entry: Entry, *, in_the_currency: bool) -> list[Violation]:
+    """Return the rules that an entry breaks against the entry that it names.
+
+    Several entries may undo or decide parts of one, up to its amount.
+    """
     named = [one for one in recorded if one.entry_id == entry.reverses and one.kind == KIND_BEFORE[entry.kind]]
     if not named:
         return [Violation("Reverses", "unknown_entry")]
-    broken = []
-    if any(one.reverses == entry.reverses for one in recorded):
-        broken.append(Violation("Reverses", "already_reversed"))
-    decimals = max(decimals_of(entry.amount), decimals_of(named[0].amount))
-    if _units(entry.amount, decimals) > _units(named[0].amount, decimals):
-        rule = "exceeds_refunded" if named[0].kind == "Refunded" else "exceeds_disputed"
-        broken.append(Violation("Amount", rule))
-    return broken
+    parts = [one.amount for one in recorded if one.reverses == entry.reverses]
+    decimals = max(map(decimals_of, [entry.amount, named[0].amount, *parts]))
+    left = _units(named[0].amount, decimals) - sum(_units(amount, decimals) for amount in parts)
+    if left <= 0:
+        return [Violation("Reverses", "already_reversed")]
+    if in_the_currency and _units(entry.amount, decimals) > left:
+        return [Violation("Amount", "exceeds_refunded" if named[0].kind == "Refunded" else "exceeds_disputed")]
+    return []
 
 
 def _units(amount: str, decimals: int) -> int:

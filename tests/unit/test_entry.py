@@ -73,6 +73,10 @@ def test_a_field_that_is_absent_is_named(field: str) -> None:
         ({"EntryID": "4111111111111111"}, {("EntryID", "card_number")}),
         ({"Reverses": "re_0"}, {("Reverses", "not_for_this_kind")}),
         ({"Kind": "nothing", "Reverses": "re_0"}, {("Kind", "kind")}),
+        ({"Kind": "nothing", "Reverses": 7}, {("Kind", "kind"), ("Reverses", "type")}),
+        ({"Kind": "DisputeLost"}, {("Reverses", "required")}),
+        ({"Metadata": dict.fromkeys("klm", "x" * 256) | {"n": "x" * 253}}, {("Metadata", "metadata_length")}),
+        ({"Metadata": {"k": "\N{EURO SIGN}" * 256, "l": "\N{EURO SIGN}" * 86}}, {("Metadata", "metadata_length")}),
         ({"Kind": "RefundFailed"}, {("Reverses", "required")}),
         ({"Kind": "DisputeWon", "Reverses": ""}, {("Reverses", "identifier")}),
         ({"Metadata": {"cvv": "1"}}, {("Metadata", "card_data")}),
@@ -92,6 +96,27 @@ def test_a_broken_rule_is_named(changes: dict[str, Any], expected: set[tuple[str
 def test_an_entry_is_an_object(wrong: Any) -> None:
     """A message may be anything."""
     assert broken(wrong) == {("Entry", "not_an_object")}
+
+
+def test_a_currency_that_is_retired_can_still_be_refunded() -> None:
+    """A refund may come months after its payment, and the money went back whatever ISO 4217 says."""
+    entry = parse_entry({**REFUND, "Currency": "BGN", "Timestamp": "2026-01-05T00:00:00Z"})
+    assert (entry.currency, entry.amount) == ("BGN", "10.50")
+    assert broken({**REFUND, "Currency": "BYR"}) == {("Amount", "decimals")}  # it had none
+    assert broken({**REFUND, "Currency": "BYR", "Timestamp": "2015-01-05T00:00:00Z"}) == {("Amount", "decimals")}
+    assert broken({**REFUND, "Currency": ["BGN"]}) == {("Currency", "type")}
+
+
+def test_an_entry_comes_back_from_its_state() -> None:
+    """A refused entry is delivered again as it was published."""
+    for start_input in (REFUND, FAILED):
+        assert parse_entry(parse_entry(start_input).as_state()) == parse_entry(start_input)
+
+
+def test_the_largest_metadata_are_accepted() -> None:
+    """The limit is in bytes, of the keys and the values together."""
+    largest = dict.fromkeys("klm", "x" * 256) | {"n": "x" * 252}
+    assert parse_entry({**REFUND, "Metadata": largest}).metadata == largest
 
 
 def test_the_error_has_the_valid_ids_only() -> None:
