@@ -11,6 +11,9 @@ outcomes, and later runs to tests of signatures, formats and the clients' settin
 import sys
 from pathlib import Path
 
+from rich.console import Console
+from rich.progress import track
+
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from tests.mutation.mutants import mutants
@@ -29,8 +32,9 @@ def main(modules: list[str]) -> int:
             print(f"mutated: this fails without any mutant: pytest {' '.join(TESTS[module])}", file=sys.stderr)  # noqa: T201
             return 1
     sources = {module: (ROOT / "functions" / module).read_text() for module in modules}
-    made = ((module, change, code) for module in modules for change, code in mutants(sources[module]))
-    results = {f"{module}: {change}": survives for (module, change, _), survives in passed(made)}
+    made = [(module, change, code) for module in modules for change, code in mutants(sources[module])]
+    runs = track(passed(iter(made)), "Mutants", total=len(made), console=Console(stderr=True))
+    results = {f"{module}: {change}": survives for (module, change, _), survives in runs}
     survivors = {name for name, survives in results.items() if survives}
     listed = {name for name in reasons() if name.partition(":")[0] in modules}
     lines = [f"survives without a reason in the list: {name}" for name in sorted(survivors - listed)]
