@@ -110,7 +110,7 @@ def test_an_item_is_read_as_it_was_written(dynamodb: Any) -> None:
 
 
 def test_the_hash_never_changes() -> None:
-    """Whoever holds an entry must be able to check the one before it, with `sha256sum` alone."""
+    """A reader of an entry must be able to check the one before it, with `sha256sum` alone."""
     one = RecordedEntry(1, refund("re_1", "20.00"), Totals("50.00", "20.00", "0.00"), "0" * 64, "arn:1", AT)
     assert one.hash == "88b4731b8aff6da5ae21c29dd68833dcdb4bf924c4b68876a641befdd45c24aa"
     for name, other in {"number": 2, "previous": "1" * 64, "execution": "arn:2", "recorded_at": "x"}.items():
