@@ -10,6 +10,7 @@ from tests.dynamodb import local
 
 PYTEST = [sys.executable, "-m", "pytest", "--show-capture=no"]
 SUITES = [
+    "tests/functions/test_chain.py",
     "tests/functions/test_handlers.py",
     "tests/functions/test_intake.py",
     "tests/functions/test_listing.py",
