@@ -230,20 +230,26 @@ def next_entry(payment: Payment, chain: Sequence[RecordedEntry], delivered: Deli
     Raises:
         InvalidEntryError: the entry does not fit the payment or its totals.
     """
-    entry, totals = delivered.entry, chain[-1].totals if chain else opening(payment)
-    if broken := violations(payment, [one.entry for one in chain], totals, entry):
+    entry = delivered.entry
+    if broken := violations(payment, [one.entry for one in chain], _totals_of(payment, chain), entry):
         raise InvalidEntryError(
             broken, transaction_id=entry.transaction_id, entry_id=entry.entry_id, processor_id=entry.processor_id
         )
     return _following(payment, chain, delivered)
 
 
+def _totals_of(payment: Payment, chain: Sequence[RecordedEntry]) -> Totals:
+    """Return the payment's totals after all entries of the chain."""
+    return chain[-1].totals if chain else opening(payment)
+
+
 def _following(payment: Payment, chain: Sequence[RecordedEntry], delivered: DeliveredEntry) -> RecordedEntry:
     """Return what an entry is as the next one of the chain: its number, the totals after it, and the hash before it."""
-    totals = chain[-1].totals if chain else opening(payment)
     previous = chain[-1].hash if chain else payment.fingerprint
     entry, execution, recorded_at = delivered
-    return RecordedEntry(len(chain) + 1, entry, after(totals, entry), previous, execution, recorded_at)
+    return RecordedEntry(
+        len(chain) + 1, entry, after(_totals_of(payment, chain), entry), previous, execution, recorded_at
+    )
 
 
 def _repeated(chain: Sequence[RecordedEntry], delivered: DeliveredEntry) -> tuple[str, RecordedEntry] | None:

@@ -17,9 +17,10 @@ from ledger_cli.environment import without_the_shells_variables
 
 # moto looks for the shell's AWS profile when it is imported, and fails if no profile has that name. It also makes a
 # session for each list of regions, and each session parses megabytes: one session saves a fifth of the import's time.
-with without_the_shells_variables():
-    regions = boto3.Session().get_available_regions
-with without_the_shells_variables(), patch.object(boto3.Session, "get_available_regions", regions):
+with (
+    without_the_shells_variables(),
+    patch.object(boto3.Session, "get_available_regions", boto3.Session().get_available_regions),
+):
     from ledger_cli.engine.engine import Engine
 
 __all__ = ["Engine"]
