@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from aws_lambda_powertools import Logger
 
 from ledger.aws import private_client
-from ledger.item import EncryptedPayment, PaymentConflictError, differing_fields, recorded_facts
+from ledger.item import EncryptedPayment, differing_fields, recorded_facts
 from ledger.payment import Payment
 from ledger.timestamps import utc_timestamp
+from ledger.violations import PaymentConflictError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

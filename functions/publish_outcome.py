@@ -1,4 +1,4 @@
-"""Publish Outcome: put the payment's outcome on the ledger's event bus, then mark the payment as published."""
+"""Publish Outcome: put an outcome on the ledger's event bus, then mark the payment or the entry as published."""
 
 from __future__ import annotations
 
@@ -27,34 +27,39 @@ events: EventBridgeClient = private_client("events")
 dynamodb: DynamoDBClient = private_client("dynamodb")
 EVENT_BUS_NAME = os.environ["EVENT_BUS_NAME"]
 TABLE_NAME = os.environ["TABLE_NAME"]
+ENTRIES_TABLE_NAME = os.environ["ENTRIES_TABLE_NAME"]
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: PublishEvent, context: LambdaContext) -> dict[str, Any]:
-    """Publish the outcome of one payment, then mark the payment as published.
+    """Publish the outcome of one payment or entry, then mark it as published.
 
     Returns:
         The result of the state, which the execution ends with: the outcome, and the cause if nothing was recorded.
     """
     name, execution = event["Outcome"], event["Execution"]
-    if name in {"REJECTED", "CONFLICT"}:
+    if "Cause" in event:
         outcome = Outcome.from_refusal(name, refusal_of(event["Cause"]), execution)
         publish(events, EVENT_BUS_NAME, [outcome])
     else:
-        payment, is_published = event["Payment"], event["Published"]
-        outcome = Outcome.from_payment(name, payment, execution)
+        is_entry, is_published = "Entry" in event, event["Published"]
+        recorded = event["Entry"] if is_entry else event["Payment"]
+        outcome = Outcome.from_recorded(name, recorded, execution)
         missed = []
         if name == "DUPLICATE" and not is_published:
-            # An earlier execution recorded the payment and stopped before its event: publish that event as well.
-            missed = [Outcome.from_payment("RECORDED", payment, payment["Execution"])]
+            # An earlier execution recorded it and stopped before its event: publish that event as well.
+            missed = [Outcome.from_recorded("RECORDED", recorded, recorded["Execution"])]
         publish(events, EVENT_BUS_NAME, [*missed, outcome])
         if not is_published:
-            mark_published(dynamodb, TABLE_NAME, payment["TransactionID"], utc_timestamp(event["PublishedAt"]))
+            table_name = ENTRIES_TABLE_NAME if is_entry else TABLE_NAME
+            mark_published(dynamodb, table_name, recorded, utc_timestamp(event["PublishedAt"]))
     result = outcome.as_result()
+    entry_id = {"entry_id": result["EntryID"]} if "EntryID" in result else {}
     logger.info(
         "outcome published",
         outcome=name,
         transaction_id=result.get("TransactionID"),
+        **entry_id,
         processor_id=outcome.detail.get("ProcessorID"),
     )
     emit_outcome_metrics(metrics, outcome)

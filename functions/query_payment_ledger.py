@@ -1,4 +1,4 @@
-"""Query Payment Ledger: one payment by its ID, a processor's payments by time, or the unpublished payments.
+"""Query Payment Ledger: one payment with its entries, a processor's payments or entries by time, or the unpublished.
 
 It reads no token, not even an encrypted one. An index follows the table a moment later, and so do its answers.
 """
@@ -15,11 +15,25 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 
 from ledger.aws import private_client
+from ledger.chain import walk_chain
+from ledger.entry import KINDS
 from ledger.fields import IDENTIFIER
-from ledger.item import SHARDS
-from ledger.pages import BY_PROCESSOR, FIRST, LAST, UNPUBLISHED, InvalidQueryError, Query, payment_view, read_page
+from ledger.item import SHARDS, UnreadableItemError, recorded_payment
+from ledger.pages import (
+    BY_PROCESSOR,
+    ENTRIES_BY_PROCESSOR,
+    FIRST,
+    LAST,
+    UNPUBLISHED,
+    UNPUBLISHED_ENTRIES,
+    InvalidQueryError,
+    Query,
+    payment_view,
+    read_page,
+)
 from ledger.payment import STATUSES, valid_id
 from ledger.timestamps import utc_timestamp
+from ledger.totals import opening
 from ledger.violations import BrokenRuleError, Violation
 
 if TYPE_CHECKING:
@@ -29,11 +43,12 @@ if TYPE_CHECKING:
 logger = Logger()
 dynamodb: DynamoDBClient = private_client("dynamodb")
 TABLE_NAME = os.environ["TABLE_NAME"]
+ENTRIES_TABLE_NAME = os.environ["ENTRIES_TABLE_NAME"]
 
 MAX_LIMIT = 100
 DEFAULT_LIMIT = 25
 
-QUERIED = ("ProcessorID", "From", "To", "Status", "Limit", "Cursor")
+QUERIED = frozenset({"ProcessorID", "From", "To", "Limit", "Cursor"})
 FACTS = (
     "TransactionID, Amount, Currency, ProcessorID, #s, #t, Metadata, Fingerprint, RecordedAt, Execution, PublishedAt"
 )
@@ -45,15 +60,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer a query.
 
     Event:
-        `{"TransactionID"}`: one payment, read from the table itself.
+        `{"TransactionID"}`: one payment and its entries, read from the tables themselves.
         `{"ProcessorID", "From"?, "To"?, "Status"?, "Limit"?, "Cursor"?}`: a processor's payments, the newest first.
             From is part of the range and To is not; both are RFC 3339. Limit is 1 to 100, and 25 if it is absent.
+        `{"Entries": true, "ProcessorID", "From"?, "To"?, "Kind"?, "Limit"?, "Cursor"?}`: a processor's entries.
         `{"Unpublished": true, "Limit"?, "Cursor"?}`: recorded payments that are not published yet, the oldest first.
+        `{"Entries": true, "Unpublished": true, "Limit"?, "Cursor"?}`: entries that are not published yet.
 
     Returns:
-        `{"Payment": … or null}`, or `{"Payments": […], "Unreadable": [{"TransactionID", "Attribute"}], "Cursor": text
-        or null}`. Unreadable names each damaged item of the page, and the attribute that shows the damage. If there is
-        a cursor, the same query with that cursor returns the next page.
+        `{"Payment": … or null, "Entries": […], "Totals": … or null, "Unreadable": […]}` for one payment. Totals are
+        those after its last entry, and null if the ledger has no such payment or one of its entries is damaged.
+        `{"Payments" or "Entries": […], "Unreadable": […], "Cursor": text or null}` for the others. If there is a
+        cursor, the same query with that cursor returns the next page.
+        Unreadable has `{"TransactionID", "Entry"?, "Attribute"}` of each damaged item: the attribute shows the damage.
 
     Raises:
         InvalidQueryError: the query breaks a rule.
@@ -61,21 +80,23 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         ClientError: any DynamoDB error, unchanged.
     """
     if "TransactionID" in event:
-        payment = one_payment(event)
-        logger.info("payment read", transaction_id=valid_id(event, "TransactionID"), found=payment is not None)
-        return {"Payment": payment}
-    query = unpublished_query(event) if "Unpublished" in event else processor_query(event)
-    page = read_page(dynamodb, TABLE_NAME, query, event.get("Cursor"))
-    for unreadable in page["Unreadable"]:
-        logger.error(
-            "payment unreadable", transaction_id=unreadable["TransactionID"], attribute=unreadable["Attribute"]
-        )
-    logger.info("payments listed", processor_id=valid_id(event, "ProcessorID"), payments=len(page["Payments"]))
-    return page
+        answer = one_payment(event)
+        found = answer["Payment"] is not None
+        logger.info("payment read", transaction_id=valid_id(event, "TransactionID"), found=found)
+    else:
+        query = unpublished_query(event) if "Unpublished" in event else processor_query(event)
+        listed = query.index.answer
+        table_name = ENTRIES_TABLE_NAME if listed == "Entries" else TABLE_NAME
+        answer = read_page(dynamodb, table_name, query, event.get("Cursor"))
+        logger.info("page read", listed=listed, processor_id=valid_id(event, "ProcessorID"), number=len(answer[listed]))
+    for unreadable in answer["Unreadable"]:
+        ids = {"transaction_id": unreadable["TransactionID"], "entry": unreadable.get("Entry")}
+        logger.error("item unreadable", **ids, attribute=unreadable["Attribute"])
+    return answer
 
 
-def one_payment(event: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the payment as the table has it now; None if it has none under the ID.
+def one_payment(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the payment and its entries as the tables have them now.
 
     Raises:
         InvalidQueryError: the ID is invalid, or the query has another field.
@@ -92,45 +113,61 @@ def one_payment(event: Mapping[str, Any]) -> dict[str, Any] | None:
         ExpressionAttributeNames=RESERVED,
         ConsistentRead=True,
     )
-    return payment_view(reply["Item"]) if "Item" in reply else None
+    if "Item" not in reply:
+        return {"Payment": None, "Entries": [], "Totals": None, "Unreadable": []}
+    payment = recorded_payment(reply["Item"], {})
+    totals, entries, unreadable = opening(payment), [], []
+    try:
+        for recorded in walk_chain(dynamodb, ENTRIES_TABLE_NAME, payment):
+            entries.append(recorded.view())
+            totals = recorded.totals
+    except UnreadableItemError as damaged:
+        unreadable.append(damaged.as_dict())
+    return {
+        "Payment": payment_view(reply["Item"]),
+        "Entries": entries,
+        "Totals": None if unreadable else totals.as_dict(),
+        "Unreadable": unreadable,
+    }
 
 
 def processor_query(event: Mapping[str, Any]) -> Query:
-    """Return the query for a processor's payments.
+    """Return the query for a processor's payments or entries.
 
     Raises:
         InvalidQueryError: a field breaks a rule, or is unknown.
     """
-    _check_fields(event, set(QUERIED))
+    name, values = ("Kind", KINDS) if "Entries" in event else ("Status", STATUSES)
+    _check_fields(event, {*QUERIED, name})
     violations: list[Violation] = []
-    processor_id, status = event.get("ProcessorID"), event.get("Status")
+    processor_id, value = event.get("ProcessorID"), event.get(name)
     if not isinstance(processor_id, str) or not IDENTIFIER.fullmatch(processor_id):
         violations.append(Violation("ProcessorID", "identifier"))
-    if status is not None and status not in STATUSES:
-        violations.append(Violation("Status", "status"))
+    if value is not None and value not in values:
+        violations.append(Violation(name, name.lower()))
     bounds = {}
-    for name, default in (("From", FIRST), ("To", LAST)):
+    for bound, default in (("From", FIRST), ("To", LAST)):
         try:
-            bounds[name] = utc_timestamp(event[name]) if event.get(name) is not None else default
+            bounds[bound] = utc_timestamp(event[bound]) if event.get(bound) is not None else default
         except BrokenRuleError as broken:
-            violations.append(Violation(name, broken.rule))
+            violations.append(Violation(bound, broken.rule))
     if not violations and bounds["From"] >= bounds["To"]:
         violations.append(Violation("From", "not_before_to"))
     limit = _parse_limit(event, violations)
     if violations:
         raise InvalidQueryError(violations)
     return Query(
-        index=BY_PROCESSOR,
+        index=ENTRIES_BY_PROCESSOR if "Entries" in event else BY_PROCESSOR,
         partitions=[f"{processor_id}#{shard}" for shard in range(SHARDS)],
         first=bounds["From"],
         last=LAST if event.get("To") is None else _just_before(bounds["To"]),
-        status=status,
+        only=None if value is None else (name, value),
         limit=limit,
     )
 
 
 def unpublished_query(event: Mapping[str, Any]) -> Query:
-    """Return the query for the recorded payments that are not published yet.
+    """Return the query for the recorded payments or entries that are not published yet.
 
     Raises:
         InvalidQueryError: a field breaks a rule, or is unknown.
@@ -140,7 +177,8 @@ def unpublished_query(event: Mapping[str, Any]) -> Query:
     limit = _parse_limit(event, violations)
     if violations:
         raise InvalidQueryError(violations)
-    return Query(index=UNPUBLISHED, partitions=[f"{shard}" for shard in range(SHARDS)], limit=limit)
+    index = UNPUBLISHED_ENTRIES if "Entries" in event else UNPUBLISHED
+    return Query(index=index, partitions=[f"{shard}" for shard in range(SHARDS)], limit=limit)
 
 
 def _just_before(timestamp: str) -> str:
@@ -158,10 +196,12 @@ def _parse_limit(event: Mapping[str, Any], violations: list[Violation]) -> int:
 
 
 def _check_fields(event: Mapping[str, Any], known: set[str]) -> None:
-    """Return if the query has no unknown field.
+    """Return if the query has no unknown field, and asks for entries by `true` if at all.
 
     Raises:
-        InvalidQueryError: it has one.
+        InvalidQueryError: it does not.
     """
-    if event.keys() - known:
+    if event.keys() - known - {"Entries"} or ("TransactionID" in known and "Entries" in event):
         raise InvalidQueryError([Violation("Query", "unknown_field")])
+    if event.get("Entries", True) is not True:
+        raise InvalidQueryError([Violation("Entries", "true")])

@@ -1,4 +1,4 @@
-"""Receive Payment: a processor's webhook. It checks the sender, seals the token, and starts the workflow.
+"""Receive Payment: a processor's webhook. It checks the sender, seals the token, and starts a workflow.
 
 The response tells a processor whether it should send the payment again: docs/integrate/sending.md lists every response.
 """
@@ -18,6 +18,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ledger.aws import private_client
+from ledger.entry import is_entry
 from ledger.fields import is_identifier
 from ledger.intake import Intake, TooManyAttemptsError
 from ledger.item import UnreadableItemError
@@ -25,7 +26,7 @@ from ledger.payment import valid_id
 from ledger.processors import Processor, Processors, ProcessorSecretError
 from ledger.signature import InvalidSignatureError, plausible_schemes, verify
 from ledger.strict_json import StrictJSONError, loads
-from ledger.violations import InvalidPaymentError, Violation, as_dicts
+from ledger.violations import InvalidEntryError, InvalidInputError, InvalidPaymentError, Violation, as_dicts
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -38,8 +39,10 @@ states = private_client("stepfunctions", attempts=2)
 kms = private_client("kms", attempts=2)
 dynamodb = private_client("dynamodb", attempts=2)
 WORKFLOW = os.environ["WORKFLOW"]
+ENTRIES_WORKFLOW = os.environ["ENTRIES_WORKFLOW"]
 INTAKE_KEY = os.environ["INTAKE_KEY"]
 TABLE_NAME = os.environ["TABLE_NAME"]
+ENTRIES_TABLE_NAME = os.environ["ENTRIES_TABLE_NAME"]
 DEFAULT_CURRENCY = os.environ["DEFAULT_CURRENCY"]
 PROCESSOR_SECRETS = os.environ["PROCESSOR_SECRETS"]
 PROCESSORS = Processors(secrets_manager, PROCESSOR_SECRETS)
@@ -48,8 +51,10 @@ INTAKE = Intake(
     kms=kms,
     dynamodb=dynamodb,
     workflow=WORKFLOW,
+    entries_workflow=ENTRIES_WORKFLOW,
     intake_key=INTAKE_KEY,
     table_name=TABLE_NAME,
+    entries_table_name=ENTRIES_TABLE_NAME,
     default_currency=DEFAULT_CURRENCY,
 )
 
@@ -100,19 +105,18 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
 
 
 def receive(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: int) -> Response:
-    """Hand the payment in *body* to the workflow, if the processor signed it.
+    """Hand the payment or the entry in *body* to its workflow, if the processor signed it.
 
     Returns:
-        202 if the payment's execution runs. 200 if the ledger has the payment already, or if the message is not about
-        an outcome. 400 with every broken rule, or if this sealed token had nine attempts; 413 if the message is too
-        large. 401 without a reason. 409 if the ledger has another payment under the ID. 429 or 503 if the same request
-        may succeed later.
+        202 if its execution runs. 200 if the ledger has it already, or if the message is about something else. 400 with
+        every broken rule, or if this sealed token had nine attempts; 413 if the message is too large. 401 without a
+        reason. 409 if the ledger has another one under the ID. 429 or 503 if the same request may succeed later.
     """
     try:
         processor = authenticated(processor_id, headers, body, now_s)
         try:
             return start(processor_id, start_input_of(processor, processor_id, body))
-        except InvalidPaymentError as invalid:
+        except InvalidInputError as invalid:
             return violations_response(processor, processor_id, invalid, body)
     except InvalidSignatureError as invalid:
         return unauthorized_response(processor_id, str(invalid))
@@ -154,10 +158,10 @@ def authenticated(processor_id: str, headers: Mapping[str, str], body: bytes, no
 
 
 def start_input_of(processor: Processor, processor_id: str, body: bytes) -> dict[str, Any] | None:
-    """Return the start input in a signed message; None if the message is not about a payment's outcome.
+    """Return the start input in a signed message; None if the message is not about a payment's outcome or an entry.
 
     Raises:
-        InvalidPaymentError: the message is too large, is not JSON, or breaks a rule of the processor's format, or its
+        InvalidInputError: the message is too large, is not JSON, or breaks a rule of the processor's format, or its
             valid TransactionID does not begin with the processor's prefix.
     """
     if len(body) > MAX_BODY_BYTES:
@@ -169,18 +173,20 @@ def start_input_of(processor: Processor, processor_id: str, body: bytes) -> dict
     start_input = processor.format.start_input(message, processor_id)
     transaction_id = valid_id(start_input or {}, "TransactionID")
     if transaction_id is not None and not transaction_id.startswith(processor.prefix):
-        raise InvalidPaymentError([FOREIGN_ID], transaction_id=transaction_id)
+        error = InvalidEntryError if is_entry(start_input or {}) else InvalidPaymentError
+        raise error([FOREIGN_ID], transaction_id=transaction_id)
     return start_input
 
 
 def start(processor_id: str, start_input: dict[str, Any] | None) -> Response:
-    """Start the payment's execution, or answer with the outcome of the execution that it has already."""
+    """Start the execution of a payment or an entry, or answer with the outcome of the one that it has already."""
     if start_input is None:
         logger.info("message ignored", processor_id=processor_id)
         return Response(200, {"Outcome": "IGNORED"})
     delivery = INTAKE.deliver(start_input)
     name = delivery.execution.rpartition(":")[2]
-    logger.info("payment received", processor_id=processor_id, execution=name, started=delivery.started)
+    received = "entry received" if is_entry(start_input) else "payment received"
+    logger.info(received, processor_id=processor_id, execution=name, started=delivery.started)
     if delivery.outcome is None:
         return Response(202, {"Execution": name})
     return Response(409 if delivery.outcome == "CONFLICT" else 200, {"Execution": name, "Outcome": delivery.outcome})
@@ -204,7 +210,7 @@ def unauthorized_response(processor_id: str, reason: str) -> Response:
     return Response(401, {"message": "Unauthorized"})
 
 
-def violations_response(processor: Processor, processor_id: str, invalid: InvalidPaymentError, body: bytes) -> Response:
+def violations_response(processor: Processor, processor_id: str, invalid: InvalidInputError, body: bytes) -> Response:
     """Have the workflow publish the rejection, then answer with every broken rule: sending the same again cannot help.
 
     The processor signed the message, so the rejection has its ProcessorID, whatever the message says.
@@ -212,9 +218,11 @@ def violations_response(processor: Processor, processor_id: str, invalid: Invali
     Raises:
         ClientError: the workflow could not be started; the processor should send the message again.
     """
-    rejected = InvalidPaymentError(invalid.violations, transaction_id=invalid.transaction_id, processor_id=processor_id)
+    ids = {"transaction_id": invalid.transaction_id, "entry_id": invalid.entry_id}
+    rejected = type(invalid)(invalid.violations, **ids, processor_id=processor_id)
     name = INTAKE.reject(rejected, message_id(processor, body)).rpartition(":")[2]
-    logger.warning("payment rejected", **rejected.log_keys, execution=name)
+    event = "entry refused" if isinstance(rejected, InvalidEntryError) else "payment rejected"
+    logger.warning(event, **rejected.log_keys, execution=name)
     status = 413 if rejected.violations == [TOO_LARGE] else 400
     return Response(status, {"Execution": name, "Violations": as_dicts(rejected.violations)})
 

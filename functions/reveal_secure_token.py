@@ -16,7 +16,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from ledger.aws import private_client
-from ledger.fields import IDENTIFIER
+from ledger.fields import IDENTIFIER, InvalidRequestError, reason_and_requester
 from ledger.item import read_attribute
 from ledger.payment import encryption_context, valid_id
 
@@ -31,13 +31,6 @@ dynamodb: DynamoDBClient = private_client("dynamodb")
 kms: KMSClient = private_client("kms")
 TABLE_NAME = os.environ["TABLE_NAME"]
 TOKEN_KEY = os.environ["TOKEN_KEY"]
-
-MIN_REASON_CHARACTERS = 8
-MAX_TEXT_CHARACTERS = 256
-
-
-class InvalidRevealError(Exception):
-    """A field of the request is missing or invalid. The message names the field."""
 
 
 class PaymentNotFoundError(Exception):
@@ -56,15 +49,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         `{"TransactionID", "SecureToken"}`. If the token is not UTF-8, `SecureTokenBase64` stands in its place.
 
     Raises:
-        InvalidRevealError: a field is missing or invalid. Nothing was decrypted.
+        InvalidRequestError: a field is missing or invalid. Nothing was decrypted.
         PaymentNotFoundError: the ledger has no such payment.
         UnreadableItemError: the token of the item is damaged.
         ClientError: any DynamoDB or KMS error, unchanged.
     """
-    transaction_id = _required_text(event, "TransactionID", 1)
-    if not IDENTIFIER.fullmatch(transaction_id):
-        raise InvalidRevealError("TransactionID is 1 to 64 of A-Z a-z 0-9 _ -")
-    reason, requester = _required_text(event, "Reason", MIN_REASON_CHARACTERS), _required_text(event, "Requester", 1)
+    transaction_id = event.get("TransactionID")
+    if not isinstance(transaction_id, str) or not IDENTIFIER.fullmatch(transaction_id):
+        raise InvalidRequestError("TransactionID is 1 to 64 of A-Z a-z 0-9 _ -")
+    reason, requester = reason_and_requester(event)
     # Log before the token is revealed: if the reply is lost, the token was revealed nevertheless.
     logged_id = valid_id(event, "TransactionID")  # None for a card number that an older version recorded as an ID
     logger.warning("token requested", transaction_id=logged_id, reason=reason, requester=requester)
@@ -94,15 +87,3 @@ def reveal(transaction_id: str) -> bytes:
         EncryptionContext=encryption_context(transaction_id),
     )
     return decrypted["Plaintext"]
-
-
-def _required_text(event: dict[str, Any], field: str, shortest: int) -> str:
-    """Return the text in *field*.
-
-    Raises:
-        InvalidRevealError: the field is missing, or its text is too short or too long.
-    """
-    text = event.get(field)
-    if not isinstance(text, str) or not shortest <= len(text.strip()) or len(text) > MAX_TEXT_CHARACTERS:
-        raise InvalidRevealError(f"{field} is text of {shortest} to {MAX_TEXT_CHARACTERS} characters")
-    return text

@@ -1,6 +1,6 @@
 """Watch Ledger: count each change of the ledger, or of its protection, that the ledger itself never makes.
 
-A policy cannot distinguish a PutItem that replaces an item from one that adds an item. The table's stream can. This
+A policy cannot distinguish a PutItem that replaces an item from one that adds an item. The stream of a table can. This
 function calls no service.
 """
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
+from ledger.chain import read_entry
 from ledger.item import ATTRIBUTES, UnreadableItemError, published_at, read_attribute, recorded_facts, shard_of
 from ledger.payment import valid_id
 
@@ -35,7 +36,7 @@ class Change(NamedTuple):
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Examine records of the table's stream, or one call that changed the ledger's protection.
+    """Examine records of the stream of a table, or one call that changed the ledger's protection.
 
     Source: Lambda Developer Guide, DynamoDB event; EventBridge User Guide, AWS service events by CloudTrail.
 
@@ -62,23 +63,24 @@ def unexpected_change(event_name: str, images: Mapping[str, Item]) -> Change | N
     if event_name == "REMOVE":
         return Change("removed", [])
     new = images["NewImage"]
+    unexpected = _unexpected_entry if "Entry" in images["Keys"] else _unexpected_payment
     if event_name == "INSERT":
-        return _unexpected_content(new, "added")
+        return unexpected(new, "added")
     old = images["OldImage"]
     changed = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
     moved = "Unpublished" in old and "Unpublished" not in new and "PublishedAt" not in old and "PublishedAt" in new
     if changed != ["PublishedAt", "Unpublished"] or not moved:
         return Change("replaced", changed)
-    return _unexpected_content(new, "marked")
+    return unexpected(new, "marked")
 
 
-def _unexpected_content(item: Item, change: str) -> Change | None:
+def _unexpected_payment(item: Item, change: str) -> Change | None:
     """Return the change that the item's content shows; None if the ledger could have written this content."""
     marker = "PublishedAt" if change == "marked" else "Unpublished"
-    wrong = sorted(item.keys() ^ {*ATTRIBUTES, marker})
-    if wrong:
-        return Change(change, wrong)
     try:
+        wrong = sorted(item.keys() ^ {*ATTRIBUTES, marker})
+        if wrong:
+            return Change(change, wrong)
         facts = recorded_facts(item)
         published_at(item)
         shard = f"{shard_of(facts['TransactionID'])}"
@@ -96,12 +98,29 @@ def _unexpected_content(item: Item, change: str) -> Change | None:
     return Change(change, wrong) if wrong else None
 
 
+def _unexpected_entry(item: Item, change: str) -> Change | None:
+    """Return what `_unexpected_payment` returns for a payment."""
+    try:
+        expected = read_entry(item).as_item()
+    except UnreadableItemError as unreadable:
+        return Change(change, [unreadable.attribute])
+    if change == "marked":
+        del expected["Unpublished"]
+        expected["PublishedAt"] = item["PublishedAt"]  # read_entry has read it
+    wrong = sorted(name for name in {*item, *expected} if item.get(name) != expected.get(name))
+    if not item["Execution"]["S"].startswith("arn:"):
+        wrong.append("Execution")
+    return Change(change, wrong) if wrong else None
+
+
 def report_item_change(record: Mapping[str, Any], change: Change) -> None:
     """Log and count one change. If the ledger did not write the item, its ID and its names may be any text."""
-    key = record["dynamodb"]["Keys"]["TransactionID"].get("S")
+    keys = record["dynamodb"]["Keys"]
+    entry = {"entry": keys["Entry"].get("N")} if "Entry" in keys else {}
     logger.error(
         "item changed",
-        transaction_id=valid_id({"TransactionID": key}, "TransactionID"),
+        transaction_id=valid_id({"TransactionID": keys["TransactionID"].get("S")}, "TransactionID"),
+        **entry,
         change=change.name,
         attributes=[name if name.isascii() and name.isalpha() else "another" for name in change.attributes],
         stream_event_id=record["eventID"],

@@ -15,43 +15,43 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ledger.amounts import DECIMAL
 from ledger.entry import FINGERPRINTED, STATE_NAMES, Entry
-from ledger.item import UnreadableItemError, read_attribute, shard_of
+from ledger.item import (
+    UnreadableItemError,
+    published_at,
+    read_attribute,
+    read_metadata,
+    read_timestamp,
+    recorded_payment,
+    shard_of,
+)
 from ledger.totals import Totals, after, opening, violations
-from ledger.violations import InvalidEntryError
+from ledger.violations import EntryConflictError, EntryTooEarlyError, InvalidEntryError, Violation
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from ledger.payment import Payment
 
-MAX_RACES = 5
+AppendOutcome = Literal["RECORDED", "DUPLICATE"]
+
+MAX_RACES = 3
 """How often one call reads again because another delivery has taken the number. The state machine then retries."""
 
-TOTALS = {"captured": "Captured", "refunded": "Refunded", "disputed": "Disputed"}
-"""Fields of `Totals`, and their attributes in the item."""
+COMES_LATER = frozenset({"unknown_payment", "unknown_entry"})
+"""Rules that an entry may keep later, since what it needs may still be on its way."""
 
+TOTAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+"""Form of a total. After an accepted entry it may be negative."""
 
-class EntryConflictError(Exception):
-    """The chain has a different entry under the EntryID. A business error, which is never retried.
-
-    The message is JSON. It names the fields that differ, never their values.
-    """
-
-    def __init__(self, entry: Entry, differs: list[str]) -> None:
-        self.differs = differs
-        refusal = {
-            "TransactionID": entry.transaction_id,
-            "EntryID": entry.entry_id,
-            "ProcessorID": entry.processor_id,
-            "Differs": differs,
-            "Fingerprint": entry.fingerprint,
-        }
-        super().__init__(json.dumps(refusal))
+NEVER_ACCEPTED = frozenset({"currency", "processor", "too_many_entries"})
+"""Rules that an operator cannot waive: an amount in another currency cannot be added, another processor knows nothing
+of the payment, and a chain has an end."""
 
 
 class EntryContentionError(Exception):
@@ -62,19 +62,22 @@ class DeliveredEntry(NamedTuple):
     """An entry that is about to be appended, and the delivery that brought it.
 
     `execution` (an ARN) and `recorded_at` (the start of that execution, in UTC) identify the delivery: neither changes
-    on a retry or a redrive.
+    on a retry or a redrive. `acceptance` says why and for whom an operator had the entry appended although it breaks
+    rules; it is None if no operator did.
     """
 
     entry: Entry
     execution: str
     recorded_at: str
+    acceptance: Mapping[str, str] | None = None
 
 
 class RecordedEntry(NamedTuple):
     """An entry in the chain.
 
     `totals` are the payment's totals after it. `previous` is the hash of the entry before it, and the payment's
-    fingerprint for the first one. `execution` and `recorded_at` are those of the delivery that brought it.
+    fingerprint for the first one. `published_at` is its marker: None if it is not published yet. The other fields are
+    those of the delivery that brought it.
     """
 
     number: int
@@ -83,18 +86,26 @@ class RecordedEntry(NamedTuple):
     previous: str
     execution: str
     recorded_at: str
+    acceptance: Mapping[str, str] | None = None
+    published_at: str | None = None
 
     def facts(self) -> dict[str, Any]:
-        """Return everything about the entry that never changes, under the names of the item's attributes."""
+        """Return everything about the entry that never changes: what an outcome event and a query show of it."""
+        acceptance = {} if self.acceptance is None else {"Acceptance": dict(self.acceptance)}
         return {
             **self.entry.as_state(),
             "Entry": self.number,
-            **{name: getattr(self.totals, field) for field, name in TOTALS.items()},
+            "Totals": self.totals.as_dict(),
+            **acceptance,
             "Fingerprint": self.entry.fingerprint,
             "Previous": self.previous,
             "Execution": self.execution,
             "RecordedAt": self.recorded_at,
         }
+
+    def view(self) -> dict[str, Any]:
+        """Return the facts, and when the entry was published (null if it is not published yet)."""
+        return {**self.facts(), "PublishedAt": self.published_at}
 
     @property
     def hash(self) -> str:
@@ -103,20 +114,52 @@ class RecordedEntry(NamedTuple):
 
     def as_item(self) -> dict[str, Any]:
         """Return the item of an entry that is not published yet."""
-        facts = self.facts()
-        texts = {name: {"S": value} for name, value in facts.items() if isinstance(value, str)}
         shard = shard_of(self.entry.transaction_id)
         return {
-            **texts,
-            "Entry": {"N": f"{self.number}"},
-            "Metadata": {"M": {key: {"S": text} for key, text in self.entry.metadata.items()}},
+            **{name: _attribute(value) for name, value in self.facts().items()},
             "ProcessorShard": {"S": f"{self.entry.processor_id}#{shard}"},
             "Unpublished": {"S": f"{shard}"},
         }
 
 
+def _attribute(value: Any) -> dict[str, Any]:
+    """Return one of the facts in DynamoDB's attribute form."""
+    if isinstance(value, str):
+        return {"S": value}
+    if isinstance(value, int):
+        return {"N": f"{value}"}
+    return {"M": {name: _attribute(part) for name, part in value.items()}}
+
+
+def read_payment(client: DynamoDBClient, table_name: str, transaction_id: str) -> Payment | None:
+    """Return the payment as the ledger has it, without its metadata; None if it has none under the ID.
+
+    Raises:
+        UnreadableItemError: the item is damaged.
+        ClientError: any DynamoDB error, unchanged.
+    """
+    reply = client.get_item(
+        TableName=table_name,
+        Key={"TransactionID": {"S": transaction_id}},
+        ProjectionExpression="TransactionID, Amount, Currency, ProcessorID, #s, #t, Fingerprint",
+        ExpressionAttributeNames={"#s": "Status", "#t": "Timestamp"},
+        ConsistentRead=True,
+    )
+    return recorded_payment(reply["Item"], {}) if "Item" in reply else None
+
+
 def read_chain(client: DynamoDBClient, table_name: str, payment: Payment) -> list[RecordedEntry]:
     """Return all entries of a payment, in order, as they are at this moment.
+
+    Raises:
+        UnreadableItemError: an entry is damaged, or is not the one that follows. The error has its number.
+        ClientError: any DynamoDB error, unchanged.
+    """
+    return list(walk_chain(client, table_name, payment))
+
+
+def walk_chain(client: DynamoDBClient, table_name: str, payment: Payment) -> Iterator[RecordedEntry]:
+    """Yield all entries of a payment, in order, as they are at this moment.
 
     Each number, each total and each hash is computed again. An entry that was changed, removed or added by other means
     would let money out twice, so nothing is read beyond it.
@@ -126,12 +169,12 @@ def read_chain(client: DynamoDBClient, table_name: str, payment: Payment) -> lis
         ClientError: any DynamoDB error, unchanged.
     """
     chain: list[RecordedEntry] = []
-    for number, item in enumerate(_items(client, table_name, payment.transaction_id), 1):
+    for number, item in enumerate(items_of(client, table_name, payment.transaction_id), 1):
         try:
             chain.append(_entry_of(item, payment, chain))
         except UnreadableItemError as damaged:
             raise UnreadableItemError(payment.transaction_id, damaged.attribute, entry=number) from None
-    return chain
+        yield chain[-1]
 
 
 def _entry_of(item: Mapping[str, Any], payment: Payment, chain: Sequence[RecordedEntry]) -> RecordedEntry:
@@ -140,32 +183,96 @@ def _entry_of(item: Mapping[str, Any], payment: Payment, chain: Sequence[Recorde
     Raises:
         UnreadableItemError: an attribute is missing, or is not what follows.
     """
+    read = _entry_in(item)
+    delivered = DeliveredEntry(read.entry, read.execution, read.recorded_at, read.acceptance)
+    following = _following(payment, chain, delivered)
+    for name, field in (("Entry", "number"), ("Previous", "previous"), ("Totals", "totals")):
+        if getattr(read, field) != getattr(following, field):
+            raise UnreadableItemError(payment.transaction_id, name)
+    if any(one.entry.entry_id == read.entry.entry_id for one in chain):
+        raise UnreadableItemError(payment.transaction_id, "EntryID")
+    return read
+
+
+def read_entry(item: Mapping[str, Any]) -> RecordedEntry:
+    """Return the entry that an item has, in the table or in one of its indexes.
+
+    It does not know the entries before, so it cannot tell whether the totals follow from them: `read_chain` does.
+
+    Raises:
+        UnreadableItemError: an attribute is missing, or is not what the ledger has written. The error has the number.
+    """
+    try:
+        return _entry_in(item)
+    except UnreadableItemError as damaged:
+        number = _read_number(item["Entry"]["N"])
+        raise UnreadableItemError(damaged.transaction_id, damaged.attribute, entry=number) from None
+
+
+def _entry_in(item: Mapping[str, Any]) -> RecordedEntry:
+    transaction_id = item["TransactionID"]["S"]
 
     def value(attribute: str, kind: str = "S") -> Any:
-        return read_attribute(item, attribute, kind, payment.transaction_id)
+        return read_attribute(item, attribute, kind, transaction_id)
 
     texts = {name: value(STATE_NAMES[name]) for name in FINGERPRINTED if name != "reverses"}
-    try:
-        metadata = {key: text["S"] for key, text in value("Metadata", "M").items()}
-    except KeyError:
-        raise UnreadableItemError(payment.transaction_id, "Metadata") from None
     reverses = value("Reverses") if "Reverses" in item else None
-    entry = Entry(**texts, reverses=reverses, metadata=metadata)
+    entry = Entry(**texts, reverses=reverses, metadata=read_metadata(item))
     if entry.fingerprint != value("Fingerprint"):
-        raise UnreadableItemError(payment.transaction_id, "Fingerprint")
+        raise UnreadableItemError(transaction_id, "Fingerprint")
     if not DECIMAL.fullmatch(entry.amount):
-        raise UnreadableItemError(payment.transaction_id, "Amount")
-    following = _following(payment, chain, DeliveredEntry(entry, value("Execution"), value("RecordedAt")))
-    expected = following.as_item()
-    for name in ("Entry", "Previous", *TOTALS.values()):
-        if item.get(name) != expected[name]:
-            raise UnreadableItemError(payment.transaction_id, name)
-    if any(one.entry.entry_id == entry.entry_id for one in chain):
-        raise UnreadableItemError(payment.transaction_id, "EntryID")
-    return following
+        raise UnreadableItemError(transaction_id, "Amount")
+    read = RecordedEntry(
+        number=_read_number(value("Entry", "N")),
+        entry=entry,
+        totals=_read_totals(value("Totals", "M"), transaction_id),
+        previous=value("Previous"),
+        execution=value("Execution"),
+        recorded_at=read_timestamp(item, "RecordedAt"),
+        acceptance=_read_texts(value("Acceptance", "M")) if "Acceptance" in item else None,
+        published_at=published_at(item),
+    )
+    # Whatever was read is written again: so no attribute has another form, and no total a form that no amount has.
+    for name, attribute in read.as_item().items():
+        if name != "Unpublished" and item.get(name) != attribute:
+            raise UnreadableItemError(transaction_id, name)
+    return read
 
 
-def _items(client: DynamoDBClient, table_name: str, transaction_id: str) -> Iterator[Mapping[str, Any]]:
+def entry_facts(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts of the entry that an item has, as `recorded_facts` does for a payment."""
+    return read_entry(item).facts()
+
+
+def entry_view(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entry that an item has, and when it was published (null if it is not published yet)."""
+    return read_entry(item).view()
+
+
+def _read_number(text: str) -> int:
+    """Return a number that counts from 1; 0 if it is none, so that it differs from what the item has."""
+    return int(text) if text.isdecimal() else 0
+
+
+def _read_texts(attribute: Mapping[str, Any]) -> dict[str, str]:
+    return {name: text["S"] for name, text in attribute.items() if "S" in text}
+
+
+def _read_totals(attribute: Mapping[str, Any], transaction_id: str) -> Totals:
+    texts = _read_texts(attribute)
+    accepted = attribute.get("AcceptedEntries", {}).get("N", "")
+    if not accepted.isdecimal() or not all(map(TOTAL.fullmatch, texts.values())):
+        raise UnreadableItemError(transaction_id, "Totals")
+    try:
+        return Totals(texts["Captured"], texts["Refunded"], texts["Disputed"], int(accepted))
+    except KeyError:
+        raise UnreadableItemError(transaction_id, "Totals") from None
+
+
+def items_of(
+    client: DynamoDBClient, table_name: str, transaction_id: str, **projection: Any
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the items of a payment's entries, in order, as they are at this moment."""
     start: dict[str, Any] = {}
     while True:
         reply = client.query(
@@ -173,6 +280,7 @@ def _items(client: DynamoDBClient, table_name: str, transaction_id: str) -> Iter
             KeyConditionExpression="TransactionID = :id",
             ExpressionAttributeValues={":id": {"S": transaction_id}},
             ConsistentRead=True,
+            **projection,
             **start,
         )
         yield from reply["Items"]
@@ -183,7 +291,7 @@ def _items(client: DynamoDBClient, table_name: str, transaction_id: str) -> Iter
 
 def append_once(
     client: DynamoDBClient, table_name: str, payment: Payment, delivered: DeliveredEntry
-) -> tuple[str, RecordedEntry]:
+) -> tuple[AppendOutcome, RecordedEntry]:
     """Append the entry to its payment's chain, unless the chain has it already.
 
     Args:
@@ -196,6 +304,7 @@ def append_once(
         `RECORDED` or `DUPLICATE`, and the entry as the chain has it.
 
     Raises:
+        EntryTooEarlyError: the entry needs another one that may still be on its way. Retried for an hour.
         InvalidEntryError: the entry does not fit the payment or its totals. Never retried.
         EntryConflictError: the chain has another entry under this EntryID. Never retried.
         EntryContentionError: other deliveries were faster each time. Retried.
@@ -227,18 +336,30 @@ def append_once(
 def next_entry(payment: Payment, chain: Sequence[RecordedEntry], delivered: DeliveredEntry) -> RecordedEntry:
     """Return the next entry of the chain.
 
+    An acceptance is kept only if the entry breaks a rule: so the totals count the entries that needed one.
+
     Raises:
+        EntryTooEarlyError: the entry needs another one that may still be on its way.
         InvalidEntryError: the entry does not fit the payment or its totals.
     """
     entry = delivered.entry
-    if broken := violations(payment, [one.entry for one in chain], _totals_of(payment, chain), entry):
-        raise InvalidEntryError(
-            broken, transaction_id=entry.transaction_id, entry_id=entry.entry_id, processor_id=entry.processor_id
-        )
+    broken = violations(payment, [one.entry for one in chain], totals_of(payment, chain), entry)
+    if not broken:
+        return _following(payment, chain, delivered._replace(acceptance=None))
+    final = broken if delivered.acceptance is None else [one for one in broken if one.rule in NEVER_ACCEPTED]
+    if final:
+        raise refusal(entry, final)
     return _following(payment, chain, delivered)
 
 
-def _totals_of(payment: Payment, chain: Sequence[RecordedEntry]) -> Totals:
+def refusal(entry: Entry, broken: list[Violation]) -> InvalidEntryError:
+    """Return the error for an entry that breaks these rules. It is retried if time alone can heal all of them."""
+    may_come = COMES_LATER.issuperset(violation.rule for violation in broken)
+    error = EntryTooEarlyError if may_come else InvalidEntryError
+    return error(broken, transaction_id=entry.transaction_id, entry_id=entry.entry_id, processor_id=entry.processor_id)
+
+
+def totals_of(payment: Payment, chain: Sequence[RecordedEntry]) -> Totals:
     """Return the payment's totals after all entries of the chain."""
     return chain[-1].totals if chain else opening(payment)
 
@@ -246,13 +367,12 @@ def _totals_of(payment: Payment, chain: Sequence[RecordedEntry]) -> Totals:
 def _following(payment: Payment, chain: Sequence[RecordedEntry], delivered: DeliveredEntry) -> RecordedEntry:
     """Return what an entry is as the next one of the chain: its number, the totals after it, and the hash before it."""
     previous = chain[-1].hash if chain else payment.fingerprint
-    entry, execution, recorded_at = delivered
-    return RecordedEntry(
-        len(chain) + 1, entry, after(_totals_of(payment, chain), entry), previous, execution, recorded_at
-    )
+    entry, execution, recorded_at, acceptance = delivered
+    totals = after(totals_of(payment, chain), entry, accepted=acceptance is not None)
+    return RecordedEntry(len(chain) + 1, entry, totals, previous, execution, recorded_at, acceptance)
 
 
-def _repeated(chain: Sequence[RecordedEntry], delivered: DeliveredEntry) -> tuple[str, RecordedEntry] | None:
+def _repeated(chain: Sequence[RecordedEntry], delivered: DeliveredEntry) -> tuple[AppendOutcome, RecordedEntry] | None:
     """Return the outcome of an entry whose EntryID the chain has already, and that entry; None if it has none.
 
     The outcome is `DUPLICATE`, or `RECORDED` if this very delivery wrote the entry and only lost the reply.

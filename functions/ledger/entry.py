@@ -17,6 +17,7 @@ from ledger.fields import (
     parse_currency,
     parse_identifier,
     parse_metadata,
+    parse_refused,
     unknown_fields,
 )
 from ledger.timestamps import utc_timestamp
@@ -59,6 +60,20 @@ FINGERPRINTED = tuple(name for name in STATE_NAMES if name != "metadata")
 """Attributes that decide whether two entries are the same one."""
 
 
+TOKENS = frozenset({"SecureToken", "SealedToken"})
+"""Fields that only a payment has."""
+
+
+def is_entry(start_input: object) -> bool:
+    """Return whether an input is an entry and not a payment: only an entry says what kind it is, and has such an ID.
+
+    What has a token is never taken for an entry, since only the contract of payments searches every field for it.
+    """
+    if not isinstance(start_input, dict) or TOKENS & start_input.keys():
+        return False
+    return "EntryID" in start_input or "Kind" in start_input
+
+
 class Entry(NamedTuple):
     """An entry in canonical form: equal entries have equal fields.
 
@@ -90,7 +105,8 @@ class Entry(NamedTuple):
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Entry":
         """Return the entry that `as_state` wrote."""
-        return cls(**{name: state.get(STATE_NAMES[name]) for name in cls._fields})
+        values: dict[str, Any] = {name: state.get(STATE_NAMES[name]) for name in cls._fields}
+        return cls(**values)
 
 
 def parse_entry(start_input: object) -> Entry:
@@ -128,8 +144,14 @@ def parse_entry(start_input: object) -> Entry:
         violations.append(Violation("EntryID", "id_of_the_payment"))
     if violations:
         ids = {"transaction_id": transaction_id, "entry_id": entry_id, "processor_id": processor_id}
-        raise InvalidEntryError(violations, **ids)
+        # An ID could be the token: then no message may name it.
+        raise InvalidEntryError(violations, **({} if TOKENS & start_input.keys() else ids))
     return Entry(transaction_id, entry_id, kind, amount, currency, processor_id, timestamp, reverses, metadata)
+
+
+def parse_refused_entry(start_input: object) -> InvalidEntryError | None:
+    """Return the refusal of an entry that `refused_input` wrote; None for any other input."""
+    return parse_refused(start_input, InvalidEntryError, {*ENTRY_FIELDS, "Entry"})
 
 
 def _parse_kind(value: object) -> str:

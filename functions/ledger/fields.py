@@ -4,14 +4,36 @@ No message contains a value of the input, because a value may be secret. Nor doe
 unknown field, because that is the sender's text too.
 """
 
+import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from ledger.amounts import minor_unit
 from ledger.cards import holds_card_number, is_sensitive_key
 from ledger.currencies import FORMER_MINOR_UNITS, NO_MINOR_UNIT
-from ledger.violations import BrokenRuleError, Violation
+from ledger.violations import BrokenRuleError, InvalidInputError, Violation
+
+T = TypeVar("T", bound=InvalidInputError)
+
+RULES = frozenset(
+    # Both contracts'.
+    "required type not_an_object unknown_field misspelled_field identifier not_unicode decimal negative digits "
+    "decimals float_digits currency retired_currency no_minor_unit timestamp timestamp_precision timestamp_range "
+    "leap_second metadata_pairs metadata_key metadata_value card_number card_data "
+    # A payment's.
+    "exactly_one_token plaintext_token token_length base64 ciphertext_length not_sealed_for_this_payment "
+    "too_many_attempts holds_token status "
+    # An entry's.
+    "kind zero not_for_this_kind id_of_the_payment metadata_length unknown_payment failed_payment processor "
+    "exceeds_captured exceeds_refunded exceeds_disputed unknown_entry already_reversed voided too_many_entries "
+    # The webhook's.
+    "not_json duplicate_name another_processor id_prefix not_an_event amount_unit too_large".split()
+)
+"""Every rule that a refusal can name. One from outside the workflow names no other: each rule is a metric."""
+
+REFUSED_IDS = {"transaction_id": "TransactionID", "entry_id": "EntryID", "processor_id": "ProcessorID"}
+"""The IDs of a refusal: arguments of its error, and their names in the error's message."""
 
 MAX_METADATA_PAIRS = 16
 MAX_METADATA_VALUE_CHARACTERS = 256
@@ -25,6 +47,14 @@ thousands of fields."""
 # Both are for `fullmatch`: `$` would accept a trailing newline. [0-9], because `\d` accepts the digits of any script.
 IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 METADATA_KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+MIN_REASON_CHARACTERS = 8
+MAX_REQUEST_CHARACTERS = 256
+
+
+class InvalidRequestError(Exception):
+    """A field of an operator's request is missing or invalid. The message names the field, and no value."""
 
 
 class FieldReader:
@@ -123,6 +153,55 @@ def utf8(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         raise BrokenRuleError("not_unicode") from None
+
+
+def reason_and_requester(event: Mapping[str, Any]) -> tuple[str, str]:
+    """Return why an operator asks for something, and the name that the operator's tool gives the operator.
+
+    Raises:
+        InvalidRequestError: one of them is missing, too short or too long.
+    """
+    return _required_text(event, "Reason", MIN_REASON_CHARACTERS), _required_text(event, "Requester", 1)
+
+
+def _required_text(event: Mapping[str, Any], field: str, shortest: int) -> str:
+    text = event.get(field)
+    if not isinstance(text, str) or not shortest <= len(text.strip()) or len(text) > MAX_REQUEST_CHARACTERS:
+        raise InvalidRequestError(f"{field} is text of {shortest} to {MAX_REQUEST_CHARACTERS} characters")
+    try:
+        utf8(text)
+    except BrokenRuleError:
+        raise InvalidRequestError(f"{field} is not Unicode") from None
+    return text
+
+
+def refused_input(refused: InvalidInputError) -> dict[str, Any]:
+    """Return the start input with which a workflow publishes a refusal that happened before the workflow.
+
+    It has the refusal's IDs and rules, and nothing else of the message: an execution's history keeps its input.
+    """
+    return {"Refused": json.loads(str(refused))}
+
+
+def parse_refused(start_input: object, error: type[T], known_fields: Collection[str]) -> T | None:
+    """Return the refusal that `refused_input` wrote; None for any other input, which the contract judges.
+
+    Anybody who may start executions can write such an input. So the IDs must be valid, and the fields and rules must be
+    known: otherwise a sender's text could become a metric, or appear in an event.
+    """
+    refused = start_input.get("Refused") if isinstance(start_input, dict) and len(start_input) == 1 else None
+    if not isinstance(refused, dict) or not isinstance(refused.get("Violations"), list):
+        return None
+    ids = {name: refused.get(field) for name, field in REFUSED_IDS.items()}
+    if not all(value is None or (isinstance(value, str) and is_identifier(value)) for value in ids.values()):
+        return None
+    try:
+        violations = [Violation(one["Field"], one["Rule"]) for one in refused["Violations"]]
+        parsed = error(violations, **ids)
+    except (KeyError, TypeError):
+        return None
+    known = all(field in known_fields and rule in RULES for field, rule in violations)
+    return parsed if violations and known and refused_input(parsed) == start_input else None
 
 
 def unknown_fields(names: Iterable[str], known: Sequence[str], whole: str) -> Iterator[Violation]:

@@ -1,205 +1,118 @@
 """Formats of webhooks: from a processor's own message to the contract's start input.
 
-A format defines how a processor signs its messages and how it describes a payment. To add a format, add a function here
-and its line in `FORMATS`. The contract checks the start input that the function returns.
+A format defines how a processor signs its messages and how it describes a payment or an entry. To add a format, add its
+line in `FORMATS`, and a function in a module of its own, as `stripe` is one. The contract checks the start input that
+the function returns.
 """
 
 import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from ledger.currencies import MINOR_UNITS
+from ledger.entry import ENTRY_FIELDS, TOKENS, is_entry, parse_entry
 from ledger.fields import MAX_CORRECTED_FIELDS, intended_field
-from ledger.identifiers import ORIGINAL_TRANSACTION_ID, mapped_identifier
 from ledger.payment import CONTRACT_FIELDS, valid_id
 from ledger.signature import STANDARD_WEBHOOKS, STRIPE, Scheme
-from ledger.violations import InvalidPaymentError, Violation
+from ledger.stripe import from_stripe_event
+from ledger.violations import InvalidEntryError, InvalidPaymentError, Violation
+
+FIELDS = tuple(dict.fromkeys((*CONTRACT_FIELDS, *ENTRY_FIELDS)))
+"""Fields of a payment and of an entry."""
+
+UNMISTAKABLE_FIELDS = tuple(field for field in FIELDS if field != "Kind")
+"""Fields that a misspelled name in an event of the entries' groups can be meant as. Any event may have a `kind`."""
+
+PAYMENT_ONLY = TOKENS | {"Status"}
+"""Fields that a payment has and an entry has not."""
+
+PAYMENT_EVENT = re.compile(r"payments?([^a-z]|$)", re.IGNORECASE)
+"""Beginning of the types of the group `payment`, however a sender separates their parts."""
+
+ENTRY_EVENT = re.compile(r"(refund|dispute|capture|void)(s|e?d)?([^a-z]|$)", re.IGNORECASE)
+"""Beginning of the types of the groups that entries have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """The format of a processor. `start_input` returns None if a message is not about a payment's outcome."""
+    """The format of a processor. `start_input` returns None if a message is about neither an outcome nor an entry."""
 
     scheme: Scheme
     start_input: Callable[[Any, str], dict[str, Any] | None]
 
 
 def _from_contract_message(message: Any, processor_id: str) -> dict[str, Any] | None:
-    """Return the message's payment, which is a start input already; None if the message is not about a payment.
+    """Return the message's payment or entry, which is a start input already; None if the message is about neither.
 
     The contract's fields say what happened, and the type of the event does not. The type only ensures that a message of
-    the group `payment` is never ignored.
+    the group `payment` is never ignored, nor one of the entries' groups that misspells the contract's fields.
 
     Raises:
         InvalidPaymentError: the message is not an object, or names another processor than the one that signed it.
+        InvalidEntryError: the same for an entry; or an entry has neither an EntryID nor a Kind.
     """
     if not isinstance(message, dict):
         raise InvalidPaymentError([Violation("Payment", "not_an_object")])
-    payment = _payment_fields(message)
-    if not _is_about_a_payment(message, payment):
+    content = _content(message)
+    if not _is_reported(message, content):
         return None
-    if payment.get("ProcessorID", processor_id) != processor_id:
-        raise InvalidPaymentError(
-            [Violation("ProcessorID", "another_processor")], transaction_id=valid_id(payment, "TransactionID")
-        )
-    return payment
+    is_about_an_entry = _is_about_an_entry(message, content)
+    if content.get("ProcessorID", processor_id) != processor_id:
+        error = InvalidEntryError if is_about_an_entry else InvalidPaymentError
+        ids = {"transaction_id": valid_id(content, "TransactionID"), "entry_id": valid_id(content, "EntryID")}
+        raise error([Violation("ProcessorID", "another_processor")], **ids)
+    if is_about_an_entry and not is_entry(content):
+        parse_entry(content)  # raises every broken rule; what is not an entry by its fields would become a payment
+    return content
 
 
-def _payment_fields(message: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of an event's payment: its `data`, or its own fields without `type` and `timestamp`.
+def _content(message: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that an event reports: its `data`, or its own fields without `type` and `timestamp`.
 
     Source: the Standard Webhooks specification, version 1.0.0, payload structure, which recommends both forms.
     """
     data = message.get("data")
-    if isinstance(data, dict) and not any(name in CONTRACT_FIELDS for name in message):
+    if isinstance(data, dict) and not any(name in FIELDS for name in message):
         return data
     if isinstance(message.get("type"), str):
         return {name: value for name, value in message.items() if name not in {"type", "timestamp"}}
     return message
 
 
-def _is_about_a_payment(message: dict[str, Any], content: dict[str, Any]) -> bool:
+def _is_reported(message: dict[str, Any], content: dict[str, Any]) -> bool:
     """Return False for tests of the endpoint and for events about something else, which a processor sends as well.
 
     An event of another group may have fields like `status` of its own. A message without a type is either the
-    contract's or a test, which has few fields. So if it has a misspelled field, it is a payment with an error.
+    contract's or a test, which has few fields. So if it has a misspelled field, it is a payment or an entry with an
+    error, and so is an event of the entries' groups. An entry's other fields resemble common names, such as
+    `entity_id`, so without a type they do not count: a sender that misspells them misspells a payment's fields too.
     """
-    if isinstance(message.get("type"), str):
-        return bool(PAYMENT_EVENT.match(message["type"])) or any(name in CONTRACT_FIELDS for name in content)
+    kind = message.get("type")
+    if isinstance(kind, str) and not ENTRY_EVENT.match(kind):
+        return bool(PAYMENT_EVENT.match(kind)) or any(name in FIELDS for name in content)
     names = {*message, *content} - {"timestamp"}
-    return len(names) > MAX_CORRECTED_FIELDS or any(intended_field(name, CONTRACT_FIELDS) for name in names)
+    known = UNMISTAKABLE_FIELDS if isinstance(kind, str) else CONTRACT_FIELDS
+    return len(names) > MAX_CORRECTED_FIELDS or any(name in FIELDS or intended_field(name, known) for name in names)
 
 
-PAYMENT_EVENT = re.compile(r"payments?([^a-z]|$)", re.IGNORECASE)
-"""Beginning of the types of the group `payment`, however a sender separates their parts."""
+def _is_about_an_entry(message: dict[str, Any], content: dict[str, Any]) -> bool:
+    """Return whether the sender means an entry, so that its errors are those of an entry.
 
-STRIPE_ZERO_DECIMAL = frozenset(
-    "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split()  # as Stripe's page lists them
-)
-STRIPE_TWO_DECIMAL = frozenset({"ISK", "UGX"})
-STRIPE_THREE_DECIMAL = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
-"""Currencies that Stripe's documentation lists, by the decimals of its integers. In all others they have two.
-
-ISK and UGX have no minor unit, but Stripe writes them with two decimals, as special cases: its API accepts multiples of
-100 only. The contract rejects any other amount by the rule `decimals`. Source: Stripe's documentation, currencies.
-"""
-
-STRIPE_EVENTS = frozenset({"charge.succeeded", "charge.captured", "charge.updated", "charge.failed"})
-"""Events that can carry a payment's outcome."""
-
-
-def _from_stripe_charge(message: Any, processor_id: str, *, live: bool) -> dict[str, Any] | None:
-    """Return the payment of a charge that failed, or that succeeded and was finally captured; None for other events.
-
-    A charge can be only authorised, or captured in several parts. Stripe sets `captured` once no more can be captured,
-    and then `amount_captured` is the total. Before that, or if nothing was captured, there is no outcome. Test events
-    are sent to live endpoints too. If a value is missing or has another type, the start input has null in its place,
-    which the contract rejects by the name of the field.
-
-    Source: Stripe's API reference, event and charge objects; its guides "Capture a payment multiple times" (webhooks),
-    "Place a hold on a payment method", and Connect webhooks.
-
-    Raises:
-        InvalidPaymentError: the message is not an event about a charge, or Stripe's documentation does not define the
-            unit of its amount.
+    Without an EntryID and a Kind, this is a guess: by the fields that only a payment has, by the type of the event, or
+    by a misspelled EntryID.
     """
-    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
-        raise InvalidPaymentError([Violation("Payment", "not_an_event")])
-    kind = message["type"]
-    if kind not in STRIPE_EVENTS or message.get("livemode") is not live:
-        return None
-    charge = message["data"].get("object") if isinstance(message.get("data"), dict) else None
-    if not isinstance(charge, dict):
-        raise InvalidPaymentError([Violation("Payment", "not_an_event")])
-    status, captured = charge.get("status"), charge.get("captured")
-    if kind == "charge.failed":
-        status, amount = "Failure", _integer(charge.get("amount"))
-    else:
-        amount = _integer(charge.get("amount_captured")) if captured is True else None
-        if status in ("pending", "failed") or captured is False or amount == 0:
-            return None
-        status = "Success" if status == "succeeded" else status
-    charge_id = charge.get("id")
-    transaction_id = mapped_identifier(charge_id) if isinstance(charge_id, str) else None
-    currency = charge["currency"].upper() if isinstance(charge.get("currency"), str) else None
-    token, made_with = _stripe_token(charge)
-    metadata = {
-        "stripe.event": message.get("id"),
-        "stripe.payment_intent": charge.get("payment_intent"),
-        "stripe.account": message.get("account"),
-        "stripe.token": made_with if made_with != "payment_method" else None,
-        ORIGINAL_TRANSACTION_ID: charge_id if transaction_id != charge_id else None,
-    }
-    payment = {
-        "TransactionID": transaction_id,
-        "SecureToken": token,
-        "Currency": currency,
-        "ProcessorID": processor_id,
-        "Status": status,
-        "Metadata": {name: text for name, text in metadata.items() if text is not None},
-    }
-    try:
-        payment["Amount"] = _major_units(amount, currency)
-        payment["Timestamp"] = _rfc_3339(_integer(charge.get("created")))
-    except InvalidPaymentError as invalid:
-        raise InvalidPaymentError(invalid.violations, transaction_id=valid_id(payment, "TransactionID")) from None
-    return payment
-
-
-def _stripe_token(charge: dict[str, Any]) -> tuple[Any, str | None]:
-    """Return the ID that stands for the charge's payment method, and the charge's field that has the ID.
-
-    No ID is invented. If a platform's transfer made a payment on a connected account (`py_…`), the payment has no
-    payment method, and its source is the platform's account: then the ID is the transfer's. Charges of old API versions
-    have a source, which is an object with an ID, or an ID.
-    """
-    for field in ("payment_method", "source_transfer", "source"):
-        value = charge.get(field)
-        if value is not None:
-            return (value.get("id") if isinstance(value, dict) else value), field
-    return None, None
-
-
-def _integer(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _major_units(amount: int | None, currency: str | None) -> str | None:
-    """Return Stripe's smallest units as decimal text, without superfluous decimals.
-
-    Some currencies have other decimals in ISO 4217 than Stripe documents (IQD, for example), and Stripe does not charge
-    in them. In a message with such a currency, the amount would be ambiguous.
-    """
-    if amount is None or currency is None:
-        return None
-    if currency in STRIPE_ZERO_DECIMAL:
-        return str(amount)
-    if currency in STRIPE_THREE_DECIMAL:
-        decimals = 3
-    elif currency in STRIPE_TWO_DECIMAL or MINOR_UNITS.get(currency, 2) == 2:  # the contract checks other codes
-        decimals = 2
-    else:
-        raise InvalidPaymentError([Violation("Amount", "amount_unit")])
-    whole, fraction = divmod(abs(amount), 10**decimals)
-    kept = f"{fraction:0{decimals}d}".rstrip("0")
-    return ("-" if amount < 0 else "") + (f"{whole}.{kept}" if kept else f"{whole}")
-
-
-def _rfc_3339(unix_s: int | None) -> str | None:
-    if unix_s is None:
-        return None
-    try:
-        return datetime.fromtimestamp(unix_s, UTC).isoformat()
-    except (ValueError, OverflowError, OSError):
-        raise InvalidPaymentError([Violation("Timestamp", "timestamp_range")]) from None
+    if is_entry(content) or not PAYMENT_ONLY.isdisjoint(content):
+        return is_entry(content)
+    if isinstance(message.get("type"), str) and ENTRY_EVENT.match(message["type"]):
+        return True
+    few = len(content) <= MAX_CORRECTED_FIELDS
+    return few and any(intended_field(name, UNMISTAKABLE_FIELDS) == "EntryID" for name in content)
 
 
 FORMATS: Mapping[str, Format] = {
     "standard-webhooks": Format(STANDARD_WEBHOOKS, _from_contract_message),
-    "stripe": Format(STRIPE, functools.partial(_from_stripe_charge, live=True)),
-    "stripe-test": Format(STRIPE, functools.partial(_from_stripe_charge, live=False)),
+    "stripe": Format(STRIPE, functools.partial(from_stripe_event, live=True)),
+    "stripe-test": Format(STRIPE, functools.partial(from_stripe_event, live=False)),
 }
 """Formats by the name that a processor's secret gives."""

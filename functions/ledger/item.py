@@ -28,23 +28,6 @@ ATTRIBUTES = frozenset(
 """Attributes of every item. An item has `Unpublished` as well, or `PublishedAt` once it is marked."""
 
 
-class PaymentConflictError(Exception):
-    """The ledger has a different payment under the TransactionID. A business error, which is never retried.
-
-    The message is JSON. It names the fields that differ, never their values.
-    """
-
-    def __init__(self, payment: Payment, differs: list[str]) -> None:
-        self.differs = differs
-        refusal = {
-            "TransactionID": payment.transaction_id,
-            "ProcessorID": payment.processor_id,
-            "Differs": differs,
-            "Fingerprint": payment.fingerprint,
-        }
-        super().__init__(json.dumps(refusal))
-
-
 class UnreadableItemError(Exception):
     """An item is damaged: an attribute is missing, or does not match the fingerprint.
 
@@ -53,8 +36,12 @@ class UnreadableItemError(Exception):
 
     def __init__(self, transaction_id: str, attribute: str, *, entry: int | None = None) -> None:
         self.transaction_id, self.attribute, self.entry = transaction_id, attribute, entry
-        number = {} if entry is None else {"Entry": entry}
-        super().__init__(json.dumps({"TransactionID": transaction_id, **number, "Attribute": attribute}))
+        super().__init__(json.dumps(self.as_dict()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the ID, the number of the entry if it is one, and the attribute: the form of messages and answers."""
+        number = {} if self.entry is None else {"Entry": self.entry}
+        return {"TransactionID": self.transaction_id, **number, "Attribute": self.attribute}
 
 
 class EncryptedPayment(NamedTuple):
@@ -134,30 +121,50 @@ def recorded_facts(item: Mapping[str, Any]) -> dict[str, Any]:
         UnreadableItemError: the item is damaged.
     """
     transaction_id = item["TransactionID"]["S"]
+    recorded = recorded_payment(item, read_metadata(item))
+    facts = {name: read_attribute(item, name, "S", transaction_id) for name in ("Fingerprint", "Execution")}
+    if not facts["Execution"]:
+        raise UnreadableItemError(transaction_id, "Execution")
+    return {**recorded.as_state(), **facts, "RecordedAt": read_timestamp(item, "RecordedAt")}
 
-    def value(attribute: str, kind: str) -> Any:
+
+def recorded_payment(item: Mapping[str, Any], metadata: Mapping[str, str]) -> Payment:
+    """Return the payment as it was recorded, with *metadata*, which is no part of its identity.
+
+    Raises:
+        UnreadableItemError: the item is damaged.
+    """
+    transaction_id = item["TransactionID"]["S"]
+
+    def value(attribute: str, kind: str = "S") -> Any:
         return read_attribute(item, attribute, kind, transaction_id)
 
-    try:
-        metadata = {key: text["S"] for key, text in value("Metadata", "M").items()}
-    except KeyError:
-        raise UnreadableItemError(transaction_id, "Metadata") from None
     payment = Payment(
         transaction_id=transaction_id,
         amount=value("Amount", "N"),
-        currency=value("Currency", "S"),
-        processor_id=value("ProcessorID", "S"),
-        status=value("Status", "S"),
-        timestamp=value("Timestamp", "S"),
+        currency=value("Currency"),
+        processor_id=value("ProcessorID"),
+        status=value("Status"),
+        timestamp=value("Timestamp"),
         metadata=metadata,
     )
-    facts = {name: value(name, "S") for name in ("Fingerprint", "RecordedAt", "Execution")}
-    recorded = as_recorded(payment, facts["Fingerprint"])
+    recorded = as_recorded(payment, value("Fingerprint"))
     if recorded is None:
         raise UnreadableItemError(transaction_id, "Fingerprint")
-    if not facts["Execution"]:
-        raise UnreadableItemError(transaction_id, "Execution")
-    return {**recorded.as_state(), **facts, "RecordedAt": _read_timestamp(item, "RecordedAt")}
+    return recorded
+
+
+def read_metadata(item: Mapping[str, Any]) -> dict[str, str]:
+    """Return the metadata of a payment or an entry.
+
+    Raises:
+        UnreadableItemError: it is damaged.
+    """
+    transaction_id = item["TransactionID"]["S"]
+    try:
+        return {key: text["S"] for key, text in read_attribute(item, "Metadata", "M", transaction_id).items()}
+    except KeyError:
+        raise UnreadableItemError(transaction_id, "Metadata") from None
 
 
 def published_at(item: Mapping[str, Any]) -> str | None:
@@ -166,11 +173,15 @@ def published_at(item: Mapping[str, Any]) -> str | None:
     Raises:
         UnreadableItemError: the marker is damaged.
     """
-    return _read_timestamp(item, "PublishedAt") if "PublishedAt" in item else None
+    return read_timestamp(item, "PublishedAt") if "PublishedAt" in item else None
 
 
-def _read_timestamp(item: Mapping[str, Any], attribute: str) -> str:
-    """Return a canonical timestamp, whose text order is time order."""
+def read_timestamp(item: Mapping[str, Any], attribute: str) -> str:
+    """Return a canonical timestamp, whose text order is time order.
+
+    Raises:
+        UnreadableItemError: it is damaged.
+    """
     transaction_id = item["TransactionID"]["S"]
     text: str = read_attribute(item, attribute, "S", transaction_id)
     try:

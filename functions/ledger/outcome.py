@@ -1,4 +1,4 @@
-"""The outcome of a payment, and the event that publishes it.
+"""The outcome of a payment or an entry, and the event that publishes it.
 
 A schema in `events/schemas/` describes each event's detail. No detail ever holds a token or a ciphertext.
 """
@@ -18,8 +18,20 @@ DETAIL_TYPES = {
     "CONFLICT": "PaymentConflict",
 }
 
-OUTCOME_BY_ERROR = {"InvalidPaymentError": "REJECTED", "PaymentConflictError": "CONFLICT"}
-"""The outcome of an execution that ended in one of the workflow's Fail states, by the error name of that state."""
+ENTRY_DETAIL_TYPES = {
+    "RECORDED": "EntryRecorded",
+    "DUPLICATE": "EntryDuplicate",
+    "REFUSED": "EntryRefused",
+    "CONFLICT": "EntryConflict",
+}
+
+OUTCOME_BY_ERROR = {
+    "InvalidPaymentError": "REJECTED",
+    "PaymentConflictError": "CONFLICT",
+    "InvalidEntryError": "REFUSED",
+    "EntryConflictError": "CONFLICT",
+}
+"""The outcome of an execution that ended in one of a workflow's Fail states, by the error name of that state."""
 
 
 class Outcome(NamedTuple):
@@ -30,29 +42,39 @@ class Outcome(NamedTuple):
     detail: Mapping[str, Any]
 
     @classmethod
-    def from_payment(cls, name: str, payment: Mapping[str, Any], execution: str) -> "Outcome":
-        """Return the outcome `RECORDED` or `DUPLICATE` of a payment that is in the ledger.
+    def from_recorded(cls, name: str, recorded: Mapping[str, Any], execution: str) -> "Outcome":
+        """Return the outcome `RECORDED` or `DUPLICATE` of a payment or an entry that is in the ledger.
 
         Args:
             name: the outcome.
-            payment: the facts that `recorded_facts` reads from the item.
-            execution: the execution that publishes the event. A duplicate's is the one that brought the payment again.
+            recorded: the facts that `recorded_facts` reads from a payment's item, or `RecordedEntry.facts` returns.
+            execution: the execution that publishes the event. A duplicate's is the one that brought it again.
         """
-        facts = {**payment, "DuplicateExecution": execution} if name == "DUPLICATE" else payment
-        return cls._identified(name, payment["Fingerprint"], execution, facts)
+        facts = {**recorded, "DuplicateExecution": execution} if name == "DUPLICATE" else recorded
+        return cls._identified(name, recorded["Fingerprint"], execution, facts)
 
     @classmethod
     def from_refusal(cls, name: str, refusal: Mapping[str, Any], execution: str) -> "Outcome":
-        """Return the outcome `REJECTED` or `CONFLICT` of a payment that the execution did not record.
+        """Return the outcome `REJECTED`, `REFUSED` or `CONFLICT` of what the execution did not record.
 
         Args:
             name: the outcome.
-            refusal: the message of the `InvalidPaymentError` or the `PaymentConflictError`.
+            refusal: the message of an `InvalidInputError` or a `ConflictError`.
             execution: the execution that publishes the event.
         """
-        # An invalid payment has no identity of its own, so its execution stands for it.
-        identity = execution if name == "REJECTED" else refusal["Fingerprint"]
+        # An invalid input has no identity of its own, so its execution stands for it.
+        identity = refusal["Fingerprint"] if name == "CONFLICT" else execution
         return cls._identified(name, identity, execution, {**refusal, "Execution": execution})
+
+    @property
+    def is_entry(self) -> bool:
+        """Whether the outcome is an entry's."""
+        return self.detail_type in ENTRY_DETAIL_TYPES.values()
+
+    @property
+    def detail_type(self) -> str:
+        """The event's type, which is also the name of the metric that counts it."""
+        return detail_type_of(self.name, self.detail)
 
     @classmethod
     def _identified(cls, name: str, identity: str, execution: str, facts: Mapping[str, Any]) -> "Outcome":
@@ -65,23 +87,30 @@ class Outcome(NamedTuple):
         return {
             "EventBusName": event_bus,
             "Source": SOURCE,
-            "DetailType": DETAIL_TYPES[self.name],
+            "DetailType": self.detail_type,
             "Resources": [self.execution],
             "Detail": json.dumps(self.detail),
         }
 
     def as_result(self) -> dict[str, Any]:
-        """Return the result of the publishing state. If the payment was not recorded, `Cause` says why in one line."""
+        """Return the result of the publishing state. If nothing was recorded, `Cause` says why in one line."""
         result: dict[str, Any] = {"Outcome": self.name}
         if self.name in OUTCOME_BY_ERROR.values():
             result["Cause"] = reason(self.detail)
-        return result | {key: self.detail[key] for key in ("TransactionID", "OutcomeID") if key in self.detail}
+        shown = ("TransactionID", "EntryID", "Entry", "OutcomeID")
+        return result | {key: self.detail[key] for key in shown if key in self.detail}
 
     @property
     def size(self) -> int:
         """Size in bytes, as PutEvents counts it. Source: EventBridge User Guide, PutEvents event entry size."""
         entry = self.as_entry("")
         return sum(len(text) for text in (entry["Source"], entry["DetailType"], entry["Detail"], self.execution))
+
+
+def detail_type_of(outcome: str, facts: Mapping[str, Any]) -> str:
+    """Return the type of the event that publishes an outcome. A refused entry may lack a valid EntryID."""
+    is_entry = outcome == "REFUSED" or "EntryID" in facts
+    return (ENTRY_DETAIL_TYPES if is_entry else DETAIL_TYPES)[outcome]
 
 
 def outcome_of(described: Mapping[str, Any]) -> str | None:
@@ -108,4 +137,5 @@ def reason(refusal: Mapping[str, Any]) -> str:
     """Return one line for the console: every broken rule, or the fields that differ."""
     if "Violations" in refusal:
         return "; ".join(f"{violation['Field']}: {violation['Rule']}" for violation in refusal["Violations"])
-    return f"differs from the recorded payment in: {', '.join(refusal['Differs'])}"
+    subject = "entry" if "EntryID" in refusal else "payment"
+    return f"differs from the recorded {subject} in: {', '.join(refusal['Differs'])}"

@@ -6,10 +6,12 @@ import base64
 import hashlib
 import heapq
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from ledger.chain import entry_view
 from ledger.item import SHARDS, UnreadableItemError, published_at, recorded_facts
 from ledger.violations import Violation, as_dicts
 
@@ -17,13 +19,15 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 MAX_EXAMINED = 1000
-"""Payments that one page examines. If the page asks for a rare status, it may have few payments, or none, and still a
+"""Items that one page examines. If the page asks for a rare status, it may have few payments, or none, and still a
 cursor."""
+
+ENTRY_NUMBER = re.compile("[1-9][0-9]{0,3}")
 
 FIRST, LAST = "0001-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"
 
 Position = list[str] | Literal["start"]
-"""Position in one partition: the sort key and the ID of the last payment that was examined."""
+"""Position in one partition: the sort key and the table's own key of the last item that was examined."""
 
 
 class InvalidQueryError(Exception):
@@ -36,39 +40,56 @@ class InvalidQueryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index of the table: the names of its keys, and the direction in which its pages are read."""
+    """An index of a table, and how its pages are read and answered.
+
+    Attributes:
+        name: its name.
+        partition_key: the name of its partition key.
+        sort_key: the name of its sort key.
+        table_key: the attributes of the table's own key, each with its DynamoDB type.
+        newest_first: the direction in which its pages are read.
+        answer: the name of the list in the answer.
+        view: how an item is shown.
+    """
 
     name: str
     partition_key: str
     sort_key: str
+    table_key: Mapping[str, str]
     newest_first: bool
+    answer: str
+    view: Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A query of one index: its partitions, a range of its sort key, and the status of the payments, if any."""
+    """A query of one index: its partitions, a range of its sort key, and a field with the value that it must have."""
 
     index: Index
     partitions: list[str]
     first: str = FIRST
     last: str = LAST
-    status: str | None = None
+    only: tuple[str, str] | None = None
     limit: int
 
     @property
     def digest(self) -> str:
         """Hash that binds a cursor to its query. The limit is not part of it: it may change from page to page."""
-        asked = [self.index.name, self.partitions, self.first, self.last, self.status]
+        asked = [self.index.name, self.partitions, self.first, self.last, self.only]
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
-
-
-BY_PROCESSOR = Index("PaymentsByProcessor", "ProcessorShard", "Timestamp", newest_first=True)
-UNPUBLISHED = Index("UnpublishedPayments", "Unpublished", "RecordedAt", newest_first=False)
 
 
 def payment_view(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return a payment as the ledger has it, and when it was published (null if it is not published yet)."""
     return {**recorded_facts(item), "PublishedAt": published_at(item)}
+
+
+PAYMENTS: dict[str, Any] = {"table_key": {"TransactionID": "S"}, "answer": "Payments", "view": payment_view}
+ENTRIES: dict[str, Any] = {"table_key": {"TransactionID": "S", "Entry": "N"}, "answer": "Entries", "view": entry_view}
+BY_PROCESSOR = Index("PaymentsByProcessor", "ProcessorShard", "Timestamp", newest_first=True, **PAYMENTS)
+UNPUBLISHED = Index("UnpublishedPayments", "Unpublished", "RecordedAt", newest_first=False, **PAYMENTS)
+ENTRIES_BY_PROCESSOR = Index("EntriesByProcessor", "ProcessorShard", "Timestamp", newest_first=True, **ENTRIES)
+UNPUBLISHED_ENTRIES = Index("UnpublishedEntries", "Unpublished", "RecordedAt", newest_first=False, **ENTRIES)
 
 
 def read_page(client: DynamoDBClient, table_name: str, query: Query, cursor: Any) -> dict[str, Any]:
@@ -81,31 +102,31 @@ def read_page(client: DynamoDBClient, table_name: str, query: Query, cursor: Any
         ClientError: any DynamoDB error, unchanged.
     """
     bound, positions = decode_cursor(cursor, query)
-    # Start every partition no earlier than the previous page ended, so that payments recorded in between do not appear
-    # in the middle of the list.
-    rest = query
+    # Start every partition no earlier than the previous page ended, so that items recorded in between do not appear in
+    # the middle of the list.
+    index, rest = query.index, query
     if bound is not None:
-        rest = replace(query, last=bound) if query.index.newest_first else replace(query, first=bound)
+        rest = replace(query, last=bound) if index.newest_first else replace(query, first=bound)
     streams = [
         _partition_items(client, table_name, rest, number, position) for number, position in enumerate(positions)
     ]
-    payments: list[dict[str, Any]] = []
-    unreadable: list[dict[str, str]] = []
-    merged = heapq.merge(*streams, key=lambda found: found[0], reverse=query.index.newest_first)
+    found: list[dict[str, Any]] = []
+    unreadable: list[dict[str, Any]] = []
+    merged = heapq.merge(*streams, key=lambda placed: placed[0], reverse=index.newest_first)
     for examined, ((sort_key, number), item) in enumerate(merged, 1):
-        positions[number] = [sort_key, item["TransactionID"]["S"]]
+        positions[number] = [sort_key, *(item[name][kind] for name, kind in index.table_key.items())]
         try:
-            payment = payment_view(item)
+            shown = index.view(item)
         except UnreadableItemError as error:
-            unreadable.append({"TransactionID": error.transaction_id, "Attribute": error.attribute})
+            unreadable.append(error.as_dict())
         else:
-            if query.status is None or payment["Status"] == query.status:
-                payments.append(payment)
-        if len(payments) == query.limit or examined == MAX_EXAMINED:
+            if query.only is None or shown[query.only[0]] == query.only[1]:
+                found.append(shown)
+        if len(found) == query.limit or examined == MAX_EXAMINED:
             more = next(merged, None) is not None
             cursor = encode_cursor(query, sort_key, positions) if more else None
-            return {"Payments": payments, "Unreadable": unreadable, "Cursor": cursor}
-    return {"Payments": payments, "Unreadable": unreadable, "Cursor": None}
+            return {index.answer: found, "Unreadable": unreadable, "Cursor": cursor}
+    return {index.answer: found, "Unreadable": unreadable, "Cursor": None}
 
 
 def _partition_items(
@@ -120,8 +141,9 @@ def _partition_items(
     # DynamoDB does not accept a start outside the range. If the position is outside, the rest of the partition is
     # inside: earlier pages returned everything before it.
     if position != "start" and query.first <= position[0] <= query.last:
-        key = {index.partition_key: partition, index.sort_key: position[0], "TransactionID": position[1]}
-        start = {"ExclusiveStartKey": {name: {"S": text} for name, text in key.items()}}
+        key = {index.partition_key: {"S": partition}, index.sort_key: {"S": position[0]}}
+        own = {name: {kind: text} for (name, kind), text in zip(index.table_key.items(), position[1:], strict=True)}
+        start = {"ExclusiveStartKey": key | own}
     while True:
         reply = client.query(
             TableName=table_name,
@@ -132,7 +154,7 @@ def _partition_items(
                 ":partition": {"S": partition}, ":first": {"S": query.first}, ":last": {"S": query.last}
             },
             ScanIndexForward=not index.newest_first,
-            Limit=(query.limit if query.status is None else MAX_EXAMINED) // SHARDS + 1,
+            Limit=(query.limit if query.only is None else MAX_EXAMINED) // SHARDS + 1,
             **start,
         )  # fmt: skip
         for item in reply["Items"]:
@@ -164,12 +186,18 @@ def decode_cursor(cursor: Any, query: Query) -> tuple[str | None, list[Position]
         raise InvalidQueryError([Violation("Cursor", "of_another_query")])
     if not isinstance(bound, str) or not query.first <= bound <= query.last:
         raise invalid
-    if not isinstance(positions, list) or [_is_position(one) for one in positions] != [True] * len(query.partitions):
+    kinds = ("S", *query.index.table_key.values())
+    if not isinstance(positions, list) or len(positions) != len(query.partitions):
+        raise invalid
+    if not all(_is_position(one, kinds) for one in positions):
         raise invalid
     return bound, positions
 
 
-def _is_position(position: Any) -> bool:
-    if isinstance(position, list):
-        return len(position) == 2 and all(isinstance(text, str) and text for text in position)
-    return bool(position == "start")
+def _is_position(position: Any, kinds: Sequence[str]) -> bool:
+    """Return whether a position has a value for each key, of the key's DynamoDB type."""
+    if not isinstance(position, list):
+        return bool(position == "start")
+    if len(position) != len(kinds) or not all(isinstance(text, str) and text for text in position):
+        return False
+    return all(kind == "S" or ENTRY_NUMBER.fullmatch(text) for text, kind in zip(position, kinds, strict=True))

@@ -20,6 +20,7 @@ from ledger.fields import (
     parse_currency,
     parse_identifier,
     parse_metadata,
+    parse_refused,
     unknown_fields,
     utf8,
 )
@@ -48,18 +49,6 @@ CONTRACT_FIELDS = (
     "Timestamp",
     "Metadata",
 )
-
-RULES = frozenset(
-    # The contract's.
-    "required type not_an_object unknown_field misspelled_field identifier exactly_one_token plaintext_token "
-    "token_length not_unicode base64 ciphertext_length not_sealed_for_this_payment too_many_attempts "
-    "holds_token decimal negative digits decimals float_digits currency retired_currency no_minor_unit status "
-    "timestamp timestamp_precision timestamp_range leap_second metadata_pairs metadata_key metadata_value "
-    "card_number card_data "
-    # The webhook's.
-    "not_json duplicate_name another_processor id_prefix not_an_event amount_unit too_large".split()
-)
-"""Every rule that a rejection can name. One from outside the workflow names no other: each rule is a metric."""
 
 STATE_NAMES = {
     "transaction_id": "TransactionID",
@@ -188,34 +177,9 @@ def valid_id(start_input: Mapping[str, Any], field: str) -> str | None:
     return None if field in _fields_that_hold_the_token(start_input) else value
 
 
-def rejection_input(rejected: InvalidPaymentError) -> dict[str, Any]:
-    """Return the start input with which the workflow publishes a rejection that happened before the workflow.
-
-    It has the rejection's IDs and rules, and nothing else of the message: an execution's history keeps its input.
-    """
-    return {"Refused": json.loads(str(rejected))}
-
-
 def parse_rejection(start_input: object) -> InvalidPaymentError | None:
-    """Return the rejection that `rejection_input` wrote; None for any other input, which the contract judges.
-
-    Anybody who may start executions can write such an input. So the IDs must be valid, and the fields and rules must be
-    known: otherwise a sender's text could become a metric, or appear in an event.
-    """
-    rejected = start_input.get("Refused") if isinstance(start_input, dict) and len(start_input) == 1 else None
-    if not isinstance(rejected, dict) or not isinstance(rejected.get("Violations"), list):
-        return None
-    try:
-        violations = [Violation(one["Field"], one["Rule"]) for one in rejected["Violations"]]
-        parsed = InvalidPaymentError(
-            violations,
-            transaction_id=valid_id(rejected, "TransactionID"),
-            processor_id=valid_id(rejected, "ProcessorID"),
-        )
-    except (KeyError, TypeError):
-        return None
-    known = all(field in {*CONTRACT_FIELDS, "Payment"} and rule in RULES for field, rule in violations)
-    return parsed if violations and known and rejection_input(parsed) == start_input else None
+    """Return the rejection of a payment that `refused_input` wrote; None for any other input."""
+    return parse_refused(start_input, InvalidPaymentError, {*CONTRACT_FIELDS, "Payment"})
 
 
 def _parse_status(value: object) -> str:

@@ -1,24 +1,24 @@
-"""Publication: putting outcomes on the ledger's event bus, and marking payments as published."""
+"""Publication: putting outcomes on the ledger's event bus, and marking payments and entries as published."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
-from ledger.outcome import DETAIL_TYPES, Outcome
+from ledger.outcome import Outcome
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
 
-MAX_ENTRIES = 10
-"""Entries of one PutEvents call. Source: EventBridge API, PutEvents."""
+MAX_EVENTS = 10
+"""Events of one PutEvents call. Source: EventBridge API, PutEvents."""
 
 MAX_BYTES = 256 * 1024
-"""Bytes of all entries of one PutEvents call. Source: EventBridge User Guide, PutEvents event entry size."""
+"""Bytes of all events of one PutEvents call. Source: EventBridge User Guide, PutEvents event entry size."""
 
 TRANSIENT_ENTRY_ERRORS = frozenset({"InternalException", "InternalFailure", "ThrottlingException"})
 """Error codes of entries that may pass later. Source: EventBridge User Guide, handling failures with PutEvents."""
@@ -33,7 +33,7 @@ class OutcomeRefusedError(Exception):
 
 
 def put_outcomes(client: EventBridgeClient, event_bus: str, outcomes: Sequence[Outcome]) -> list[str | None]:
-    """Put *outcomes* (at most `MAX_ENTRIES`) on the bus.
+    """Put *outcomes* (at most `MAX_EVENTS`) on the bus.
 
     Returns:
         The error code of each outcome, in order; None if the bus accepted it.
@@ -54,7 +54,7 @@ def batches(outcomes: Sequence[Outcome]) -> Iterator[list[Outcome]]:
     batch: list[Outcome] = []
     size = 0
     for outcome in outcomes:
-        if batch and (len(batch) == MAX_ENTRIES or size + outcome.size > MAX_BYTES):
+        if batch and (len(batch) == MAX_EVENTS or size + outcome.size > MAX_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(outcome)
@@ -77,17 +77,20 @@ def publish(client: EventBridgeClient, event_bus: str, outcomes: Sequence[Outcom
         raise error(f"PutEvents failed for {len(codes)} of {len(outcomes)} events: {', '.join(sorted(set(codes)))}")
 
 
-def mark_published(client: DynamoDBClient, table_name: str, transaction_id: str, published_at: str) -> None:
-    """Move the item's marker from unpublished to published. If it is marked already, the first time stays.
+def mark_published(client: DynamoDBClient, table_name: str, recorded: Mapping[str, Any], published_at: str) -> None:
+    """Move the marker of a payment or an entry from unpublished to published. If it is marked, the first time stays.
 
     Raises:
         ClientError: any DynamoDB error, unchanged; the state machine retries those that may pass.
     """
+    key: dict[str, Any] = {"TransactionID": {"S": recorded["TransactionID"]}}
+    if "Entry" in recorded:
+        key["Entry"] = {"N": f"{recorded['Entry']}"}
     client.update_item(
         TableName=table_name,
-        Key={"TransactionID": {"S": transaction_id}},
+        Key=key,
         UpdateExpression="SET PublishedAt = if_not_exists(PublishedAt, :at) REMOVE Unpublished",
-        # Without this condition, an UpdateItem on an ID that does not exist would create an item that is not a payment.
+        # Without this condition, an UpdateItem on a key that does not exist would create an item that nobody recorded.
         ConditionExpression="attribute_exists(TransactionID)",
         ExpressionAttributeValues={":at": {"S": published_at}},
     )
@@ -96,11 +99,14 @@ def mark_published(client: DynamoDBClient, table_name: str, transaction_id: str,
 def emit_outcome_metrics(metrics: Metrics, outcome: Outcome) -> None:
     """Write the outcome's metrics to the log (EMF).
 
-    They count each outcome, recorded payments by currency and by processor, and broken rules by rule. Only recorded
-    payments are counted by processor: an invalid payment could invent a name, and so a metric, each time.
+    They count each outcome, recorded payments by currency and by processor, recorded entries by kind, and broken rules
+    by rule. Only recorded payments are counted by processor: an invalid payment could invent a name, and so a metric,
+    each time.
     """
-    metrics.add_metric(name=DETAIL_TYPES[outcome.name], unit=MetricUnit.Count, value=1)
-    if outcome.name == "RECORDED":
+    metrics.add_metric(name=outcome.detail_type, unit=MetricUnit.Count, value=1)
+    if outcome.name == "RECORDED" and outcome.is_entry:
+        metrics.add_dimensions(service=metrics.service, Kind=outcome.detail["Kind"])
+    elif outcome.name == "RECORDED":
         metrics.add_dimensions(service=metrics.service, Currency=outcome.detail["Currency"])
         metrics.add_dimensions(service=metrics.service, ProcessorID=outcome.detail["ProcessorID"])
     metrics.flush_metrics()

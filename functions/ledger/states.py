@@ -46,12 +46,34 @@ class PersistedPayment(TypedDict):
     Published: bool
 
 
+class ValidatedEntry(TypedDict):
+    """The result of Validate Entry: a canonical entry, as `Entry.as_state` writes it."""
+
+    Entry: dict[str, Any]
+
+
+class AppendEvent(ValidatedEntry):
+    """The event of Append Entry: the result of Validate Entry, and which execution brings the entry."""
+
+    Execution: str
+    StartTime: str
+
+
+class AppendedEntry(TypedDict):
+    """The result of Append Entry. `Entry` has the facts that `RecordedEntry.facts` returns."""
+
+    Outcome: Literal["RECORDED", "DUPLICATE"]
+    Entry: dict[str, Any]
+    Published: bool
+
+
 class PublishEvent(TypedDict):
-    """The event of Publish Outcome. It has `Cause` if the payment was rejected or conflicts, otherwise the others."""
+    """The event of Publish Outcome. It has `Cause` if nothing was recorded, otherwise the payment or the entry."""
 
     Outcome: str
     Execution: str
     Cause: NotRequired[str]
     Payment: NotRequired[dict[str, Any]]
+    Entry: NotRequired[dict[str, Any]]
     Published: NotRequired[bool]
     PublishedAt: NotRequired[str]

@@ -18,7 +18,7 @@ What each kind of entry does:
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ledger.entry import KIND_BEFORE, Entry
 from ledger.payment import Payment
@@ -38,17 +38,32 @@ CHANGES: Mapping[str, tuple[str, int]] = {
 
 
 class Totals(NamedTuple):
-    """The totals of a payment after its recorded entries. Each is decimal text, with the same number of decimals."""
+    """The totals of a payment after its recorded entries. Each is decimal text, with the same number of decimals.
+
+    `accepted_entries` is how many of the entries broke rules, and are recorded because an operator accepted them.
+    """
 
     captured: str
     refunded: str
     disputed: str
+    accepted_entries: int = 0
 
     @property
     def refundable(self) -> str:
         """What could still be refunded or disputed. It is negative only after an entry that an operator accepted."""
-        captured, refunded, disputed = (_units(text, decimals_of(self.captured)) for text in self)
-        return _text(captured - refunded - disputed, decimals_of(self.captured))
+        decimals = decimals_of(self.captured)
+        captured, refunded, disputed = (_units(text, decimals) for text in self[:3])
+        return _text(captured - refunded - disputed, decimals)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the totals as items, events and answers have them."""
+        return {
+            "Captured": self.captured,
+            "Refunded": self.refunded,
+            "Disputed": self.disputed,
+            "Refundable": self.refundable,
+            "AcceptedEntries": self.accepted_entries,
+        }
 
 
 def decimals_of(amount: str) -> int:
@@ -62,14 +77,15 @@ def opening(payment: Payment) -> Totals:
     return Totals(payment.amount if payment.status == "Success" else nothing, nothing, nothing)
 
 
-def after(totals: Totals, entry: Entry) -> Totals:
+def after(totals: Totals, entry: Entry, *, accepted: bool = False) -> Totals:
     """Return the totals after one more entry."""
     decimals = max(decimals_of(totals.captured), decimals_of(entry.amount))
-    units = {name: _units(text, decimals) for name, text in totals._asdict().items()}
+    units = {name: _units(getattr(totals, name), decimals) for name in ("captured", "refunded", "disputed")}
     if entry.kind in CHANGES:
         name, sign = CHANGES[entry.kind]
         units[name] += sign * _units(entry.amount, decimals)
-    return Totals(**{name: _text(number, decimals) for name, number in units.items()})
+    texts = {name: _text(number, decimals) for name, number in units.items()}
+    return Totals(**texts, accepted_entries=totals.accepted_entries + accepted)
 
 
 def violations(payment: Payment, recorded: Sequence[Entry], totals: Totals, entry: Entry) -> list[Violation]:
@@ -108,7 +124,9 @@ def _reversal_violations(recorded: Sequence[Entry], entry: Entry, *, in_the_curr
     named = [one for one in recorded if one.entry_id == entry.reverses and one.kind == KIND_BEFORE[entry.kind]]
     if not named:
         return [Violation("Reverses", "unknown_entry")]
-    parts = [one.amount for one in recorded if one.reverses == entry.reverses]
+    # An entry that an operator accepted may name one that its kind does not undo.
+    kinds = {kind for kind, before in KIND_BEFORE.items() if before == named[0].kind}
+    parts = [one.amount for one in recorded if one.reverses == entry.reverses and one.kind in kinds]
     decimals = max(map(decimals_of, [entry.amount, named[0].amount, *parts]))
     left = _units(named[0].amount, decimals) - sum(_units(amount, decimals) for amount in parts)
     if left <= 0:

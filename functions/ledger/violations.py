@@ -5,7 +5,11 @@ No message contains a value of the input, because a value may be secret.
 
 import json
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from ledger.entry import Entry
+    from ledger.payment import Payment
 
 
 class Violation(NamedTuple):
@@ -70,4 +74,32 @@ class InvalidPaymentError(InvalidInputError):
 
 
 class InvalidEntryError(InvalidInputError):
-    """An entry breaks the contract of entries."""
+    """An entry breaks the contract of entries, or does not fit its payment."""
+
+
+class EntryTooEarlyError(InvalidEntryError):
+    """The payment of an entry, or the entry that it undoes, is not recorded yet. The workflow waits before it gives up.
+
+    Processors do not send their messages in order: a refund may overtake its payment.
+    """
+
+
+class ConflictError(Exception):
+    """The ledger has something else under the ID. A business error, which is never retried.
+
+    The message is JSON. It names the fields that differ, never their values.
+    """
+
+    def __init__(self, delivered: "Payment | Entry", differs: list[str]) -> None:
+        self.differs = differs
+        ids = {name: id_ for name, id_ in delivered.as_state().items() if name in {"TransactionID", "EntryID"}}
+        refusal = {"ProcessorID": delivered.processor_id, "Differs": differs, "Fingerprint": delivered.fingerprint}
+        super().__init__(json.dumps(ids | refusal))
+
+
+class PaymentConflictError(ConflictError):
+    """The ledger has a different payment under the TransactionID."""
+
+
+class EntryConflictError(ConflictError):
+    """The payment has a different entry under the EntryID."""
