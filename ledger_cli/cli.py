@@ -11,8 +11,9 @@ from click.shell_completion import BashComplete, FishComplete, ShellComplete, Zs
 
 from ledger_cli.commands.executions import executions, inspect, redrive
 from ledger_cli.commands.graph import graph
-from ledger_cli.commands.payments import get, list_, republish, reveal, unpublished
+from ledger_cli.commands.payments import entries, get, list_, republish, reveal, unpublished
 from ledger_cli.commands.processors import register_processor, rotate_secret, send, set_prefix
+from ledger_cli.commands.refusals import accept, retry
 from ledger_cli.commands.run import run
 from ledger_cli.commands.serve import serve
 from ledger_cli.commands.start import start
@@ -25,6 +26,7 @@ class _Commands(click.Group):
 
     def main(self, *arguments: Any, **named: Any) -> Any:
         """Run a command, and exit with its status."""
+        sys.set_int_max_str_digits(0)  # an execution's input may have an integer of any length
         for name in ("COLUMNS", "LINES"):  # rich fails on digits of other scripts
             if not os.environ.get(name, "").isascii():
                 del os.environ[name]
@@ -95,7 +97,7 @@ def completion(shell: str) -> int:
 
 COMMANDS = (
     run, serve, start, send, register_processor, rotate_secret, set_prefix,
-    get, list_, reveal, unpublished, republish, executions, inspect, redrive, graph, completion,
+    get, list_, entries, reveal, unpublished, republish, executions, inspect, redrive, retry, accept, graph, completion,
 )  # fmt: skip
 
 for command in COMMANDS:

@@ -1,4 +1,4 @@
-"""`ledger executions`, `inspect` and `redrive`: the workflow's executions, and what to do about them."""
+"""`ledger executions`, `inspect` and `redrive`: executions of both workflows, and what to do about them."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from ledger_cli.views.terminal import display, note, progress, say, say_json
 )
 @json_option
 def executions(stack: Stack, *, status: str | None, limit: int, as_json: bool) -> int:
-    """List the workflow's executions, the newest first, with the outcome of each.
+    """List the executions of both workflows, the newest first, with the outcome of each.
 
     \b
     Examples:
@@ -54,9 +54,10 @@ def executions(stack: Stack, *, status: str | None, limit: int, as_json: bool) -
 )
 @json_option
 def inspect(stack: Stack, *, requested_id: str, html_file: Path | None, as_json: bool) -> int:
-    """Show a payment's outcome, its states, why it was rejected, its record in the ledger, and what to do next.
+    """Show a payment's outcome, its states, its record in the ledger, its entries, and what to do next.
 
-    ID is a TransactionID, or the name or ARN of an execution. No token is shown.
+    It shows why a payment was rejected, and which of its entries were refused and why. ID is a TransactionID, or the
+    name or ARN of an execution, of a payment or of an entry. No token is shown.
 
     \b
     Examples:

@@ -1,4 +1,6 @@
-"""`ledger run`: payments in the embedded engine."""
+"""`ledger run`: payments and entries in the embedded engine."""
+
+import time
 
 import click
 from rich.console import Console
@@ -10,6 +12,8 @@ from ledger_cli.views import records
 from ledger_cli.views.run_report import run_report
 from ledger_cli.views.terminal import display, progress, say_json
 
+MAX_WAIT_S = 0.05
+
 
 @click.command(
     epilog="Exit status: 0 every execution ended in an outcome, 1 one had a technical failure, 2 unreadable input."
@@ -17,11 +21,11 @@ from ledger_cli.views.terminal import display, progress, say_json
 @click.argument("files", nargs=-1, metavar="[FILE…|-]")
 @json_option
 def run(files: tuple[str, ...], *, as_json: bool) -> int:
-    """Run payments through the whole workflow, on this machine.
+    """Run payments, and entries (refunds, captures, disputes), through their workflows, on this machine.
 
-    The real template is deployed into an embedded engine, which ends with the command. Each payment starts an
-    execution of its own, in order, as an event bus would deliver it. A FILE holds one payment, an array of them, or
-    JSON Lines. Without a FILE, the samples of events/start are run.
+    The real template is deployed into an embedded engine, which ends with the command. Each payment and each entry
+    starts an execution of its own, in order, as an event bus would deliver it. A FILE holds one of them, an array, or
+    JSON Lines. Without a FILE, the samples of events/start are run. Waits before retries are cut short.
 
     \b
     Examples:
@@ -33,17 +37,18 @@ def run(files: tuple[str, ...], *, as_json: bool) -> int:
     with Console(stderr=True).status("Deploying template.yaml into the embedded engine"):
         from ledger_cli.engine import Engine  # moto takes a second, which `--help` must not take
 
-        engine = Engine()
+        # An entry waits an hour for its payment, which nobody can send to an engine that ends with the command.
+        engine = Engine(wait=lambda seconds: time.sleep(min(seconds, MAX_WAIT_S)))
     with engine:
         if not files:
             inputs.append(sealed_sample(engine.client("kms"), engine.outputs["IntakeKeyArn"]))
         executions = []
-        with progress("Running payments") as track:
+        with progress("Running") as track:
             for start_input in track.over(inputs, total=len(inputs)):
                 execution = engine.run(start_input.text)
                 executions.append((start_input, execution))
                 if as_json:
                     say_json(records.run(start_input, execution))
         if not as_json:
-            display(*run_report(executions, engine.items(), engine.published()))
+            display(*run_report(executions, engine.items(), engine.entries(), engine.published()))
     return 0 if all(execution.outcome for _, execution in executions) else 1

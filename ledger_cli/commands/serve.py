@@ -17,7 +17,7 @@ from rich.text import Text
 
 from ledger_cli import REGION, samples
 from ledger_cli.errors import CommandError
-from ledger_cli.views.layout import Entry
+from ledger_cli.views.layout import Labelled
 from ledger_cli.views.terminal import display, note, say, visible
 
 if TYPE_CHECKING:
@@ -148,6 +148,7 @@ def _print_addresses(port: int, engine: "Engine", sam_file: Path | None, state: 
     lines = {
         "Endpoint": f"{address}, region {REGION}, any credentials",
         "Workflow": engine.outputs["WorkflowArn"],
+        "Entries": engine.outputs["EntriesWorkflowArn"],
         "Table": engine.outputs["TableName"],
         "Event bus": engine.outputs["EventBusName"],
         "Intake key": engine.outputs["IntakeKeyArn"],
@@ -160,5 +161,5 @@ def _print_addresses(port: int, engine: "Engine", sam_file: Path | None, state: 
         lines["State"] = f"{state.file}, written every {WRITE_EVERY_S} s and at the end"
     lines["Connect"] = f"export LEDGER_ENDPOINT_URL={address}  (or --endpoint-url)"
     for name, value in lines.items():
-        display(Entry(Text(name), visible(value), 11))
+        display(Labelled(Text(name), visible(value), 11))
     say(f"Ready; Ctrl-C stops it, and {'its state' if state else 'nothing'} is kept.")

@@ -1,42 +1,40 @@
-"""`ledger start`: payments that are sealed, and started on a deployed stack."""
+"""`ledger start`: payments, whose tokens are sealed, and entries, started on a deployed stack."""
 
 import click
 
 from ledger_cli.commands.options import json_option, stack_command
 from ledger_cli.reading import StartInput, read
 from ledger_cli.stack.client import Stack, report_if_stopped
-from ledger_cli.stack.deliveries import deliver_payment
+from ledger_cli.stack.deliveries import deliver
 from ledger_cli.views import records, text
 from ledger_cli.views.terminal import display, progress, say_json
 
 
-@stack_command(
-    "0 every payment is recorded, or still runs; 1 a payment is not, "
-    "2 the command stopped: its line says at which payment"
-)
+@stack_command("0 all are recorded, or still run; 1 one is not, 2 the command stopped: its line says at which one")
 @click.argument("files", nargs=-1, required=True, metavar="FILE…|-")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until each execution has ended.")
-@click.option("--again", is_flag=True, help="Start an execution under a new name, even if the payment has one already.")
+@click.option("--again", is_flag=True, help="Start an execution under a new name, even if there is one already.")
 @json_option
 def start(stack: Stack, *, files: tuple[str, ...], wait: bool, again: bool, as_json: bool) -> int:
-    """Start payments on a deployed stack. Their tokens are sealed before they leave this machine.
+    """Start payments, and entries (refunds, captures, disputes), on a deployed stack.
 
-    Each execution has a name that is made from its payment. If you start a payment again, you get the outcome of the
-    execution that it has, and nothing runs twice. If that execution recorded nothing, the payment is attempted again,
-    up to nine times. With --again it runs even after that; the ledger records a payment once, however often it runs.
+    Tokens are sealed before they leave this machine. Each execution has a name that is made from its payment or entry.
+    If you start one again, you get the outcome of the execution that it has, and nothing runs twice. If that execution
+    recorded nothing, it is attempted again, up to nine times. With --again it runs even after that; the ledger records
+    it once, however often it runs.
 
     \b
     Examples:
-      ledger start payment.json --stack payment-ledger-dev --profile sandbox
+      ledger start payment.json refund.json --stack payment-ledger-dev --profile sandbox
       ledger start --json - < payments.jsonl
       ledger start events/start/01-success.json --endpoint-url http://127.0.0.1:4510
     """
     inputs = [start_input for file in files for start_input in read(file)]
     failed = number = 0
-    with report_if_stopped(lambda: _where_stopped(number, inputs, again=again)), progress("Starting payments") as track:
+    with report_if_stopped(lambda: _where_stopped(number, inputs, again=again)), progress("Starting") as track:
         for start_input in track.over(inputs, total=len(inputs)):
             number += 1
-            result = deliver_payment(stack, start_input, number, wait=wait, again=again)
+            result = deliver(stack, start_input, number, wait=wait, again=again)
             failed += result.is_failure
             if as_json:
                 say_json(records.delivery(result))
@@ -46,10 +44,10 @@ def start(stack: Stack, *, files: tuple[str, ...], wait: bool, again: bool, as_j
 
 
 def _where_stopped(number: int, inputs: list[StartInput], *, again: bool) -> str:
-    """Say at which payment the command stopped. That payment may have been started, since a reply can be lost."""
+    """Say at which input the command stopped. That one may have been started, since a reply can be lost."""
     number = max(number, 1)
     repeated = "the ledger recognises what it has" if again else "what is started does not start twice"
     return (
-        f"stopped at payment {number} of {len(inputs)} ({inputs[number - 1].file}): {number - 1} were handled before "
+        f"stopped at input {number} of {len(inputs)} ({inputs[number - 1].file}): {number - 1} were handled before "
         f"it, it may be started, and none after it is. Give the same command again: {repeated}"
     )

@@ -1,5 +1,6 @@
 """The requests that functions send to AWS."""
 
+import json
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -7,14 +8,33 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request that a function sent to AWS: its host and its operation."""
+    """One request that a function sent to AWS: its host, its operation, and the resource that it names.
+
+    The resource is the last part of an ARN: a table with or without one of its indexes, a workflow or an execution.
+    It is empty for the calls of other services.
+    """
 
     function: str
     host: str
     operation: str
+    resource: str
 
     @classmethod
     def of(cls, function: str, request: Any) -> Self:
         """Read the call from the signed request. The services in use name their operation in a header."""
         target = request.headers.get("X-Amz-Target", b"").decode()
-        return cls(function, urlsplit(request.url).hostname or "", target.rpartition(".")[2])
+        service, _, operation = target.rpartition(".")
+        resource = _named(json.loads(request.body)) if service in WITH_RESOURCES else ""
+        return cls(function, urlsplit(request.url).hostname or "", operation, resource)
+
+
+WITH_RESOURCES = frozenset({"DynamoDB_20120810", "AWSStepFunctions"})
+"""Services whose requests name a resource, as the header has them."""
+
+
+def _named(body: dict[str, str]) -> str:
+    """Return the resource that a request to one of these services names."""
+    if "TableName" in body:
+        return f"table/{body['TableName']}" + (f"/index/{body['IndexName']}" if "IndexName" in body else "")
+    arn = body.get("stateMachineArn") or body["executionArn"]
+    return ":".join(arn.split(":")[5:])

@@ -13,6 +13,7 @@ from ledger_cli.engine.lambda_runtime import LocalFunction
 from ledger_cli.engine.moto_patches.cloudformation import SKIPPED_TYPES, adapted_to_moto
 
 LOCAL_PARAMETERS = {
+    "AcceptEntries": "allowed",
     "PlaintextTokens": "accepted",
     "ProcessorsBus": "open",
     "RevealTokens": "allowed",

@@ -18,6 +18,7 @@ from typing import Any, Self
 import boto3
 from moto.core.models import MockAWS
 
+from ledger.entry import is_entry
 from ledger_cli import REGION, ROOT
 from ledger_cli.engine import account, http_api, lambda_runtime, moto_patches, sam_local, snapshots
 from ledger_cli.engine.account import ACCOUNT_ID
@@ -27,9 +28,18 @@ from ledger_cli.engine.state import State
 from ledger_cli.environment import without_the_shells_variables
 from ledger_cli.stack.execution import Execution
 
-EXECUTION_TIMEOUT_S = 900
-"""The longest time of an execution. The four states of a payment need less, even if each is retried to its end and each
-attempt lasts until its function's timeout."""
+EXECUTION_TIMEOUT_S = 8000
+"""The longest time of an execution. The states of a payment or an entry need less, even if each is retried to its end
+and each attempt lasts until its function's timeout. An entry may wait an hour for its payment."""
+
+
+def _holds_entry(start_input: str) -> bool:
+    """Return whether JSON text is an entry. Any other text is the payments' workflow's to judge."""
+    try:
+        content = json.loads(start_input)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and is_entry(content)
 
 
 class Engine:
@@ -110,12 +120,11 @@ class Engine:
         return self._clients[service]
 
     def start(self, start_input: str, name: str | None = None) -> str:
-        """Start an execution with JSON text as its input, and return its ARN."""
+        """Start an execution of a payment, or of an entry, with JSON text as its input, and return its ARN."""
+        workflow = self.outputs["EntriesWorkflowArn" if _holds_entry(start_input) else "WorkflowArn"]
         if name is None:
-            name = f"payment-{next(self._numbers):06d}"
-        reply = self.client("stepfunctions").start_execution(
-            stateMachineArn=self.outputs["WorkflowArn"], name=name, input=start_input
-        )
+            name = f"{'entry' if _holds_entry(start_input) else 'payment'}-{next(self._numbers):06d}"
+        reply = self.client("stepfunctions").start_execution(stateMachineArn=workflow, name=name, input=start_input)
         return str(reply["executionArn"])
 
     def run(self, start_input: str, name: str | None = None) -> Execution:
@@ -151,10 +160,18 @@ class Engine:
         return [{**event, "timestamp": datetime.fromisoformat(event["timestamp"])} for event in events]
 
     def items(self) -> list[dict[str, Any]]:
-        """Return every item of the ledger in DynamoDB's attribute form, sorted by TransactionID."""
-        pages = self.client("dynamodb").get_paginator("scan").paginate(TableName=self.outputs["TableName"])
-        found = [item for page in pages for item in page["Items"]]
-        return sorted(found, key=lambda item: item["TransactionID"]["S"])
+        """Return every payment's item in DynamoDB's attribute form, sorted by TransactionID."""
+        return sorted(self._scan("TableName"), key=lambda item: item["TransactionID"]["S"])
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return every entry's item in DynamoDB's attribute form, sorted by TransactionID and number."""
+        return sorted(
+            self._scan("EntriesTableName"), key=lambda item: (item["TransactionID"]["S"], int(item["Entry"]["N"]))
+        )
+
+    def _scan(self, output: str) -> list[dict[str, Any]]:
+        pages = self.client("dynamodb").get_paginator("scan").paginate(TableName=self.outputs[output])
+        return [item for page in pages for item in page["Items"]]
 
     def published(self) -> list[dict[str, Any]]:
         """Return every event that the bus has archived, in the order of publication."""
@@ -181,7 +198,8 @@ class Engine:
         """
         for arn in self.executions():
             self.wait_for(arn)
-        account.table(self.outputs["TableName"]).items.clear()
+        for output in ("TableName", "EntriesTableName"):
+            account.table(self.outputs[output]).items.clear()
         for archive in account.archives():
             archive.events.clear()
         account.secrets().reset()
@@ -205,7 +223,11 @@ class Engine:
         """
         with self.between_calls:
             own_keys = [str(self.physical_ids[name]) for name in snapshots.KEYS]
-            return snapshots.take(own_keys, self.outputs["TableName"], self.published(), leave_out)
+            return snapshots.take(own_keys, self._tables, self.published(), leave_out)
+
+    @property
+    def _tables(self) -> snapshots.Tables:
+        return {"Items": self.outputs["TableName"], "Entries": self.outputs["EntriesTableName"]}
 
     def restore(self, state: State) -> None:
         """Put an earlier engine's state into this engine, which has just been deployed.
@@ -215,7 +237,7 @@ class Engine:
         """
         if state.kept:
             try:
-                snapshots.restore(state.kept, self.outputs["TableName"], self.client("secretsmanager"), state.leave_out)
+                snapshots.restore(state.kept, self._tables, self.client("secretsmanager"), state.leave_out)
             except Exception:  # noqa: BLE001  # moto raises anything at an item or a secret that it does not accept
                 raise state.unreadable() from None
 

@@ -1,7 +1,7 @@
 """A snapshot: what the embedded account holds, taken from moto's backends and put back into them.
 
-It has the items, the keys that encrypt their tokens, the archived events, the processors' secrets, and the executions
-that have ended, with their histories. It has no logs, no metrics and no execution that still runs.
+It has the items of both tables, the keys that encrypt the tokens, the archived events, the processors' secrets, and the
+executions that have ended, with their histories. It has no logs, no metrics and no execution that still runs.
 """
 
 import base64
@@ -24,17 +24,25 @@ LeaveOut = Callable[[str, object, str], None]
 """Called with the kind, the identifier and the reason of each thing that a snapshot leaves out."""
 
 
+Tables = Mapping[str, str]
+"""The names of the tables, by their section of a snapshot: `Items` of payments, and `Entries`."""
+
+
 def take(
-    key_ids: Iterable[str], table_name: str, events: Iterable[dict[str, Any]], leave_out: LeaveOut
+    key_ids: Iterable[str], tables: Tables, events: Iterable[dict[str, Any]], leave_out: LeaveOut
 ) -> dict[str, Any]:
     """Return what the account holds now."""
-    keys, table = account.keys(), account.table(table_name)
+    keys = account.keys()
     own = [keys[key_id] for key_id in key_ids]
-    items = ((key.value, _described_item(table.items[key])) for key in table.items)
+    items = {
+        section: [(item.hash_key.value, _described_item(item)) for item in account.table(name).all_items()]
+        for section, name in tables.items()
+    }
     executions = (_described_execution(each) for each in account.executions() if account.is_complete(each))
     return {
         "Keys": {key.description: {"Id": key.id, "Material": key.key_material} for key in own},
-        "Items": _readable("payment", items, leave_out),
+        "Items": _readable("payment", items["Items"], leave_out),
+        "Entries": _readable("entry", items["Entries"], leave_out),
         "Secrets": {
             str(secret.name): text
             for secret in account.secrets().secrets.values()
@@ -45,27 +53,32 @@ def take(
     }
 
 
-def restore(kept: Mapping[str, Any], table_name: str, secrets_manager: Any, leave_out: LeaveOut) -> None:
+def restore(kept: Mapping[str, Any], tables: Tables, secrets_manager: Any, leave_out: LeaveOut) -> None:
     """Put a snapshot into a stack that has just been deployed.
 
     Raises:
         ValueError: an execution belongs to another workflow.
     """
-    table = account.table(table_name)
+    payments, entries = (account.table(tables[section]).items for section in ("Items", "Entries"))
     for item in kept["Items"]:
         with _left_out_on_error("payment", item["TransactionID"]["S"], leave_out):
             restored: Any = _item_of(item)
-            table.items[restored.hash_key] = restored
+            payments[restored.hash_key] = restored
+    for item in kept.get("Entries", []):  # an engine before December 2026 had no entries
+        with _left_out_on_error("entry", item["TransactionID"]["S"], leave_out):
+            restored = _item_of(item)
+            entries[restored.hash_key][restored.range_key] = restored
     for name, text in kept["Secrets"].items():
         with _left_out_on_error("secret", name, leave_out):
             secrets_manager.create_secret(Name=name, SecretString=text)
     for archive in account.archives():
         archive.events.extend(kept["Events"])
-    (machine,) = account.state_machines()
-    prefix = machine.arn.replace(":stateMachine:", ":execution:")
-    if any(each["execution_arn"] != f"{prefix}:{each['name']}" for each in kept["Executions"]):
-        raise ValueError("an execution belongs to another workflow")
-    machine.executions.extend(_KeptExecution(machine.arn, **each) for each in kept["Executions"])
+    machines = {one.arn.replace(":stateMachine:", ":execution:"): one for one in account.state_machines()}
+    for each in kept["Executions"]:
+        prefix, _, name = each["execution_arn"].rpartition(":")
+        if prefix not in machines or name != each["name"]:
+            raise ValueError("an execution belongs to another workflow")
+        machines[prefix].executions.append(_KeptExecution(machines[prefix].arn, **each))
 
 
 @contextmanager
@@ -158,7 +171,8 @@ def _bytes(value: Any) -> Any:
 
 def _item_of(described: dict[str, Any]) -> Item:
     """Return moto's item. moto's `PutItem` would reject some items that other calls can write."""
-    item = Item(DynamoType(described["TransactionID"]), None, {})
+    number = DynamoType(described["Entry"]) if "Entry" in described else None
+    item = Item(DynamoType(described["TransactionID"]), number, {})
     for name, value in described.items():
         dict.__setitem__(item.attrs, name, DynamoType(_with_base64(value)))
     return item

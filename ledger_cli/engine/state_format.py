@@ -10,10 +10,11 @@ from typing import Any
 
 from moto.kms.utils import MASTER_KEY_LEN
 
-VERSION = 2
-"""In version 1, `Marker` was always empty, so an event that a caller had published could be taken for a time."""
+VERSION = 3
+"""In versions 1 and 2, there were no entries. In version 1, `Marker` was always empty, so an event that a caller had
+published could be taken for a time."""
 
-READABLE = (1, VERSION)
+READABLE = (1, 2, VERSION)
 SECTIONS = {"Version", "Keys", "Items", "Secrets", "Events", "Executions"}
 EXECUTION: dict[str, type | tuple[type, ...]] = {
     "name": str,
@@ -107,6 +108,8 @@ def is_state(kept: Any) -> bool:
         and all(isinstance(text, str) for text in kept["Secrets"].values())
         and all(isinstance(kept[name], list) for name in ("Items", "Events", "Executions"))
         and all(map(_is_item, kept["Items"]))
+        and isinstance(kept.get("Entries", []), list)
+        and all(map(_is_entry, kept.get("Entries", [])))
         and all(map(_is_event, kept["Events"]))
         and all(map(_is_execution, kept["Executions"]))
     )
@@ -116,6 +119,11 @@ def _is_item(item: Any) -> bool:
     """Return whether it has the table's key. Callers may write any other attribute."""
     key = item.get("TransactionID") if isinstance(item, dict) else None
     return isinstance(key, dict) and key.keys() == {"S"} and isinstance(key["S"], str)
+
+
+def _is_entry(item: Any) -> bool:
+    number = item.get("Entry") if isinstance(item, dict) else None
+    return _is_item(item) and isinstance(number, dict) and number.keys() == {"N"} and isinstance(number["N"], str)
 
 
 def _is_event(event: Any) -> bool:
@@ -141,7 +149,12 @@ def _is_execution(execution: Any) -> bool:
     )
 
 
-FORMS: dict[str, Callable[[Any], bool]] = {"payment": _is_item, "event": _is_event, "execution": _is_execution}
+FORMS: dict[str, Callable[[Any], bool]] = {
+    "payment": _is_item,
+    "entry": _is_entry,
+    "event": _is_event,
+    "execution": _is_execution,
+}
 """For each kind of thing, the function that says whether the next start can read it."""
 
 

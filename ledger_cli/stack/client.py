@@ -86,13 +86,15 @@ def _not_aws(operation: str, why_not: str) -> StackError:
 
 
 REPLY_KEYS = {
-    "QueryFunction": {"Payment", "Payments"},
+    "AcceptFunction": {"Entry"},
+    "QueryFunction": {"Payment", "Payments", "Entries"},
     "RepublishFunction": {"Found"},
     "RevealFunction": {"SecureToken", "SecureTokenBase64"},
 }
 """Keys of which each function's reply has at least one."""
 
 MISSING_FUNCTION = {
+    "AcceptFunction": "the stack accepts no refused entries: deploy it with the parameter AcceptEntries=allowed",
     "QueryFunction": "the stack has no query function: deploy this version of it",
     "RepublishFunction": "the stack has no sweep to invoke: deploy this version of it",
     "RevealFunction": "the stack reveals no tokens: deploy it with the parameter RevealTokens=allowed",
@@ -201,20 +203,24 @@ class Stack:
             kms=self.client("kms"),
             dynamodb=self.client("dynamodb"),
             workflow=self.outputs["WorkflowArn"],
+            entries_workflow=self.outputs["EntriesWorkflowArn"],
             intake_key=self.outputs["IntakeKeyArn"],
             table_name=self.outputs["TableName"],
+            entries_table_name=self.outputs["EntriesTableName"],
             default_currency=self.parameters["DefaultCurrency"],
         )
 
     @property
-    def state_machine(self) -> str:
-        """The ARN of the workflow itself. The output has that of its alias `live`."""
-        return self.outputs["WorkflowArn"].removesuffix(":live")
+    def state_machines(self) -> tuple[str, str]:
+        """The ARNs of the workflows of payments and of entries. The outputs have those of their aliases `live`."""
+        payments, entries = self.outputs["WorkflowArn"], self.outputs["EntriesWorkflowArn"]
+        return payments.removesuffix(":live"), entries.removesuffix(":live")
 
     @property
-    def executions_prefix(self) -> str:
-        """The text with which the ARN of each execution of the workflow begins."""
-        return f"{execution_prefix(self.outputs['WorkflowArn'])}:"
+    def executions_prefixes(self) -> tuple[str, str]:
+        """The texts with which the ARNs of the executions of each workflow begin."""
+        payments, entries = (f"{execution_prefix(workflow)}:" for workflow in self.state_machines)
+        return payments, entries
 
     def wait_for(self, execution: str, wait_s: float) -> dict[str, Any]:
         """Return `DescribeExecution` of an execution that has ended, or its present state after *wait_s*."""

@@ -1,4 +1,4 @@
-"""One payment that is delivered to a stack's workflow, and the result of its delivery."""
+"""One payment or entry that is delivered to its workflow, and the result of its delivery."""
 
 import json
 from dataclasses import dataclass
@@ -8,16 +8,20 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ledger.intake import Delivery, TooManyAttemptsError
 from ledger.item import UnreadableItemError
-from ledger.outcome import outcome_of, reason
+from ledger.outcome import OUTCOME_BY_ERROR, outcome_of, reason
 from ledger.strict_json import loads
-from ledger.violations import InvalidPaymentError
+from ledger.violations import InvalidInputError
 from ledger_cli.reading import StartInput
 from ledger_cli.stack.client import Stack, StackError, explain
+from ledger_cli.stack.execution import is_entry_execution
 from ledger_cli.stack.queries import describe_unreadable
 
 WAIT_S = 300
-"""The longest wait for an execution to end. One state needs less, even if it is retried to its end and each attempt
-lasts until its function's timeout."""
+"""The longest wait for a payment's execution to end. One state needs less, even if it is retried to its end and each
+attempt lasts until its function's timeout."""
+
+ENTRY_WAIT_S = 60
+"""The longest wait for an entry's execution to end. It may itself wait an hour for the entry's payment to come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +29,11 @@ class DeliveryResult:
     """The result of one delivery.
 
     Attributes:
-        file: the file that holds the payment.
+        file: the file that holds the payment or the entry.
         execution_arn: the execution that decides, or that publishes a rejection; None if there is none.
         started: whether this delivery started the execution.
         status: the execution's status, `NOT_STARTED` or `NOT_KEPT`.
-        outcome: the payment's outcome; None if there is none, or none yet.
+        outcome: its outcome; None if there is none, or none yet.
         error: the name of the error.
         cause: the error's message.
     """
@@ -48,40 +52,47 @@ class DeliveryResult:
         return self.execution_arn and self.execution_arn.rpartition(":")[2]
 
     @property
+    def waits_for_payment(self) -> bool:
+        """Whether its execution is an entry's, which may wait for the entry's payment."""
+        return is_entry_execution(self.execution_arn or "")
+
+    @property
     def is_failure(self) -> bool:
-        """Whether the payment is neither recorded nor still running."""
+        """Whether nothing is recorded, and nothing runs that may still record it."""
         if self.outcome is None:
             return self.status != "RUNNING"
-        return self.outcome in {"REJECTED", "CONFLICT"}
+        return self.outcome in OUTCOME_BY_ERROR.values()
 
 
-def deliver_payment(stack: Stack, start_input: StartInput, number: int, *, wait: bool, again: bool) -> DeliveryResult:
-    """Deliver the *number*-th payment of a command to the workflow.
+def deliver(stack: Stack, start_input: StartInput, number: int, *, wait: bool, again: bool) -> DeliveryResult:
+    """Deliver the *number*-th start input of a command to its workflow.
 
     Args:
         stack: the stack of the workflow.
-        start_input: the payment.
-        number: the payment's place among all payments of the command.
+        start_input: the payment or the entry.
+        number: its place among all start inputs of the command.
         wait: wait until the execution has ended.
-        again: start an execution under a name of its own, even if the payment has one already.
+        again: start an execution under a name of its own, even if there is one already.
 
     Raises:
         StackError: AWS denies a call, or does not answer.
     """
-    file, payment = start_input.file, loads(start_input.text)
+    file, content = start_input.file, loads(start_input.text)
     try:
-        delivery = stack.intake.deliver(payment, again=again)
+        delivery = stack.intake.deliver(content, again=again)
         if delivery.started and not wait:
             described: dict[str, Any] = {"status": "RUNNING"}
         else:
-            described = _wait_for(stack, delivery, WAIT_S if wait else 0)
-    except InvalidPaymentError as invalid:
+            wait_s = ENTRY_WAIT_S if delivery.execution.startswith(stack.executions_prefixes[1]) else WAIT_S
+            described = _wait_for(stack, delivery, wait_s if wait else 0)
+    except InvalidInputError as invalid:
+        error = type(invalid).__name__
         return DeliveryResult(
             file=file,
-            execution_arn=_publish_rejection(stack, invalid, payment, f"{file} {number}"),
+            execution_arn=_publish_rejection(stack, invalid, content, f"{file} {number}"),
             status="NOT_STARTED",
-            outcome="REJECTED",
-            error="InvalidPaymentError",
+            outcome=OUTCOME_BY_ERROR[error],
+            error=error,
             cause=reason(json.loads(str(invalid))),
         )
     except UnreadableItemError as error:
@@ -104,16 +115,16 @@ def deliver_payment(stack: Stack, start_input: StartInput, number: int, *, wait:
     )
 
 
-def _publish_rejection(stack: Stack, invalid: InvalidPaymentError, payment: Any, place: str) -> str:
+def _publish_rejection(stack: Stack, invalid: InvalidInputError, content: Any, place: str) -> str:
     """Publish the rejection as the webhook does, since a job that sends invalid payments must raise an alarm too.
 
-    Without a TransactionID, payments are identified by their place and by fields that hold no token. A repeat of the
+    Without a TransactionID, inputs are identified by their place and by fields that hold no token. A repeat of the
     same command does not publish the rejection again.
 
     Returns:
         The ARN of the execution that publishes it.
     """
-    fields = payment if isinstance(payment, dict) else {}
+    fields = content if isinstance(content, dict) else {}
     identity = {name: fields.get(name) for name in ("Amount", "Currency", "Status", "Timestamp")}
     try:
         return stack.intake.reject(invalid, json.dumps([place, identity]))

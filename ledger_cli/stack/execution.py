@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from ledger.outcome import DETAIL_TYPES, outcome_of
+from ledger.outcome import detail_type_of, outcome_of
 
 StateResult = Literal["succeeded", "caught", "failed", "running"]
 
@@ -42,12 +42,18 @@ class Event:
     error: str | None
 
 
+def is_entry_execution(arn: str) -> bool:
+    """Return whether an execution belongs to the entries' workflow, whose name in the ARN may have a suffix."""
+    return ":execution:PaymentEntries" in arn
+
+
 @dataclass(frozen=True, slots=True)
 class Execution:
     """An execution as an operator sees it.
 
     Attributes:
-        outcome: `RECORDED`, `DUPLICATE`, `REJECTED` or `CONFLICT`. None if it still runs, or had a technical failure.
+        outcome: `RECORDED`, `DUPLICATE`, `REJECTED` (a payment), `REFUSED` (an entry) or `CONFLICT`. None if it still
+            runs, or had a technical failure.
         error: the name of the error with which it ended; None if it succeeded or still runs.
         cause: the message of that error.
         published: the detail type and the OutcomeID of the event that published the outcome.
@@ -92,6 +98,11 @@ class Execution:
             if described.get("redriveStatus") == "NOT_REDRIVABLE"
             else None,
         )
+
+    @property
+    def is_entry(self) -> bool:
+        """Whether it belongs to the entries' workflow."""
+        return is_entry_execution(self.arn)
 
     @property
     def had_technical_failure(self) -> bool:
@@ -168,7 +179,7 @@ class _HistoryReader:
         except (ValueError, RecursionError):  # Step Functions cut the output, or left it out
             return
         if isinstance(payload, dict) and {"Outcome", "OutcomeID"} <= payload.keys():
-            self.published = (DETAIL_TYPES[payload["Outcome"]], payload["OutcomeID"])
+            self.published = (detail_type_of(payload["Outcome"], payload), payload["OutcomeID"])
 
 
 def _details(event: Mapping[str, Any]) -> Mapping[str, Any]:

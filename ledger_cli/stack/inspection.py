@@ -1,18 +1,22 @@
-"""A payment under inspection: its executions, its item in the ledger, and what to do next."""
+"""A payment under inspection: its executions, its item and entries in the ledger, and what to do next."""
 
+import heapq
+import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from ledger.entry import Entry, parse_entry
 from ledger.fields import IDENTIFIER
 from ledger.intake import DIGITS, NAMED_CHARACTERS
 from ledger.outcome import outcome_of
 from ledger.payment import valid_id
+from ledger.violations import InvalidEntryError
 from ledger_cli.stack.client import Stack, StackError
-from ledger_cli.stack.execution import Execution
+from ledger_cli.stack.execution import Execution, is_entry_execution
 from ledger_cli.stack.queries import query_ledger
 
 MAX_SEARCHED = 10_000
@@ -28,18 +32,37 @@ describes only a few executions per second."""
 PAGE_SIZE = 1000
 """Source: Step Functions API, ListExecutions, maxResults."""
 
+MAX_OUTCOMES = 100
+"""Other executions whose outcome is read, the newest first."""
+
 MAX_OTHERS = 20
+"""Other executions that are shown. Those that refused an entry come first."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionSummary:
-    """An execution as a list of executions describes it."""
+    """An execution as a list of executions describes it.
+
+    Attributes:
+        outcome: its outcome, or its status if it has none; empty until `_with_outcome` has described it.
+        reason: why it was refused or conflicts.
+        entry: the entry of its input; None if its input is no entry, or one that breaks the contract.
+        entry_id: the EntryID of its input, if that is a valid one.
+    """
 
     name: str
     arn: str
     status: str
     started_at: datetime
     outcome: str = ""
+    reason: str | None = None
+    entry: Entry | None = None
+    entry_id: str | None = None
+
+    @property
+    def is_entry(self) -> bool:
+        """Whether it belongs to the entries' workflow."""
+        return is_entry_execution(self.arn)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,19 +71,27 @@ class Inspection:
 
     Attributes:
         requested_id: the ID as it was typed.
+        entries: its recorded entries, in order.
+        totals: its totals after them; None if there is no payment, or an entry is damaged.
+        unreadable: the damaged entry, if there is one.
         searched_back_to: the time of the oldest execution that was searched; None if all were searched.
         read_error: why the ledger could not be read.
         redrive_command: the command line that redrives the payment's execution.
+        retry_command: the command line that delivers a refused entry again.
     """
 
     requested_id: str
     payment: dict[str, Any] | None = None
+    entries: Sequence[dict[str, Any]] = ()
+    totals: dict[str, Any] | None = None
+    unreadable: Sequence[dict[str, Any]] = ()
     execution: Execution | None = None
     other_executions: tuple[ExecutionSummary, ...] = ()
     searched_back_to: datetime | None = None
     read_error: str | None = None
     republish_after_minutes: str = "5"
     redrive_command: str = ""
+    retry_command: str = ""
 
     @property
     def is_published(self) -> bool:
@@ -68,8 +99,26 @@ class Inspection:
         return self.payment is not None and self.payment["PublishedAt"] is not None
 
     @property
+    def undecided(self) -> list[ExecutionSummary]:
+        """The newest execution of each entry that was refused and is still not recorded, newest first."""
+        recorded = {entry["Fingerprint"] for entry in self.entries}
+        refused = (one for one in self.other_executions if one.outcome == "REFUSED" and one.entry)
+        newest: dict[str, ExecutionSummary] = {}
+        for one in refused:
+            if one.entry and one.entry.fingerprint not in recorded:
+                newest.setdefault(one.entry.fingerprint, one)
+        return list(newest.values())
+
+    @property
+    def shown_executions(self) -> list[ExecutionSummary]:
+        """The other executions that a view shows: those to decide about, then the newest."""
+        undecided = self.undecided
+        rest = [one for one in self.other_executions if one not in undecided]
+        return [*undecided, *rest][:MAX_OTHERS]
+
+    @property
     def outcome(self) -> str:
-        """The outcome in one word: one of the four, `RUNNING`, `FAILED` for a technical failure, or `UNKNOWN`."""
+        """The outcome in one word: one of the five, `RUNNING`, `FAILED` for a technical failure, or `UNKNOWN`."""
         if self.execution is None:
             return "RECORDED" if self.payment else "UNKNOWN"
         if self.execution.had_technical_failure:
@@ -85,25 +134,69 @@ class Inspection:
                 f"{self.republish_after_minutes} minutes old publishes it. If it is older, run `ledger republish`, "
                 "which runs a sweep at once."
             )
-        is_recorded = self.outcome in {"RECORDED", "DUPLICATE"}
-        if self.read_error and is_recorded:
-            return self._next_step_if_unknown
-        if is_recorded and any(other.outcome == "CONFLICT" for other in self.other_executions):
-            return (
-                "Ask the processor which payment is right: one is recorded, and a different payment with the same ID "
-                "was a conflict (docs/operate/runbook.md#conflicts)."
-            )
+        if self.outcome in {"RECORDED", "DUPLICATE"} and (step := self._next_step_beside_the_payment):
+            return step
         return {
-            "RECORDED": "Nothing to do: the payment is recorded and published.",
-            "DUPLICATE": "Nothing to do: the payment was recorded before, and this delivery changed nothing.",
+            "RECORDED": "Nothing to do: it is recorded and published.",
+            "DUPLICATE": "Nothing to do: it was recorded before, and this delivery changed nothing.",
+            "REFUSED": self._next_step_if_refused,
             "REJECTED": "Tell the sender which rules the payment breaks (docs/integrate/contract.md#rules). The sender "
             "can correct it and send it again.",
-            "CONFLICT": "Ask the processor which payment is right. A different payment needs a TransactionID of its "
-            "own (docs/operate/runbook.md#conflicts).",
+            "CONFLICT": self._next_step_if_conflict,
             "RUNNING": "Wait: the execution still runs.",
             "FAILED": self._next_step_if_failed,
             "UNKNOWN": self._next_step_if_unknown,
         }[self.outcome]
+
+    @property
+    def _next_step_beside_the_payment(self) -> str | None:
+        """What is left to do about a recorded payment's entries and other executions; None if nothing is."""
+        if self.read_error:
+            return self._next_step_if_unknown
+        if self.unreadable:
+            return "Find out who changed the entry: see docs/operate/runbook.md#changed-items."
+        if self.undecided:
+            refused = ", ".join(one.entry_id or one.name for one in self.undecided)
+            return (
+                f"Decide about the refused entry {refused} (docs/operate/runbook.md#refused-entries). Once its cause "
+                f"is gone, run: {self.retry_command}"
+            )
+        conflicts = [other for other in self.other_executions if other.outcome == "CONFLICT"]
+        if conflicts:
+            what = "entry" if conflicts[0].is_entry else "payment"
+            return (
+                f"Ask the processor which {what} is right: one is recorded, and a different {what} with the same ID "
+                "was a conflict (docs/operate/runbook.md#conflicts)."
+            )
+        if self.searched_back_to:
+            return (
+                "It is recorded. Whether one of its entries was refused is not known for all of its executions: those "
+                f"from before {self.searched_back_to:%Y-%m-%d %H:%M} were not searched."
+            )
+        return None
+
+    @property
+    def _next_step_if_conflict(self) -> str:
+        what, own = (
+            ("entry", "an EntryID") if self.execution and self.execution.is_entry else ("payment", "a TransactionID")
+        )
+        return (
+            f"Ask the processor which {what} is right. A different {what} needs {own} of its own "
+            "(docs/operate/runbook.md#conflicts)."
+        )
+
+    @property
+    def _next_step_if_refused(self) -> str:
+        judged = self.execution is not None and any(state.name == "Append Entry" for state in self.execution.states)
+        if not judged:
+            return (
+                "Tell the sender which rules the entry breaks (docs/integrate/entries.md#rules). The sender can "
+                "correct it and send it again."
+            )
+        return (
+            "Find out why it does not fit its payment (docs/operate/runbook.md#refused-entries). Once the cause is "
+            f"gone, run: {self.retry_command}"
+        )
 
     @property
     def _next_step_if_failed(self) -> str:
@@ -129,11 +222,17 @@ class Inspection:
 
 
 def list_executions(stack: Stack, *, status: str | None = None, limit: int) -> Iterator[ExecutionSummary]:
-    """Yield the workflow's executions, the newest first."""
+    """Yield the executions of both workflows, the newest first."""
+    lists = [_executions_of(stack, machine, status, limit) for machine in stack.state_machines]
+    merged = heapq.merge(*lists, key=lambda one: one.started_at, reverse=True)
+    yield from itertools.islice(merged, limit)
+
+
+def _executions_of(stack: Stack, machine: str, status: str | None, limit: int) -> Iterator[ExecutionSummary]:
     paginator = stack.client("stepfunctions").get_paginator("list_executions")
     status_filter = {"statusFilter": status} if status else {}
     sizes = {"MaxItems": limit, "PageSize": min(limit, PAGE_SIZE)}
-    for page in paginator.paginate(stateMachineArn=stack.state_machine, PaginationConfig=sizes, **status_filter):
+    for page in paginator.paginate(stateMachineArn=machine, PaginationConfig=sizes, **status_filter):
         for one in page["executions"]:
             yield ExecutionSummary(one["name"], one["executionArn"], one["status"], one["startDate"])
 
@@ -147,35 +246,45 @@ def read_execution(stack: Stack, arn: str) -> Execution:
 
 
 def inspect(stack: Stack, requested_id: str) -> Inspection:
-    """Find a payment and its executions by its TransactionID, or by the name or ARN of an execution.
+    """Find a payment, its entries and its executions by its TransactionID, or by the name or ARN of an execution.
 
     The name of an execution begins with its payment's ID if the sender follows docs/integrate/sending.md, or with the
     ProcessorID if the payment was rejected without a valid ID. The name has only 45 characters of a longer ID, so the
     execution's input decides. An execution that an event bus named is found by its input, or by the item that it wrote.
     """
     is_arn = requested_id.startswith("arn:")
-    if is_arn and not requested_id.startswith(stack.executions_prefix):
-        raise StackError(f"{requested_id}: is not an execution of this stack's workflow")
-    named = _read_if_kept(stack, requested_id if is_arn else f"{stack.executions_prefix}{requested_id}")
-    redrive_command = stack.command("redrive", requested_id)
+    if is_arn and not requested_id.startswith(stack.executions_prefixes):
+        raise StackError(f"{requested_id}: is not an execution of this stack's workflows")
+    arns = [requested_id] if is_arn else [f"{prefix}{requested_id}" for prefix in stack.executions_prefixes]
+    named = next(filter(None, (_read_if_kept(stack, arn) for arn in arns)), None)
+    redrive, retry = stack.command("redrive", requested_id), stack.command("retry", requested_id)
     if named:
-        return Inspection(requested_id=requested_id, execution=named, redrive_command=redrive_command)
+        return Inspection(requested_id=requested_id, execution=named, redrive_command=redrive, retry_command=retry)
     if is_arn:
         raise StackError(f"{requested_id}: there is no such execution, or it is no longer kept")
-    payment, read_error = _read_payment(stack, requested_id)
+    answer, read_error = _read_payment(stack, requested_id)
+    payment = answer["Payment"]
     found, searched_back_to = _find_executions(stack, requested_id)
     recorder = payment["Execution"] if payment else None
-    arn = recorder or (found[0].arn if found else "")
-    others = [one for one in found if one.arn != arn][:MAX_OTHERS]
+    payments_first = sorted(found, key=lambda one: one.is_entry)  # the newest of each first, since the sort is stable
+    arn = recorder or (payments_first[0].arn if found else "")
+    others = [one for one in found if one.arn != arn]
+    if len(others) > MAX_OUTCOMES:
+        searched_back_to = max(filter(None, (searched_back_to, others[MAX_OUTCOMES - 1].started_at)))
+    described = [_with_outcome(stack, one) for one in others[:MAX_OUTCOMES]]
     return Inspection(
         requested_id=requested_id,
         payment=payment,
+        entries=answer["Entries"],
+        totals=answer["Totals"],
+        unreadable=answer["Unreadable"],
         execution=_read_if_kept(stack, arn) if arn else None,
-        other_executions=tuple(_with_outcome(stack, one) for one in others),
+        other_executions=tuple(described),
         searched_back_to=searched_back_to,
         read_error=read_error,
         republish_after_minutes=stack.parameters["RepublishAfterMinutes"],
-        redrive_command=redrive_command,
+        redrive_command=redrive,
+        retry_command=retry,
     )
 
 
@@ -191,15 +300,16 @@ def redrive_candidates(stack: Stack, requested_id: str | None) -> Iterator[str]:
     yield from (one.arn for one in found.other_executions)
 
 
-def _read_payment(stack: Stack, requested_id: str) -> tuple[dict[str, Any] | None, str | None]:
-    """Return the payment, and why it could not be read: the executions can be read all the same."""
+def _read_payment(stack: Stack, requested_id: str) -> tuple[dict[str, Any], str | None]:
+    """Return the answer of the query function, and why there is none: the executions can be read all the same."""
+    nothing: dict[str, Any] = {"Payment": None, "Entries": [], "Totals": None, "Unreadable": []}
     if not IDENTIFIER.fullmatch(requested_id):
-        return None, None
+        return nothing, None
     try:
-        payment: dict[str, Any] | None = query_ledger(stack, {"TransactionID": requested_id})["Payment"]
+        answer: dict[str, Any] = query_ledger(stack, {"TransactionID": requested_id})
     except StackError as error:
-        return None, str(error)
-    return payment, None
+        return nothing, str(error)
+    return answer, None
 
 
 NAMED_BY_INTAKE = re.compile(rf"([A-Za-z0-9_-]{{1,{NAMED_CHARACTERS}}})-[0-9a-f]{{{DIGITS}}}(-[0-9c])?")
@@ -242,21 +352,35 @@ def _find_executions(stack: Stack, requested_id: str) -> tuple[list[ExecutionSum
 
 def _id_of_input(stack: Stack, execution: ExecutionSummary) -> str | None:
     """Return the TransactionID of an execution's input, or its ProcessorID if the TransactionID is not valid."""
-    described = stack.client("stepfunctions").describe_execution(executionArn=execution.arn)
+    start_input = _input_of(stack.client("stepfunctions").describe_execution(executionArn=execution.arn))
+    return valid_id(start_input, "TransactionID") or valid_id(start_input, "ProcessorID")
+
+
+def _input_of(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an execution's input, or the refusal in it. A sender may write any text: then it is empty."""
     try:
         start_input = json.loads(described["input"])
-    except (ValueError, RecursionError):  # anyone who may start executions decides what their input is
-        return None
+    except (ValueError, RecursionError):
+        return {}
     if isinstance(start_input, dict) and isinstance(start_input.get("Refused"), dict):
         start_input = start_input["Refused"]
-    if not isinstance(start_input, dict):
-        return None
-    return valid_id(start_input, "TransactionID") or valid_id(start_input, "ProcessorID")
+    return start_input if isinstance(start_input, dict) else {}
 
 
 def _with_outcome(stack: Stack, execution: ExecutionSummary) -> ExecutionSummary:
     described = stack.client("stepfunctions").describe_execution(executionArn=execution.arn)
-    return replace(execution, outcome=outcome_of(described) or execution.status)
+    outcome, start_input = outcome_of(described), _input_of(described)
+    try:
+        entry = parse_entry(start_input) if execution.is_entry else None
+    except InvalidEntryError:
+        entry = None
+    return replace(
+        execution,
+        outcome=outcome or execution.status,
+        reason=described.get("cause") if outcome else None,
+        entry=entry,
+        entry_id=valid_id(start_input, "EntryID"),
+    )
 
 
 def _read_if_kept(stack: Stack, arn: str) -> Execution | None:

@@ -1,4 +1,4 @@
-"""Questions to the query function: one payment, or pages of a processor's or of the unpublished payments."""
+"""Questions to the query function: one payment, or pages of payments or entries."""
 
 import json
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def query_ledger(stack: Stack, query: dict[str, Any]) -> Any:
         StackError: the query breaks a rule, the item cannot be read, or AWS denies the call.
     """
     try:
-        return stack.invoke("QueryFunction", query)
+        answer = stack.invoke("QueryFunction", query)
     except FunctionError as error:
         if error.name == "UnreadableItemError":
             raise StackError(describe_unreadable(json.loads(error.message))) from None
@@ -36,6 +36,9 @@ def query_ledger(stack: Stack, query: dict[str, Any]) -> Any:
             raise StackError(f"query_payment_ledger failed: {error}") from None
         violations = json.loads(error.message)["Violations"]
         raise StackError("; ".join(map(_describe_violation, violations))) from None
+    if "Payment" in answer and "Entries" not in answer:
+        raise StackError("the stack has no entries: deploy this version of it")
+    return answer
 
 
 def _describe_violation(violation: dict[str, str]) -> str:
@@ -43,24 +46,23 @@ def _describe_violation(violation: dict[str, str]) -> str:
     return f"{TYPED.get(field, f'--{field.lower()}')} {RULES.get(rule, rule)}"
 
 
-def list_payments(
-    stack: Stack, query: dict[str, Any], *, limit: int | None, cursor: str | None = None
-) -> Iterator[Any]:
-    """Yield payments and items that cannot be read, page by page; last, a cursor if more payments follow.
+def read_pages(stack: Stack, query: dict[str, Any], *, limit: int | None, cursor: str | None = None) -> Iterator[Any]:
+    """Yield payments or entries, and items that cannot be read, page by page; last, a cursor if more follow.
 
     Args:
         stack: the stack to ask.
         query: the fields of the query, without its limit and cursor.
-        limit: the number of payments after which to stop; None yields all.
+        limit: the number after which to stop; None yields all.
         cursor: the cursor of an earlier call, to continue behind it.
     """
     count = 0
     while True:
         page_size = PAGE_SIZE if limit is None else min(PAGE_SIZE, limit - count)
         page = query_ledger(stack, {**query, "Limit": page_size, "Cursor": cursor})
-        yield from page["Payments"]
+        found = page["Entries" if "Entries" in query else "Payments"]
+        yield from found
         yield from page["Unreadable"]
-        count, cursor = count + len(page["Payments"]), page["Cursor"]
+        count, cursor = count + len(found), page["Cursor"]
         if cursor is None:
             return
         if count == limit:
@@ -69,13 +71,14 @@ def list_payments(
 
 
 def is_unreadable(found: Any) -> bool:
-    """Return whether an element of `list_payments` is an item that the query function could not read."""
+    """Return whether an element of `read_pages` is an item that the query function could not read."""
     return "Attribute" in found
 
 
-def describe_unreadable(item: dict[str, str]) -> str:
+def describe_unreadable(item: dict[str, Any]) -> str:
     """Return one line about an item that the query function cannot read."""
+    entry = f" entry {item['Entry']}" if "Entry" in item else ""
     return (
-        f"{item['TransactionID']}: its attribute {item['Attribute']} is not what the ledger has written; "
+        f"{item['TransactionID']}{entry}: its attribute {item['Attribute']} is not what the ledger has written; "
         "see docs/operate/runbook.md#held-back"
     )

@@ -3,14 +3,16 @@
 import html
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ledger_cli import ROOT
 from ledger_cli.stack.execution import Execution, StateRun
 
-ASL = ROOT / "statemachine/payment_ledger.asl.json"
+PAYMENTS = ROOT / "statemachine/payment_ledger.asl.json"
+ENTRIES = ROOT / "statemachine/payment_entries.asl.json"
 
 MARKS = {"succeeded": "✓", "caught": "!", "failed": "✗", "running": "…", "not reached": "·"}
 """How a state ended, in one character, which is readable without colour."""
@@ -22,7 +24,7 @@ MARGIN = 24
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """The branch of a state's Catch: the error's name, and the states from there to the end."""
+    """A branch of a state's Catch: the error's name, and the states from there to the end."""
 
     error: str
     states: tuple[str, ...]
@@ -36,24 +38,30 @@ class Graph:
     branches: Mapping[str, tuple[Branch, ...]]
     failing: frozenset[str]
 
-    def chains(self) -> Iterator[tuple[tuple[str, ...], list[tuple[str, str]]]]:
-        """Yield each chain of states beside the path once, with each (state, error) that leads to it."""
-        found: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+    def chains(self) -> Iterator[tuple[tuple[str, ...], Mapping[str, list[str]]]]:
+        """Yield each chain of states beside the path once, with each state that leads to it, and by which errors."""
+        found: dict[tuple[str, ...], dict[str, list[str]]] = {}
         for name in self.path:
             for branch in self.branches[name]:
-                found.setdefault(branch.states, []).append((name, branch.error))
+                found.setdefault(branch.states, {}).setdefault(name, []).append(branch.error)
         yield from found.items()
 
 
-def read() -> Graph:
-    """Return the graph of the workflow's definition."""
-    definition = json.loads(ASL.read_text(encoding="utf-8"))
+def of_execution(execution: Execution) -> Graph:
+    """Return the graph of the workflow that an execution belongs to."""
+    return read(ENTRIES if execution.is_entry else PAYMENTS)
+
+
+def read(definition_file: Path = PAYMENTS) -> Graph:
+    """Return the graph of a workflow's definition."""
+    definition = json.loads(definition_file.read_text(encoding="utf-8"))
     states = definition["States"]
     path = tuple(_from(definition["StartAt"], states))
     branches = {
         name: tuple(
-            Branch(" or ".join(catcher["ErrorEquals"]), tuple(_from(catcher["Next"], states)))
+            Branch(error, tuple(_from(catcher["Next"], states)))
             for catcher in states[name].get("Catch", [])
+            for error in catcher["ErrorEquals"]
         )
         for name in path
     }
@@ -91,7 +99,7 @@ def svg(graph: Graph, execution: Execution | None = None) -> str:
     places = {name: (1, row) for row, name in enumerate(graph.path)}
     sides = (2, 0)
     for number, (chain, sources) in enumerate(graph.chains()):
-        first_row = max(places[source][1] for source, _ in sources)
+        first_row = max(places[source][1] for source in sources)
         places |= {name: (sides[number % 2], first_row + step) for step, name in enumerate(chain)}
     runs = {} if execution is None else {run.name: run for run in execution.states}
     rows = max(row for _, row in places.values()) + 1
@@ -154,9 +162,9 @@ def _edges(graph: Graph, places: Mapping[str, tuple[int, int]], runs: Mapping[st
     for chain, sources in graph.chains():
         for first, second in itertools.pairwise(chain):
             yield _down(places[first], places[second], taken=first in runs and second in runs)
-        for source, error in sources:
+        for source, errors in sources.items():
             taken = chain[0] in runs and runs.get(source) is not None and runs[source].result == "caught"
-            yield _aside(places[source], places[chain[0]], error, taken=taken)
+            yield _aside(places[source], places[chain[0]], errors, taken=taken)
 
 
 def _down(first: tuple[int, int], second: tuple[int, int], *, taken: bool) -> str:
@@ -165,7 +173,7 @@ def _down(first: tuple[int, int], second: tuple[int, int], *, taken: bool) -> st
     return _line(f"M{middle} {y + BOX_HEIGHT} V{below - 2}", taken=taken)
 
 
-def _aside(source: tuple[int, int], target: tuple[int, int], error: str, *, taken: bool) -> str:
+def _aside(source: tuple[int, int], target: tuple[int, int], errors: Sequence[str], *, taken: bool) -> str:
     (x, y), (to_x, to_y) = _left_top(source), _left_top(target)
     y, to_y = y + BOX_HEIGHT // 2, to_y + BOX_HEIGHT // 2
     to_the_right = to_x > x
@@ -175,7 +183,11 @@ def _aside(source: tuple[int, int], target: tuple[int, int], error: str, *, take
     else:  # from a state above: along its own row, then down into the target's top
         over = to_x + BOX_WIDTH // 2
         line, at = f"M{start} {y} H{over} V{to_y - BOX_HEIGHT // 2 - 2}", (start + (to_x if to_the_right else end)) // 2
-    return f'{_line(line, taken=taken)}<text class="error" x="{at}" y="{y - 6}">{html.escape(error)}</text>'
+    labels = (  # the first error stands above the line, and the second one below it
+        f'<text class="error" x="{at}" y="{y - 6 + 20 * number}">{html.escape(error)}</text>'
+        for number, error in enumerate(errors)
+    )
+    return f"{_line(line, taken=taken)}{''.join(labels)}"
 
 
 def _line(path: str, *, taken: bool) -> str:

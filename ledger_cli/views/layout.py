@@ -28,7 +28,7 @@ def glued(text: str) -> str:
     return text.replace(" ", GLUE)
 
 
-class Entry:
+class Labelled:
     """A value beside its name, or any text behind its first word. Further lines are indented.
 
     A word that does not fit beside the name has a line of its own.
@@ -52,16 +52,16 @@ class Entry:
             beginning = Text()
 
 
-class Entries:
+class Labels:
     """Names with their values, one below the other, with the values aligned."""
 
     def __init__(self, values: Mapping[str, Text | str]) -> None:
         self.values = values
 
-    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Entry]:
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Labelled]:
         """Yield each name with its value."""
         indent = max(map(cell_len, self.values), default=0) + GAP
-        yield from (Entry(name, value, indent) for name, value in self.values.items())
+        yield from (Labelled(name, value, indent) for name, value in self.values.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Rows:
         yield self._table(shown, options.max_width)
         left_out = [column.name for column in self.columns if column not in shown]
         if left_out:
-            yield Entry(Text("Too narrow for:", style="dim"), Text(", ".join(left_out), style="dim"), 16)
+            yield Labelled(Text("Too narrow for:", style="dim"), Text(", ".join(left_out), style="dim"), 16)
 
     def _width(self, shown: Sequence[Column]) -> int:
         return sum(map(self._least, shown)) + GAP * (len(shown) - 1)
@@ -136,7 +136,7 @@ class Rows:
         for number, row in enumerate(self.rows):
             if self.title or number:
                 yield Text()
-            yield Entries({column.name: value for column, value in row.items()})
+            yield Labels({column.name: value for column, value in row.items()})
 
 
 def _text(value: Text | str) -> Text:

@@ -1,15 +1,22 @@
 """An inspection as one page that needs no network, no script and no other file."""
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from ledger_cli.stack.execution import Event, Execution
 from ledger_cli.stack.inspection import ExecutionSummary, Inspection
+from ledger_cli.stack.queries import describe_unreadable
 from ledger_cli.views import graph
 from ledger_cli.views.terminal import visible
-from ledger_cli.views.text import format_time, payment_attributes
+from ledger_cli.views.text import (
+    acceptance,
+    entry_kind,
+    format_amount,
+    format_time,
+    payment_attributes,
+    totals_attributes,
+)
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --paper: #ffffff; --soft: #57606a; --line: #d0d7de; --panel: #f6f8fa;
@@ -27,15 +34,15 @@ code { font: .92em ui-monospace, monospace; overflow-wrap: anywhere }
 .outcome { display: inline-block; margin: .6rem 0; padding: .15rem .7rem; border: 1.5px solid; border-radius: 1rem;
   font-weight: 600 }
 .RECORDED, .DUPLICATE { color: var(--succeeded); background: var(--on-succeeded) }
-.REJECTED, .CONFLICT { color: var(--caught); background: var(--on-caught) }
+.REJECTED, .REFUSED, .CONFLICT { color: var(--caught); background: var(--on-caught) }
 .FAILED, .TIMED_OUT, .ABORTED { color: var(--failed); background: var(--on-failed) }
 .RUNNING { color: var(--running); background: var(--on-running) } .UNKNOWN { color: var(--soft) }
 .next { border-left: 4px solid var(--running); background: var(--panel); padding: .6rem .9rem; margin: 1rem 0 }
 .why { border-left: 4px solid var(--failed); background: var(--panel); padding: .6rem .9rem; margin: 1rem 0 }
 .scroll { overflow-x: auto } table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line) }
-th { color: var(--soft); font-weight: 600; white-space: nowrap } td.number { text-align: right; white-space: nowrap }
-.facts td { overflow-wrap: anywhere } tr.error td { color: var(--failed) }
+th { color: var(--soft); font-weight: 600; white-space: nowrap } .number { text-align: right; white-space: nowrap }
+.facts th { width: 1% } .facts td { overflow-wrap: anywhere } tr.error td { color: var(--failed) }
 svg { display: block; max-width: 100%; height: auto; margin: .5rem auto }
 svg text { fill: var(--ink); font: 14px system-ui, sans-serif; text-anchor: middle }
 svg text.error { fill: var(--soft); font-size: 11px }
@@ -53,7 +60,7 @@ svg text.error { fill: var(--soft); font-size: 11px }
 
 def page(found: Inspection, now: datetime | None = None) -> str:
     """Return the page of one inspection. It holds no token, and no input or output of a state."""
-    parts = [*_head(found), *_graph(found.execution), *_ledger(found.payment), *_others(found.other_executions)]
+    parts = [*_head(found), *_graph(found.execution), *_ledger(found), *_others(found.shown_executions)]
     if found.execution:
         parts += _events(found.execution.events)
     made = format_time(now or datetime.now(UTC))
@@ -71,7 +78,7 @@ def page(found: Inspection, now: datetime | None = None) -> str:
 </head>
 <body>
 {body}
-<p class="soft">Made {made} by <code>ledger inspect</code>. ✓ succeeded, ! rejected or conflict, ✗ failed, … running,
+<p class="soft">Made {made} by <code>ledger inspect</code>. ✓ succeeded, ! refused or conflict, ✗ failed, … running,
 · not reached. Times are in UTC.</p>
 </body>
 </html>
@@ -101,30 +108,57 @@ def _graph(execution: Execution | None) -> Iterable[str]:
     if execution is None:
         return
     yield '<h2>States</h2><div class="scroll">'
-    yield graph.svg(graph.read(), execution)
+    yield graph.svg(graph.of_execution(execution), execution)
     yield "</div>"
     if execution.published:
         kind, outcome_id = execution.published
         yield f"<p>Published: <code>{kind}</code>, OutcomeID <code>{_text(outcome_id)}</code></p>"
 
 
-def _ledger(payment: dict[str, Any] | None) -> Iterable[str]:
-    if payment is None:
+def _ledger(found: Inspection) -> Iterable[str]:
+    if found.payment is None:
         return
-    yield '<h2>In the ledger</h2><table class="facts">'
-    for name, value in payment_attributes(payment).items():
+    yield from _facts("In the ledger", payment_attributes(found.payment))
+    currency = found.payment["Currency"]
+    if found.entries:
+        yield '<h2>Entries</h2><div class="scroll"><table id="entries">'
+        yield (
+            '<tr><th class="number">#</th><th>Kind</th><th class="number">Amount</th>'
+            '<th class="number">Refundable after it</th><th>Time</th><th>EntryID</th></tr>'
+        )
+        for one in found.entries:
+            left = f"{one['Totals']['Refundable']} {currency}"
+            yield (
+                f'<tr><td class="number">{one["Entry"]}</td><td>{_text(entry_kind(one))}</td>'
+                f'<td class="number">{_text(format_amount(one))}</td><td class="number">{_text(left)}</td>'
+                f"<td>{format_time(one['Timestamp'])}</td><td><code>{_text(one['EntryID'])}</code></td></tr>"
+            )
+        yield "</table></div>"
+    for one in found.entries:
+        if "Acceptance" in one:
+            yield f"<p>{_text(acceptance(one))}</p>"
+    for damaged in found.unreadable:
+        yield f'<p class="why">{_text(describe_unreadable(damaged))}</p>'
+    if found.totals is not None:
+        yield from _facts("Totals", totals_attributes(found.totals, currency))
+
+
+def _facts(title: str, values: Mapping[str, str]) -> Iterable[str]:
+    yield f'<h2>{title}</h2><table class="facts">'
+    for name, value in values.items():
         yield f"<tr><th>{name}</th><td>{_text(value)}</td></tr>"
     yield "</table>"
 
 
 def _others(others: Iterable[ExecutionSummary]) -> Iterable[str]:
     rows = [
-        f"<tr><td><code>{_text(one.name)}</code></td><td>{_text(one.outcome)}</td><td>{format_time(one.started_at)}</td></tr>"
+        f"<tr><td><code>{_text(one.name)}</code></td><td>{_text(one.outcome)}</td><td>{_text(one.reason or '')}</td>"
+        f"<td>{format_time(one.started_at)}</td></tr>"
         for one in others
     ]
     if rows:
         yield '<h2>Other executions</h2><div class="scroll"><table>'
-        yield "<tr><th>Execution</th><th>Outcome</th><th>Started</th></tr>"
+        yield "<tr><th>Execution</th><th>Outcome</th><th>Why</th><th>Started</th></tr>"
         yield from rows
         yield "</table></div>"
 

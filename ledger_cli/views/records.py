@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -29,6 +29,26 @@ def payment(recorded: Mapping[str, Any]) -> dict[str, Any]:
     record = snake_case(recorded)
     arn = record.pop("execution")
     return {**record, "execution": arn.rpartition(":")[2], "execution_arn": arn}
+
+
+def entry(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recorded entry. The keys of its metadata are the sender's, and stay as they are."""
+    record = payment(recorded)
+    for name in ("totals", "acceptance"):
+        if name in record:
+            record[name] = snake_case(record[name])
+    return record
+
+
+def life(
+    entries: Iterable[Mapping[str, Any]], totals: Mapping[str, Any] | None, unreadable: Iterable[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return what happened to a payment after it was recorded. Totals are null if an entry is damaged."""
+    return {
+        "entries": [entry(one) for one in entries],
+        "totals": None if totals is None else snake_case(totals),
+        "unreadable": [snake_case(one) for one in unreadable],
+    }
 
 
 def delivery(result: DeliveryResult) -> dict[str, Any]:
@@ -81,6 +101,7 @@ def inspection(found: Inspection) -> dict[str, Any]:
         "read_error": found.read_error,
         "searched_back_to": _optional_time(found.searched_back_to),
         "payment": None if found.payment is None else payment(found.payment),
+        **life(found.entries, found.totals, found.unreadable),
         "deciding_execution": None if found.execution is None else execution(found.execution),
         "other_executions": [_execution_summary(other) for other in found.other_executions],
     }
@@ -99,7 +120,14 @@ def redrive(failed: Execution, not_redrivable: str | None, *, dry_run: bool) -> 
 
 
 def _execution_summary(other: ExecutionSummary) -> dict[str, Any]:
-    return {"execution": other.name, "execution_arn": other.arn, "status": other.status, "outcome": other.outcome}
+    return {
+        "execution": other.name,
+        "execution_arn": other.arn,
+        "status": other.status,
+        "outcome": other.outcome,
+        "reason": other.reason,
+        "entry_id": other.entry_id,
+    }
 
 
 def _optional_time(at: datetime | None) -> str | None:

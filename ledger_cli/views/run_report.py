@@ -1,4 +1,4 @@
-"""The report of `ledger run`: the executions, the items in the ledger and the events, each as a table."""
+"""The report of `ledger run`: the executions, the payments, the entries and the events, each as a table."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -6,41 +6,49 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from ledger.chain import entry_view
 from ledger.item import recorded_facts
 from ledger.outcome import SOURCE, reason
 from ledger_cli.reading import StartInput
 from ledger_cli.stack.execution import Execution
-from ledger_cli.views.layout import Column, Entry, Rows, glued
+from ledger_cli.views.layout import Column, Labelled, Rows, glued
 from ledger_cli.views.terminal import visible
-from ledger_cli.views.text import format_amount, format_time, outcome_text
+from ledger_cli.views.text import entry_kind, format_amount, format_time, outcome_text
 
 MAX_ROWS = 50
-"""Rows of each table. `--json` prints every payment."""
+"""Rows of each table. `--json` prints every execution."""
 
 
 def run_report(
     executions: Sequence[tuple[StartInput, Execution]],
     items: Sequence[Mapping[str, Any]],
+    entries: Sequence[Mapping[str, Any]],
     events: Sequence[Mapping[str, Any]],
 ) -> Iterator[RenderableType]:
-    """Show each table, and last how many payments, items and events there are."""
-    counts = ", ".join([_count(len(executions), "payment"), _count(len(items), "item"), _count(len(events), "event")])
-    cut = f"; the first {MAX_ROWS} of each are shown, --json has every payment" if len(executions) > MAX_ROWS else ""
+    """Show each table, and last how many executions, payments, entries and events there are."""
+    counts = ", ".join([
+        _count(executions, "execution"), _count(items, "payment"),
+        _count(entries, "entry", "entries"), _count(events, "event"),
+    ])  # fmt: skip
+    cut = f"; the first {MAX_ROWS} of each are shown, --json has every execution" if len(executions) > MAX_ROWS else ""
     yield _executions_table(executions[:MAX_ROWS])
     yield ""
     yield _items_table(items[:MAX_ROWS])
     yield ""
+    if entries:
+        yield _entries_table(entries[:MAX_ROWS])
+        yield ""
     yield _events_table(events[:MAX_ROWS])
     yield ""
-    yield Entry("", counts + cut, 0)
+    yield Labelled("", counts + cut, 0)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def _count(things: Sequence[Any], noun: str, several: str = "") -> str:
+    return f"{len(things):,} {noun if len(things) == 1 else several or f'{noun}s'}"
 
 
 def _executions_table(executions: Sequence[tuple[StartInput, Execution]]) -> Rows:
-    columns = (Column("Payment"), Column("Outcome"), Column("States (ms)", wraps=True))
+    columns = (Column("Input"), Column("Outcome"), Column("States (ms)", wraps=True))
     rows = []
     for start_input, execution in executions:
         outcome = outcome_text(execution.outcome, execution.error or execution.status)
@@ -81,7 +89,38 @@ def _items_table(items: Sequence[Mapping[str, Any]]) -> Rows:
                 "yes" if "PublishedAt" in item else "no",
             )
         )
-    return Rows(columns, rows, "Items in the ledger")
+    return Rows(columns, rows, "Payments in the ledger")
+
+
+def _entries_table(items: Sequence[Mapping[str, Any]]) -> Rows:
+    columns = (
+        Column("TransactionID"),
+        Column("#", right=True, drop=1),
+        Column("Kind"),
+        Column("Amount", right=True),
+        Column("Refundable", right=True),
+        Column("EntryID", drop=2),
+        Column("Published", drop=3),
+    )
+    rows = []
+    for item in items:
+        view = entry_view(item)
+        rows.append(
+            (
+                view["TransactionID"],
+                f"{view['Entry']}",
+                entry_kind(view),
+                format_amount(view),
+                view["Totals"]["Refundable"],
+                view["EntryID"],
+                "yes" if view["PublishedAt"] else "no",
+            )
+        )
+    return Rows(columns, rows, "Entries")
+
+
+def _amount(detail: Mapping[str, Any]) -> str:
+    return f"{detail['Kind']} {format_amount(detail)}" if "Kind" in detail else format_amount(detail)
 
 
 def _events_table(events: Sequence[Mapping[str, Any]]) -> Rows:
@@ -89,6 +128,6 @@ def _events_table(events: Sequence[Mapping[str, Any]]) -> Rows:
     rows = []
     for event in events:
         detail = event["detail"]
-        summary = reason(detail) if {"Violations", "Differs"} & detail.keys() else format_amount(detail)
+        summary = reason(detail) if {"Violations", "Differs"} & detail.keys() else _amount(detail)
         rows.append((event["detail-type"], detail.get("TransactionID", "—"), detail["OutcomeID"], summary))
     return Rows(columns, rows, f"Events from {SOURCE}")

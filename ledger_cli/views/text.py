@@ -1,6 +1,6 @@
-"""Text for people: outcomes in colour, payments, executions, inspections and registrations."""
+"""Text for people: outcomes in colour, payments, entries, executions, inspections and registrations."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,14 +11,17 @@ from ledger_cli.stack.deliveries import DeliveryResult
 from ledger_cli.stack.execution import Execution, StateRun
 from ledger_cli.stack.inspection import Inspection
 from ledger_cli.stack.processors import Registration
+from ledger_cli.stack.queries import describe_unreadable
+from ledger_cli.stack.refusals import described_entry
 from ledger_cli.views import graph
-from ledger_cli.views.layout import Column, Entries, Entry, Rows, glued
+from ledger_cli.views.layout import Column, Labelled, Labels, Rows, glued
 from ledger_cli.views.terminal import visible
 
 STYLES = {
     "RECORDED": "green",
     "DUPLICATE": "cyan",
     "REJECTED": "yellow",
+    "REFUSED": "yellow",
     "CONFLICT": "magenta",
     "FAILED": "bold red",
     "RUNNING": "blue",
@@ -75,12 +78,102 @@ def payment_attributes(payment: Mapping[str, Any]) -> dict[str, str]:
     return attributes
 
 
+def totals_attributes(totals: Mapping[str, Any], currency: str) -> dict[str, str]:
+    """Return each total of a payment as text. The number of accepted entries is shown only if there are some."""
+    attributes = {name: f"{totals[name]} {currency}" for name in ("Captured", "Refunded", "Disputed", "Refundable")}
+    if totals["AcceptedEntries"]:
+        attributes["AcceptedEntries"] = f"{totals['AcceptedEntries']}"
+    return attributes
+
+
+def entry_kind(entry: Mapping[str, Any]) -> str:
+    """Return an entry's kind, and whether an operator accepted the entry."""
+    return f"{entry['Kind']} (accepted)" if "Acceptance" in entry else str(entry["Kind"])
+
+
+def acceptance(entry: Mapping[str, Any]) -> str:
+    """Return who had an entry recorded that did not add up, and why."""
+    accepted = entry["Acceptance"]
+    return f"Entry {entry['Entry']} was accepted by {accepted['Requester']}: {accepted['Reason']}"
+
+
 # ── Payments ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def payment(recorded: Mapping[str, Any]) -> Entries:
+def payment(recorded: Mapping[str, Any]) -> Labels:
     """Show one payment, with a line for each attribute."""
-    return Entries({name: visible(value) for name, value in payment_attributes(recorded).items()})
+    return Labels({name: visible(value) for name, value in payment_attributes(recorded).items()})
+
+
+def life(
+    entries: Sequence[Mapping[str, Any]],
+    totals: Mapping[str, Any] | None,
+    unreadable: Iterable[dict[str, Any]],
+    currency: str,
+) -> Iterator[RenderableType]:
+    """Show what happened to a payment after it was recorded: its entries, the damaged one, and the totals."""
+    if entries:
+        yield ""
+        yield _entries_of_a_payment(entries)
+    for one in entries:
+        if "Acceptance" in one:
+            yield Labelled("", visible(acceptance(one)), 0)
+    for damaged in unreadable:
+        yield Labelled("", Text(f"\n{visible(describe_unreadable(damaged))}", style="red"), 0)
+    if totals is not None:
+        yield Text("\nTotals", style="bold")
+        yield Labels({name: visible(value) for name, value in totals_attributes(totals, currency).items()})
+
+
+def _entries_of_a_payment(entries: Sequence[Mapping[str, Any]]) -> Rows:
+    columns = (
+        Column("#", right=True),
+        Column("Kind"),
+        Column("Amount", right=True),
+        Column("Refundable", right=True, drop=1),
+        Column("Timestamp", drop=3),
+        Column("EntryID"),
+        Column("Published", drop=2),
+    )
+    rows = [
+        (
+            f"{one['Entry']}",
+            entry_kind(one),
+            format_amount(one),
+            one["Totals"]["Refundable"],
+            format_time(one["Timestamp"]),
+            one["EntryID"],
+            "yes" if one["PublishedAt"] else "not yet",
+        )
+        for one in entries
+    ]
+    return Rows(columns, rows, "Entries")
+
+
+def entries(listed: Iterable[Mapping[str, Any]]) -> Rows:
+    """Show entries of several payments as a table."""
+    columns = (
+        Column("TransactionID"),
+        Column("#", right=True, drop=2),
+        Column("Kind"),
+        Column("Amount", right=True),
+        Column("EntryID", drop=1),
+        Column("Timestamp", drop=3),
+        Column("Published", drop=4),
+    )
+    rows = [
+        (
+            one["TransactionID"],
+            f"{one['Entry']}",
+            entry_kind(one),
+            format_amount(one),
+            one["EntryID"],
+            format_time(one["Timestamp"]),
+            "yes" if one["PublishedAt"] else "not yet",
+        )
+        for one in listed
+    ]
+    return Rows(columns, rows)
 
 
 def payments(listed: Iterable[Mapping[str, Any]], *, of_one_processor: bool) -> Rows:
@@ -101,7 +194,16 @@ def payments(listed: Iterable[Mapping[str, Any]], *, of_one_processor: bool) -> 
     return Rows(columns, rows)
 
 
-def delivery(result: DeliveryResult) -> Entry:
+def accepted(outcome: str, entry: Mapping[str, Any]) -> Labelled:
+    """Show an entry that an operator accepted, in a line."""
+    line = (
+        f"{entry['EntryID']} is entry {entry['Entry']} of {entry['TransactionID']}: {entry_kind(entry)} "
+        f"{format_amount(entry)}, refundable {entry['Totals']['Refundable']}"
+    )
+    return Labelled(outcome_text(outcome), visible(line), INDENT)
+
+
+def delivery(result: DeliveryResult) -> Labelled:
     """Show the result of one delivery in a line."""
     is_running = result.status == "RUNNING"
     outcome = outcome_text(result.outcome or ("RUNNING" if is_running else None), result.error or result.status)
@@ -110,12 +212,14 @@ def delivery(result: DeliveryResult) -> Entry:
         line = Text(visible(result.execution))
         if not result.started:
             line.append("  its execution was started before", "dim")
+        if is_running and result.waits_for_payment:
+            line.append("  an entry waits up to an hour for its payment", "dim")
     if result.cause:
         line.append(f"  {visible(result.cause)}", outcome.style)
-    return Entry(outcome, line, INDENT)
+    return Labelled(outcome, line, INDENT)
 
 
-def registration(changed: Registration) -> Entries:
+def registration(changed: Registration) -> Labels:
     """Show a processor that was registered or changed."""
     lines = {"Processor": f"{changed.processor_id} ({changed.format})", "Webhook": changed.webhook}
     if changed.secret:
@@ -126,30 +230,30 @@ def registration(changed: Registration) -> Entries:
         lines["Active"] = f"2 within {changed.within_minutes} minutes; the older one ends at {changed.older_until}"
     else:
         lines["Active"] = f"1 within {changed.within_minutes} minutes; any other one ends by then"
-    return Entries(lines)
+    return Labels(lines)
 
 
 # ── Executions ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def execution(shown: Execution) -> Entry:
+def execution(shown: Execution) -> Labelled:
     """Show an execution with its outcome in a line, and below it why the payment was rejected or failed."""
     outcome = outcome_text(shown.outcome or ("RUNNING" if shown.status == "RUNNING" else None), shown.status)
     when = f"{glued(format_time(shown.started_at))}  {glued(format_duration(shown))}"
     line = Text.assemble(shown.name, "  ", (when, "dim"))
     if shown.reason:
         line.append(f"\n{visible(shown.reason)}", outcome.style)
-    return Entry(outcome, line, INDENT)
+    return Labelled(outcome, line, INDENT)
 
 
-def redrive(failed: Execution, not_redrivable: str | None, *, dry_run: bool) -> Entry:
+def redrive(failed: Execution, not_redrivable: str | None, *, dry_run: bool) -> Labelled:
     """Show what the command does to an execution that had a technical failure."""
     if not_redrivable is not None:
         line = f"{failed.name} cannot be redriven: {visible(not_redrivable)}: ask the sender to send the payment again"
     else:
         verb = "would be redriven" if dry_run else "is redriven"
         line = f"{failed.name} {verb} from {failed_state(failed)} ({visible(failed.reason or failed.status)})"
-    return Entry("", line, 0)
+    return Labelled("", line, 0)
 
 
 def failed_state(failed: Execution) -> str:
@@ -160,47 +264,52 @@ def failed_state(failed: Execution) -> str:
 def inspection(found: Inspection) -> Iterable[RenderableType]:
     """Show the outcome of a payment, the states of its execution, its item, and the next step."""
     style = STYLES.get(found.outcome, "")
-    yield Entry("", Text.assemble((visible(found.requested_id), "bold"), "  ", (found.outcome, style)), 0)
+    yield Labelled("", Text.assemble((visible(found.requested_id), "bold"), "  ", (found.outcome, style)), 0)
     if found.execution:
         yield from _inspected_execution(found.execution, style)
     if found.payment:
         yield Text("\nIn the ledger", style="bold")
         yield payment(found.payment)
+        yield from life(found.entries, found.totals, found.unreadable, found.payment["Currency"])
     if found.read_error:
         yield ""
-        yield Entry("", Text(f"The ledger could not be read: {visible(found.read_error)}", style="red"), 0)
+        yield Labelled("", Text(f"The ledger could not be read: {visible(found.read_error)}", style="red"), 0)
     if found.other_executions:
         yield Text("\nOther executions", style="bold")
-        for other in found.other_executions:
+        for other in found.shown_executions:
             line = Text.assemble(other.name, "  ", (glued(format_time(other.started_at)), "dim"))
-            yield Entry(Text(other.outcome, STYLES.get(other.outcome, "")), line, INDENT)
+            if other.entry:
+                line.append(f"\n{visible(described_entry(other.entry))}")
+            if other.reason:
+                line.append(f"\n{visible(other.reason)}", STYLES.get(other.outcome, ""))
+            yield Labelled(Text(other.outcome, STYLES.get(other.outcome, "")), line, INDENT)
     yield ""
-    yield Entry("Next", Text(visible(found.next_step), style="bold"), INDENT)
+    yield Labelled("Next", Text(visible(found.next_step), style="bold"), INDENT)
 
 
 def _inspected_execution(shown: Execution, style: str) -> Iterable[RenderableType]:
     when = glued(f"{format_time(shown.started_at)}, {format_duration(shown)}")
-    yield Entry("Execution", f"{shown.name}  {shown.status}  {when}", INDENT)
+    yield Labelled("Execution", f"{shown.name}  {shown.status}  {when}", INDENT)
     yield ""
-    yield from (Entry(state[:1], state[2:], 2) for state in states(shown))
+    yield from (Labelled(state[:1], state[2:], 2) for state in states(shown))
     if shown.reason or shown.published:
         yield ""
     if shown.reason:
-        yield Entry(Text("Why", style), Text(visible(shown.reason), style), INDENT)
+        yield Labelled(Text("Why", style), Text(visible(shown.reason), style), INDENT)
     if shown.published:
-        yield Entry("Published", f"{shown.published[0]}, OutcomeID {shown.published[1]}", INDENT)
+        yield Labelled("Published", f"{shown.published[0]}, OutcomeID {shown.published[1]}", INDENT)
 
 
 def states(shown: Execution) -> Iterable[Text]:
     """Show the workflow's path with the result of each state, and the branch that was taken beside its state."""
-    drawn = graph.read()
+    drawn = graph.of_execution(shown)
     runs = {run.name: run for run in shown.states}
     width = max(map(len, drawn.path))
     for name in drawn.path:
         run = runs.get(name)
         line = _state(name, run, width)
         for branch in drawn.branches[name]:
-            if run is not None and run.result == "caught" and branch.states[0] in runs:
+            if run is not None and run.result == "caught" and run.errors[-1:] == [branch.error]:
                 line.append(f"  {branch.error}", STYLES["caught"])
                 for step in branch.states:
                     line.append(f" {glued('─▶ ')}")
