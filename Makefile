@@ -36,6 +36,7 @@ prove: $(READY) $(NODE_READY) .venv/checkov/.ready ## prove the promises about t
 	@$(BIN)/pytest -q tests/proof
 
 simulate: $(READY) ## try every fault at every call, and planted bugs: minutes
+	@REFUNDS_AT_ONCE=100 $(BIN)/pytest -q --numprocesses 0 tests/workflow/test_entries.py -k at_once
 	@$(BIN)/python -m tests.simulation
 
 mutate: $(READY) ## check that the tests notice each changed line of the domain: minutes
@@ -47,6 +48,7 @@ check: $(READY) $(NODE_READY) ## run the linters and the type checker
 	$(BIN)/mypy
 	$(BIN)/cfn-lint --include-checks I -- template.yaml
 	$(BIN)/statelint statemachine/payment_ledger.asl.json
+	$(BIN)/statelint statemachine/payment_entries.asl.json
 	$(BIN)/python -m tools.asl | PATH="$(CURDIR)/$(BIN):$$PATH" node $(NODE)/asl.mjs
 
 format: $(READY) ## format the code

@@ -6,7 +6,7 @@ template and the workflow's definition.
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -26,6 +26,13 @@ CALLS = {
     "EventBridge": ("PutEvents",),
 }
 """The calls for one payment. Its sender makes StartExecution, and Encrypt to seal the token."""
+
+ENTRY_CALLS = {
+    "Step Functions": ("StartExecution",),
+    "DynamoDB": ("GetItem", "Query", "PutItem", "UpdateItem"),
+    "EventBridge": ("PutEvents",),
+}
+"""The calls for one entry, if its payment has few others."""
 
 RETAINING = frozenset({"Retain", "RetainExceptOnCreate"})
 """Deletion policies under which a resource outlives its stack. Source: CloudFormation, DeletionPolicy attribute."""
@@ -137,18 +144,53 @@ def stack_facts(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[s
 
 def numbers_of(inputs: Mapping[str, Decimal], declared: Mapping[str, Any], given: Mapping[str, str]) -> Numbers:
     """Return every number of a stack of the template *declared* with these parameters *given*."""
-    n, indexes = Numbers({**inputs, **stack_facts(declared, given)}), write_units.indexes(declared)
-    item = write_units.sample_item(int(n["token_bytes"] + n["kms_ciphertext_overhead_bytes"]))
-    after, overhead = write_units.published(item), n["item_overhead_bytes"]
-    entries = [entry for index in indexes if (entry := write_units.entry_of(after, index))]
-    n["stored_bytes"] = write_units.item_bytes(after) + overhead
-    n["indexed_bytes"] = sum((write_units.item_bytes(entry) + overhead for entry in entries), Decimal())
-    units = write_units.units_of_a_payment(item, indexes)
-    n |= {f"units of {name}": count for name, count in units.items()}
-    n["units"] = sum(units.values(), Decimal())
+    n = Numbers({**inputs, **stack_facts(declared, given)})
+    n |= _table_numbers(n, _payment_item(n), write_units.indexes(declared))
+    n["read_units"] = Decimal()
     n["function_s"] = (n["validate_ms"] + n["encrypt_ms"] + n["persist_ms"] + n["publish_ms"]) / 1000
     for kept in ("log", "archive", "durable"):
         n[f"{kept}_months"] = n[f"{kept}_days"] * 24 / n["hours_per_month"]
     n["transitions"] = n["states"] + n["start_transitions"]
     n["kms_requests"] = len(CALLS["KMS"]) * n["kms_requests_per_call"]
     return n
+
+
+def entry_numbers_of(n: Numbers, declared: Mapping[str, Any]) -> Numbers:
+    """Return the numbers of a stack again, with those of an entry under the names of a payment's.
+
+    The entry is the sample refund, the first of its payment. Its calls take as many bytes of the network as a payment's
+    do.
+
+    Args:
+        n: what `numbers_of` returns for a stack.
+        declared: the stack's template.
+    """
+    reads = [write_units.item_bytes(write_units.published(_payment_item(n))), 0]  # of the payment, and of no entry
+    entry = Numbers(n)
+    entry |= _table_numbers(n, write_units.sample_entry(), write_units.indexes(declared, "PaymentEntriesTable"))
+    entry["read_units"] = sum(map(write_units.read_units, reads), Decimal())
+    entry["states"] = Decimal(len(graph.read(graph.ENTRIES).path))
+    entry["transitions"] = entry["states"] + n["start_transitions"]
+    entry["function_s"] = (n["validate_ms"] + n["append_ms"] + n["publish_ms"]) / 1000
+    entry["kms_requests"] = Decimal()
+    for name in ("event_bytes", "own_log_bytes", "own_log_events"):
+        entry[name] = n[f"entry_{name}"]
+    return entry
+
+
+def _payment_item(n: Numbers) -> dict[str, Any]:
+    """Return the item of the first sample payment, with a token of the assumed length."""
+    return write_units.sample_item(int(n["token_bytes"] + n["kms_ciphertext_overhead_bytes"]))
+
+
+def _table_numbers(n: Numbers, item: Mapping[str, Any], indexes: Sequence[write_units.Index]) -> dict[str, Decimal]:
+    """Return what an item and its entries in indexes take: the bytes that stay, and the units that are written."""
+    after, overhead = write_units.published(item), n["item_overhead_bytes"]
+    entries = [entry for index in indexes if (entry := write_units.entry_of(after, index))]
+    units = write_units.units_of_an_item(item, indexes)
+    return {
+        "stored_bytes": write_units.item_bytes(after) + overhead,
+        "indexed_bytes": sum((write_units.item_bytes(entry) + overhead for entry in entries), Decimal()),
+        **{f"units of {name}": count for name, count in units.items()},
+        "units": sum(units.values(), Decimal()),
+    }

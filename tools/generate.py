@@ -4,7 +4,6 @@ A file is generated if it says what another file already says: the template, the
 the list of currencies or the measured figures. A test compares each with what is generated today.
 """
 
-import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,17 +11,9 @@ from pathlib import Path
 from bench import __main__ as bench
 from bench.figures import page
 from ledger_cli import ROOT
-from ledger_cli.samples import PROCESSORS
 from ledger_cli.views import graph
 from tests.proof import permissions
 from tools import currencies, sample_requests, scale, sdk_data
-
-
-def _sample_requests() -> dict[Path, str]:
-    return {
-        sample_requests.file_of(name): json.dumps(sample_requests.event_of(name), indent=2) + "\n"
-        for name in PROCESSORS
-    }
 
 
 def _workflow() -> dict[Path, str]:
@@ -32,7 +23,7 @@ def _workflow() -> dict[Path, str]:
 GENERATORS: Mapping[str, Callable[[], Mapping[Path, str]]] = {
     "currencies": lambda: {currencies.TARGET: currencies.source()},
     "SDK data": lambda: {sdk_data.TARGET / path: text for path, text in sdk_data.texts().items()},
-    "sample requests": _sample_requests,
+    "sample requests": sample_requests.texts,
     "workflow": _workflow,
     "scale and price": scale.generated_pages,
     "benchmarks": lambda: {bench.PAGE: page(bench.DATA.read_text(encoding="utf-8"))},

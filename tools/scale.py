@@ -16,7 +16,7 @@ from ledger.item import SHARDS
 from ledger_cli import ROOT
 from ledger_cli.engine import template
 from tools import facts
-from tools.facts import CALLS, Numbers, ScaleError
+from tools.facts import CALLS, ENTRY_CALLS, Numbers, ScaleError
 
 __all__ = ["ScaleError", "generated_pages"]
 
@@ -99,6 +99,27 @@ def architectures(n: Numbers) -> list[Architecture]:
     ]
 
 
+def entry_costs(n: Numbers) -> dict[str, Decimal]:
+    """Return what a million entries cost, from the numbers of an entry."""
+    ours, *_ = architectures(n)
+    return million_costs(n, ours)
+
+
+def entries_table(n: Numbers) -> str:
+    """Return what an entry takes, and a table of what a million entries cost, from the numbers of an entry."""
+    takes = [
+        (n["transitions"], "state transitions"),
+        (n["states"], "invocations"),
+        (Decimal(len(ENTRY_CALLS["DynamoDB"])), "requests to DynamoDB"),
+        (n["read_units"], "read units"),
+        (n["units"], "write units"),
+    ]
+    answer = ", ".join(f"{number:,} {what}" for number, what in takes)
+    costs = entry_costs(n)
+    body = [*price_rows(costs), ["**a million entries in a month**", f"**{money(sum(costs.values()))}**"]]
+    return f"**An entry takes {answer} and one event.**\n\n{table(['what', 'USD'], body)}"
+
+
 def million_costs(n: Numbers, way: Architecture) -> dict[str, Decimal]:
     """Return what a million payments cost in an architecture."""
     kms = n["kms_requests"] + bool(way.history_events) * n["kms_requests_for_history"]
@@ -111,6 +132,7 @@ def million_costs(n: Numbers, way: Architecture) -> dict[str, Decimal]:
         "Lambda: GB-seconds": MILLION * gb_s * n["lambda_gb_s"],
         "KMS: requests": MILLION / 10000 * kms * n["kms_requests_per_10000"],
         "DynamoDB: writes": n["units"] * n["dynamodb_writes_per_million"],
+        "DynamoDB: reads": n["read_units"] * n["dynamodb_reads_per_million"],
         "DynamoDB: each month kept": (stored_gb + indexed_gb) * n["dynamodb_gb_month"],
         "DynamoDB: each month's recovery": stored_gb * n["dynamodb_recovery_gb_month"],
         "EventBridge: events": n["events_per_million"],
@@ -182,8 +204,7 @@ def tables(
         stack = facts.numbers_of(inputs, declared, given)
         idle[name] = idle_costs(stack)
         kept[name], stored[name] = removed_costs(stack, facts.outliving(declared, given))
-    prices = [[what, money(amount)] for what, amount in sorted(million.items(), key=lambda item: -item[1])]
-    prices += [["**a million payments in a month**", f"**{money(sum(million.values()))}**"]]
+    prices = [*price_rows(million), ["**a million payments in a month**", f"**{money(sum(million.values()))}**"]]
     prices += [[f"**a month without a payment, `{name}`**", amount] for name, amount in totals(idle).items()]
     prices += [[f"**a month after `sam delete`, `{name}`**", amount] for name, amount in totals(kept).items()]
     compared = [[way.name, money(sum(costs.values()))] for way, costs in ways.items()]
@@ -193,6 +214,7 @@ def tables(
     return {
         "quotas": quotas_table(n),
         "prices": table(["what", "USD"], prices),
+        "entries": entries_table(facts.entry_numbers_of(n, declared)),
         "architectures": table(["architecture", "a million payments, USD"], compared),
         "idle": table(["a month without a payment, USD", *idle], together),
         "removed": table(["a month after `sam delete`, USD", *kept], removed),
@@ -203,6 +225,11 @@ def table(head: list[str], body: Iterable[list[str]]) -> str:
     """Return a table in Markdown, whose first column is text and whose other columns are numbers."""
     lines = [head, ["---", *["--:"] * (len(head) - 1)], *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def price_rows(costs: Mapping[str, Decimal]) -> list[list[str]]:
+    """Return a row for each cost that there is, the highest first."""
+    return [[what, money(amount)] for what, amount in sorted(costs.items(), key=lambda item: -item[1]) if amount]
 
 
 def rows(bills: Mapping[str, list[Cost]]) -> list[list[str]]:

@@ -25,5 +25,5 @@ def test_the_command_runs_from_a_wheel(tmp_path: Path) -> None:
         check=False,
     )
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert ran.stdout.endswith("\n10 payments, 5 items, 10 events\n")
+    assert ran.stdout.endswith("\n12 executions, 5 payments, 1 entry, 12 events\n")
     assert "installed/ledger_cli/project/events/start/01-success.json" in ran.stdout.replace("\n", "")

@@ -12,6 +12,7 @@ from tests.support.payments import ENCRYPTED, PAYMENT
 
 EARLY, LATE = "2026-11-23T10:00:00.000000Z", "2026-11-23T11:00:00.000000Z"
 TRANSACTION_ID = PAYMENT.transaction_id
+KEY = {"TransactionID": TRANSACTION_ID}
 
 
 def put(engine: Engine, dynamodb: Any, transaction_id: str = TRANSACTION_ID, recorded_at: str = EARLY) -> None:
@@ -23,12 +24,13 @@ def put(engine: Engine, dynamodb: Any, transaction_id: str = TRANSACTION_ID, rec
 
 def unpublished(engine: Engine, dynamodb: Any, before: str = LATE) -> list[str]:
     """Return the payments on the sweep's pages, shard by shard."""
-    page_of, table = engine.functions["RepublishOutcomes"].module.page_of, engine.outputs["TableName"]
+    module = engine.functions["RepublishOutcomes"].module
+    page_of, payments = module.page_of, module.SWEPT[0]
     found: list[str] = []
     for shard in range(SHARDS):
         start: Any = None
         while True:
-            items, start = page_of(dynamodb, table, shard, before, start)
+            items, start = page_of(dynamodb, payments, shard, before, start)
             assert len(items) <= 10
             found += [item["TransactionID"]["S"] for item in items]
             if start is None:
@@ -41,7 +43,7 @@ def test_a_marked_payment_leaves_the_index_and_keeps_the_rest(engine: Engine, dy
     put(engine, dynamodb)
     (before,) = engine.items()
     assert unpublished(engine, dynamodb) == [TRANSACTION_ID]
-    mark_published(dynamodb, engine.outputs["TableName"], TRANSACTION_ID, LATE)
+    mark_published(dynamodb, engine.outputs["TableName"], KEY, LATE)
     assert unpublished(engine, dynamodb) == []
     (after,) = engine.items()
     del before["Unpublished"]
@@ -52,7 +54,7 @@ def test_the_first_publication_time_is_kept(engine: Engine, dynamodb: Any) -> No
     """A repeated event has the same OutcomeID, and consumers may have seen the first one."""
     put(engine, dynamodb)
     for at in (EARLY, LATE):
-        mark_published(dynamodb, engine.outputs["TableName"], TRANSACTION_ID, at)
+        mark_published(dynamodb, engine.outputs["TableName"], KEY, at)
     assert engine.items()[0]["PublishedAt"] == {"S": EARLY}
 
 
@@ -61,16 +63,14 @@ def test_publishers_at_once_leave_one_time(engine: Engine, dynamodb: Any) -> Non
     put(engine, dynamodb)
     times = [f"2026-11-23T10:00:00.{number:06d}Z" for number in range(10)]
     table = engine.outputs["TableName"]
-    threads = [
-        threading.Thread(target=mark_published, args=(dynamodb, table, TRANSACTION_ID, at), daemon=True) for at in times
-    ]
+    threads = [threading.Thread(target=mark_published, args=(dynamodb, table, KEY, at), daemon=True) for at in times]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
     first = engine.items()[0]["PublishedAt"]["S"]
     assert first in times
-    mark_published(dynamodb, table, TRANSACTION_ID, LATE)
+    mark_published(dynamodb, table, KEY, LATE)
     assert engine.items()[0]["PublishedAt"]["S"] == first
     assert unpublished(engine, dynamodb) == []
 
@@ -78,7 +78,7 @@ def test_publishers_at_once_leave_one_time(engine: Engine, dynamodb: Any) -> Non
 def test_marking_an_unknown_payment_creates_nothing(engine: Engine, dynamodb: Any) -> None:
     """Without its condition, UpdateItem would create an item that only has a key and a marker."""
     with pytest.raises(dynamodb.exceptions.ConditionalCheckFailedException):
-        mark_published(dynamodb, engine.outputs["TableName"], "nobody", LATE)
+        mark_published(dynamodb, engine.outputs["TableName"], {"TransactionID": "nobody"}, LATE)
     assert engine.items() == []
 
 

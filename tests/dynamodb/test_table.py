@@ -1,4 +1,4 @@
-"""The table of these tests is the template's table."""
+"""The tables of these tests are the template's tables."""
 
 from typing import Any
 
@@ -8,11 +8,14 @@ from botocore.exceptions import ClientError
 from ledger_cli.engine import Engine
 from tests.dynamodb import tables
 
+TABLES = ["TableName", "EntriesTableName"]
 
-def test_the_table_has_the_templates_keys_and_indexes(engine: Engine, dynamodb: Any) -> None:
+
+@pytest.mark.parametrize("output", TABLES)
+def test_a_table_has_the_templates_keys_and_indexes(engine: Engine, dynamodb: Any, output: str) -> None:
     """The functions must find the table under the name that the engine's stack gives them."""
-    (declared,) = tables.declared()
-    described = dynamodb.describe_table(TableName=engine.outputs["TableName"])["Table"]
+    (declared,) = [one for one in tables.declared() if one["TableName"] == engine.outputs[output]]
+    described = dynamodb.describe_table(TableName=engine.outputs[output])["Table"]
     assert described["KeySchema"] == declared["KeySchema"]
     indexes = [
         {name: index[name] for name in ("IndexName", "KeySchema", "Projection")}
@@ -20,7 +23,7 @@ def test_the_table_has_the_templates_keys_and_indexes(engine: Engine, dynamodb: 
     ]
     expected = sorted(declared["GlobalSecondaryIndexes"], key=lambda index: str(index["IndexName"]))
     for index in (*indexes, *expected):
-        index["Projection"]["NonKeyAttributes"] = sorted(index["Projection"]["NonKeyAttributes"])
+        index["Projection"]["NonKeyAttributes"] = sorted(index["Projection"].get("NonKeyAttributes", []))
     assert indexes == expected
 
 
@@ -30,7 +33,8 @@ def test_every_property_that_is_left_out_is_in_the_template() -> None:
     assert declared >= tables.NOT_ACCEPTED
 
 
-def test_the_table_is_protected_against_deletion(engine: Engine, dynamodb: Any) -> None:
+@pytest.mark.parametrize("output", TABLES)
+def test_a_table_is_protected_against_deletion(engine: Engine, dynamodb: Any, output: str) -> None:
     """The template's own property protects the table, and DynamoDB Local enforces it."""
     with pytest.raises(ClientError, match="protected against deletion"):
-        dynamodb.delete_table(TableName=engine.outputs["TableName"])
+        dynamodb.delete_table(TableName=engine.outputs[output])

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from ledger.item import EncryptedPayment, PaymentConflictError
+from ledger.item import EncryptedPayment
+from ledger.violations import PaymentConflictError
 from ledger_cli.engine import Engine
 from tests.support.payments import ENCRYPTED, PAYMENT
 

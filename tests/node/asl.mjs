@@ -1,9 +1,17 @@
-// Checks a workflow's definition, which it reads from standard input, against the Amazon States Language.
+// Checks the workflows' definitions, which it reads from standard input by their names, against the Amazon States
+// Language.
 import validate from 'asl-validator'
 import { readFileSync } from 'node:fs'
 
-const { isValid, errorsText } = validate(JSON.parse(readFileSync(0, 'utf8')))
-if (!isValid) {
-  console.error(errorsText())
-  process.exit(1)
+const definitions = Object.entries(JSON.parse(readFileSync(0, 'utf8')))
+for (const [name, definition] of definitions) {
+  const { isValid, errorsText } = validate(definition)
+  if (!isValid) {
+    console.error(`${name}: ${errorsText()}`)
+    process.exitCode = 1
+  }
+}
+if (definitions.length === 0) {
+  console.error('no definition')
+  process.exitCode = 1
 }

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 from ledger_cli.engine import template
 from tests.proof.parameters import EVERYTHING
 from tests.proof.policies import Resources, of_type
-from tests.proof.resolved import Resolver
+from tests.proof.resolved import Resolver, arn
 from tests.proof.resource_types import schema, unique_name
 
 HOLDS_DATA = ("AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::SQS::Queue")
@@ -101,10 +101,15 @@ def not_live_after_a_change(before: Resources, done: ChangeSet) -> Iterator[str]
                 if change in {"Replace", "Remove"} and f"//vpce-{endpoint}." in json.dumps(before[name])
             ]
             yield from (f"{name}: its live version calls {endpoint}, which is deleted" for endpoint in deleted)
-    versions_of_the_workflow = [name for name, _ in of_type(done.after, "AWS::StepFunctions::StateMachineVersion")]
-    for name, _ in of_type(done.after, "AWS::StepFunctions::StateMachine"):
+    for name, workflow in of_type(done.after, "AWS::StepFunctions::StateMachine"):
+        own = arn("states", f"stateMachine:{workflow['StateMachineName']}")
+        versions = [
+            version
+            for version, properties in of_type(done.after, "AWS::StepFunctions::StateMachineVersion")
+            if properties["StateMachineArn"] == own
+        ]
         if done.changes.get(name) == "Modify" and not any(
-            done.changes.get(version) in {"Add", "Replace"} for version in versions_of_the_workflow
+            done.changes.get(version) in {"Add", "Replace"} for version in versions
         ):
             yield f"{name}: changed, and its alias keeps the previous version"
 
@@ -164,7 +169,7 @@ WORKFLOW_EDITS: Mapping[str, Any] = {
     "DefinitionS3Location": "another.asl.json",
     "RoleArn": {"Fn::GetAtt": ["DeploymentRole", "Arn"]},
 }
-"""Edits of the workflow's properties that an operator may make in the template."""
+"""Edits of the workflows' properties that an operator may make in the template."""
 
 
 def edited(source: Mapping[str, Any], kind: str, name: str, value: Any) -> dict[str, Any]:

@@ -11,19 +11,24 @@ from tests.proof.rules.data import data_is_retained, keys_and_logs
 from tests.proof.rules.functions import (
     functions_are_inside,
     roles_work_for_their_functions_only,
-    workflow_runs_this_code,
+    variables_name_the_right_things,
+    workflows_run_this_code,
 )
 from tests.proof.rules.grants import actions_are_explicit, privileged_roles_are_named
 from tests.proof.rules.network import endpoints_are_exact, no_way_out, security_groups_are_a_closed_pair
 from tests.proof.rules.watch import changes_are_watched
-from tests.proof.rules.ways_in import concurrency_is_reserved, only_the_webhook_is_reachable, payments_from_the_bus
+from tests.proof.rules.ways_in import (
+    concurrency_is_reserved,
+    only_the_webhook_is_reachable,
+    payments_and_entries_from_the_bus,
+)
 
 Rule = Callable[[Resources], Iterator[str]]
 
 RULES: tuple[Rule, ...] = (
     no_way_out,
     only_the_webhook_is_reachable,
-    payments_from_the_bus,
+    payments_and_entries_from_the_bus,
     security_groups_are_a_closed_pair,
     endpoints_are_exact,
     functions_are_inside,
@@ -31,7 +36,8 @@ RULES: tuple[Rule, ...] = (
     keys_and_logs,
     events_and_alarms,
     what_alarms_count,
-    workflow_runs_this_code,
+    workflows_run_this_code,
+    variables_name_the_right_things,
     actions_are_explicit,
     changes_are_watched,
     roles_work_for_their_functions_only,

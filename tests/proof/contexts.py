@@ -12,6 +12,7 @@ OTHER_ACCOUNT = "999999999999"
 NONE: Context = {"name": "-", "keys": {}}
 
 THIS_WORKFLOW = arn("states", "stateMachine:PaymentLedger")
+ENTRIES_WORKFLOW = arn("states", "stateMachine:PaymentEntries")
 SERVICES_WITH_SECRETS = ("secretsmanager", "ssm")
 FACTS = [
     "Amount", "Currency", "Execution", "Fingerprint", "Metadata", "ProcessorID", "PublishedAt", "RecordedAt", "Status",
@@ -20,14 +21,35 @@ FACTS = [
 """The attributes of an item that a query may read. The ciphertext is not one of them."""
 
 LOOKED_UP = ["TransactionID", "Fingerprint", "Execution"]
-"""The attributes that the webhook reads of an item."""
+"""The attributes that the webhook reads of a payment's item. Of an entry's, it reads the EntryID as well."""
+
+JUDGED_BY = ["Amount", "Currency", "Fingerprint", "ProcessorID", "Status", "Timestamp", "TransactionID"]
+"""The attributes of a payment's item that an entry is judged by."""
+
+MARKER = ["TransactionID", "PublishedAt", "Unpublished"]
+"""The attributes of an update of a payment's marker: its key, and the two that change. An entry's key has a number."""
 
 PAYMENTS_RULE = arn("events", "rule/payment-processors/start-payments")
+ENTRIES_RULE = arn("events", "rule/payment-processors/start-entries")
 VIA_LOGS = {"kms:ViaService": f"logs.{REGION}.amazonaws.com", "kms:CallerAccount": ACCOUNT}
 VIA_DYNAMODB = {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com", "kms:CallerAccount": ACCOUNT}
 
 IS_SERVICE = {"a-person": "false", "a-service": "true"}
-INTENDED = frozenset({"bound", "bound-to-payment", "facts", "ledger-source", "live", "look-up", "marker", "token"})
+INTENDED = frozenset(
+    {
+        "bound",
+        "bound-to-payment",
+        "entry-look-up",
+        "entry-marker",
+        "facts",
+        "judging",
+        "ledger-source",
+        "live",
+        "look-up",
+        "marker",
+        "token",
+    }
+)
 """The contexts of the calls that the stack's own functions make."""
 
 STEPS = ("-outside", "-other-endpoint", "-other-function", "-no-function", "-other-vpc")
@@ -85,10 +107,12 @@ def _of_keys(layer: str, name: str) -> Iterator[Context]:
     yield context("bound-otherwise", kms__EncryptionContextKeys=["Other"])
     yield context("bound-to-processor", kms__EncryptionContextKeys=["ProcessorID"])
     yield {"name": "history", "keys": {history: THIS_WORKFLOW}}
+    yield {"name": "entries-history", "keys": {history: ENTRIES_WORKFLOW}}
     yield {"name": "log-delivery", "keys": {"kms:EncryptionContext:SourceArn": arn("logs", "*")}}
     if layer == "identity" or name == "HistoryKey":
         elsewhere = f"arn:aws:logs:{REGION}:{OTHER_ACCOUNT}:*"
         yield {"name": "other-history", "keys": {history: THIS_WORKFLOW + "2"}}
+        yield {"name": "other-entries-history", "keys": {history: ENTRIES_WORKFLOW + "2"}}
         yield {"name": "other-delivery", "keys": {"kms:EncryptionContext:SourceArn": elsewhere}}
         for service in SERVICES_WITH_SECRETS:
             yield {"name": f"via-{service}", "keys": {"kms:ViaService": f"{service}.{REGION}.amazonaws.com"}}
@@ -103,6 +127,7 @@ def _of_keys(layer: str, name: str) -> Iterator[Context]:
         yield _of_log_group("workflow-logs", "/aws/vendedlogs/states/payment-ledger")
         yield _of_log_group("other-logs", "/payment-ledger-dev/x")
         yield {"name": "deploys", "keys": {history: THIS_WORKFLOW, **via_states}}
+        yield {"name": "deploys-entries", "keys": {history: ENTRIES_WORKFLOW, **via_states}}
         yield {"name": "via-states", "keys": via_states}
         yield {"name": "via-logs", "keys": VIA_LOGS}
         yield {"name": "via-logs-elsewhere", "keys": {**VIA_LOGS, "kms:CallerAccount": OTHER_ACCOUNT}}
@@ -114,34 +139,44 @@ def _of_log_group(name: str, group: str) -> Context:
 
 def _of_items() -> Iterator[Context]:
     """Yield the contexts of calls of DynamoDB: the attributes that a call writes or reads."""
-    marker = ["TransactionID", "PublishedAt", "Unpublished"]
-    yield context("marker", dynamodb__Attributes=marker)
+    yield context("marker", dynamodb__Attributes=MARKER)
     yield context("amount-too", dynamodb__Attributes=["TransactionID", "PublishedAt", "Amount"])
-    yield context("marker-and-item-back", dynamodb__Attributes=marker, dynamodb__ReturnValues="ALL_OLD")
+    yield context("marker-and-item-back", dynamodb__Attributes=MARKER, dynamodb__ReturnValues="ALL_OLD")
+    entry_marker = [*MARKER, "Entry"]
+    yield context("entry-marker", dynamodb__Attributes=entry_marker)
+    yield context("totals-too", dynamodb__Attributes=[*entry_marker, "Totals"])
+    yield context("entry-marker-and-item-back", dynamodb__Attributes=entry_marker, dynamodb__ReturnValues="ALL_OLD")
     yield _of_read("facts", FACTS)
     yield _of_read("facts-and-token", [*FACTS, "SecureToken"])
     yield _of_read("token", ["SecureToken", "TransactionID"])
     yield _of_read("look-up", LOOKED_UP)
     yield context("all-of-it", dynamodb__Attributes=["TransactionID"], dynamodb__Select="ALL_ATTRIBUTES")
     yield _of_read("token-too", [*LOOKED_UP, "SecureToken"])
+    yield _of_read("entry-look-up", [*LOOKED_UP, "EntryID"])
+    yield _of_read("entry-look-up-further", [*LOOKED_UP, "EntryID", "Entry"])
+    yield _of_read("entry-and-metadata", [*LOOKED_UP, "EntryID", "Metadata"])
+    yield _of_read("judging", JUDGED_BY)
+    yield _of_read("judging-and-token", [*JUDGED_BY, "SecureToken"])
+    yield _of_read("judging-and-metadata", [*JUDGED_BY, "Metadata"])
 
 
 def _of_read(name: str, attributes: list[str]) -> Context:
     return context(name, dynamodb__Attributes=attributes, dynamodb__Select="SPECIFIC_ATTRIBUTES")
 
 
-def _of_a_resource_policy(found: list[Context], services: list[str], name: str) -> list[Context]:
+def _of_a_resource_policy(found: list[Context], services: list[str], resource: str) -> list[Context]:
     """Return the contexts in which a resource's own policy is tried: those found so far, and others of its service."""
     if "sqs" in services:
         safely, openly = {"aws:SecureTransport": "true"}, {"aws:SecureTransport": "false"}
-        found += [
-            {"name": "by-the-rule", "keys": {**safely, "aws:SourceArn": PAYMENTS_RULE}},
-            {"name": "by-the-rule-without-tls", "keys": {**openly, "aws:SourceArn": PAYMENTS_RULE}},
-            {"name": "by-another-rule", "keys": {**safely, "aws:SourceArn": f"{PAYMENTS_RULE}2"}},
-        ]
+        for name, rule in (("the", PAYMENTS_RULE), ("the-entries", ENTRIES_RULE)):
+            found += [
+                {"name": f"by-{name}-rule", "keys": {**safely, "aws:SourceArn": rule}},
+                {"name": f"by-{name}-rule-without-tls", "keys": {**openly, "aws:SourceArn": rule}},
+            ]
+        found.append({"name": "by-another-rule", "keys": {**safely, "aws:SourceArn": f"{PAYMENTS_RULE}2"}})
     if "events" in services:
         found = [{"name": name, "keys": {"aws:PrincipalIsAWSService": text}} for name, text in IS_SERVICE.items()]
-    if name in {"TokenKey", "IntakeKey"} or "dynamodb" in services:
+    if resource in {"TokenKey", "IntakeKey"} or "dynamodb" in services:
         found = _from_the_vpc(found)
     if "dynamodb" in services:
         found += [

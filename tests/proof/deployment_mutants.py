@@ -13,9 +13,15 @@ KEY_ADMINISTRATION = (
 """The calls that CloudFormation's handlers make on a key of the stack."""
 
 STATEMENTS_FOR_CALLERS = {
-    "HistoryKey": ["TheDeployerCreatesTheWorkflow", "CloudWatchLogsUsesItForCallersOfThisAccount"],
+    "HistoryKey": ["TheDeployerCreatesTheWorkflows", "CloudWatchLogsUsesItForCallersOfThisAccount"],
     "TableKey": ["DynamoDBUsesItForCallersOfThisAccount"],
 }
+
+WORKFLOWS = {
+    "PaymentLedgerWorkflow": "PaymentEntriesWorkflow",
+    "PaymentEntriesWorkflow": "PaymentLedgerWorkflow",
+}
+"""Each workflow, and the other one."""
 
 TABLE_ADMINISTRATION = (
     "dynamodb:DescribeTable", "dynamodb:PutResourcePolicy", "dynamodb:TagResource", "dynamodb:UpdateContinuousBackups",
@@ -74,6 +80,7 @@ def mutants_of_changes(source: Template) -> Iterator[Mutant]:
         if resource["Type"] == "AWS::EC2::SecurityGroup":
             yield f"{name}: a fixed name", changed(source, [*at, "GroupName"], f"ledger-{name}")
     for name, condition in (
+        ("AcceptEntryLogs", "AcceptsEntries"),
         ("FlowLogs", "MakesVpc"),
         ("ReceivePaymentLogs", "HasWebhook"),
         ("RevealSecureTokenLogs", "RevealsTokens"),
@@ -81,11 +88,17 @@ def mutants_of_changes(source: Template) -> Iterator[Mutant]:
         ("WebhookLogs", "HasWebhook"),
     ):
         yield f"{name}: only if {condition}", changed(source, ["Resources", name, "Condition"], condition)
-    path = ["Resources", "PaymentLedgerWorkflowVersion", "Properties", "StateMachineRevisionId"]
-    yield "PaymentLedgerWorkflowVersion: of no revision", changed(source, path, "1")
-    table: list[str | int] = ["Resources", "PaymentLedgerTable", "Properties", "TableName"]
-    by_currency = {"Fn::Sub": "PaymentLedger${Suffix}-${DefaultCurrency}"}
-    yield "PaymentLedgerTable: a name by currency", changed(source, table, by_currency)
+    for workflow, other in WORKFLOWS.items():
+        version: list[str | int] = ["Resources", f"{workflow}Version", "Properties"]
+        yield f"{workflow}Version: of no revision", changed(source, [*version, "StateMachineRevisionId"], "1")
+        yield f"{workflow}Version: of {other}", changed(source, [*version, "StateMachineArn"], {"Ref": other})
+    for name, resource in source["Resources"].items():
+        if resource["Type"] == "AWS::DynamoDB::Table":
+            by_currency = {"Fn::Sub": f"{name}${{Suffix}}-${{DefaultCurrency}}"}
+            yield (
+                f"{name}: a name by currency",
+                changed(source, ["Resources", name, "Properties", "TableName"], by_currency),
+            )
 
 
 def _without_statement(expanded: Template, key: str, sid: str) -> Iterator[Mutant]:

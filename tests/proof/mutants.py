@@ -1,6 +1,7 @@
 """Templates with one fault each, as a hurried change, a bad merge or an attacker would make it."""
 
 import copy
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -56,7 +57,11 @@ CHANGED: list[tuple[str, Steps, Any]] = [
     ("AWS::Events::Rule", ["EventPattern"], {"source": ["acme-pay"]}),
     ("AWS::Events::Rule", ["EventBusName"], "payment-ledger"),
     ("AWS::Events::Rule", ["State"], "DISABLED"),
+    ("AWS::Events::Rule", ["EventPattern"], {"detail-type": ["PaymentReceived"]}),
+    ("AWS::Events::Rule", ["EventPattern"], {"detail-type": ["EntryReceived"]}),
     ("AWS::Events::Rule", ["Targets", 0, "Arn"], {"Ref": "PaymentLedgerWorkflow"}),
+    ("AWS::Events::Rule", ["Targets", 0, "Arn"], {"Ref": "PaymentLedgerWorkflowAlias"}),
+    ("AWS::Events::Rule", ["Targets", 0, "Arn"], {"Ref": "PaymentEntriesWorkflowAlias"}),
     ("AWS::Events::Rule", ["Targets", 0, "InputPath"], "$"),
     ("AWS::Events::Rule", ["Targets", 0, "RetryPolicy", "MaximumEventAgeInSeconds"], 60),
     ("AWS::Events::Rule", ["Targets", 0, "RoleArn"], {"Fn::GetAtt": ["PaymentLedgerWorkflowRole", "Arn"]}),
@@ -75,6 +80,8 @@ CHANGED: list[tuple[str, Steps, Any]] = [
     ("AWS::Lambda::EventInvokeConfig", ["MaximumRetryAttempts"], 2),
     ("AWS::Lambda::EventSourceMapping", ["BisectBatchOnFunctionError"], False),
     ("AWS::Lambda::EventSourceMapping", ["Enabled"], False),
+    ("AWS::Lambda::EventSourceMapping", ["EventSourceArn"], {"Fn::GetAtt": ["PaymentLedgerTable", "StreamArn"]}),
+    ("AWS::Lambda::EventSourceMapping", ["EventSourceArn"], {"Fn::GetAtt": ["PaymentEntriesTable", "StreamArn"]}),
     ("AWS::Lambda::EventSourceMapping", ["FilterCriteria"], {"Filters": [{"Pattern": "{}"}]}),
     ("AWS::Lambda::EventSourceMapping", ["FunctionName"], {"Ref": "WatchLedger"}),
     ("AWS::Lambda::EventSourceMapping", ["MaximumRetryAttempts"], None),
@@ -87,7 +94,19 @@ CHANGED: list[tuple[str, Steps, Any]] = [
     ("AWS::Lambda::Permission", ["Principal"], "*"),
     ("AWS::Lambda::Permission", ["FunctionName"], {"Ref": "PersistPaymentLedger"}),
     ("AWS::DynamoDB::Table", ["TimeToLiveSpecification"], {"AttributeName": "Timestamp", "Enabled": True}),
+    ("AWS::DynamoDB::Table", ["AttributeDefinitions", 1, "AttributeType"], "S"),
+    ("AWS::DynamoDB::Table", ["GlobalSecondaryIndexes", 0, "KeySchema", 0, "AttributeName"], "ProcessorID"),
     ("AWS::DynamoDB::Table", ["GlobalSecondaryIndexes", 0, "Projection"], {"ProjectionType": "ALL"}),
+    ("AWS::DynamoDB::Table", ["GlobalSecondaryIndexes", 0, "Projection"], {"ProjectionType": "KEYS_ONLY"}),
+    ("AWS::DynamoDB::Table", ["GlobalSecondaryIndexes", 1, "Projection"], {"ProjectionType": "KEYS_ONLY"}),
+    ("AWS::DynamoDB::Table", ["GlobalSecondaryIndexes", 1, "KeySchema", 1, "AttributeName"], "Timestamp"),
+    ("AWS::DynamoDB::Table", ["KeySchema"], [{"AttributeName": "TransactionID", "KeyType": "HASH"}]),
+    (
+        "AWS::DynamoDB::Table",
+        ["KeySchema"],
+        [{"AttributeName": "TransactionID", "KeyType": "HASH"}, {"AttributeName": "EntryID", "KeyType": "RANGE"}],
+    ),
+    ("AWS::DynamoDB::Table", ["TableName"], "Another"),
     ("AWS::DynamoDB::Table", ["GlobalSecondaryIndexes", 1, "KeySchema", 0, "AttributeName"], "Pending"),
     ("AWS::EC2::FlowLog", ["TrafficType"], "REJECT"),
     ("AWS::EC2::SecurityGroup", ["SecurityGroupEgress", 0, "FromPort"], 0),
@@ -115,12 +134,43 @@ CHANGED: list[tuple[str, Steps, Any]] = [
     ("AWS::Scheduler::Schedule", ["ScheduleExpression"], "rate(5 hours)"),
     ("AWS::Scheduler::Schedule", ["Target", "Arn"], {"Fn::GetAtt": ["RepublishOutcomes", "Arn"]}),
     ("AWS::Scheduler::Schedule", ["Target", "Input"], "{}"),
+    ("AWS::StepFunctions::StateMachine", ["RoleArn"], {"Fn::GetAtt": ["PaymentLedgerWorkflowRole", "Arn"]}),
+    ("AWS::StepFunctions::StateMachine", ["RoleArn"], {"Fn::GetAtt": ["PaymentEntriesWorkflowRole", "Arn"]}),
     ("AWS::StepFunctions::StateMachine", ["LoggingConfiguration", "IncludeExecutionData"], True),
     ("AWS::StepFunctions::StateMachine", ["LoggingConfiguration", "Level"], "ERROR"),
     ("AWS::StepFunctions::StateMachine", ["EncryptionConfiguration", "KmsKeyId"], {"Fn::GetAtt": ["TableKey", "Arn"]}),
     ("AWS::StepFunctions::StateMachineAlias", ["DeploymentPreference", "Type"], "ALL_AT_ONCE"),
+    ("AWS::StepFunctions::StateMachineAlias", ["Name"], "next"),
+    *(
+        (f"AWS::StepFunctions::StateMachine{kind}", path, {"Ref": f"{workflow}{ending}"})
+        for workflow in ("PaymentLedgerWorkflow", "PaymentEntriesWorkflow")
+        for kind, path, ending in (
+            ("Version", ["StateMachineArn"], ""),
+            ("Alias", ["DeploymentPreference", "StateMachineVersionArn"], "Version"),
+        )
+    ),
 ]
 """Properties that a mutant sets to a value that they must not have: the type, the path, and the value."""
+
+TAKEN_FOR_ANOTHER: Mapping[str, list[Any]] = {
+    "TABLE_NAME": [{"Ref": "PaymentEntriesTable"}],
+    "ENTRIES_TABLE_NAME": [{"Ref": "PaymentLedgerTable"}],
+    "WORKFLOW": [{"Ref": "PaymentEntriesWorkflowAlias"}, {"Ref": "PaymentLedgerWorkflow"}],
+    "ENTRIES_WORKFLOW": [{"Ref": "PaymentLedgerWorkflowAlias"}, {"Ref": "PaymentEntriesWorkflow"}],
+    "EVENT_BUS_NAME": [{"Fn::GetAtt": ["PaymentsBus", "Name"]}],
+    "TOKEN_KEY": [{"Fn::GetAtt": ["IntakeKey", "Arn"]}],
+    "INTAKE_KEY": [{"Fn::GetAtt": ["TokenKey", "Arn"]}],
+}
+"""Things of the stack that a variable could name by mistake."""
+
+COUNTERPARTS = (
+    ("table/PaymentLedger$", "table/PaymentEntries$"),
+    ("stateMachine:PaymentLedger$", "stateMachine:PaymentEntries$"),
+    ("execution:PaymentLedger$", "execution:PaymentEntries$"),
+    ("/start-payments$", "/start-entries$"),
+    ("role/paymentledger-workflow-role$", "role/paymentledger-entries-workflow-role$"),
+)
+"""Endings of ARNs in policies: of a thing of payments, and of the thing of entries that could be meant."""
 
 ADDED = {
     "an internet gateway": {"Type": "AWS::EC2::InternetGateway"},
@@ -184,9 +234,29 @@ def _of_properties(template: Template, name: str, resource: Mapping[str, Any]) -
     for variable in resource.get("Properties", {}).get("Environment", {}).get("Variables", {}):
         if variable.startswith("AWS_ENDPOINT_URL_"):
             yield f"{name}: without {variable}", changed(template, [*at, "Environment", "Variables", variable], None)
-    if "TOKEN_KEY" in resource.get("Properties", {}).get("Environment", {}).get("Variables", {}):
-        key = {"Fn::GetAtt": ["IntakeKey", "Arn"]}
-        yield f"{name}: the wrong key", changed(template, [*at, "Environment", "Variables", "TOKEN_KEY"], key)
+        for another in TAKEN_FOR_ANOTHER.get(variable, []):
+            mutant = changed(template, [*at, "Environment", "Variables", variable], another)
+            yield f"{name}: another {variable}", mutant
+        if variable in TAKEN_FOR_ANOTHER:
+            yield f"{name}: without {variable}", changed(template, [*at, "Environment", "Variables", variable], None)
+    if kind == "AWS::StepFunctions::StateMachine":
+        for other, one in template["Resources"].items():
+            if one["Type"] == kind and other != name:
+                definition = one["Properties"]["DefinitionString"]
+                yield f"{name}: defined as {other}", changed(template, [*at, "DefinitionString"], definition)
+    if kind == "AWS::CloudWatch::Dashboard":
+        yield from _of_a_dashboard(template, name, [*at, "DashboardBody", "Fn::Sub"], resource)
+
+
+def _of_a_dashboard(template: Template, name: str, at: Steps, resource: Mapping[str, Any]) -> Iterator[Mutant]:
+    """Yield the dashboard without one metric, each in turn."""
+    text, variables = resource["Properties"]["DashboardBody"]["Fn::Sub"]
+    lines = text.splitlines(keepends=True)
+    for number, line in enumerate(lines):
+        row = re.match(r'\s*(\[".+\]),$', line)  # without the last row of a list, the rest would not be JSON
+        if row:
+            fewer = "".join([*lines[:number], *lines[number + 1 :]])
+            yield f"{name}: without {row[1]}", changed(template, at, [fewer, variables])
 
 
 def _of_policies(template: Template, name: str, resource: Mapping[str, Any]) -> Iterator[Mutant]:
@@ -223,7 +293,10 @@ def _of_statement(template: Template, label: str, where: Steps, statement: Mappi
     yield f"{label}: effect {effect}", changed(template, [*where, "Effect"], effect)
     yield from _narrower_and_wider(template, label, where, statement)
     for operator, keys in statement.get("Condition", {}).items():
-        for key in keys:
+        for key, values in keys.items():
+            for index in range(len(values)) if isinstance(values, list) and len(values) > 1 else ():
+                path = [*where, "Condition", operator, key]
+                yield f"{label}: {key} without {values[index]}", changed(template, path, dropped(values, index))
             fewer = {k: v for k, v in keys.items() if k != key}
             conditions = {**statement["Condition"], operator: fewer}
             if not fewer:
@@ -240,20 +313,42 @@ def _narrower_and_wider(template: Template, label: str, where: Steps, statement:
         if len(actions) > 1:
             yield f"{label}: without {action}", changed(template, [*where, "Action"], dropped(actions, index))
     resources = as_list(statement.get("Resource", "*"))
-    if resources != ["*"] and statement["Effect"] == "Allow" and "Principal" not in statement:
+    if resources != ["*"] and statement["Effect"] == "Allow" and statement.get("Principal", "*") == "*":
         yield f"{label}: on every resource", changed(template, [*where, "Resource"], "*")
-        if len(resources) > 1:
-            for index in range(len(resources)):
-                yield (
-                    f"{label}: without resource {index}",
-                    changed(template, [*where, "Resource"], dropped(resources, index)),
-                )
+    if len(resources) > 1:
+        for index in range(len(resources)):
+            yield (
+                f"{label}: without resource {index}",
+                changed(template, [*where, "Resource"], dropped(resources, index)),
+            )
+    for path, text in _texts(statement):
+        if path[0] in {"Resource", "Condition"} and (counterpart := _counterpart(text)):
+            yield f"{label}: {counterpart} for {text}", changed(template, [*where, *path], counterpart)
     if (
         "Principal" in statement
         and statement["Effect"] == "Allow"
         and statement["Principal"] not in ("*", {"AWS": "*"})
     ):
         yield f"{label}: for everyone", changed(template, [*where, "Principal"], {"AWS": "*"})
+
+
+def _texts(part: Any) -> Iterator[tuple[list[str | int], str]]:
+    """Yield each text in a part of a template, after the steps that lead to it."""
+    if isinstance(part, str):
+        yield [], part
+    inner = part.items() if isinstance(part, Mapping) else enumerate(part) if isinstance(part, list) else ()
+    for step, value in inner:
+        yield from (([step, *path], text) for path, text in _texts(value))
+
+
+def _counterpart(text: str) -> str | None:
+    """Return *text* with the name of a thing of entries for one of payments, or the reverse; None if it has neither."""
+    for payments, entries in COUNTERPARTS:
+        if payments in text:
+            return text.replace(payments, entries)
+        if entries in text:
+            return text.replace(entries, payments)
+    return None
 
 
 def _is_referred_to(template: Template, name: str) -> bool:

@@ -7,6 +7,7 @@ from ledger_cli.engine import template
 from tools import facts
 
 PARAMETERS = {
+    "AcceptEntries": "allowed",
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
     "BreakGlassRoleArn": "arn:aws:iam::123456789012:role/break-glass",
     "ProcessorsBus": "open",

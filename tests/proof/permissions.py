@@ -10,11 +10,12 @@ from ledger_cli.engine import template
 from tests.proof.parameters import PARAMETERS
 from tests.proof.policies import Resources, as_list, of_type
 from tests.proof.resolved import ACCOUNT, PARTITION, REGION, Resolver
+from tools.sdk_data import READ_BY_LAMBDA
 
 PAGE = ROOT / "docs/internals/permissions.md"
 
 CALLS = {
-    "dynamodb:GetItem": "dynamodb.get_item(",
+    "dynamodb:GetItem": "client.get_item(|dynamodb.get_item(",
     "dynamodb:PutItem": "client.put_item(",
     "dynamodb:Query": "client.query(|dynamodb.query(",
     "dynamodb:UpdateItem": "client.update_item(",
@@ -32,14 +33,13 @@ CALLS = {
 """The call that an action allows, as the code writes it; `|` separates alternatives."""
 
 BY_AWS = {
-    "dynamodb:": "Lambda reads the table's stream for the watch",
+    **{f"dynamodb:{call}": "Lambda reads the tables' streams for the watch" for _, call in sorted(READ_BY_LAMBDA)},
     "cloudwatch:": "CodeDeploy watches the alarm of a deployment",
     "ec2:": "Lambda attaches a function to the VPC",
     "kms:Decrypt": "Step Functions reads the history that it continues",
     "kms:GenerateDataKey": "Step Functions encrypts the history, and delivers its log",
     "lambda:GetAlias": "CodeDeploy shifts an alias",
     "lambda:GetProvisionedConcurrencyConfig": "CodeDeploy waits until a new version has its provisioned concurrency",
-    "lambda:InvokeFunction": "statemachine/payment_ledger.asl.json",
     "lambda:UpdateAlias": "CodeDeploy shifts an alias",
     "logs:CreateLogStream": "the service writes the log",
     "logs:DescribeLogStreams": "the service writes the log",
@@ -48,6 +48,32 @@ BY_AWS = {
     "xray:": "the service sends its traces",
 }
 """The purpose of calls that AWS itself makes with a role, by the beginning of the action."""
+
+BY_ROLE = {
+    "PaymentLedgerWorkflowRole": {"lambda:InvokeFunction": "statemachine/payment_ledger.asl.json"},
+    "PaymentEntriesWorkflowRole": {"lambda:InvokeFunction": "statemachine/payment_entries.asl.json"},
+    "EntryOperatorPolicy": {
+        "cloudformation:DescribeStacks": "the `ledger` command reads the stack's outputs",
+        "kms:Decrypt": "Step Functions reads the history for `ledger inspect`",
+        "lambda:InvokeFunction": "`ledger accept` and `ledger inspect`",
+        "states:DescribeExecution": "`ledger accept`, `ledger retry` and `ledger inspect`",
+        "states:GetExecutionHistory": "`ledger inspect`",
+        "states:ListExecutions": "`ledger inspect`",
+        "states:StartExecution": "`ledger retry`",
+    },
+    "PaymentStarterPolicy": dict.fromkeys(("kms:Encrypt", "states:StartExecution"), "functions/ledger/intake.py"),
+    "PaymentsRuleRole": {"states:StartExecution": "EventBridge starts a payment or an entry"},
+    "ReceivePaymentRole": {"kms:Decrypt": "Secrets Manager reads a processor's secret"},
+    "RepublishScheduleRole": {"lambda:InvokeFunction": "EventBridge Scheduler starts the sweep"},
+}
+"""The purpose of calls that no code of the role's own makes, by the action."""
+
+HOLDERS = {
+    "EntryOperatorPolicy": "for operators who decide about refused entries",
+    "FunctionPlatformPolicy": "on every function's role",
+    "PaymentStarterPolicy": "for senders of payments and entries",
+}
+"""Who has each managed policy."""
 
 HEAD = """# Permissions
 
@@ -72,8 +98,7 @@ def _sections(resources: Resources) -> Iterator[tuple[str, list[list[str]]]]:
         attached = " and `FunctionPlatformPolicy`" if role.get("ManagedPolicyArns") else ""
         yield title + attached, [row for document in documents for row in _rows(document, name)]
     for name, policy in of_type(resources, "AWS::IAM::ManagedPolicy"):
-        holder = "on every function's role" if name == "FunctionPlatformPolicy" else "for senders of payments"
-        yield f"Policy `{name}`, {holder}", list(_rows(policy["PolicyDocument"], name))
+        yield f"Policy `{name}`, {HOLDERS[name]}", list(_rows(policy["PolicyDocument"], name))
     for kind, key, what in (
         ("AWS::KMS::Key", "KeyPolicy", "Key"),
         ("AWS::EC2::VPCEndpoint", "PolicyDocument", "Endpoint"),
@@ -101,7 +126,7 @@ def _rows(document: Mapping[str, Any], role: str) -> Iterator[list[str]]:
 
 
 def _guard_rows(document: Mapping[str, Any]) -> Iterator[list[str]]:
-    yield ["", "action", "who", "if"]
+    yield ["", "action", "on", "who", "if"]
     for statement in document["Statement"]:
         actions = ", ".join(f"`{action}`" for action in as_list(statement["Action"]))
         stated = statement["Principal"]
@@ -109,30 +134,45 @@ def _guard_rows(document: Mapping[str, Any]) -> Iterator[list[str]]:
             [one for kind in stated.values() for one in as_list(kind)] if isinstance(stated, dict) else [stated]
         )
         who = ", ".join(f"`{principal}`" for principal in principals)
-        yield [statement["Effect"], actions, who, _conditions(statement)]
+        yield [statement["Effect"], actions, _resources(statement), who, _conditions(statement)]
 
 
 def needed_by(action: str, role: str) -> str:
-    """Return the line of code that makes the call, or the service that makes it with the role."""
+    """Return the lines of code that make the call, or the service that makes it with the role."""
+    if action in BY_ROLE.get(role, {}):
+        return BY_ROLE[role][action]
     module = re.sub(r"(?<!^)(?=[A-Z])", "_", role.removesuffix("Role")).lower()
-    shared = [f"functions/ledger/{name}.py" for name in ("publication", "intake", "processors", "pages")]
-    for file in (f"functions/{module}.py", *shared):
-        if action in CALLS and (ROOT / f"functions/{module}.py").exists():
-            for number, line in enumerate((ROOT / file).read_text().splitlines(), 1):
-                if any(call in line for call in CALLS[action].split("|")):
-                    return f"{file}:{number}"
-    if (role, action) == ("ReceivePaymentRole", "kms:Decrypt"):
-        return "Secrets Manager reads a processor's secret"
-    if role == "PaymentStarterPolicy":
-        return "functions/ledger/intake.py"
-    if role == "RepublishScheduleRole":
-        return "EventBridge Scheduler starts the sweep"
-    if role == "PaymentsRuleRole":
-        return "EventBridge starts a payment"
+    if action in CALLS and (ROOT / f"functions/{module}.py").exists():
+        return "<br>".join(_calls(action, [f"functions/{module}.py"]))
     for beginning, reason in BY_AWS.items():
         if action.startswith(beginning):
             return reason
     raise LookupError(f"{role}: nothing in the code or at AWS is known to need {action}")
+
+
+def _calls(action: str, files: list[str]) -> list[str]:
+    """Return the lines of these files that make the call; if there are none, those of the modules that they import.
+
+    Raises:
+        LookupError: no module makes the call.
+    """
+    seen = set(files)
+    while files:
+        texts = {file: (ROOT / file).read_text() for file in files}
+        found = [
+            f"{file}:{number}"
+            for file, text in texts.items()
+            for number, line in enumerate(text.splitlines(), 1)
+            if any(call in line for call in CALLS[action].split("|"))
+        ]
+        if found:
+            return found
+        names = {
+            name for text in texts.values() for name in re.findall(r"^from ledger\.(\w+) import", text, re.MULTILINE)
+        }
+        files = sorted({f"functions/ledger/{name}.py" for name in names} - seen)
+        seen |= {*files}
+    raise LookupError(f"no module makes the call that {action} allows")
 
 
 def _resources(statement: Mapping[str, Any]) -> str:

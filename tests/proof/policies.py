@@ -21,10 +21,13 @@ from tests.proof.resolved import ACCOUNT, REGION, Resolver, arn
 REVIEWED = Path(__file__).with_name("reviewed.json")
 
 SERVICES = (
-    "cloudwatch", "codedeploy", "dynamodb", "ec2", "events", "iam", "kms", "lambda", "logs", "s3", "secretsmanager",
-    "sns", "sqs", "states", "sts", "xray",
+    "cloudformation", "cloudwatch", "codedeploy", "dynamodb", "ec2", "events", "iam", "kms", "lambda", "logs", "s3",
+    "secretsmanager", "sns", "sqs", "states", "sts", "xray",
 )  # fmt: skip
 """The services in use, and the services through which a role with too many permissions does the most harm."""
+
+TABLES_WITH_STREAMS = ("PaymentLedger", "PaymentEntries", "Other")
+"""The names of the stack's tables, and of a table that is not the stack's."""
 
 Resources = Mapping[str, Mapping[str, Any]]
 Question = dict[str, Any]
@@ -75,7 +78,8 @@ def stack_arns(resources: Resources) -> list[str]:
     for _, m in of_type(resources, "AWS::StepFunctions::StateMachine"):
         found.append(arn("states", f"stateMachine:{m['StateMachineName']}"))
         found += [arn("states", f"execution:{m['StateMachineName']}{other}:any") for other in ("", "2")]
-    found += [arn("dynamodb", f"table/{name}/stream/2026-11-26") for name in ("PaymentLedger", "Other")]
+    found += [arn("dynamodb", f"table/{name}/stream/2026-11-26") for name in TABLES_WITH_STREAMS]
+    found += [arn("cloudformation", f"stack/{stack}/1") for stack in ("payment-ledger", "another")]
     found += [arn("sqs", queue["QueueName"]) for _, queue in of_type(resources, "AWS::SQS::Queue")]
     found += [arn("secretsmanager", f"secret:payment-ledger{suffix}/processors/any") for suffix in ("", "-dev")]
     for _, group in of_type(resources, "AWS::Logs::LogGroup"):
@@ -133,7 +137,8 @@ def questions(resources: Resources) -> dict[str, Question]:
         }
         ask(f"endpoint {name}", "endpoint", endpoint.get("PolicyDocument", open_to_all), callers, [service])
 
-    callers = [role_principal(resources, name) for name in ("EncryptTokenRole", "PaymentLedgerWorkflowRole")]
+    workflows = ("PaymentLedgerWorkflowRole", "PaymentEntriesWorkflowRole")
+    callers = [role_principal(resources, name) for name in ("EncryptTokenRole", *workflows)]
     reveals = [role_principal(resources, name) for name in ("RevealSecureTokenRole",) if name in resources]
     callers += [*reveals, person("admin"), person("outsider", OTHER_ACCOUNT)]
     services = [
@@ -158,7 +163,8 @@ def questions(resources: Resources) -> dict[str, Question]:
         ask(f"queue {name}", "resource", policy["PolicyDocument"], senders, ["sqs"], arns=own)
         ask(f"queue {name} alone", "resource", policy["PolicyDocument"], senders, ["sqs"], arns=own, alone=True)
 
-    writing = ("PersistPaymentLedgerRole", "PublishOutcomeRole", "RepublishOutcomesRole")
+    writing = ("PersistPaymentLedgerRole", "AppendEntryRole", "PublishOutcomeRole", "RepublishOutcomesRole")
+    writing += ("AcceptEntryRole",) if "AcceptEntryRole" in resources else ()
     for name, table in of_type(resources, "AWS::DynamoDB::Table"):
         writers = [role_principal(resources, name) for name in writing]
         document = table.get("ResourcePolicy", {}).get("PolicyDocument", {"Version": "2012-10-17", "Statement": []})

@@ -13,6 +13,13 @@ from tools import facts
 
 PAGE = ROOT / "docs/operate/deploying.md"
 
+REMOVE_A_TABLE = (
+    "scan --table-name {} --select COUNT --query Count",
+    "update-table --table-name {} --no-deletion-protection-enabled",
+    "delete-table --table-name {}",
+)
+"""The commands of `aws dynamodb` that remove a table after somebody has seen that it is empty."""
+
 
 def references(part: Any) -> set[str]:
     """Return the names that a part of a template refers to."""
@@ -41,11 +48,20 @@ def created_before(needs: Mapping[str, set[str]], failed: str) -> set[str]:
     return needs.keys() - waiting
 
 
+def _unrolled(page: str) -> str:
+    """Return the page with the commands of a loop over tables once for each table."""
+
+    def repeated(loop: re.Match[str]) -> str:
+        return "".join(f"{loop[2].replace('$table', table)}\n" for table in loop[1].split())
+
+    return re.sub(r"for table in ([\w ]+); do\n(.*?)\s*done\n", repeated, page, flags=re.DOTALL)
+
+
 def faults_of_failures(
     expanded: Mapping[str, Any], parameters: Mapping[str, str], counts: dict[str, int]
 ) -> Iterator[str]:
     """Yield each resource that a failed creation leaves behind, unless the page has the command that removes it."""
-    page = PAGE.read_text().partition("## A first deployment that failed")[2].partition("\n## ")[0]
+    page = _unrolled(PAGE.read_text().partition("## A first deployment that failed")[2].partition("\n## ")[0])
     declared = template.created_resources(expanded, Resolver(expanded, parameters).parameters)
     resources = Resolver(expanded, parameters).resources()
     needs = {name: references(resource) & declared.keys() for name, resource in declared.items()}
@@ -57,14 +73,15 @@ def faults_of_failures(
             protected = resource["Properties"].get("DeletionProtectionEnabled")
             if (protected or resource.get("DeletionPolicy") == "Retain") and resource["Type"] not in facts.VERSIONS:
                 found.add(name)
-    commands = ("--no-deletion-protection-enabled", "aws dynamodb delete-table")
     for name, version in declared.items():
         if version["Type"] == "AWS::Lambda::Version":
             counts["failures"] += 1
             if version.get("DeletionPolicy") != "Delete":
                 yield f"{name}: survives a rollback, and Lambda publishes no second version of the same code"
+    suffix = Resolver(expanded, parameters).parameters["Suffix"]
     for name in sorted(found):
-        if resources[name]["Type"] != "AWS::DynamoDB::Table" or not all(command in page for command in commands):
+        table = str(resources[name]["Properties"].get("TableName")).removesuffix(suffix)  # as a page names it
+        if not all(f"aws dynamodb {command.format(table)}\n" in page for command in REMOVE_A_TABLE):
             yield f"{name}: survives a failed creation, and the page does not say how to remove it"
 
 

@@ -15,6 +15,7 @@ PSEUDO_PARAMETERS = {
     "AWS::NoValue": NO_VALUE,
     "AWS::Partition": PARTITION,
     "AWS::Region": REGION,
+    "AWS::StackId": f"arn:{PARTITION}:cloudformation:{REGION}:{ACCOUNT}:stack/payment-ledger/1",
     "AWS::StackName": "payment-ledger",
     "AWS::URLSuffix": "amazonaws.com",
 }

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ledger_cli import ROOT
-from tools.asl import definition
+from tools.asl import definitions
 
 CFN_LINT = Path(sys.executable).with_name("cfn-lint")
 CHECKOV = (ROOT / ".venv/checkov/bin/checkov", "--config-file", ROOT / "tests/proof/checkov/config.yaml", "--file")
@@ -25,9 +25,10 @@ def run(*command: str | Path) -> str:
 
 @pytest.fixture(scope="module")
 def reports(expanded: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Return what each linter reports of the expanded template with the workflow's definition, and of a broken one."""
+    """Return what each linter reports of the expanded template with the definitions in it, and of broken ones."""
     template = copy.deepcopy(expanded)
-    template["Resources"]["PaymentLedgerWorkflow"]["Properties"]["DefinitionString"] = definition(expanded)
+    for machine, definition in definitions(expanded).items():
+        template["Resources"][machine]["Properties"]["DefinitionString"] = definition
     text = json.dumps(template, indent=1)
     texts = {
         "deployed": text,
@@ -44,7 +45,7 @@ def reports(expanded: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) 
         "checkov deployed": (*CHECKOV, files["deployed"]),
         "checkov unrotated": (*CHECKOV, files["unrotated"]),
         "cfn-lint deployed": (CFN_LINT, *checks, "--", files["deployed"]),
-        "cfn-lint misspelt": (CFN_LINT, "--", files["misspelt"]),
+        "cfn-lint misspelt": (CFN_LINT, "--format", "json", "--", files["misspelt"]),
     }
     with ThreadPoolExecutor(2) as pool:
         return dict(zip(commands, pool.map(lambda command: run(*command), commands.values()), strict=True))
@@ -55,9 +56,11 @@ def test_cfn_lint_accepts_the_deployed_template(reports: dict[str, str]) -> None
     assert reports["cfn-lint deployed"] == ""
 
 
-def test_cfn_lint_reports_a_broken_definition(reports: dict[str, str]) -> None:
-    """Without this, the test above would not show that the definition is checked."""
-    assert "E3601" in reports["cfn-lint misspelt"]
+def test_cfn_lint_reports_a_broken_definition(expanded: dict[str, Any], reports: dict[str, str]) -> None:
+    """Without this, the test above would not show that each definition is checked."""
+    found = json.loads(reports["cfn-lint misspelt"])
+    broken = {one["Location"]["Path"][1] for one in found if one["Rule"]["Id"] == "E3601"}
+    assert broken == definitions(expanded).keys() == {"PaymentLedgerWorkflow", "PaymentEntriesWorkflow"}
 
 
 def test_checkov_accepts_the_deployed_template(reports: dict[str, str]) -> None:

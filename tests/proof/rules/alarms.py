@@ -5,10 +5,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ledger.outcome import DETAIL_TYPES
+from ledger.outcome import DETAIL_TYPES, ENTRY_DETAIL_TYPES
 from ledger_cli import ROOT
-from tests.proof.contexts import THIS_WORKFLOW
+from tests.proof.contexts import ENTRIES_WORKFLOW, THIS_WORKFLOW
 from tests.proof.policies import Resources, of_type
+from tests.proof.rules.data import TABLES
 
 COUNTED: Mapping[str, Mapping[str, str]] = {
     # `tests/proof/test_alarms.py` evaluates these expressions.
@@ -28,11 +29,20 @@ COUNTED: Mapping[str, Mapping[str, str]] = {
         "rings": "above 0 in 3 of 5",
     },
     "ThrottledExecutionsAlarm": {
-        "": f"AWS/States ExecutionThrottled StateMachineArn={THIS_WORKFLOW}, Sum of 300 s",
+        "throttles": "FILL(payments, 0) + FILL(entries, 0)",
+        "payments": f"AWS/States ExecutionThrottled StateMachineArn={THIS_WORKFLOW}, Sum of 300 s",
+        "entries": f"AWS/States ExecutionThrottled StateMachineArn={ENTRIES_WORKFLOW}, Sum of 300 s",
         "rings": "above 0 in 3 of 3",
     },
     "ConflictsAlarm": {
-        "": "PaymentLedger PaymentConflict service=payment-ledger, Sum of 300 s",
+        "conflicts": "FILL(payments, 0) + FILL(entries, 0)",
+        "payments": "PaymentLedger PaymentConflict service=payment-ledger, Sum of 300 s",
+        "entries": "PaymentLedger EntryConflict service=payment-ledger, Sum of 300 s",
+        "rings": "above 0 in 1 of 1",
+    },
+    # A single refused entry is money that moved and that no total has.
+    "RefusedEntriesAlarm": {
+        "": "PaymentLedger EntryRefused service=payment-ledger, Sum of 300 s",
         "rings": "above 0 in 1 of 1",
     },
     "RejectionsAlarm": {
@@ -45,20 +55,26 @@ COUNTED: Mapping[str, Mapping[str, str]] = {
         "rings": "above 900 in 3 of 3",
     },
     "UnpublishedBacklogAlarm": {
-        "": "PaymentLedger UnpublishedPayments service=payment-ledger, Maximum of 300 s",
+        "": "PaymentLedger UnpublishedOutcomes service=payment-ledger, Maximum of 300 s",
         "rings": "above 100 in 1 of 1",
     },
     "HeldBackAlarm": {
-        "": "PaymentLedger PaymentsHeldBack service=payment-ledger, Maximum of 300 s",
+        "": "PaymentLedger OutcomesHeldBack service=payment-ledger, Maximum of 300 s",
         "rings": "above 0 in 3 of 3",
     },
     "TableThrottlesAlarm": {
-        "throttles": "FILL(ledger, 0) + FILL(processors, 0) + FILL(unpublished, 0)",
+        "throttles": "FILL(ledger, 0) + FILL(processors, 0) + FILL(unpublished, 0) + FILL(entries, 0) "
+        "+ FILL(entryProcessors, 0) + FILL(unpublishedEntries, 0)",
         "ledger": "AWS/DynamoDB WriteThrottleEvents TableName=PaymentLedger, Sum of 60 s",
+        "entries": "AWS/DynamoDB WriteThrottleEvents TableName=PaymentEntries, Sum of 60 s",
         **{
-            name: "AWS/DynamoDB WriteThrottleEvents TableName=PaymentLedger "
-            f"GlobalSecondaryIndexName={index}, Sum of 60 s"
-            for name, index in (("processors", "PaymentsByProcessor"), ("unpublished", "UnpublishedPayments"))
+            name: f"AWS/DynamoDB WriteThrottleEvents TableName={table} GlobalSecondaryIndexName={index}, Sum of 60 s"
+            for name, table, index in (
+                ("processors", "PaymentLedger", "PaymentsByProcessor"),
+                ("unpublished", "PaymentLedger", "UnpublishedPayments"),
+                ("entryProcessors", "PaymentEntries", "EntriesByProcessor"),
+                ("unpublishedEntries", "PaymentEntries", "UnpublishedEntries"),
+            )
         },
         "rings": "above 0 in 3 of 3",
     },
@@ -79,6 +95,10 @@ COUNTED: Mapping[str, Mapping[str, str]] = {
     },
     "ChangedProtectionAlarm": {
         "": "PaymentLedger ProtectionChanged service=payment-ledger, Sum of 60 s",
+        "rings": "above 0 in 1 of 1",
+    },
+    "AcceptedEntriesAlarm": {
+        "": "PaymentLedger EntryAccepted service=payment-ledger, Sum of 60 s",
         "rings": "above 0 in 1 of 1",
     },
     "RevealedTokensAlarm": {
@@ -144,20 +164,56 @@ def _dashboard(resources: Resources) -> Iterator[str]:
     if len(dashboards) != 1:
         yield "dashboard: not exactly one"
     for name, dashboard in dashboards:
-        titles = [widget["properties"]["title"] for widget in json.loads(dashboard["DashboardBody"])["widgets"]]
-        if len(titles) < 7 or "${" in dashboard["DashboardBody"]:
+        widgets = json.loads(dashboard["DashboardBody"])["widgets"]
+        if len(widgets) < 7 or "${" in dashboard["DashboardBody"]:
             yield f"{name}: a widget is missing, or a reference was not resolved"
+        rows = [row for widget in widgets for row in widget["properties"].get("metrics", [])]
+        shown = {tuple(part for part in row if isinstance(part, str)) for row in rows} - {()}
+        if shown != _metrics_of_the_dashboard(resources):
+            yield f"{name}: {sorted(shown ^ _metrics_of_the_dashboard(resources))}"
         # Anybody can make this metric rise, so no alarm counts it, and only the dashboard shows it.
         if ("UnknownSenderRefused" in dashboard["DashboardBody"]) != ("ReceivePayment" in resources):
             yield f"{name}: shows the webhook's unknown senders without a webhook, or does not show them"
 
 
+def _metrics_of_the_dashboard(resources: Resources) -> set[tuple[str, ...]]:
+    """Return the metrics that an operator sees at a glance: namespace, name and dimensions.
+
+    They are every outcome, the failures, the time, errors and throttles of each step, and the throttles of both
+    workflows, both tables and their indexes.
+    """
+    outcomes = [*DETAIL_TYPES.values(), *ENTRY_DETAIL_TYPES.values(), "UnpublishedOutcomes"]
+    if "ReceivePayment" in resources:
+        outcomes += ["SignatureRefused", "UnknownSenderRefused", "PaymentNotStarted"]
+    found: set[tuple[str, ...]] = {("PaymentLedger", name, "service", "payment-ledger") for name in outcomes}
+    found |= {("PaymentLedger", name) for name in ("UnexpectedErrors", "ExecutionsFailed", "ExecutionsRefused")}
+    names = [resources[step]["Properties"]["FunctionName"] for step in STEPS]
+    for name in ("Duration", "Errors", "Throttles"):
+        found |= {("AWS/Lambda", name, "FunctionName", function) for function in names}
+    found.add(("AWS/Lambda", "Errors", "FunctionName", "republish_outcomes"))
+    for workflow in (THIS_WORKFLOW, ENTRIES_WORKFLOW):
+        found.add(("AWS/States", "ExecutionThrottled", "StateMachineArn", workflow))
+    for table in TABLES.values():
+        throttles = ("AWS/DynamoDB", "WriteThrottleEvents", "TableName", table.name)
+        found |= {throttles, *((*throttles, "GlobalSecondaryIndexName", index) for index in table.indexes)}
+    return found
+
+
+STEPS = ("ValidatePayment", "EncryptToken", "PersistPaymentLedger", "ValidateEntry", "AppendEntry", "PublishOutcome")
+"""The functions of the workflows."""
+
+# The last is not an answer, and yet expected: other deliveries took the next number, and the caller tries again.
+ANSWERS_OF_AN_APPEND = "-InvalidEntryError -EntryTooEarlyError -EntryConflictError -EntryContentionError"
+
 BUSINESS_ERRORS = {
     "ValidatePayment": "-InvalidPaymentError",
     "EncryptToken": "-InvalidPaymentError",
     "PersistPaymentLedger": "-PaymentConflictError",
+    "ValidateEntry": "-InvalidEntryError",
+    "AppendEntry": ANSWERS_OF_AN_APPEND,
+    "AcceptEntry": f"-InvalidRequestError {ANSWERS_OF_AN_APPEND}",
     "QueryPaymentLedger": "-InvalidQueryError",
-    "RevealSecureToken": "-InvalidRevealError -PaymentNotFoundError",
+    "RevealSecureToken": "-InvalidRequestError -PaymentNotFoundError",
 }
 """The functions whose answer can be an error, and the filter that leaves these answers out of a count of errors."""
 
@@ -224,4 +280,4 @@ def _metrics_of_functions() -> set[str]:
     """Return the names of the metrics that the functions' code writes."""
     files = [*(ROOT / "functions").glob("*.py"), *(ROOT / "functions/ledger").glob("*.py")]
     named = {name for file in files for name in re.findall(r'\bname="(\w+)"', file.read_text())}
-    return named | set(DETAIL_TYPES.values())
+    return named | {*DETAIL_TYPES.values(), *ENTRY_DETAIL_TYPES.values()}

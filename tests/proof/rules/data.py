@@ -2,12 +2,44 @@
 
 import fnmatch
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from ledger.chain import RecordedEntry
+from ledger.entry import Entry
 from ledger.item import EncryptedPayment
 from ledger.payment import Payment
+from ledger.totals import Totals
 from tests.proof.policies import Resources, as_list, of_type
 from tests.proof.resolved import arn
+
+
+class Table(NamedTuple):
+    """What a table must be: its name, its key, its indexes with their keys, and an item in attribute form."""
+
+    name: str
+    key: list[str]
+    indexes: Mapping[str, list[str]]
+    item: Mapping[str, Any]
+
+
+MOMENT = "2026-01-01T00:00:00.000000Z"
+TABLES = {
+    "PaymentLedgerTable": Table(
+        "PaymentLedger",
+        ["TransactionID"],
+        {"PaymentsByProcessor": ["ProcessorShard", "Timestamp"], "UnpublishedPayments": ["Unpublished", "RecordedAt"]},
+        EncryptedPayment(Payment("t", "1", "JPY", "p", "Success", MOMENT, {}), b"", "k", "e", MOMENT).as_item(),
+    ),
+    "PaymentEntriesTable": Table(
+        "PaymentEntries",
+        ["TransactionID", "Entry"],
+        {"EntriesByProcessor": ["ProcessorShard", "Timestamp"], "UnpublishedEntries": ["Unpublished", "RecordedAt"]},
+        RecordedEntry(
+            1, Entry("t", "e", "Refunded", "1", "JPY", "p", MOMENT, None, {}), Totals("1", "1", "0"), "h", "e", MOMENT
+        ).as_item(),
+    ),
+}
+"""The tables, by their logical IDs."""
 
 
 def data_is_retained(resources: Resources) -> Iterator[str]:
@@ -43,34 +75,49 @@ def data_is_retained(resources: Resources) -> Iterator[str]:
             yield f"{name}: not on demand"
         if table.get("SSESpecification", {}).get("KMSMasterKeyId") != "arn:aws:kms:us-east-1:123456789012:key/TableKey":
             yield f"{name}: not encrypted with its own key"
-        if table["KeySchema"] != [{"AttributeName": "TransactionID", "KeyType": "HASH"}]:
-            yield f"{name}: its key is not the TransactionID"
-        yield from _indexes(name, table)
-    if len(list(of_type(resources, "AWS::DynamoDB::Table"))) != 1:
-        yield "tables: not exactly one"
+        if name in TABLES:
+            yield from _key_and_indexes(name, table, TABLES[name])
+    if {name for name, _ in of_type(resources, "AWS::DynamoDB::Table")} != TABLES.keys():
+        yield "tables: not exactly those of payments and of entries"
 
 
-def _indexes(name: str, table: Mapping[str, Any]) -> Iterator[str]:
-    """Yield an index whose keys are not attributes of an item, or that holds the ciphertext."""
-    attributes = _item_attributes()
-    for index in table.get("GlobalSecondaryIndexes", []):
-        projection = index["Projection"]
-        if projection.get("ProjectionType") != "INCLUDE" or "SecureToken" in projection["NonKeyAttributes"]:
-            yield f"{name}: index {index['IndexName']} holds the ciphertext"
-        keys = {key["AttributeName"] for key in index["KeySchema"]}
-        if not keys | set(projection.get("NonKeyAttributes", [])) <= attributes | {"PublishedAt"}:
-            yield f"{name}: index {index['IndexName']} names attributes that items do not have"
-    if [index["IndexName"] for index in table.get("GlobalSecondaryIndexes", [])] != [
-        "PaymentsByProcessor",
-        "UnpublishedPayments",
-    ]:
+def _key_and_indexes(name: str, table: Mapping[str, Any], expected: Table) -> Iterator[str]:
+    """Yield what differs in a table's name and keys, and an index that lacks what is read or holds the ciphertext."""
+    if table["TableName"] != expected.name:
+        yield f"{name}: has another name than policies and alarms write out"
+    if _keys(table) != expected.key:
+        yield f"{name}: its key is not {' and '.join(expected.key)}"
+    indexes = {index["IndexName"]: index for index in table.get("GlobalSecondaryIndexes", [])}
+    if {index_name: _keys(index) for index_name, index in indexes.items()} != expected.indexes:
         yield f"{name}: its indexes are not the two that the functions read"
+    keys = {attribute for names in (expected.key, *expected.indexes.values()) for attribute in names}
+    types = {attribute: kind for attribute in keys for kind in expected.item[attribute]}
+    if {one["AttributeName"]: one["AttributeType"] for one in table["AttributeDefinitions"]} != types:
+        yield f"{name}: its keys have other types than the attributes of its items"
+    for index_name, index in indexes.items():
+        projection = index["Projection"]
+        if "SecureToken" not in expected.item:  # then an item is read whole or not at all
+            if projection != {"ProjectionType": "ALL"}:
+                yield f"{name}: index {index_name} does not have whole items"
+            continue
+        projected = projection.get("NonKeyAttributes", [])
+        if projection.get("ProjectionType") != "INCLUDE" or "SecureToken" in projected:
+            yield f"{name}: index {index_name} holds the ciphertext"
+        if not set(projected) <= {*expected.item, "PublishedAt"}:
+            yield f"{name}: index {index_name} names attributes that items do not have"
 
 
-def _item_attributes() -> set[str]:
-    payment = Payment("t", "1", "JPY", "p", "Success", "2026-01-01T00:00:00.000000Z", {})
-    return set(EncryptedPayment(payment, b"", "k", "e", "r").as_item())
+def _keys(holder: Mapping[str, Any]) -> list[str]:
+    """Return the attributes of a table's or an index's key, or nothing if their order is not partition and sort key."""
+    kinds = [key["KeyType"] for key in holder["KeySchema"]]
+    return [key["AttributeName"] for key in holder["KeySchema"]] if kinds == ["HASH", "RANGE"][: len(kinds)] else []
 
+
+WORKFLOWS = {
+    "PaymentLedgerWorkflow": ("PaymentLedger", "paymentledger-workflow-role"),
+    "PaymentEntriesWorkflow": ("PaymentEntries", "paymentledger-entries-workflow-role"),
+}
+"""The name and the role of each workflow, by its logical ID."""
 
 WORKFLOW_LOG = arn("logs", "log-group:/aws/vendedlogs/states/payment-ledger:*")
 """The log group's ARN. Step Functions does not accept it without the last two characters."""
@@ -107,18 +154,32 @@ def keys_and_logs(resources: Resources) -> Iterator[str]:
             yield f"{name}: logs the data of executions, or not every event"
         if machine.get("TracingConfiguration") != {"Enabled": True}:
             yield f"{name}: not traced"
-        if machine.get("StateMachineName") != "PaymentLedger" or machine.get("StateMachineType") != "STANDARD":
-            yield f"{name}: not a Standard workflow with its fixed name"
-    for name, alias in of_type(resources, "AWS::StepFunctions::StateMachineAlias"):
+        named = (machine.get("StateMachineName"), machine["RoleArn"].rpartition("/")[2])
+        if named != WORKFLOWS.get(name) or machine.get("StateMachineType") != "STANDARD":
+            yield f"{name}: not a Standard workflow with its fixed name and its own role"
+    yield from _workflows_are_behind_aliases(resources)
+
+
+def _workflows_are_behind_aliases(resources: Resources) -> Iterator[str]:
+    """Yield a workflow without one version and one alias, and an alias that a release does not reach gradually."""
+    machines = dict(of_type(resources, "AWS::StepFunctions::StateMachine"))
+    versions = dict(of_type(resources, "AWS::StepFunctions::StateMachineVersion"))
+    aliases = dict(of_type(resources, "AWS::StepFunctions::StateMachineAlias"))
+    for kind, found in (("Version", versions), ("Alias", aliases)):
+        if found.keys() != {f"{name}{kind}" for name in WORKFLOWS}:
+            yield f"workflows: not each has one {kind.lower()}"
+    if machines.keys() != WORKFLOWS.keys():
+        yield f"workflows: {sorted(machines)}"
+    for name, version in versions.items():
+        own = arn("states", f"stateMachine:{WORKFLOWS[name.removesuffix('Version')][0]}")
+        if version["StateMachineArn"] != own:
+            yield f"{name}: is a version of {version['StateMachineArn']}"
+    for name, alias in aliases.items():
         preference = alias.get("DeploymentPreference", {})
         alarms = ["payment-ledger-technical-failures", "payment-ledger-function-errors"]
         canary = {"Type": "CANARY", "Percentage": 10, "Interval": 10, "Alarms": alarms}
-        if {**preference, **canary} != preference:
-            yield f"{name}: a new version gets every payment at once, or no alarm rolls it back"
-    if not dict(of_type(resources, "AWS::StepFunctions::StateMachineAlias")):
-        yield "workflow: not behind an alias"
-    for name, function in of_type(resources, "AWS::Lambda::Function"):
-        variables = function["Environment"]["Variables"]
-        for variable, own_key in (("TOKEN_KEY", "TokenKey"), ("INTAKE_KEY", "IntakeKey")):
-            if variable in variables and variables[variable].rpartition("/")[2] != own_key:
-                yield f"{name}: {variable} is not {own_key}"
+        own_version = {"StateMachineVersionArn": f"{name.removesuffix('Alias')}Version"}
+        if {**canary, **own_version} != preference:
+            yield f"{name}: a new version gets everything at once, no alarm rolls it back, or it is another workflow's"
+        if alias.get("Name") != "live":
+            yield f"{name}: not the alias that senders start"

@@ -1,9 +1,11 @@
-"""The functions and the workflow: in the VPC, behind aliases, deployed gradually, and bound to their roles."""
+"""The functions and the workflows: in the VPC, behind aliases, deployed gradually, and bound to their roles."""
 
 import json
+import re
 from collections.abc import Iterator
 
 from ledger_cli import ROOT
+from tests.proof.contexts import ENTRIES_WORKFLOW, THIS_WORKFLOW
 from tests.proof.policies import Resources, as_list, of_type
 from tests.proof.resolved import arn
 from tests.proof.rules.network import ENDPOINTS
@@ -13,6 +15,9 @@ ROLE_OF = {
     "ValidatePayment": "paymentledger-validate-role",
     "EncryptToken": "paymentledger-encrypt-role",
     "PersistPaymentLedger": "paymentledger-role",
+    "ValidateEntry": "paymentledger-validate-entry-role",
+    "AppendEntry": "paymentledger-append-role",
+    "AcceptEntry": "paymentledger-accept-role",
     "PublishOutcome": "paymentledger-publish-role",
     "RepublishOutcomes": "paymentledger-republish-role",
     "ReceivePayment": "paymentledger-receive-role",
@@ -73,17 +78,52 @@ def functions_are_inside(resources: Resources) -> Iterator[str]:
             yield f"{name}: does not deploy gradually"
 
 
-def workflow_runs_this_code(resources: Resources) -> Iterator[str]:
-    """Check that each state of the definition invokes the alias of its own function."""
+DEFINITIONS = {
+    "PaymentLedgerWorkflow": "payment_ledger.asl.json",
+    "PaymentEntriesWorkflow": "payment_entries.asl.json",
+}
+"""The file in `statemachine` that defines each workflow."""
+
+
+def workflows_run_this_code(resources: Resources) -> Iterator[str]:
+    """Check that each workflow has its own definition, whose states invoke the aliases of their own functions."""
     for name, machine in of_type(resources, "AWS::StepFunctions::StateMachine"):
         states = json.loads(machine["DefinitionString"])["States"]
-        source = json.loads((ROOT / "statemachine/payment_ledger.asl.json").read_text())["States"]
+        source = json.loads((ROOT / "statemachine" / DEFINITIONS[name]).read_text())["States"]
+        if states.keys() != source.keys():
+            yield f"{name}: does not have the states of {DEFINITIONS[name]}"
+            continue
         for state, task in states.items():
             if task["Type"] == "Task":
                 logical = source[state]["Parameters"]["FunctionName"][2:-1]
                 function = resources[logical]["Properties"]["FunctionName"]
                 if not task["Parameters"]["FunctionName"].endswith(f":function:{function}:live"):
                     yield f"{name}: {state} does not invoke the alias of {logical}"
+
+
+NAMED_IN_VARIABLES = {
+    "TABLE_NAME": "PaymentLedger",
+    "ENTRIES_TABLE_NAME": "PaymentEntries",
+    "WORKFLOW": f"{THIS_WORKFLOW}:live",
+    "ENTRIES_WORKFLOW": f"{ENTRIES_WORKFLOW}:live",
+    "EVENT_BUS_NAME": "payment-ledger",
+    "TOKEN_KEY": arn("kms", "key/TokenKey"),
+    "INTAKE_KEY": arn("kms", "key/IntakeKey"),
+}
+"""What each variable of a function must name, for variables that could name another thing of the stack by mistake."""
+
+
+def variables_name_the_right_things(resources: Resources) -> Iterator[str]:
+    """Check that no function takes a table, a workflow, a bus or a key of the stack for another."""
+    for name, function in of_type(resources, "AWS::Lambda::Function"):
+        variables = function["Environment"]["Variables"]
+        for variable, named in NAMED_IN_VARIABLES.items():
+            if variables.get(variable, named) != named:
+                yield f"{name}: {variable} is not {named}"
+        source = (ROOT / f"functions/{function['Handler'].partition('.')[0]}.py").read_text()
+        read = set(re.findall(r'os\.environ\["(\w+)"\]', source))
+        if missing := read - variables.keys():
+            yield f"{name}: lacks {', '.join(sorted(missing))}"
 
 
 THROUGH_SECRETS_MANAGER = {"StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}}

@@ -20,14 +20,15 @@ def actions_are_explicit(resources: Resources) -> Iterator[str]:
 
 
 def privileged_roles_are_named(resources: Resources) -> Iterator[str]:
-    """Check that exactly the named roles may write the table, publish outcomes and use the tokens' keys."""
+    """Check that exactly the named roles may write the tables, publish outcomes and use the tokens' keys."""
 
     def roles(*names: str) -> list[str]:
         return [arn("iam", f"role/paymentledger-{name}", region="") for name in names]
 
     keys = dict(of_type(resources, "AWS::KMS::Key"))
     documents = {
-        "table": resources["PaymentLedgerTable"]["Properties"]["ResourcePolicy"]["PolicyDocument"]["Statement"],
+        "payments": resources["PaymentLedgerTable"]["Properties"]["ResourcePolicy"]["PolicyDocument"]["Statement"],
+        "entries": resources["PaymentEntriesTable"]["Properties"]["ResourcePolicy"]["PolicyDocument"]["Statement"],
         "bus": as_list(resources["LedgerBusPolicy"]["Properties"]["Statement"]),
         "TokenKey": keys["TokenKey"]["KeyPolicy"]["Statement"],
         "IntakeKey": keys["IntakeKey"]["KeyPolicy"]["Statement"],
@@ -40,9 +41,12 @@ def privileged_roles_are_named(resources: Resources) -> Iterator[str]:
         if (named := statement.get("Condition", {}).get(operator, {}).get("aws:PrincipalArn"))
     ]
     expected = [
-        ("table", "dynamodb:PutItem", roles("role")),
-        ("table", "dynamodb:UpdateItem", roles("publish-role", "republish-role")),
-        ("table", "dynamodb:DeleteResourcePolicy", ["arn:aws:iam::123456789012:role/break-glass"]),
+        ("payments", "dynamodb:PutItem", roles("role")),
+        ("payments", "dynamodb:UpdateItem", roles("publish-role", "republish-role")),
+        ("payments", "dynamodb:DeleteResourcePolicy", ["arn:aws:iam::123456789012:role/break-glass"]),
+        ("entries", "dynamodb:PutItem", roles("append-role", "accept-role")),
+        ("entries", "dynamodb:UpdateItem", roles("publish-role", "republish-role")),
+        ("entries", "dynamodb:DeleteResourcePolicy", ["arn:aws:iam::123456789012:role/break-glass"]),
         ("bus", "events:PutEvents", roles("publish-role", "republish-role")),
         ("TokenKey", "kms:Encrypt", roles("encrypt-role")),
         ("TokenKey", "kms:Decrypt", roles("reveal-role")),

@@ -1,10 +1,11 @@
-"""The watch: which changes of the table's items and of its protection reach the function that reports them."""
+"""The watch: which changes of the tables' items and of their protection reach the function that reports them."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from tests.proof.policies import Resources, of_type
 from tests.proof.resolved import arn
+from tests.proof.rules.data import TABLES
 
 
 def changes_are_watched(resources: Resources) -> Iterator[str]:
@@ -12,7 +13,6 @@ def changes_are_watched(resources: Resources) -> Iterator[str]:
     watch = arn("lambda", "function:watch_ledger:live")
     mappings = [mapping for _, mapping in of_type(resources, "AWS::Lambda::EventSourceMapping")]
     expected = {
-        "EventSourceArn": "PaymentLedgerTable.StreamArn",
         "FunctionName": watch,
         "StartingPosition": "TRIM_HORIZON",  # changes from before the mapping existed are read too
         "BatchSize": 1000,
@@ -20,8 +20,9 @@ def changes_are_watched(resources: Resources) -> Iterator[str]:
         "MaximumRetryAttempts": 20,  # a record that always fails does not stop the others
         "BisectBatchOnFunctionError": True,
     }
-    if mappings != [expected]:
-        yield f"stream: {mappings}"
+    streams = [{"EventSourceArn": f"{table}.StreamArn", **expected} for table in TABLES]
+    if sorted(mappings, key=str) != sorted(streams, key=str):
+        yield f"streams: {mappings}"
     rule = resources["WatchLedgerProtection"]["Properties"]
     targets = [{key: value for key, value in target.items() if key != "Id"} for target in rule["Targets"]]
     if targets != [{"Arn": watch}] or rule.get("State", "ENABLED") != "ENABLED":
@@ -37,16 +38,17 @@ def _protection_pattern(resources: Resources) -> dict[str, Any]:
 
     Source: CloudTrail's records of KMS, DynamoDB, EventBridge and Lambda; EventBridge User Guide, content filtering.
     """
-    table = resources["PaymentLedgerTable"]["Properties"]["TableName"]
     bus = resources["LedgerBus"]["Properties"]["Name"]
     keys = [arn("kms", f"key/{name}") for name in ("TokenKey", "IntakeKey", "TableKey", "HistoryKey")]
-    own = arn("dynamodb", f"table/{table}")
+    tables = [resources[table]["Properties"]["TableName"] for table in TABLES]
+    arns = [arn("dynamodb", f"table/{table}") for table in tables]
 
     def calls(service: str, names: list[Any], **on: Any) -> dict[str, Any]:
         return {"eventSource": [f"{service}.amazonaws.com"], "eventName": names, **on}
 
     weakening = ["DisableKey", "DisableKeyRotation", "PutKeyPolicy", "RevokeGrant", "ScheduleKeyDeletion"]
-    policies = {"resourceArn": [own, {"prefix": f"{own}/stream/"}]}
+    policies = {"resourceArn": [one for own in arns for one in (own, {"prefix": f"{own}/stream/"})]}
+    configured = {"tableName": [one for pair in zip(tables, arns, strict=True) for one in pair]}
     reconfiguring = ["DeleteTable", "EnableKinesisStreamingDestination", "UpdateContinuousBackups", "UpdateTable"]
     mapping = [{"prefix": "DeleteEventSourceMapping"}, {"prefix": "UpdateEventSourceMapping"}]
     archive = {"archiveName": ["LedgerArchive"]}
@@ -58,11 +60,11 @@ def _protection_pattern(resources: Resources) -> dict[str, Any]:
             "$or": [
                 calls("kms", weakening, resources={"ARN": keys}),
                 calls("dynamodb", ["DeleteResourcePolicy", "PutResourcePolicy"], requestParameters=policies),
-                calls("dynamodb", reconfiguring, requestParameters={"tableName": [table, own]}),
+                calls("dynamodb", reconfiguring, requestParameters=configured),
                 calls("events", ["PutPermission", "RemovePermission"], requestParameters={"eventBusName": [bus]}),
                 calls("events", ["DeleteArchive"], requestParameters=archive),
                 calls("events", ["DeleteEventBus"], requestParameters={"name": [bus]}),
-                calls("lambda", mapping, requestParameters={"uuid": ["WatchLedgerItems"]}),
+                calls("lambda", mapping, requestParameters={"uuid": ["WatchLedgerItems", "WatchLedgerEntries"]}),
             ],
         },
     }

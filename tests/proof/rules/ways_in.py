@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from tests.proof.policies import Resources, of_type
+from tests.proof.resolved import arn
 
 MAX_INTEGRATION_S = 30
 """Source: API Gateway Developer Guide, quotas of an HTTP API, maximum integration timeout."""
@@ -65,22 +66,27 @@ def concurrency_is_reserved(resources: Resources) -> Iterator[str]:
         yield f"reserved concurrency: {reserved}"
 
 
-def payments_from_the_bus(resources: Resources) -> Iterator[str]:
-    """Check that one rule starts the workflow's alias, and that a queue keeps failed events for two weeks."""
+STARTED_BY = {
+    "PaymentsRule": ("PaymentReceived", "start-payments", "PaymentLedger"),
+    "EntriesRule": ("EntryReceived", "start-entries", "PaymentEntries"),
+}
+"""The type of event that each rule of the processors' bus matches, its name, and the workflow that it starts."""
+
+
+def payments_and_entries_from_the_bus(resources: Resources) -> Iterator[str]:
+    """Check that a rule starts each workflow's alias, and that a queue keeps failed events for two weeks."""
     rules = {name: rule for name, rule in of_type(resources, "AWS::Events::Rule") if name != "WatchLedgerProtection"}
-    if len(rules) != 1:
-        yield "rules: not exactly one besides the watch's"
+    if rules.keys() != STARTED_BY.keys():
+        yield "rules: not exactly one for each workflow besides the watch's"
     for name, rule in rules.items():
-        if (
-            rule.get("EventPattern") != {"detail-type": ["PaymentReceived"]}
-            or rule.get("State", "ENABLED") != "ENABLED"
-        ):
-            yield f"{name}: does not match every payment"
-        if (rule.get("EventBusName"), rule.get("Name")) != ("payment-processors", "start-payments"):
+        matched, rule_name, workflow = STARTED_BY[name]
+        if rule.get("EventPattern") != {"detail-type": [matched]} or rule.get("State", "ENABLED") != "ENABLED":
+            yield f"{name}: does not match every event {matched}"
+        if (rule.get("EventBusName"), rule.get("Name")) != ("payment-processors", rule_name):
             yield f"{name}: has another name than the one in its role's and its queue's policy"
         targets = [{key: value for key, value in target.items() if key != "Id"} for target in rule.get("Targets", [])]
         expected = {
-            "Arn": "arn:aws:states:us-east-1:123456789012:stateMachine:PaymentLedger:live",
+            "Arn": arn("states", f"stateMachine:{workflow}:live"),
             "RoleArn": "arn:aws:iam::123456789012:role/paymentledger-rule-role",
             "InputPath": "$.detail",
             "RetryPolicy": {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185},
