@@ -17,7 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ledger_cli.engine import Engine
 from tests.simulation import planted_bugs
-from tests.simulation.scenarios import SCENARIOS
+from tests.simulation.scenario import Budget
+from tests.simulation.scenarios import LASTING, SCENARIOS
 from tests.simulation.search import Path, Results, Searcher
 from tests.support.patches import comment_of
 
@@ -33,17 +34,17 @@ def _start_worker() -> None:
     _searcher = Searcher(Engine(wait=lambda _: None))
 
 
-def _expand(scenario: str, path: Path, faults: int) -> tuple[Results, list[tuple[Path, int]]]:
+def _expand(scenario: str, budget: Budget) -> tuple[Results, list[tuple[Path, Budget]]]:
     assert _searcher
     results = Results()
-    return results, _searcher.expand(scenario, path, faults, results)
+    return results, _searcher.expand(scenario, (), budget, results)
 
 
-def _search(scenario: str, paths: list[tuple[Path, int]]) -> Results:
+def _search(scenario: str, paths: list[tuple[Path, Budget]]) -> Results:
     assert _searcher
     results = Results()
-    for path, faults in paths:
-        results.add(_searcher.search(scenario, path, faults))
+    for path, budget in paths:
+        results.add(_searcher.search(scenario, path, budget))
     return results
 
 
@@ -56,16 +57,18 @@ def _at_random(seeds: list[int]) -> Results:
 
 
 def exhaustive(pool: ProcessPoolExecutor, progress: Progress) -> Iterator[Results]:
-    """Search every scenario with as many faults as it allows."""
-    roots: dict[Future[tuple[Results, list[tuple[Path, int]]]], str] = {
-        pool.submit(_expand, name, (), scenario.max_faults): name for name, scenario in SCENARIOS.items()
+    """Search every scenario with as many faults and turns as it allows."""
+    roots: dict[Future[tuple[Results, list[tuple[Path, Budget]]]], tuple[str, Budget]] = {
+        pool.submit(_expand, name, budget): (name, budget)
+        for name, scenario in SCENARIOS.items()
+        for budget in scenario.budgets
     }
     searches: set[Future[Results]] = set()
     task = progress.add_task("Every fault", total=None)
-    for root, name in roots.items():
+    for root, (name, budget) in roots.items():
         results, paths = root.result()
         yield results
-        step = 1 if SCENARIOS[name].max_faults > 1 else 12
+        step = 1 if budget.faults > 1 else 12
         searches |= {pool.submit(_search, name, paths[n : n + step]) for n in range(0, len(paths), step)}
     progress.update(task, total=len(searches))
     while searches:
@@ -91,12 +94,14 @@ def find_planted_bugs(progress: Progress) -> dict[str, str | None]:
 
 
 def quick() -> Results:
-    """Search as `make test` does: every single fault of the plain scenarios, and every order of calls."""
+    """Search as `make test` does, until the first violation: the plain run of each scenario comes first."""
     results = Results()
     with Engine(wait=lambda _: None) as engine:
         searcher = Searcher(engine)
-        for name, scenario in SCENARIOS.items():
-            results.add(searcher.search(name, (), scenario.max_faults_quick))
+        plain_runs = [(name, Budget(faults=0, turns=0)) for name in SCENARIOS if name not in LASTING]
+        searches = sorted(((name, scenario.quick) for name, scenario in SCENARIOS.items()), key=lambda pair: pair[1])
+        for name, budget in [*plain_runs, *searches]:
+            results.add(searcher.search(name, (), budget))
             if results.violations:
                 break
     return results

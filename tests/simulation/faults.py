@@ -25,6 +25,8 @@ class Call:
     send: Send
     send_later: Callable[[Send], None]
     """Keeps a request that the network delays: it arrives after the next one."""
+    send_stale: Send
+    """Sends a read that is answered as the table was before its last change."""
 
 
 CallFault = Callable[[Call], Any]
@@ -65,6 +67,11 @@ def time_out_after(call: Call) -> Any:
     raise SandboxEndedError(TIMED_OUT, "Error: Task timed out")
 
 
+def read_stale(call: Call) -> Any:
+    """Answer a read as the table was before its last change."""
+    return call.send_stale()
+
+
 def fail_first_entry(call: Call, code: str) -> Any:
     """Have PutEvents accept all entries but the first, and answer 200."""
     body = json.loads(call.request.body)
@@ -79,6 +86,7 @@ def fail_first_entry(call: Call, code: str) -> Any:
 
 SERVER_ERRORS = {
     "Encrypt": "KMSInternalException",
+    "GetItem": "InternalServerError",
     "ReEncrypt": "KMSInternalException",
     "PutEvents": "InternalException",
     "PutItem": "InternalServerError",
@@ -107,10 +115,14 @@ AT_PUT_EVENTS: dict[str, CallFault] = {
     "first entry throttled": lambda call: fail_first_entry(call, "ThrottlingException"),
     "first entry not accepted": lambda call: fail_first_entry(call, "NotAuthorizedForSourceException"),
 }
+AT_EVENTUAL_READ: dict[str, CallFault] = {"stale read": read_stale}
+"""A read of an index, or of a table without `ConsistentRead`. Source: DynamoDB Developer Guide, read consistency."""
 
 
-def at_call(operation: str) -> dict[str, CallFault]:
+def at_call(operation: str, *, is_eventual: bool = False) -> dict[str, CallFault]:
     """Return the faults that a call can meet."""
+    if is_eventual:
+        return AT_EVERY_CALL | AT_EVENTUAL_READ
     if operation in {"Encrypt", "ReEncrypt"}:
         return AT_EVERY_CALL | AT_KMS
     if operation == "PutEvents":

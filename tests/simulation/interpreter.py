@@ -1,8 +1,8 @@
-"""The workflow, one step after the other: the part of the Amazon States Language that the definition uses.
+"""The workflows, one step after the other: the part of the Amazon States Language that the definitions use.
 
 The engine's interpreter runs on threads of its own and sleeps there. The simulation needs one that runs in its caller's
-thread, stops at a chosen call, and redrives any execution at once. This interpreter takes the same deployed definition;
-`test_the_simulation_does_what_the_engine_does` compares the two.
+thread, stops at a chosen call, and redrives any execution at once. This interpreter takes the same deployed
+definitions; `test_the_simulation_does_what_the_engine_does` compares the two.
 """
 
 import json
@@ -18,6 +18,7 @@ Invoke = Callable[[str, bytes], tuple[bytes, bool]]
 class Execution:
     """An execution and its progress. A redrive continues in `state` with `data`."""
 
+    definition: Mapping[str, Any] = field(repr=False)
     arn: str
     started_at: str
     data: Any
@@ -28,28 +29,26 @@ class Execution:
     is_stop_requested: bool = False
     states: list[tuple[str, int]] = field(default_factory=list)
     """Each state that was entered, and how often its function was invoked."""
+    waited_s: float = 0.0
+    """Seconds for which it has waited before retries."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The ARN and the start, since a name is free again after some months."""
+        return self.arn, self.started_at
 
 
 class Interpreter:
-    """Runs executions of one definition."""
+    """Runs executions, each of its own definition."""
 
-    def __init__(
-        self,
-        definition: Mapping[str, Any],
-        *,
-        invoke: Invoke,
-        wait: Callable[[float], None],
-        now: Callable[[], str],
-    ) -> None:
-        self.states: Mapping[str, Any] = definition["States"]
-        self.first: str = definition["StartAt"]
+    def __init__(self, *, invoke: Invoke, wait: Callable[[float], None], now: Callable[[], str]) -> None:
         self.invoke = invoke
         self.wait = wait
         self.now = now
 
-    def start(self, arn: str, start_input: Any) -> Execution:
+    def start(self, definition: Mapping[str, Any], arn: str, start_input: Any) -> Execution:
         """Return a new execution that has not begun."""
-        return Execution(arn, self.now(), start_input, self.first)
+        return Execution(definition, arn, self.now(), start_input, definition["StartAt"])
 
     def redrive(self, execution: Execution) -> None:
         """Make a failed or stopped execution ready to continue in the state in which it ended, with that state's input.
@@ -63,7 +62,7 @@ class Interpreter:
     def run(self, execution: Execution) -> None:
         """Run until the execution has ended."""
         while execution.status == "RUNNING":
-            state = self.states[execution.state]
+            state = execution.definition["States"][execution.state]
             execution.states.append((execution.state, 0))
             if state["Type"] == "Fail":
                 execution.status, execution.error = "FAILED", state["Error"]
@@ -95,19 +94,22 @@ class Interpreter:
                     execution.state = state["Next"]
                 return
             error = json.loads(reply)["errorType"]
-            if not self._wait_for_retry(state.get("Retry", []), retried, error):
+            if not self._wait_for_retry(execution, state.get("Retry", []), retried, error):
                 self._catch_or_fail(execution, state, error, reply.decode())
                 return
 
-    def _wait_for_retry(self, retriers: list[Mapping[str, Any]], retried: list[int], error: str) -> bool:
+    def _wait_for_retry(
+        self, execution: Execution, retriers: list[Mapping[str, Any]], retried: list[int], error: str
+    ) -> bool:
         """Wait as the first matching retrier says; return False if none matches, or if it has no attempt left."""
         for number, retrier in enumerate(retriers):
             if _matches(retrier["ErrorEquals"], error):
                 if retried[number] == retrier["MaxAttempts"]:
                     return False
                 delay_s = retrier["IntervalSeconds"] * retrier["BackoffRate"] ** retried[number]
-                self.wait(min(delay_s, retrier["MaxDelaySeconds"]))
                 retried[number] += 1
+                execution.waited_s += min(delay_s, retrier["MaxDelaySeconds"])
+                self.wait(min(delay_s, retrier["MaxDelaySeconds"]))
                 return True
         return False
 

@@ -24,7 +24,13 @@ COPIED = (
     "pyproject.toml",
     "samconfig.toml",
 )
-SUITE = ["tests/contract", "tests/functions", "tests/workflow/test_outcomes.py", "tests/workflow/test_retries.py"]
+SUITE = [
+    "tests/contract",
+    "tests/functions",
+    "tests/workflow/test_outcomes.py",
+    "tests/workflow/test_retries.py",
+    "tests/workflow/test_entry_histories.py",
+]
 TIMEOUT_S = 400
 
 PATCHES = {patch.stem: patch for patch in sorted((Path(__file__).parent / "bugs").glob("*.patch"))}

@@ -2,13 +2,14 @@
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ledger.intake import seal
 from ledger.item import shard_of
 from tests.simulation import faults
-from tests.simulation.invariants import ViolationError
+from tests.simulation.entry_scenarios import ENTRY_SCENARIOS
+from tests.simulation.observations import ViolationError
 from tests.simulation.run import PAYMENT, SHARD, Run
+from tests.simulation.scenario import Budget, Scenario
 
 DUPLICATE = {**PAYMENT, "SecureToken": "tok_reissued", "Metadata": {"order": "A-1001", "delivery": "2"}}
 CONFLICT = {**PAYMENT, "Amount": "1.00", "Status": "Failure"}
@@ -19,15 +20,6 @@ OTHER = {
     **PAYMENT,
     "TransactionID": next(f"txn-other-{n}" for n in range(99) if str(shard_of(f"txn-other-{n}")) == SHARD),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """What happens in a run, and how many faults a run meets at most: in the exhaustive search, and in `make test`."""
-
-    play: Callable[[Run], object]
-    max_faults: int
-    max_faults_quick: int = 0
 
 
 def alone(run: Run) -> None:
@@ -128,23 +120,27 @@ REPRESENTATIVE = {"access denied", "reply lost"}
 """Two lasting faults: one keeps the call from its effect, and one does not. What fails during the redrive can depend
 only on which of the two it was."""
 
-SCENARIOS: dict[str, Scenario] = {
-    "alone": Scenario(alone, max_faults=2, max_faults_quick=1),
-    "rejected": Scenario(rejected, max_faults=2, max_faults_quick=1),
-    "sealed": Scenario(sealed, max_faults=1, max_faults_quick=1),
-    "delivered again": Scenario(delivered_again, max_faults=1, max_faults_quick=1),
-    "months later": Scenario(months_later, max_faults=2, max_faults_quick=1),
-    "another months later": Scenario(another_months_later, max_faults=1),
-    "conflict later": Scenario(conflict_later, max_faults=2, max_faults_quick=1),
-    "duplicate at once": Scenario(duplicate_at_once, max_faults=1),
-    "conflict at once": Scenario(conflict_at_once, max_faults=1),
-    "sweep at once": Scenario(sweep_at_once, max_faults=1),
-    "two sweeps": Scenario(two_sweeps, max_faults=1),
+PAYMENT_SCENARIOS: dict[str, Scenario] = {
+    "alone": Scenario(alone, (Budget(2),), quick=Budget(1)),
+    "rejected": Scenario(rejected, (Budget(2),), quick=Budget(1)),
+    "sealed": Scenario(sealed, (Budget(1),), quick=Budget(1)),
+    "delivered again": Scenario(delivered_again, (Budget(1),), quick=Budget(1)),
+    "months later": Scenario(months_later, (Budget(2),), quick=Budget(1)),
+    "another months later": Scenario(another_months_later, (Budget(1),)),
+    "conflict later": Scenario(conflict_later, (Budget(2),), quick=Budget(1)),
+    "duplicate at once": Scenario(duplicate_at_once, (Budget(1),)),
+    "conflict at once": Scenario(conflict_at_once, (Budget(1),)),
+    "sweep at once": Scenario(sweep_at_once, (Budget(1),)),
+    "two sweeps": Scenario(two_sweeps, (Budget(1),)),
 } | {
     f"{fault} without end at {operation}": Scenario(
-        lasting(operation, fault, state), max_faults=int(fault in REPRESENTATIVE)
+        lasting(operation, fault, state), (Budget(int(fault in REPRESENTATIVE)),)
     )
     for operation, state in STATES.items()
     for fault in faults.at_call(operation)
     if fault not in {"slow", "first entry throttled"}
 }
+
+SCENARIOS = PAYMENT_SCENARIOS | ENTRY_SCENARIOS
+LASTING = {name for name in SCENARIOS if "without end" in name}
+"""Most of these are one scenario with another lasting fault."""

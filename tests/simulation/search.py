@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ledger_cli.engine import Engine
-from tests.simulation.invariants import ViolationError
+from tests.simulation.observations import ViolationError
 from tests.simulation.run import Run, Simulator, intercepted_calls
-from tests.simulation.scenarios import SCENARIOS
+from tests.simulation.scenarios import LASTING, SCENARIOS, Budget
 
 Path = tuple[tuple[int, str], ...]
 """Choices in order: each point, and what happens there."""
@@ -58,35 +58,36 @@ class Searcher:
         results.kinds.update(run.choices.values())
         return run
 
-    def next_paths(self, run: Run, path: Path, faults: int) -> Iterator[tuple[Path, int]]:
-        """Yield what else could have happened after the last choice, and how many faults are then left."""
+    def next_paths(self, run: Run, path: Path, budget: Budget) -> Iterator[tuple[Path, Budget]]:
+        """Yield what else could have happened after the last choice, and what is then left of the budget."""
         last = path[-1][0] if path else -1
         for point in range(last + 1, len(run.points)):
             for option in run.points[point]:
-                cost = 0 if option.startswith("turn of ") else 1
-                if cost <= faults:
-                    yield (*path, (point, option)), faults - cost
+                if left := budget.after(option):
+                    yield (*path, (point, option)), left
 
-    def expand(self, scenario: str, path: Path, faults: int, results: Results) -> list[tuple[Path, int]]:
+    def expand(self, scenario: str, path: Path, budget: Budget, results: Results) -> list[tuple[Path, Budget]]:
         """Make one run; return the paths that are to be searched from it."""
         run = self.make(scenario, path, results)
-        return list(self.next_paths(run, path, faults))
+        return list(self.next_paths(run, path, budget))
 
-    def search(self, scenario: str, path: Path, faults: int) -> Results:
+    def search(self, scenario: str, path: Path, budget: Budget) -> Results:
         """Make the run and all that follow from it."""
         results = Results()
-        left = [(path, faults)]
+        left = [(path, budget)]
         while left:
-            next_path, next_faults = left.pop()
-            left += self.expand(scenario, next_path, next_faults, results)
+            next_path, next_budget = left.pop()
+            left += self.expand(scenario, next_path, next_budget, results)
         return results
+
+    def quick(self, scenario: str) -> Results:
+        """Search a scenario as `make test` does."""
+        return self.search(scenario, (), SCENARIOS[scenario].quick)
 
     def at_random(self, seed: int) -> Results:
         """Make one run of any scenario, with any number of faults."""
         results = Results()
         rng = random.Random(seed)  # noqa: S311  # a replay needs the same numbers
-        # Most scenarios are one scenario with another lasting fault: they count as one.
-        plain = [name for name in sorted(SCENARIOS) if "without end" not in name]
-        lasting = rng.choice(sorted(SCENARIOS.keys() - plain))
-        self.make(rng.choice([*plain, lasting]), (), results, rng)
+        lasting = rng.choice(sorted(LASTING))  # all of them count as one
+        self.make(rng.choice([*sorted(SCENARIOS.keys() - LASTING), lasting]), (), results, rng)
         return results
