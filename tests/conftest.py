@@ -97,6 +97,13 @@ def payment() -> dict[str, Any]:
     return loaded
 
 
+@pytest.fixture
+def refund() -> dict[str, Any]:
+    """Return a valid entry: a partial refund of `payment`."""
+    loaded: dict[str, Any] = json.loads((ROOT / "events/start/10-refund.json").read_text())
+    return loaded
+
+
 @pytest.fixture(scope="session")
 def corpora() -> Path:
     """Return the folder of hostile inputs that others wrote; they are not part of this repository."""

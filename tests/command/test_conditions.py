@@ -20,28 +20,21 @@ from ledger_cli import ROOT
 from ledger_cli.cli import cli
 from ledger_cli.engine import Engine
 from ledger_cli.engine.server.handler import RequestHandler
-from ledger_cli.samples import register_sample_processors
 from ledger_cli.stack.client import FunctionError, StackError
 from ledger_cli.stack.queries import query_ledger
 from tests.support.cli import Runner
-from tests.support.commands import ARGUMENTS, ON_A_STACK, OPTIONS, SUCCESS
+from tests.support.commands import ARGUMENTS, ON_A_STACK, OPTIONS, SUCCESS, prepare
 
 SAYS = {"redrive": "ledger: no execution had a technical failure: nothing to redrive\n"}
-DONE = {
-    "register-processor": "new-pay has a new secret ",
-    "rotate-secret": "acme-pay has a new secret ",
-    "set-prefix": "acme-pay was changed ",
-    "start": "stopped at payment 1 of 1 ",
-}
-"""What a command says if nobody reads its output, since it has done something all the same."""
 """What a command says on standard error though it works; it prints nothing then."""
 
-
 DONE = {
+    "accept": "the entry of refused-1 is recorded",
     "register-processor": "new-pay has a new secret ",
+    "retry": "the entry of refused-2 may be started",
     "rotate-secret": "acme-pay has a new secret ",
     "set-prefix": "acme-pay was changed ",
-    "start": "stopped at payment 1 of 1 ",
+    "start": "stopped at input 1 of 1 ",
 }
 """What a command says if nobody reads its output, since it has done something all the same."""
 
@@ -104,10 +97,9 @@ def ended(forking: subprocess.Popen[str], tmp_path: Path) -> Ended:
 
 
 @pytest.fixture
-def endpoint(engine: Engine, endpoint: str, payment: dict[str, Any]) -> str:
-    """Return the address of the engine, which has a payment, and at which the sample processors are registered."""
-    register_sample_processors(engine)
-    engine.run(json.dumps(payment))
+def endpoint(engine: Engine, endpoint: str) -> str:
+    """Return the address of the engine, with which every command works."""
+    prepare(engine)
     return endpoint
 
 
@@ -312,7 +304,6 @@ WRONG = [b"{}", b"[]", b"null", b"<html></html>", b"\x1f\x8b"]
 def test_an_endpoint_that_becomes_something_else(
     engine: Engine,
     engine_address: str,
-    payment: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
     name: str,
     wrong: bytes,
@@ -330,8 +321,7 @@ def test_an_endpoint_that_becomes_something_else(
         return answer(handler, *request) if answered == 1 else (200, {"content-type": "application/json"}, wrong)
 
     monkeypatch.setattr(RequestHandler, "_aws_answer", answer_wrongly)
-    register_sample_processors(engine)
-    engine.run(json.dumps(payment))
+    prepare(engine)
     done = Runner().invoke(cli, [name, *ARGUMENTS[name], "--endpoint-url", engine_address])
     assert (done.exit_code, done.stdout) == (2, ""), done.output
     assert re.fullmatch("ledger: .*what answers is not AWS.*\n", done.stderr), done.stderr

@@ -273,7 +273,7 @@ def test_a_recorded_payment_is_inspected(at: Any, recorded: str, payment: dict[s
     states = ("Validate Payment", "Encrypt Token", "Persist Payment", "Publish Outcome")
     assert re.findall(r"^✓ (.+?) +[\d,]+ ms", done.stdout, re.MULTILINE) == list(states)
     assert "Published  PaymentRecorded, OutcomeID " in done.stdout
-    assert "Next       Nothing to do: the payment is recorded and published." in done.stdout
+    assert "Next       Nothing to do: it is recorded and published." in done.stdout
     assert payment["SecureToken"] not in done.stdout
 
 
@@ -553,7 +553,7 @@ def test_what_is_unpublished_is_listed_and_published(
     engine.client("dynamodb").put_item(TableName=table, Item=item)
     assert at("republish", "--dry-run").stdout == "1 of 1 unpublished are overdue (5 minutes) and would be published\n"
     assert engine.published() == []
-    assert at("republish").stdout == "1 of 1 overdue payments published\n"
+    assert at("republish").stdout == "1 of 1 overdue outcomes published\n"
     assert [event["detail-type"] for event in engine.published()] == ["PaymentRecorded"]
     assert "txn-2026-0001" not in at("unpublished").stdout
 
@@ -590,6 +590,7 @@ def test_commands_are_completed() -> None:
         "redrive",
         "register-processor",
         "republish",
+        "retry",
         "reveal",
     }
 

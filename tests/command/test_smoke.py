@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
@@ -20,13 +20,20 @@ from ledger.processors import Processor, Processors
 from ledger_cli import REGION, ROOT, STACK_NAME
 from ledger_cli.engine import Engine
 from ledger_cli.samples import PROCESSORS
-from ledger_cli.stack.client import Stack
+from ledger_cli.stack.client import Stack, StackError
 from tests.e2e import checks, test_stack
 from tests.proof.resolved import Resolver
 
 FAILS = pytest.fail.Exception
 
-TABLE_ARN = f"arn:aws:dynamodb:{REGION}:{Engine.account_id}:table/PaymentLedger"
+TABLES = {checks.PAYMENTS: "PaymentLedger", checks.ENTRIES: "PaymentEntries"}
+"""The tables, and their names in a stack without a suffix."""
+
+WORKFLOWS = {checks.PAYMENTS_WORKFLOW: "PaymentLedger", checks.ENTRIES_WORKFLOW: "PaymentEntries"}
+"""The workflows, by the outputs that have their ARNs, and their names in a stack without a suffix."""
+
+each_workflow = pytest.mark.parametrize("workflow", WORKFLOWS)
+
 RESTORE = "docs/operate/deploying.md#restore-the-table"
 PAYMENT = {
     "TransactionID": "smoke-1-posted",
@@ -37,6 +44,20 @@ PAYMENT = {
     "Status": "Success",
     "Timestamp": "2026-11-26T06:00:00Z",
 }
+REFUND = {
+    "TransactionID": "smoke-1-posted",
+    "EntryID": "smoke-1-posted-refund",
+    "Kind": "Refunded",
+    "Amount": "0.40",
+    "Currency": "EUR",
+    "ProcessorID": "smoke-1",
+    "Timestamp": "2026-11-26T06:00:00Z",
+}
+
+
+def arn_of(table: checks.Table) -> str:
+    """Return the ARN of a table."""
+    return f"arn:aws:dynamodb:{REGION}:{Engine.account_id}:table/{TABLES[table]}"
 
 
 def forget(engine: Engine) -> None:
@@ -76,6 +97,11 @@ def smoke(*options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def of_each(test: str, result: str, case: str = "") -> list[tuple[str, str]]:
+    """Return the result of a test that asks the same about payments and about entries."""
+    return [(f"{test}[{case}{subject}]", result) for subject in ("payments", "entries")]
+
+
 def test_they_ask_all_that_they_can_ask_here(engine: Engine, endpoint: str) -> None:
     """The engine enforces no IAM and has no aliases, table policies or backups: the tests of these must fail."""
     forget(engine)
@@ -83,43 +109,49 @@ def test_they_ask_all_that_they_can_ask_here(engine: Engine, endpoint: str) -> N
     assert re.findall(r"::(\S+?(?:\[.*\])?) (PASSED|FAILED|SKIPPED|ERROR)\b", done.stdout) == [
         ("test_an_alarm_watches_each_release", "PASSED"),
         ("test_live_is_what_was_deployed_in_every_function", "FAILED"),
-        ("test_live_is_what_was_deployed_in_the_workflow", "FAILED"),
+        *of_each("test_live_is_what_was_deployed_in_the_workflow", "FAILED"),
         ("test_a_sealed_payment_is_recorded_through_every_endpoint", "PASSED"),
         ("test_the_same_payment_again_is_a_duplicate", "PASSED"),
         ("test_another_payment_under_its_id_is_a_conflict", "PASSED"),
         ("test_an_invalid_payment_is_rejected", "PASSED"),
         ("test_the_item_is_encrypted_and_published", "PASSED"),
-        ("test_the_stacks_key_encrypts_the_history_of_executions", "FAILED"),
-        ("test_the_tables_policy_is_the_one_in_the_template", "FAILED"),
-        ("test_the_tables_deletion_protection_is_on", "PASSED"),
-        ("test_the_tables_point_in_time_recovery_is_on", "FAILED"),
-        ("test_the_watch_sees_the_tables_stream_and_the_reports_of_cloudtrail", "FAILED"),
-        ("test_the_stacks_own_policies_forbid[deleting an item]", "FAILED"),
-        ("test_the_stacks_own_policies_forbid[replacing an item]", "FAILED"),
-        ("test_the_stacks_own_policies_forbid[changing an amount]", "FAILED"),
-        ("test_the_stacks_own_policies_forbid[moving a marker]", "FAILED"),
-        ("test_the_stacks_own_policies_forbid[publishing an outcome]", "FAILED"),
-        ("test_the_stacks_own_policies_forbid[changing the recovery]", "SKIPPED"),
+        ("test_a_refund_of_a_part_is_recorded_through_every_endpoint", "PASSED"),
+        ("test_the_same_refund_again_is_a_duplicate", "PASSED"),
+        ("test_a_refund_of_more_than_is_left_is_refused", "PASSED"),
+        ("test_the_item_of_the_refund_is_published", "PASSED"),
+        *of_each("test_the_stacks_key_encrypts_the_history_of_executions", "FAILED"),
+        *of_each("test_the_tables_policy_is_the_one_in_the_template", "FAILED"),
+        *of_each("test_the_tables_deletion_protection_is_on", "PASSED"),
+        *of_each("test_the_tables_point_in_time_recovery_is_on", "FAILED"),
+        *of_each("test_the_watch_sees_the_tables_stream", "FAILED"),
+        ("test_the_watch_sees_the_reports_of_cloudtrail", "PASSED"),
+        *of_each("test_the_tables_own_policy_forbids", "FAILED", "deleting an item-"),
+        *of_each("test_the_tables_own_policy_forbids", "FAILED", "replacing an item-"),
+        *of_each("test_the_tables_own_policy_forbids", "FAILED", "changing an amount-"),
+        *of_each("test_the_tables_own_policy_forbids", "FAILED", "moving a marker-"),
+        *of_each("test_the_tables_own_policy_forbids", "SKIPPED", "changing the recovery-"),
+        ("test_the_buss_own_policy_forbids_to_publish_an_outcome", "FAILED"),
         ("test_an_administrator_cannot_decrypt_a_sealed_token", "FAILED"),
         ("test_the_webhook_accepts_a_signed_payment_and_no_other", "PASSED"),
     ]
     assert (done.returncode, done.stderr) == (1, "")
     failures = done.stdout.partition("= FAILURES =")[2].partition("= short test summary info =")[0]
     reasons = [line for line in failures.splitlines() if line and not re.match("[_=]", line)]
-    assert len(reasons) == 12  # each is one line
+    assert len(reasons) == 21  # each is one line
     assert reasons[0].count("has no alias live") == len(engine.functions)
-    assert "history is not encrypted" in reasons[2]
-    assert reasons[3].startswith("the table has no resource policy.")
-    assert reasons[4].startswith("the table's point-in-time recovery is off.")
-    assert reasons[5].startswith("the table has no stream of both images.")
-    assert reasons[6:] == [
-        "deleting an item was allowed",
-        "replacing an item was allowed",
-        "changing an amount was allowed",
-        "moving a marker was allowed",
-        "publishing an outcome was allowed",
-        "decrypting a sealed token was allowed",
-    ]
+    for number, name in enumerate(TABLES.values()):
+        history, policy, recovery, stream, *allowed = reasons[3 + number : 19 : 2]
+        assert history == f"the history of the workflow {name} is not encrypted with the stack's key"
+        assert policy.startswith(f"the table {name} has no resource policy.")
+        assert recovery.startswith(f"the point-in-time recovery of the table {name} is off.")
+        assert stream.startswith(f"the table {name} has no stream of both images.")
+        assert allowed == [
+            f"deleting an item of the table {name} was allowed",
+            f"replacing an item of the table {name} was allowed",
+            f"changing an amount of the table {name} was allowed",
+            f"moving a marker of the table {name} was allowed",
+        ]
+    assert reasons[19:] == ["publishing an outcome was allowed", "decrypting a sealed token was allowed"]
 
 
 def test_a_missing_stack_is_one_line(endpoint: str) -> None:
@@ -161,81 +193,150 @@ def test_a_denial_counts_only_if_it_is_the_stacks_policys(message: str, says: st
         checks.expect_denied(attempt, "deleting an item")
 
 
-def test_the_recovery_is_tried_if_a_break_glass_role_is_named(stack: Stack) -> None:
+def test_the_recovery_is_tried_if_a_break_glass_role_is_named(stack: Stack, table: checks.Table) -> None:
     """Without one, the table's policy leaves the recovery to IAM, and the call would prove nothing."""
     with pytest.raises(pytest.skip.Exception, match="names no break-glass role"):
-        test_stack.test_the_stacks_own_policies_forbid(stack, "t", "changing the recovery")
+        test_stack.test_the_tables_own_policy_forbids(stack, "t", "changing the recovery", table)
     stack.parameters["BreakGlassRoleArn"] = "arn:aws:iam::123456789012:role/break-glass"
-    with pytest.raises(FAILS, match="changing the recovery was allowed"):
-        test_stack.test_the_stacks_own_policies_forbid(stack, "t", "changing the recovery")
+    with pytest.raises(FAILS, match=f"changing the recovery of the table {TABLES[table]} was allowed"):
+        test_stack.test_the_tables_own_policy_forbids(stack, "t", "changing the recovery", table)
 
 
-def test_every_forbidden_call_is_tried() -> None:
+def test_every_forbidden_call_is_tried_at_each_table() -> None:
     """A call that no test asks for would prove nothing."""
-    (mark,) = vars(test_stack.test_the_stacks_own_policies_forbid)["pytestmark"]
-    assert mark.args[1] == list(checks.forbidden_calls(MagicMock(), "t"))
+    calls, tables = (mark.args[1] for mark in vars(test_stack.test_the_tables_own_policy_forbids)["pytestmark"])
+    assert tables == list(TABLES)
+    assert calls == list(checks.forbidden_calls(MagicMock(), checks.PAYMENTS, "t"))
 
 
-def test_the_policy_with_a_break_glass_role_passes(engine: Engine, stack: Stack, dynamodb: Stubber) -> None:
+@pytest.mark.parametrize(
+    ("call", "changed"),
+    [
+        ("deleting an item", lambda _item, _key: []),
+        ("replacing an item", lambda _item, key: [key]),
+        ("changing an amount", lambda item, _key: [{**item, "Amount": {"N": "2"}}]),
+        ("moving a marker", lambda item, _key: [without(item, "Unpublished")]),
+    ],
+    ids=["deleting", "replacing", "changing", "moving"],
+)
+def test_the_forbidden_calls_meet_the_item_of_the_run(
+    engine: Engine, stack: Stack, table: checks.Table, call: str, changed: Callable[[Any, Any], list[Any]]
+) -> None:
+    """A call that misses it might fail for another reason, and would prove nothing if it is allowed."""
+    for number in (1, 2):
+        record(engine, f"smoke-{number}")
+    key = table.key("smoke-1")
+    engine.client("dynamodb").update_item(
+        TableName=TABLES[table],
+        Key=key,
+        UpdateExpression="SET Unpublished = :shard",
+        ExpressionAttributeValues={":shard": {"S": "1"}},
+    )
+    item, another = items_in(engine, table)
+    assert checks.forbidden_calls(stack, table, "smoke-1")[call]()
+    assert items_in(engine, table) == [*changed(item, key), another]
+
+
+def test_the_policy_with_a_break_glass_role_passes(
+    engine: Engine, stack: Stack, dynamodb: Stubber, table: checks.Table
+) -> None:
     """The optional statement is compared as well: without it in the table, the check fails."""
-    given = {"BreakGlassRoleArn": "arn:aws:iam::123456789012:role/break-glass"}
-    stack.parameters.update(given)
-    table = Resolver(engine.template, given).resources()["PaymentLedgerTable"]["Properties"]
-    text = json.dumps(table["ResourcePolicy"]["PolicyDocument"])
-    policy = json.loads(text.replace('"Vpc"', json.dumps(engine.physical_ids["Vpc"])))
-    answer_policy(dynamodb, policy)
-    checks.check_table_policy(stack)
+    stack.parameters["BreakGlassRoleArn"] = "arn:aws:iam::123456789012:role/break-glass"
+    policy = deployed_policy(engine, table, stack.parameters)
+    answer_policy(dynamodb, table, policy)
+    checks.check_table_policy(stack, table)
     drop(policy["Statement"])
-    answer_policy(dynamodb, policy)
+    answer_policy(dynamodb, table, policy)
     with pytest.raises(FAILS, match="only in the template: OnlyBreakGlassChangesTheTable"):
-        checks.check_table_policy(stack)
+        checks.check_table_policy(stack, table)
 
 
-STREAM = f"{TABLE_ARN}/stream/2026-11-26"
-WATCHED = {
+@pytest.mark.parametrize("other", ["allowed", "refused"])
+def test_the_role_that_accepts_entries_puts_only_if_the_stack_has_it(
+    engine: Engine, stack: Stack, dynamodb: Stubber, other: str
+) -> None:
+    """A stack without that role has a shorter list of roles that put an entry, and not a list with a gap."""
+    policies = {
+        accepts: deployed_policy(engine, checks.ENTRIES, {**stack.parameters, "AcceptEntries": accepts})
+        for accepts in ("allowed", "refused")
+    }
+    (own,) = policies.keys() - {other}
+    stack.parameters["AcceptEntries"] = own
+    answer_policy(dynamodb, checks.ENTRIES, policies[own])
+    checks.check_table_policy(stack, checks.ENTRIES)
+    answer_policy(dynamodb, checks.ENTRIES, policies[other])
+    with pytest.raises(FAILS, match="only in the template: OnlyTheTwoThatAppendPut; only in the table's: OnlyTheTwo"):
+        checks.check_table_policy(stack, checks.ENTRIES)
+
+
+STREAMS = {
     "a right deployment": ({}, None),
-    "no stream": ({"stream": {}}, "no stream of both images"),
-    "half a stream": ({"stream": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}}, "no stream of both images"),
-    "no mapping": ({"states": []}, "does not reach watch_ledger:live"),
-    "a disabled mapping": ({"states": ["Disabled"]}, "does not reach watch_ledger:live"),
-    "a disabled rule": ({"rule": "DISABLED"}, "is disabled"),
-    "another target": ({"target": "function:other:live"}, "does not reach watch_ledger:live"),
+    "no stream": ({"stream": {}}, "the table {} has no stream of both images"),
+    "half a stream": (
+        {"stream": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}},
+        "the table {} has no stream of both images",
+    ),
+    "no mapping": ({"states": []}, "the stream of the table {} does not reach watch_ledger:live"),
+    "a disabled mapping": ({"states": ["Disabled"]}, "the stream of the table {} does not reach watch_ledger:live"),
 }
 
 
-@pytest.mark.parametrize("case", WATCHED)
-def test_the_watch_must_be_on(stack: Stack, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
-    """A restored table has another stream, or none; a person who wants to change items switches the watch off first."""
-    changes, says = WATCHED[case]
-    states = {"stream": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}, "states": ["Enabled"]}
-    given: dict[str, Any] = {**states, "rule": "ENABLED", "target": "function:watch_ledger:live", **changes}
+@pytest.mark.parametrize("case", STREAMS)
+def test_the_watch_must_see_each_stream(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, table: checks.Table, case: str
+) -> None:
+    """A restored table has another stream, or none. The other table's stream is not enough."""
+    changes, says = STREAMS[case]
+    right = {"stream": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}, "states": ["Enabled"]}
+    given: dict[str, Any] = {**right, **changes}
     asked: list[Any] = []
 
     class Answers:
         """The answers of AWS for the stack."""
 
-        def describe_table(self, **_: Any) -> Any:
-            return {"Table": {"LatestStreamArn": STREAM, "StreamSpecification": given["stream"]}}
+        def describe_table(self, **parameters: Any) -> Any:
+            stream = f"{parameters['TableName']}/stream/2026-11-26"
+            return {"Table": {"LatestStreamArn": stream, "StreamSpecification": given["stream"]}}
 
         def list_event_source_mappings(self, **parameters: Any) -> Any:
             asked.append(parameters)
             return {"EventSourceMappings": [{"State": state} for state in given["states"]]}
 
-        def list_targets_by_rule(self, **_: Any) -> Any:
-            return {"Targets": [{"Arn": f"arn:aws:lambda:{REGION}:{Engine.account_id}:{given['target']}"}]}
+    monkeypatch.setattr(checks, "physical_ids", lambda *_: {"WatchLedger": "watch_ledger"})
+    monkeypatch.setattr(stack, "client", lambda _service: Answers())
+    with pytest.raises(FAILS, match=f"{says.format(TABLES[table])}.*{RESTORE}") if says else nullcontext():
+        checks.check_stream(stack, table)
+    stream = f"{TABLES[table]}/stream/2026-11-26"
+    assert asked in ([], [{"FunctionName": "watch_ledger:live", "EventSourceArn": stream}])
 
-        def describe_rule(self, **_: Any) -> Any:
-            return {"State": given["rule"]}
 
+@pytest.mark.parametrize(
+    ("state", "targets", "right"),
+    [
+        ("ENABLED", ["watch_ledger:live"], True),
+        ("DISABLED", ["watch_ledger:live"], False),
+        ("ENABLED", ["other:live"], False),
+        ("ENABLED", [], False),
+    ],
+)
+def test_the_watch_must_see_the_reports(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, state: str, targets: list[str], right: Any
+) -> None:
+    """A person who wants to change a key or a policy switches the watch off first."""
+    arn = f"arn:aws:lambda:{REGION}:{Engine.account_id}:function:"
+    events = SimpleNamespace(
+        list_targets_by_rule=lambda **_: {"Targets": [{"Arn": f"{arn}{target}"} for target in targets]},
+        describe_rule=lambda **_: {"State": state},
+    )
     ids = {
         "AWS::Lambda::Function": {"WatchLedger": "watch_ledger"},
         "AWS::Events::Rule": {"WatchLedgerProtection": "r"},
     }
     monkeypatch.setattr(checks, "physical_ids", lambda _stack, kind: ids[kind])
-    monkeypatch.setattr(stack, "client", lambda _service: Answers())
-    with pytest.raises(FAILS, match=says) if says else nullcontext():
-        checks.check_watch(stack)
-    assert asked in ([], [{"FunctionName": "watch_ledger:live", "EventSourceArn": STREAM}])
+    monkeypatch.setattr(stack, "client", lambda _service: events)
+    says = "the rule r is disabled, or does not reach watch_ledger:live"
+    with nullcontext() if right else pytest.raises(FAILS, match=says):
+        checks.check_reports(stack)
 
 
 @pytest.mark.parametrize(
@@ -319,44 +420,51 @@ def test_a_secret_that_is_not_known_yet_is_asked_for_again(
     assert waited == [61] * 3
 
 
-ALIAS = f"arn:aws:states:{REGION}:{Engine.account_id}:stateMachine:PaymentLedger"
+def machine_of(workflow: str) -> str:
+    """Return the ARN of a workflow."""
+    return f"arn:aws:states:{REGION}:{Engine.account_id}:stateMachine:{WORKFLOWS[workflow]}"
 
 
+def described_machine(workflow: str, **more: Any) -> dict[str, Any]:
+    """Return what DescribeStateMachine answers for a workflow, with what else a test needs."""
+    return {
+        "stateMachineArn": machine_of(workflow), "name": WORKFLOWS[workflow], "definition": "{}",
+        "roleArn": "arn:role", "type": "STANDARD", "creationDate": 0, **more,
+    }  # fmt: skip
+
+
+@each_workflow
 @pytest.mark.parametrize(
     ("weights", "revisions", "says"),
     [
         ([100], ["a", "a"], None),
         ([100], [None, None], None),
         ([100], ["INITIAL", None], None),
-        ([100], ["a", "b"], "live is an earlier version"),
-        ([100], [None, "b"], "live is an earlier version"),
-        ([90, 10], [], "still shifting"),
+        ([100], ["a", "b"], "live is an earlier version of the workflow {} than"),
+        ([100], [None, "b"], "live is an earlier version of the workflow {} than"),
+        ([90, 10], [], "a release of the workflow {} is still shifting"),
     ],
 )
 def test_the_workflow_behind_live_is_the_deployed_one(
-    stack: Stack, weights: list[int], revisions: list[str | None], says: str | None
+    stack: Stack, workflow: str, weights: list[int], revisions: list[str | None], says: str | None
 ) -> None:
     """A release that was rolled back, or that still shifts, is not what was deployed."""
-    stack.outputs["WorkflowArn"] = f"{ALIAS}:live"  # the engine's output is the workflow: it has no aliases
+    machine = machine_of(workflow)
+    alias = stack.outputs[workflow] = f"{machine}:live"  # the engine's output is the workflow: it has no aliases
     with Stubber(stack.client("stepfunctions")) as states:
-        routed = [{"stateMachineVersionArn": f"{ALIAS}:{n}", "weight": weight} for n, weight in enumerate(weights, 1)]
+        routed = [{"stateMachineVersionArn": f"{machine}:{n}", "weight": weight} for n, weight in enumerate(weights, 1)]
         states.add_response(
-            "describe_state_machine_alias", {"routingConfiguration": routed}, {"stateMachineAliasArn": f"{ALIAS}:live"}
+            "describe_state_machine_alias", {"routingConfiguration": routed}, {"stateMachineAliasArn": alias}
         )
-        for arn, revision in zip((f"{ALIAS}:1", ALIAS), revisions, strict=False):
-            described = {
-                "stateMachineArn": arn, "name": "PaymentLedger", "definition": "{}", "roleArn": "arn:role",
-                "type": "STANDARD", "creationDate": 0, **({"revisionId": revision} if revision else {}),
-            }  # fmt: skip
+        for arn, revision in zip((f"{machine}:1", machine), revisions, strict=False):
+            described = described_machine(workflow, **({"revisionId": revision} if revision else {}))
             states.add_response("describe_state_machine", described, {"stateMachineArn": arn})
-        if says:
-            with pytest.raises(FAILS, match=says):
-                checks.check_live_workflow(stack)
-        else:
-            checks.check_live_workflow(stack)
+        with pytest.raises(FAILS, match=says.format(WORKFLOWS[workflow])) if says else nullcontext():
+            checks.check_live_workflow(stack, workflow)
         states.assert_no_pending_responses()
 
 
+@each_workflow
 @pytest.mark.parametrize(
     ("kind", "name", "right"),
     [
@@ -365,20 +473,17 @@ def test_the_workflow_behind_live_is_the_deployed_one(
         ("AWS_OWNED_KEY", None, False),
     ],
 )
-def test_the_history_has_the_stacks_key(engine: Engine, stack: Stack, kind: str, name: str, right: Any) -> None:
+def test_the_history_has_the_stacks_key(
+    engine: Engine, stack: Stack, workflow: str, kind: str, name: str, right: Any
+) -> None:
     """Another key of the account would let others read the history."""
     key = {"kmsKeyId": f"arn:aws:kms:{REGION}:{Engine.account_id}:key/{engine.physical_ids[name]}"} if name else {}
-    described = {
-        "stateMachineArn": ALIAS, "name": "PaymentLedger", "definition": "{}", "roleArn": "arn:role",
-        "type": "STANDARD", "creationDate": 0, "encryptionConfiguration": {"type": kind, **key},
-    }  # fmt: skip
+    described = described_machine(workflow, encryptionConfiguration={"type": kind, **key})
+    says = f"the history of the workflow {WORKFLOWS[workflow]} is not encrypted with the stack's key"
     with Stubber(stack.client("stepfunctions")) as states:
-        states.add_response("describe_state_machine", described)
-        if right:
-            checks.check_history_key(stack)
-        else:
-            with pytest.raises(FAILS, match="not encrypted with the stack's key"):
-                checks.check_history_key(stack)
+        states.add_response("describe_state_machine", described, {"stateMachineArn": machine_of(workflow)})
+        with nullcontext() if right else pytest.raises(FAILS, match=says):
+            checks.check_history_key(stack, workflow)
 
 
 def test_a_release_without_alarms_is_reported(stack: Stack) -> None:
@@ -390,11 +495,106 @@ def test_a_release_without_alarms_is_reported(stack: Stack) -> None:
 
 
 def test_an_unexpected_outcome_fails(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stack that takes invalid payments must not pass."""
+    """A stack that takes invalid payments, or every refund, must not pass. The message names the workflow."""
     monkeypatch.setattr(checks, "outcome_of_run", lambda *_: "RECORDED")
     test_stack.test_a_sealed_payment_is_recorded_through_every_endpoint(stack, PAYMENT)
-    with pytest.raises(FAILS, match="expected REJECTED, saw RECORDED"):
+    test_stack.test_a_refund_of_a_part_is_recorded_through_every_endpoint(stack, REFUND)
+    with pytest.raises(FAILS, match="the workflow PaymentLedger: expected REJECTED, saw RECORDED"):
         test_stack.test_an_invalid_payment_is_rejected(stack, PAYMENT)
+    with pytest.raises(FAILS, match="the workflow PaymentEntries: expected DUPLICATE, saw RECORDED"):
+        test_stack.test_the_same_refund_again_is_a_duplicate(stack, REFUND)
+    with pytest.raises(FAILS, match="the workflow PaymentEntries: expected REFUSED, saw RECORDED"):
+        test_stack.test_a_refund_of_more_than_is_left_is_refused(stack, REFUND)
+
+
+def test_a_ledger_that_adds_nothing_up_fails(engine: Engine, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the totals refuse the second refund: nothing else about it is wrong."""
+    checks.expect_outcome(stack, PAYMENT, "RECORDED", "1")
+    test_stack.test_a_refund_of_a_part_is_recorded_through_every_endpoint(stack, REFUND)
+    test_stack.test_a_refund_of_more_than_is_left_is_refused(stack, REFUND)
+    assert engine.published()[-1]["detail"]["Violations"] == [{"Field": "Amount", "Rule": "exceeds_captured"}]
+    monkeypatch.setitem(engine.functions["AppendEntry"].module.append_once.__globals__, "violations", lambda *_: [])
+    with pytest.raises(FAILS, match="expected REFUSED, saw RECORDED"):
+        checks.expect_outcome(stack, {**REFUND, "EntryID": "another", "Amount": "0.61"}, "REFUSED", "again")
+
+
+@pytest.mark.parametrize(("start_input", "name"), [(PAYMENT, "PaymentLedger"), (REFUND, "PaymentEntries")])
+def test_each_start_input_runs_in_its_own_workflow(
+    engine: Engine, stack: Stack, monkeypatch: pytest.MonkeyPatch, start_input: dict[str, str], name: str
+) -> None:
+    """An execution that does not end is reported under the name of its workflow."""
+    monkeypatch.setattr(stack, "wait_for", lambda *_: {"status": "RUNNING"})
+    with pytest.raises(FAILS, match=f"the execution run-1 of the workflow {name} still runs after 60 s"):
+        checks.outcome_of_run(stack, start_input, "run-1")
+    (started,) = engine.executions()
+    engine.wait_for(started)
+    assert started.endswith(f":execution:{name}:run-1")
+
+
+def record(engine: Engine, transaction_id: str) -> None:
+    """Record and publish a payment, and a refund of a part of it."""
+    for start_input in (PAYMENT, REFUND):
+        engine.run(json.dumps({**start_input, "TransactionID": transaction_id}))
+
+
+def items_in(engine: Engine, table: checks.Table) -> list[dict[str, Any]]:
+    """Return the items of a table, by their TransactionIDs."""
+    return engine.items() if table is checks.PAYMENTS else engine.entries()
+
+
+def without(item: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return an item without one of its attributes."""
+    return {attribute: value for attribute, value in item.items() if attribute != name}
+
+
+def check_item(stack: Stack, table: checks.Table) -> None:
+    """Run the test of the item that a run leaves in a table."""
+    if table is checks.PAYMENTS:
+        test_stack.test_the_item_is_encrypted_and_published(stack, PAYMENT["TransactionID"], PAYMENT["SecureToken"])
+    else:
+        test_stack.test_the_item_of_the_refund_is_published(stack, REFUND)
+
+
+def test_the_item_must_be_there_and_published(engine: Engine, stack: Stack, table: checks.Table) -> None:
+    """An execution that succeeded means both. The message names the table."""
+    says = f"the item in the table {TABLES[table]} is not there, or not marked as published"
+    with pytest.raises(FAILS, match=says):
+        check_item(stack, table)
+    record(engine, PAYMENT["TransactionID"])
+    check_item(stack, table)
+    (item,) = items_in(engine, table)
+    engine.client("dynamodb").put_item(TableName=TABLES[table], Item=without(item, "PublishedAt"))
+    with pytest.raises(FAILS, match=says):
+        check_item(stack, table)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"SecureToken": {"B": b"0 smoke-token-of-1 0"}}, "in the table PaymentLedger holds the token in plaintext"),
+        ({"EntryID": {"S": "another"}}, "in the table PaymentEntries is another entry's"),
+    ],
+    ids=["payments", "entries"],
+)
+def test_the_item_must_be_the_right_one(engine: Engine, stack: Stack, changes: dict[str, Any], says: str) -> None:
+    """A marker alone proves neither that the token is encrypted, nor that the chain begins with the refund."""
+    table = checks.PAYMENTS if "SecureToken" in changes else checks.ENTRIES
+    record(engine, PAYMENT["TransactionID"])
+    (item,) = items_in(engine, table)
+    engine.client("dynamodb").put_item(TableName=TABLES[table], Item={**item, **changes})
+    with pytest.raises(FAILS, match=says):
+        check_item(stack, table)
+
+
+def test_a_stack_that_has_no_entries_yet_is_named(stack: Stack) -> None:
+    """It was deployed from an earlier version: each question about entries says so, and nothing else breaks."""
+    for output in (checks.ENTRIES.output, checks.ENTRIES_WORKFLOW):
+        del stack.outputs[output]
+    with pytest.raises(StackError, match="the stack has no EntriesTableName: deploy this version of it"):
+        checks.check_deletion_protection(stack, checks.ENTRIES)
+    with pytest.raises(StackError, match="the stack has no EntriesWorkflowArn: deploy this version of it"):
+        test_stack.test_a_refund_of_a_part_is_recorded_through_every_endpoint(stack, REFUND)
+    checks.check_deletion_protection(stack, checks.PAYMENTS)
 
 
 @pytest.fixture
@@ -403,7 +603,14 @@ def served_stack(endpoint: str) -> Stack:
     return Stack(STACK_NAME, endpoint_url=endpoint)
 
 
-# ── The table ───────────────────────────────────────────────────────────────────────────────────────
+# ── The tables ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(params=TABLES, ids=list(TABLES.values()))
+def table(request: pytest.FixtureRequest) -> checks.Table:
+    """Return each of the ledger's tables."""
+    requested: checks.Table = request.param
+    return requested
 
 
 @pytest.fixture
@@ -421,30 +628,43 @@ def dynamodb(stack: Stack) -> Iterator[Stubber]:
         stubber.assert_no_pending_responses()
 
 
-@pytest.fixture
-def policy(engine: Engine) -> dict[str, Any]:
-    """Return the table's policy as a deployment leaves it, resolved by the proofs' resolver."""
-    table = Resolver(engine.template).resources()["PaymentLedgerTable"]
-    document: dict[str, Any] = copy.deepcopy(table["Properties"]["ResourcePolicy"]["PolicyDocument"])
-    text = json.dumps(document).replace('"Vpc"', json.dumps(engine.physical_ids["Vpc"]))
-    loaded: dict[str, Any] = json.loads(text)
+def deployed_policy(engine: Engine, table: checks.Table, parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Return a table's policy as a deployment with these parameters leaves it, resolved by the proofs' resolver."""
+    properties = Resolver(engine.template, parameters).resources()[table.logical_id]["Properties"]
+    text = json.dumps(properties["ResourcePolicy"]["PolicyDocument"])
+    loaded: dict[str, Any] = json.loads(text.replace('"Vpc"', json.dumps(engine.physical_ids["Vpc"])))
     return loaded
 
 
-def answer_policy(dynamodb: Stubber, policy: dict[str, Any]) -> None:
-    """Let DynamoDB have *policy* for the table."""
-    name = {"TableName": "PaymentLedger"}
-    dynamodb.add_response("describe_table", {"Table": {"TableArn": TABLE_ARN}}, name)
-    dynamodb.add_response("get_resource_policy", {"Policy": json.dumps(policy)}, {"ResourceArn": TABLE_ARN})
+@pytest.fixture
+def policy(engine: Engine, stack: Stack, table: checks.Table) -> dict[str, Any]:
+    """Return the policy of each table."""
+    return deployed_policy(engine, table, stack.parameters)
 
 
-def test_the_policy_of_the_template_passes(stack: Stack, dynamodb: Stubber, policy: dict[str, Any]) -> None:
+def answer_policy(dynamodb: Stubber, table: checks.Table, policy: dict[str, Any]) -> None:
+    """Let DynamoDB have *policy* for a table."""
+    answer_table(dynamodb, table)
+    dynamodb.add_response("get_resource_policy", {"Policy": json.dumps(policy)}, {"ResourceArn": arn_of(table)})
+
+
+def answer_table(dynamodb: Stubber, table: checks.Table, **described: Any) -> None:
+    """Let DynamoDB describe a table."""
+    answer = {"Table": {"TableArn": arn_of(table), **described}}
+    dynamodb.add_response("describe_table", answer, {"TableName": TABLES[table]})
+
+
+def test_the_policy_of_the_template_passes(
+    stack: Stack, dynamodb: Stubber, table: checks.Table, policy: dict[str, Any]
+) -> None:
     """The policy passes as it was deployed."""
-    answer_policy(dynamodb, policy)
-    checks.check_table_policy(stack)
+    answer_policy(dynamodb, table, policy)
+    checks.check_table_policy(stack, table)
 
 
-def test_a_policy_may_be_written_in_another_way(stack: Stack, dynamodb: Stubber, policy: dict[str, Any]) -> None:
+def test_a_policy_may_be_written_in_another_way(
+    stack: Stack, dynamodb: Stubber, table: checks.Table, policy: dict[str, Any]
+) -> None:
     """AWS promises no order of lists, and may write one value as a list of one: the meaning is the same."""
     policy["Statement"].reverse()
     for statement in policy["Statement"]:
@@ -453,8 +673,8 @@ def test_a_policy_may_be_written_in_another_way(stack: Stack, dynamodb: Stubber,
         )
         statement["Resource"] = [statement["Resource"]]
         statement["Principal"] = {"AWS": "*"}
-    answer_policy(dynamodb, policy)
-    checks.check_table_policy(stack)
+    answer_policy(dynamodb, table, policy)
+    checks.check_table_policy(stack, table)
 
 
 def drop(statements: list[dict[str, Any]]) -> None:
@@ -479,7 +699,7 @@ def narrow_the_principal(statements: list[dict[str, Any]]) -> None:
 
 def narrow_the_resource(statements: list[dict[str, Any]]) -> None:
     """Deny it on another resource."""
-    statements[0]["Resource"] += "/index/PaymentsByProcessor"
+    statements[0]["Resource"] += "/index/*"
 
 
 def except_another_role(statements: list[dict[str, Any]]) -> None:
@@ -520,6 +740,7 @@ def add_a_condition(statements: list[dict[str, Any]]) -> None:
 def test_a_dropped_or_changed_statement_fails(
     stack: Stack,
     dynamodb: Stubber,
+    table: checks.Table,
     policy: dict[str, Any],
     change: Callable[[list[dict[str, Any]]], None],
     index: int,
@@ -527,66 +748,74 @@ def test_a_dropped_or_changed_statement_fails(
     """The message names the statement and where to read how a restored table gets its policy back."""
     sid = policy["Statement"][index]["Sid"]
     change(policy["Statement"])
-    answer_policy(dynamodb, policy)
-    with pytest.raises(FAILS, match=rf"only in the template: {sid};.*{RESTORE}"):
-        checks.check_table_policy(stack)
+    answer_policy(dynamodb, table, policy)
+    with pytest.raises(
+        FAILS, match=rf"the policy of the table {TABLES[table]} .*only in the template: {sid};.*{RESTORE}"
+    ):
+        checks.check_table_policy(stack, table)
 
 
 @pytest.mark.parametrize(
     ("named", "seen"), [({"Sid": "Anybody"}, "Anybody"), ({}, "a statement without a Sid")], ids=["named", "unnamed"]
 )
 def test_an_added_statement_fails(
-    stack: Stack, dynamodb: Stubber, policy: dict[str, Any], named: dict[str, str], seen: str
+    stack: Stack, dynamodb: Stubber, table: checks.Table, policy: dict[str, Any], named: dict[str, str], seen: str
 ) -> None:
     """A resource policy can allow by itself, without IAM: a statement that the template lacks counts."""
-    added = {"Effect": "Allow", "Principal": "*", "Action": "dynamodb:GetItem", "Resource": TABLE_ARN}
+    added = {"Effect": "Allow", "Principal": "*", "Action": "dynamodb:GetItem", "Resource": arn_of(table)}
     policy["Statement"].append({**named, **added})
-    answer_policy(dynamodb, policy)
+    answer_policy(dynamodb, table, policy)
     with pytest.raises(FAILS, match=f"only in the template: none; only in the table's: {seen}"):
-        checks.check_table_policy(stack)
+        checks.check_table_policy(stack, table)
 
 
-def test_a_table_without_a_policy_fails(stack: Stack, dynamodb: Stubber) -> None:
+def test_a_table_without_a_policy_fails(stack: Stack, dynamodb: Stubber, table: checks.Table) -> None:
     """A restored table has none, and the message says so."""
-    dynamodb.add_response("describe_table", {"Table": {"TableArn": TABLE_ARN}})
+    answer_table(dynamodb, table)
     dynamodb.add_client_error("get_resource_policy", "PolicyNotFoundException")
-    with pytest.raises(FAILS, match=f"the table has no resource policy.*A restored table.*{RESTORE}"):
-        checks.check_table_policy(stack)
+    with pytest.raises(FAILS, match=f"the table {TABLES[table]} has no resource policy.*A restored table.*{RESTORE}"):
+        checks.check_table_policy(stack, table)
 
 
-def test_a_policy_that_may_not_be_read_is_not_a_missing_policy(stack: Stack, dynamodb: Stubber) -> None:
+def test_a_policy_that_may_not_be_read_is_not_a_missing_policy(
+    stack: Stack, dynamodb: Stubber, table: checks.Table
+) -> None:
     """The check catches only the error that means it; the run reports any other in one line."""
-    dynamodb.add_response("describe_table", {"Table": {"TableArn": TABLE_ARN}})
+    answer_table(dynamodb, table)
     dynamodb.add_client_error("get_resource_policy", "AccessDeniedException")
     with pytest.raises(stack.client("dynamodb").exceptions.ClientError, match="AccessDeniedException"):
-        checks.check_table_policy(stack)
+        checks.check_table_policy(stack, table)
 
 
 def test_a_template_without_a_policy_fails(
-    stack: Stack, dynamodb: Stubber, policy: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    stack: Stack, dynamodb: Stubber, table: checks.Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stack was deployed from another template: two policies that are both missing must not count as equal."""
-    assert policy
-    body = {"Resources": {"PaymentLedgerTable": {"Properties": {}}}}
+    template = stack.client("cloudformation").get_template(StackName=STACK_NAME, TemplateStage="Processed")
+    body = copy.deepcopy(template["TemplateBody"])
+    del body["Resources"][table.logical_id]["Properties"]["ResourcePolicy"]
     monkeypatch.setattr(stack.client("cloudformation"), "get_template", lambda **_: {"TemplateBody": body})
-    dynamodb.add_response("describe_table", {"Table": {"TableArn": TABLE_ARN}})
-    with pytest.raises(FAILS, match="template has no policy"):
-        checks.check_table_policy(stack)
+    answer_table(dynamodb, table)
+    with pytest.raises(FAILS, match=f"template has no policy for the table {TABLES[table]}"):
+        checks.check_table_policy(stack, table)
 
 
-@pytest.mark.parametrize("table", [{"DeletionProtectionEnabled": False}, {}], ids=["off", "unknown"])
-def test_a_table_without_deletion_protection_fails(stack: Stack, dynamodb: Stubber, table: dict[str, bool]) -> None:
+@pytest.mark.parametrize("protection", [{"DeletionProtectionEnabled": False}, {}], ids=["off", "unknown"])
+def test_a_table_without_deletion_protection_fails(
+    stack: Stack, dynamodb: Stubber, table: checks.Table, protection: dict[str, bool]
+) -> None:
     """A restored table has none, and the message says so."""
-    dynamodb.add_response("describe_table", {"Table": table})
-    with pytest.raises(FAILS, match=f"deletion protection is off.*A restored table.*{RESTORE}"):
-        checks.check_deletion_protection(stack)
+    answer_table(dynamodb, table, **protection)
+    with pytest.raises(
+        FAILS, match=f"the deletion protection of the table {TABLES[table]} is off.*A restored table.*{RESTORE}"
+    ):
+        checks.check_deletion_protection(stack, table)
 
 
-def test_deletion_protection_passes(stack: Stack, dynamodb: Stubber) -> None:
+def test_deletion_protection_passes(stack: Stack, dynamodb: Stubber, table: checks.Table) -> None:
     """The check asks for the stack's own table."""
-    table = {"Table": {"DeletionProtectionEnabled": True}}
-    dynamodb.add_response("describe_table", table, {"TableName": "PaymentLedger"})
-    checks.check_deletion_protection(stack)
+    answer_table(dynamodb, table, DeletionProtectionEnabled=True)
+    checks.check_deletion_protection(stack, table)
 
 
 @pytest.mark.parametrize(
@@ -595,21 +824,23 @@ def test_deletion_protection_passes(stack: Stack, dynamodb: Stubber) -> None:
     ids=["off", "unknown"],
 )
 def test_a_table_without_point_in_time_recovery_fails(
-    stack: Stack, dynamodb: Stubber, recovery: dict[str, Any]
+    stack: Stack, dynamodb: Stubber, table: checks.Table, recovery: dict[str, Any]
 ) -> None:
     """Every table has continuous backups "enabled": what counts is whether it can be restored to a point in time."""
     description = {"ContinuousBackupsDescription": {"ContinuousBackupsStatus": "ENABLED", **recovery}}
     dynamodb.add_response("describe_continuous_backups", description)
-    with pytest.raises(FAILS, match=f"point-in-time recovery is off.*A restored table.*{RESTORE}"):
-        checks.check_recovery(stack)
+    with pytest.raises(
+        FAILS, match=f"the point-in-time recovery of the table {TABLES[table]} is off.*A restored table.*{RESTORE}"
+    ):
+        checks.check_recovery(stack, table)
 
 
-def test_point_in_time_recovery_passes(stack: Stack, dynamodb: Stubber) -> None:
+def test_point_in_time_recovery_passes(stack: Stack, dynamodb: Stubber, table: checks.Table) -> None:
     """The check asks for the stack's own table."""
     recovery = {"PointInTimeRecoveryDescription": {"PointInTimeRecoveryStatus": "ENABLED"}}
     description = {"ContinuousBackupsDescription": {"ContinuousBackupsStatus": "ENABLED", **recovery}}
-    dynamodb.add_response("describe_continuous_backups", description, {"TableName": "PaymentLedger"})
-    checks.check_recovery(stack)
+    dynamodb.add_response("describe_continuous_backups", description, {"TableName": TABLES[table]})
+    checks.check_recovery(stack, table)
 
 
 # ── The functions ───────────────────────────────────────────────────────────────────────────────────

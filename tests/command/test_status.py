@@ -57,13 +57,13 @@ def test_start_says_at_which_payment_it_stopped(raised: BaseException, status: i
     inputs = [StartInput("a.jsonl", "{}")] * 3
     with (
         patch.object(start, "read", return_value=inputs),
-        patch.object(start, "deliver_payment", side_effect=[RECORDED, raised]),
+        patch.object(start, "deliver", side_effect=[RECORDED, raised]),
         pytest.raises(CommandError) as stopped,
     ):
         start.start.callback.__wrapped__(Mock(), files=("a.jsonl",), wait=True, again=False, as_json=True)
     line = str(stopped.value)
     assert (stopped.value.status, line.startswith(why)) == (status, True), line
-    assert "stopped at payment 2 of 3 (a.jsonl): 1 were handled before it, it may be started, and none after" in line
+    assert "stopped at input 2 of 3 (a.jsonl): 1 were handled before it, it may be started, and none after" in line
     assert line.endswith("Give the same command again: what is started does not start twice")
 
 
@@ -78,7 +78,7 @@ def test_start_goes_on_as_its_line_says(
     assert ledger("start", "-", "--endpoint-url", endpoint, stdin=first).returncode == 0
     stopped = ledger("start", str(file), "--endpoint-url", endpoint)  # t-1 is there, and cannot be looked up
     assert stopped.returncode == 2
-    assert f"stopped at payment 2 of 3 ({file})" in stopped.stderr
+    assert f"stopped at input 2 of 3 ({file})" in stopped.stderr
     assert [item["TransactionID"]["S"] for item in engine.items()] == ["t-0", "t-1"]
     again = ledger("start", str(file), "--endpoint-url", endpoint)
     assert (again.returncode, len(engine.items()), len(engine.executions())) == (0, 3, 3)
@@ -203,7 +203,7 @@ def test_an_older_stack_is_named_as_such() -> None:
     client.describe_stacks.return_value = {"Stacks": [{"Outputs": outputs}]}
     with patch.object(Stack, "client", return_value=client):
         stack = Stack("old", endpoint_url="http://127.0.0.1:1")
-    with pytest.raises(StackError, match="the stack has no IntakeKeyArn: deploy this version of it"):
+    with pytest.raises(StackError, match="the stack has no EntriesWorkflowArn: deploy this version of it"):
         _ = stack.intake
 
 
@@ -254,7 +254,7 @@ def test_a_printed_hint_works_for_an_id_that_looks_like_an_option(endpoint: str)
 def test_the_next_step_works_for_any_execution() -> None:
     """Step Functions allows names with characters that have a meaning for a shell."""
     for asked, typed in (("-4711", "-- -4711"), ("it's", "'it'\"'\"'s'"), ("txn-1", "txn-1")):
-        failed = Mock(had_technical_failure=True, not_redrivable=None)
+        failed = Mock(had_technical_failure=True, not_redrivable=None, states=())
         redrive = f"ledger redrive --stack a {typed}"
         assert Stack.command(Mock(options=" --stack a"), "redrive", asked) == redrive
         assert Inspection(requested_id=asked, execution=failed, redrive_command=redrive).next_step.endswith(

@@ -14,7 +14,7 @@ from ledger_cli import ROOT
 from ledger_cli.commands import serve
 from ledger_cli.engine import Engine
 from ledger_cli.reading import StartInput
-from ledger_cli.views.layout import Column, Entry, Rows, glued
+from ledger_cli.views.layout import Column, Labelled, Rows, glued
 from ledger_cli.views.run_report import run_report
 from ledger_cli.views.terminal import display
 from tests.support.cli import ledger
@@ -125,12 +125,12 @@ def test_values_are_aligned_by_the_cells_that_they_take(capsys: pytest.CaptureFi
 )
 def test_a_long_value_goes_on_below(capsys: pytest.CaptureFixture[str], value: str, lines: list[str]) -> None:
     """Lines are broken between words alone, and a word that does not fit is still one word."""
-    assert printed(Entry("Reason", value, 11), 20, capsys).splitlines() == lines
+    assert printed(Labelled("Reason", value, 11), 20, capsys).splitlines() == lines
 
 
 def test_a_name_that_is_longer_than_its_place_stays_apart(capsys: pytest.CaptureFixture[str]) -> None:
     """An error stands at the place of an outcome, and has a longer name."""
-    assert printed(Entry("TooManyAttemptsError", "txn", 11), 60, capsys) == "TooManyAttemptsError txn\n"
+    assert printed(Labelled("TooManyAttemptsError", "txn", 11), 60, capsys) == "TooManyAttemptsError txn\n"
 
 
 # ── Commands ────────────────────────────────────────────────────────────────────────────────────────
@@ -239,7 +239,7 @@ def test_what_run_prints_is_readable_at_every_width(
     printed_at = {}
     for columns in (width, WIDE):
         monkeypatch.setenv("COLUMNS", str(columns))
-        display(*run_report(executions, engine.items(), engine.published()))
+        display(*run_report(executions, engine.items(), engine.entries(), engine.published()))
         printed_at[columns] = capsys.readouterr().out
     assert_fits(printed_at[width], printed_at[WIDE], width)
     for shown in (SHORT, LONG, AMOUNT, f"{LONG}-a56e4564f0ce"[:64]):
@@ -256,7 +256,7 @@ def test_an_amount_is_one_text_wherever_it_is_shown(
     """DynamoDB keeps 129.9 for 129.90: a person who compares two tables must not see two amounts."""
     monkeypatch.setenv("COLUMNS", "200")
     executions = [(StartInput("-", json.dumps(payment)), engine.run(json.dumps(payment)))]
-    display(*run_report(executions, engine.items(), engine.published()))
+    display(*run_report(executions, engine.items(), engine.entries(), engine.published()))
     out = capsys.readouterr().out
     assert (out.count("129.90 EUR"), re.findall(r"129\.9\b", out)) == (2, [])
     assert "129.90 EUR" in command(200, "list", "--processor", "acme-pay")

@@ -33,7 +33,10 @@ def observed(engine: Engine, *payments: dict[str, Any]) -> list[Any]:
     new_each_time = {"SecureToken", "RecordedAt", "PublishedAt"}
     return [
         [(e.status, e.outcome, e.error, reason(e.cause), [(s.name, s.attempts) for s in e.states]) for e in executions],
-        [{name: value for name, value in item.items() if name not in new_each_time} for item in engine.items()],
+        [
+            {name: value for name, value in item.items() if name not in new_each_time}
+            for item in [*engine.items(), *engine.entries()]
+        ],
         [
             (event["detail-type"], {k: v for k, v in event["detail"].items() if k != "RecordedAt"})
             for event in engine.published()
@@ -65,6 +68,19 @@ def test_the_four_outcomes(engine: Engine, warm: str, payment: dict[str, Any]) -
     assert [name for name, _ in executions[0][4]] == HAPPY_PATH
     assert len(items) == 1
     assert [name for name, _ in events] == ["PaymentRecorded", "PaymentDuplicate", "PaymentConflict", "PaymentRejected"]
+
+
+def test_the_four_outcomes_of_an_entry(
+    engine: Engine, warm: str, payment: dict[str, Any], refund: dict[str, Any]
+) -> None:
+    """The chain's hash and its totals must be the same, whatever writes the JSON."""
+    changed = {**refund, "Amount": "1.00"}
+    too_much = {**refund, "EntryID": "re-2", "Amount": "100.01", "Metadata": {"note": TEXTS[0]}}
+    executions, items, events = in_both(engine, warm, payment, refund, refund, changed, too_much)
+    assert [outcome for _, outcome, *_ in executions[1:]] == ["RECORDED", "DUPLICATE", "CONFLICT", "REFUSED"]
+    assert [error for _, _, error, *_ in executions[3:]] == ["EntryConflictError", "InvalidEntryError"]
+    assert len(items) == 2
+    assert [name for name, _ in events[1:]] == ["EntryRecorded", "EntryDuplicate", "EntryConflict", "EntryRefused"]
 
 
 def test_a_sealed_payment(engine: Engine, warm: str, payment: dict[str, Any]) -> None:

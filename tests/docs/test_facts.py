@@ -103,6 +103,7 @@ FEATURES = {
     ("Webhook=open",): {"endpoint_zones": 2 * 2, "alarm_metrics": 1 + 3, "processor_secrets": 1},
     ("ProcessorsBus=open",): {"alarm_metrics": 1},
     ("RevealTokens=allowed",): {"alarm_metrics": 1},
+    ("AcceptEntries=allowed",): {"alarm_metrics": 1},
     ("PlaintextTokens=accepted", "Suffix=-dev"): {},
     ("LogRetentionDays=30",): {"log_days": 30 - 90},
     NETWORK: {},
@@ -135,13 +136,13 @@ def test_the_facts_are_the_templates() -> None:
     changed["Globals"]["Function"]["MemorySize"] = 1024
     resources["Another"] = resources["KmsEndpoint"]
     resources["AnotherKey"] = resources["TokenKey"]
-    resources["AnotherAlarm"] = resources["TableThrottlesAlarm"]  # an expression over three metrics
+    resources["AnotherAlarm"] = resources["TableThrottlesAlarm"]  # an expression over six metrics
     resources["NotByDefault"] = {**resources["KmsEndpoint"], "Condition": "HasWebhook"}
     before, after = facts.stack_facts(DECLARED, {}), facts.stack_facts(changed, {})
     assert after["memory_gb"] == 1
     assert after["endpoint_zones"] == before["endpoint_zones"] + 2
     assert after["keys"] == before["keys"] + 1
-    assert after["alarm_metrics"] == before["alarm_metrics"] + 3
+    assert after["alarm_metrics"] == before["alarm_metrics"] + 6
 
 
 def test_a_payment_makes_the_calls_that_are_priced(engine: Engine, faults: Faults, payment: dict[str, Any]) -> None:
@@ -153,17 +154,33 @@ def test_a_payment_makes_the_calls_that_are_priced(engine: Engine, faults: Fault
     assert made == Counter(itertools.chain.from_iterable(facts.CALLS.values()))
 
 
+def test_an_entry_makes_the_calls_that_are_priced(engine: Engine, faults: Faults, payment: dict[str, Any]) -> None:
+    """The same holds for an entry, which needs no KMS."""
+    assert engine.run(json.dumps(payment)).outcome == "RECORDED"
+    faults.calls.clear()
+    refund = json.loads((ROOT / "events/start/10-refund.json").read_text())
+    execution = engine.wait_for(intake_of(engine).deliver(refund).execution)
+    assert execution.outcome == "RECORDED"
+    looks = {"Invoke", "DescribeExecution", "GetExecutionHistory"}
+    made = Counter(call for call in faults.calls if call not in looks)
+    assert made == Counter(itertools.chain.from_iterable(facts.ENTRY_CALLS.values()))
+    assert facts.entry_numbers_of(facts.numbers_of(INPUTS, DECLARED, {}), DECLARED)["states"] == len(execution.states)
+
+
 def test_what_is_called_measured_is_measured_here(engine: Engine) -> None:
-    """The logs and the event of the first sample agree within a twentieth, its history to the event."""
-    execution = engine.run((ROOT / "events/start/01-success.json").read_text())
-    lines = [line for function in engine.functions.values() for text in function.logs for line in text.splitlines()]
-    value = {name: int(number) for name, number in INPUTS.items()}
-    assert len(lines) == value["own_log_events"]
-    assert sum(len(line) + 1 for line in lines) == pytest.approx(value["own_log_bytes"], rel=0.05)
-    (event,) = engine.published()
-    assert 0.9 * value["event_bytes"] < len(json.dumps(event)) <= value["event_bytes"]
-    states = len(execution.states)
-    assert len(engine.history(execution.arn)) == states * value["history_events_per_state"] + 2
+    """The logs and events of the first sample and the refund agree within a twentieth, the histories to the event."""
+    for sample, of_an in (("01-success", ""), ("10-refund", "entry_")):
+        for function in engine.functions.values():
+            function.logs.clear()
+        execution = engine.run((ROOT / f"events/start/{sample}.json").read_text())
+        lines = [line for function in engine.functions.values() for text in function.logs for line in text.splitlines()]
+        assert len(lines) == INPUTS[f"{of_an}own_log_events"]
+        written = sum(len(line) + 1 for line in lines)
+        assert written == pytest.approx(int(INPUTS[f"{of_an}own_log_bytes"]), rel=0.05)
+        event_bytes = int(INPUTS[f"{of_an}event_bytes"])
+        assert 0.9 * event_bytes < len(json.dumps(engine.published()[-1])) <= event_bytes
+        states = len(execution.states)
+        assert len(engine.history(execution.arn)) == states * INPUTS["history_events_per_state"] + 2
 
 
 def test_a_longer_token_is_in_the_table_alone() -> None:

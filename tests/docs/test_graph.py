@@ -1,30 +1,46 @@
-"""The workflow's pictures are drawn from its definition, and the docs have the newest."""
+"""The workflows' pictures are drawn from their definitions, and the docs have the newest."""
 
 import json
 import re
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from ledger_cli import ROOT
 from ledger_cli.views import graph
 from tests.support.cli import ledger
 
-STATES = json.loads((ROOT / "statemachine/payment_ledger.asl.json").read_text())["States"]
+DEFINITIONS = pytest.mark.parametrize("file", [graph.PAYMENTS, graph.ENTRIES], ids=lambda file: file.name)
 
 
-def test_every_state_and_every_edge_is_drawn() -> None:
-    """An operator does not look for a state that is missing."""
-    drawn = graph.read()
+def states_of(file: Path) -> dict[str, Any]:
+    """Return the states of a definition, by their names."""
+    states: dict[str, Any] = json.loads(file.read_text())["States"]
+    return states
+
+
+@DEFINITIONS
+def test_every_state_and_every_edge_is_drawn(file: Path) -> None:
+    """An operator does not look for a state that is missing. Errors with one target share an edge."""
+    states, drawn = states_of(file), graph.read(file)
     svg, text = graph.svg(drawn), graph.text(drawn)
-    assert set(re.findall(r'data-state="([^"]+)"', svg)) == set(STATES)
-    assert all(name in text for name in STATES)
-    edges = sum("Next" in state for state in STATES.values())
-    edges += sum(len(state.get("Catch", [])) for state in STATES.values())
+    assert set(re.findall(r'data-state="([^"]+)"', svg)) == set(states)
+    assert all(name in text for name in states)
+    edges = sum("Next" in state for state in states.values())
+    edges += sum(len({catcher["Next"] for catcher in state.get("Catch", [])}) for state in states.values())
     assert svg.count('class="edge"') == edges
+    errors = {error for state in states.values() for one in state.get("Catch", []) for error in one["ErrorEquals"]}
+    assert errors
+    assert all(error in text for error in errors)
 
 
-def test_boxes_do_not_overlap() -> None:
+@DEFINITIONS
+def test_boxes_do_not_overlap(file: Path) -> None:
     """One more branch on a side would make them overlap."""
-    boxes = [(int(x), int(y)) for x, y in re.findall(r'<rect class="box" x="(\d+)" y="(\d+)"', graph.svg(graph.read()))]
-    assert len(set(boxes)) == len(boxes) == len(STATES)
+    drawn = graph.svg(graph.read(file))
+    boxes = [(int(x), int(y)) for x, y in re.findall(r'<rect class="box" x="(\d+)" y="(\d+)"', drawn)]
+    assert len(set(boxes)) == len(boxes) == len(states_of(file))
     for x, y in boxes:
         assert not [
             other for other in boxes
@@ -37,7 +53,8 @@ def test_the_readme_shows_the_picture() -> None:
     assert "docs/workflow.svg" in (ROOT / "README.md").read_text()
 
 
-def test_the_command_draws_both() -> None:
+@pytest.mark.parametrize(("options", "file"), [([], graph.PAYMENTS), (["--entries"], graph.ENTRIES)])
+def test_the_command_draws_both(options: list[str], file: Path) -> None:
     """A terminal gets text, and a file gets a picture."""
-    assert ledger("graph").stdout == graph.text(graph.read()) + "\n"
-    assert ledger("graph", "--svg").stdout == graph.svg(graph.read())
+    assert ledger("graph", *options).stdout == graph.text(graph.read(file)) + "\n"
+    assert ledger("graph", *options, "--svg").stdout == graph.svg(graph.read(file))

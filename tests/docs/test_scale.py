@@ -26,7 +26,8 @@ GIVEN = {
     "express_step_ms": "100", "durable_operations_per_million": "8.00", "durable_written_gb": "0.25",
     "durable_kept_gb_month": "0.15", "durable_bytes": "1000", "durable_days": "90", "hours_per_month": "720",
     "kms_requests_per_10000": "0.03", "kms_requests_per_call": "1", "kms_requests_for_history": "0",
-    "dynamodb_writes_per_million": "0.625", "token_bytes": "64", "kms_ciphertext_overhead_bytes": "170",
+    "dynamodb_writes_per_million": "0.625", "dynamodb_reads_per_million": "0.125",
+    "token_bytes": "64", "kms_ciphertext_overhead_bytes": "170",
     "endpoint_hour": "0.01", "kms_key_month": "1.00", "events_per_million": "1.00", "start_execution_per_s": "300",
     "state_transitions_per_s": "5000", "dynamodb_partition_units_per_s": "1000", "lambda_concurrency": "1000",
     "recorded_metrics": "20", "metric_month": "0.30", "alarm_metric_month": "0.10", "dashboard_month": "3.00",
@@ -37,6 +38,8 @@ GIVEN = {
     "log_event_overhead_bytes": "26", "history_event_bytes": "350", "history_events_per_state": "5",
 }  # fmt: skip
 """The inputs of the calculations by hand, which stay when the file changes."""
+
+ENTRY_GIVEN = {"own_log_bytes": "1580", "own_log_events": "4", "event_bytes": "1200"}
 
 GIVEN_INPUTS = INPUTS | {name: Decimal(value) for name, value in GIVEN.items()}
 
@@ -209,6 +212,7 @@ def test_a_million_payments_by_hand(numbers: Numbers) -> None:
         "Lambda: GB-seconds": Decimal("0.5666695"),
         "KMS: requests": Decimal(6),
         "DynamoDB: writes": Decimal("3.75"),
+        "DynamoDB: reads": Decimal(),
         "DynamoDB: each month kept": Decimal("0.325"),
         "DynamoDB: each month's recovery": Decimal("0.16"),
         "EventBridge: events": Decimal(1),
@@ -222,7 +226,52 @@ def test_a_million_payments_by_hand(numbers: Numbers) -> None:
     table = cells(scale.tables(GIVEN_INPUTS, DECLARED, DEPLOYMENTS)["prices"])
     amounts = [Decimal(amount) for name, (amount,) in [*table.items()][2:] if "**" not in name]
     assert amounts == sorted(amounts, reverse=True)
-    assert len(amounts) == len(costs)
+    assert len(amounts) == len(costs) - 1  # a payment reads nothing, and the table has no row for it
+
+
+def test_a_million_entries_by_hand(numbers: Numbers) -> None:
+    """Each line by hand: 4 transitions; 3 invocations and 0.150 s x 0.25 GB; no KMS; 2 read and 6 write units.
+
+    A payment's item of less than 4 KB and a query that finds nothing are a read unit each. 2 write units are in the
+    table and 2 in each index. Logs: 3 invocations of 450 bytes, 1,580 of our own, 17 history events of 350 and a flow
+    record of 500, and 26 bytes for each of 9 + 4 + 17 + 1 events, are 10.186 GB, kept 3 months.
+    """
+    numbers |= {"append_ms": Decimal(60), "archive_months": Decimal(12)}
+    numbers |= {f"entry_{name}": Decimal(value) for name, value in ENTRY_GIVEN.items()}
+    entry = facts.entry_numbers_of(numbers, DECLARED)
+    entry |= {"stored_bytes": Decimal(700), "indexed_bytes": Decimal(700)}
+    assert scale.entry_costs(entry) == {
+        "Step Functions: transitions": Decimal(100),
+        "Lambda: requests": Decimal("0.60"),
+        "Lambda: GB-seconds": Decimal("0.5000025"),
+        "KMS: requests": Decimal(),
+        "DynamoDB: writes": Decimal("3.75"),
+        "DynamoDB: reads": Decimal("0.25"),
+        "DynamoDB: each month kept": Decimal("0.35"),
+        "DynamoDB: each month's recovery": Decimal("0.14"),
+        "EventBridge: events": Decimal(1),
+        "EventBridge: archive, taken in": Decimal("0.12"),
+        "EventBridge: archive, kept": Decimal("0.288"),
+        "endpoints: data": Decimal("0.20"),
+        "CloudWatch: logs, taken in": Decimal("5.093"),
+        "CloudWatch: logs, kept": Decimal("0.91674"),
+        "X-Ray: traces": INPUTS["traces_per_million"],
+    }
+    assert scale.entries_table(entry).startswith(
+        "**An entry takes 4 state transitions, 3 invocations, 4 requests to DynamoDB, 2 read units, 6 write units and "
+        "one event.**"
+    )
+
+
+def test_a_payment_pays_nothing_for_entries(numbers: Numbers) -> None:
+    """Whatever an entry costs, the price of a payment stays."""
+    before = scale.million_costs(numbers, architecture(numbers, "ours"))
+    dearer = Numbers(numbers)
+    dearer |= {name: number * 2 for name, number in numbers.items() if name.startswith(("entry_", "append_"))}
+    assert scale.million_costs(dearer, architecture(dearer, "ours")) == before
+    assert scale.entry_costs(facts.entry_numbers_of(dearer, DECLARED)) != scale.entry_costs(
+        facts.entry_numbers_of(numbers, DECLARED)
+    )
 
 
 def test_data_keys_of_the_history_are_priced_if_it_has_a_key(numbers: Numbers) -> None:
@@ -264,9 +313,9 @@ def test_a_workflow_without_functions_and_endpoints(numbers: Numbers) -> None:
 
 
 def test_a_month_without_a_payment_by_hand() -> None:
-    """720 h x 0.01 are 7.20 an endpoint. dev has 5 x 2 of them, and 23 metrics in alarms.
+    """720 h x 0.01 are 7.20 an endpoint. dev has 5 x 2 of them, and 30 metrics in alarms.
 
-    72.00 + 6.00 + 4.00 + 3.00 + 2.30 + 0.40, and 43.20 + 6.00 + 4.00 + 3.00 + 1.70. A row names both numbers if they
+    72.00 + 6.00 + 4.00 + 3.00 + 3.00 + 0.40, and 43.20 + 6.00 + 4.00 + 3.00 + 2.30. A row names both numbers if they
     differ.
     """
     assert scale.tables(GIVEN_INPUTS, DECLARED, DEPLOYMENTS)["idle"].splitlines() == [
@@ -275,10 +324,10 @@ def test_a_month_without_a_payment_by_hand() -> None:
         "| endpoints, one for each zone: 10 in dev, 6 in prod | 72.00 | 43.20 |",
         "| metrics of our own: 20 | 6.00 | 6.00 |",
         "| keys, before their first rotation: 4 | 4.00 | 4.00 |",
+        "| metrics in alarms: 30 in dev, 23 in prod | 3.00 | 2.30 |",
         "| dashboards: 1 | 3.00 | 3.00 |",
-        "| metrics in alarms: 23 in dev, 17 in prod | 2.30 | 1.70 |",
         "| processors' secrets: 1 in dev, 0 in prod | 0.40 | 0.00 |",
-        "| **together** | **87.70** | **57.90** |",
+        "| **together** | **88.40** | **58.50** |",
     ]
 
 
@@ -297,7 +346,7 @@ def test_a_changed_section_changes_the_tables() -> None:
     closed = facts.deployments(SAMCONFIG.replace("Webhook=open", "Webhook=closed"), DECLARED)
     made = scale.tables(GIVEN_INPUTS, DECLARED, closed)
     assert "| endpoints, one for each zone: 6 | 43.20 | 43.20 |" in made["idle"]
-    assert "| **together** | **58.10** | **57.90** |" in made["idle"]
+    assert "| **together** | **58.80** | **58.50** |" in made["idle"]
     assert "secrets" not in made["idle"] + made["removed"]
     renamed = facts.deployments(SAMCONFIG.replace("[prod.", "[live."), DECLARED)
     assert scale.tables(INPUTS, DECLARED, renamed)["idle"].startswith("| a month without a payment, USD | dev | live |")
@@ -312,9 +361,9 @@ def test_what_stays_by_hand() -> None:
         "| processors' secrets, which the command made: 1 in dev, 0 in prod | 0.40 | 0.00 |",
         "| queues: 1 | 0.00 | 0.00 |",
         "| **together, with nothing stored** | **4.40** | **4.00** |",
-        "| each GB in tables and their indexes: 1 | 0.25 | 0.25 |",
-        "| each GB in tables, for point-in-time recovery: 1 | 0.20 | 0.20 |",
-        "| each GB in log groups, until it expires: 12 | 0.03 | 0.03 |",
+        "| each GB in tables and their indexes: 2 | 0.25 | 0.25 |",
+        "| each GB in tables, for point-in-time recovery: 2 | 0.20 | 0.20 |",
+        "| each GB in log groups, until it expires: 15 | 0.03 | 0.03 |",
         "| SAM's bucket, with the artefacts | unknown | unknown |",
     ]
 
@@ -332,8 +381,8 @@ def test_a_resource_stays_if_its_deletion_policy_says_so() -> None:
     )
     made = cells(scale.tables(GIVEN_INPUTS, changed, DEPLOYMENTS)["removed"])
     assert made["keys, before their first rotation: 6 in dev, 5 in prod"] == ["6.00", "5.00"]
-    assert made["each GB in tables and their indexes: 2"] == ["0.25", "0.25"]
-    assert made["each GB in tables, for point-in-time recovery: 1"] == ["0.20", "0.20"]
+    assert made["each GB in tables and their indexes: 3"] == ["0.25", "0.25"]
+    assert made["each GB in tables, for point-in-time recovery: 2"] == ["0.20", "0.20"]
     resources["Bucket"] = {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": {}}
     with pytest.raises(ScaleError, match=r"\Atemplate\.yaml: AWS::S3::Bucket is retained, .+\Z"):
         scale.tables(GIVEN_INPUTS, changed, DEPLOYMENTS)

@@ -1,4 +1,4 @@
-"""The bytes and write units of a payment's item follow DynamoDB's rules."""
+"""The bytes and units of the items of a payment and an entry follow DynamoDB's rules."""
 
 from typing import Any
 
@@ -42,6 +42,7 @@ SPARSE = Index("sparse", frozenset({"Unpublished"}), frozenset({"Unpublished", "
 MARKED = Index("marked", frozenset({"RecordedAt"}), frozenset({"RecordedAt", "TransactionID", "PublishedAt"}))
 UNMARKED = Index("unmarked", frozenset({"RecordedAt"}), frozenset({"RecordedAt", "TransactionID"}))
 ABSENT = Index("absent", frozenset({"Absent"}), frozenset({"Absent", "TransactionID"}))
+ALL = Index("all", frozenset({"RecordedAt"}), None)
 
 
 @pytest.mark.parametrize(
@@ -56,13 +57,27 @@ ABSENT = Index("absent", frozenset({"Absent"}), frozenset({"Absent", "Transactio
 )
 def test_write_units_of_a_payment(size_bytes: int, table: int, sparse: int) -> None:
     """A payment's put and update write the table. An index pays only for entries that appear, change or disappear."""
-    units = write_units.units_of_a_payment(padded(size_bytes), [SPARSE, MARKED, UNMARKED, ABSENT])
-    assert units == {"table": table, "sparse": sparse, "marked": 1 + 1, "unmarked": 1, "absent": 0}
+    units = write_units.units_of_an_item(padded(size_bytes), [SPARSE, MARKED, UNMARKED, ABSENT, ALL])
+    assert units == {"table": table, "sparse": sparse, "marked": 1 + 1, "unmarked": 1, "absent": 0, "all": table}
+
+
+@pytest.mark.parametrize(("size_bytes", "units"), [(0, 1), (1, 1), (4096, 1), (4097, 2), (600_000, 147)])
+def test_read_units(size_bytes: int, units: int) -> None:
+    """A query of a payment's entries is paid by all that it reads, and one that finds none is not free."""
+    assert write_units.read_units(size_bytes) == units
 
 
 def test_an_index_has_the_tables_key_too() -> None:
     """DynamoDB projects the key even if the template does not. Without it, an entry would seem smaller."""
-    assert all("TransactionID" in index.attributes for index in write_units.indexes(DECLARED))
+    assert all("TransactionID" in (index.attributes or ()) for index in write_units.indexes(DECLARED))
+
+
+def test_the_indexes_of_entries_have_every_attribute() -> None:
+    """An operator's list of entries has no second read for each."""
+    entries = write_units.indexes(DECLARED, "PaymentEntriesTable")
+    assert [index.name for index in entries] == ["EntriesByProcessor", "UnpublishedEntries"]
+    item = write_units.sample_entry()
+    assert all(write_units.entry_of(item, index) == item for index in entries)
 
 
 def test_the_item_is_the_one_that_is_written(engine: Engine) -> None:
@@ -70,3 +85,8 @@ def test_the_item_is_the_one_that_is_written(engine: Engine) -> None:
     engine.run((ROOT / "events/start/01-success.json").read_text())
     (item,) = engine.items()
     assert write_units.published(write_units.sample_item(10)).keys() == item.keys()
+    engine.run((ROOT / "events/start/10-refund.json").read_text())
+    (entry,) = engine.entries()
+    made = write_units.published(write_units.sample_entry())
+    assert made.keys() == entry.keys()
+    assert {name for name in made if made[name] != entry[name]} <= {"Execution", "RecordedAt", "PublishedAt"}

@@ -3,13 +3,15 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NoReturn
 
 import pytest
 from botocore.exceptions import ClientError
 
+from ledger.entry import is_entry
 from ledger.outcome import outcome_of
 from ledger.processors import UNKNOWN_FOR_S
 from ledger_cli.engine.parameters import holds
@@ -18,6 +20,37 @@ from ledger_cli.stack.client import Stack
 
 WAIT_S = 60
 INITIAL = "INITIAL"
+NO_VALUE = {"Ref": "AWS::NoValue"}
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """One of the ledger's tables.
+
+    Attributes:
+        output: the stack's output that has the table's name.
+        logical_id: its name in the template.
+        sort_key: what the key of the first item under a TransactionID has besides the TransactionID.
+    """
+
+    output: str
+    logical_id: str
+    sort_key: Mapping[str, Any]
+
+    def name(self, stack: Stack) -> str:
+        """Return the table's name in the stack."""
+        return stack.outputs[self.output]
+
+    def key(self, transaction_id: str) -> dict[str, Any]:
+        """Return the key of the first item under a TransactionID."""
+        return {"TransactionID": {"S": transaction_id}, **self.sort_key}
+
+
+PAYMENTS = Table("TableName", "PaymentLedgerTable", {})
+ENTRIES = Table("EntriesTableName", "PaymentEntriesTable", {"Entry": {"N": "1"}})
+
+PAYMENTS_WORKFLOW, ENTRIES_WORKFLOW = "WorkflowArn", "EntriesWorkflowArn"
+"""The stack's outputs that have the ARNs of the aliases of the workflows."""
 
 RESTORED = (
     "A restored table has no policy, no stream, no deletion protection and no point-in-time recovery: "
@@ -46,14 +79,50 @@ def fail(message: str) -> NoReturn:
     raise pytest.fail.Exception(message, pytrace=False) from None
 
 
-def outcome_of_run(stack: Stack, payment: dict[str, Any], name: str) -> str:
-    """Run a payment; return its outcome, or its execution's status and error if it had a technical failure."""
-    states = stack.client("stepfunctions")
-    started = states.start_execution(stateMachineArn=stack.outputs["WorkflowArn"], name=name, input=json.dumps(payment))
+def workflow_of(start_input: Mapping[str, Any]) -> str:
+    """Return the output of the workflow that takes a start input."""
+    return ENTRIES_WORKFLOW if is_entry(start_input) else PAYMENTS_WORKFLOW
+
+
+def workflow_name(stack: Stack, workflow: str) -> str:
+    """Return the name of the workflow whose alias is the output *workflow*."""
+    return machine_of(stack, workflow).rpartition(":")[2]
+
+
+def machine_of(stack: Stack, workflow: str) -> str:
+    """Return the ARN of the workflow whose alias is the output *workflow*."""
+    return stack.outputs[workflow].removesuffix(":live")
+
+
+def outcome_of_run(stack: Stack, start_input: Mapping[str, Any], name: str) -> str:
+    """Run a payment or an entry in its own workflow.
+
+    Return its outcome, or its execution's status and error if it had a technical failure.
+    """
+    workflow, states = workflow_of(start_input), stack.client("stepfunctions")
+    started = states.start_execution(stateMachineArn=stack.outputs[workflow], name=name, input=json.dumps(start_input))
     described = stack.wait_for(started["executionArn"], WAIT_S)
     if described["status"] == "RUNNING":
-        fail(f"the execution {name} still runs after {WAIT_S} s")
+        fail(f"the execution {name} of the workflow {workflow_name(stack, workflow)} still runs after {WAIT_S} s")
     return outcome_of(described) or f"{described['status']} {described.get('error')}"
+
+
+def expect_outcome(stack: Stack, start_input: Mapping[str, Any], expected: str, suffix: str) -> None:
+    """Run a payment or an entry, and compare its outcome. The suffix distinguishes the executions of one payment."""
+    seen = outcome_of_run(stack, start_input, f"{start_input['TransactionID']}-{suffix}")
+    if seen != expected:
+        fail(f"the workflow {workflow_name(stack, workflow_of(start_input))}: expected {expected}, saw {seen}")
+
+
+def published_item(stack: Stack, table: Table, transaction_id: str) -> dict[str, Any]:
+    """Return the first item under a TransactionID. Check that it is there and marked as published."""
+    reply = stack.client("dynamodb").get_item(
+        TableName=table.name(stack), Key=table.key(transaction_id), ConsistentRead=True
+    )
+    item: dict[str, Any] = reply.get("Item", {})
+    if "PublishedAt" not in item:
+        fail(f"the item in the table {table.name(stack)} is not there, or not marked as published")
+    return item
 
 
 EXPLICIT_DENY = "with an explicit deny in a resource-based policy"
@@ -77,26 +146,30 @@ def expect_denied(attempt: Callable[[], Any], what: str, by: str = EXPLICIT_DENY
         fail(f"{what} was allowed")
 
 
-def forbidden_calls(stack: Stack, transaction_id: str) -> dict[str, Callable[[], Any]]:
-    """Return calls, by name, that an administrator could make on the item of this run if IAM alone decided.
+def forbidden_calls(stack: Stack, table: Table, transaction_id: str) -> dict[str, Callable[[], Any]]:
+    """Return calls, by name, that an administrator could make on this run's item in a table if IAM alone decided.
 
     If AWS allows one after all, it harms only this run's own item, or changes nothing.
     """
-    dynamodb, bus = stack.client("dynamodb"), stack.outputs["EventBusName"]
-    item: Any = {"TableName": stack.outputs["TableName"], "Key": {"TransactionID": {"S": transaction_id}}}
-    entry = {"EventBusName": bus, "Source": "smoke", "DetailType": "Smoke", "Detail": "{}"}
+    dynamodb, name = stack.client("dynamodb"), table.name(stack)
+    item: Any = {"TableName": name, "Key": table.key(transaction_id)}
     return {
         "deleting an item": lambda: dynamodb.delete_item(**item),
-        "replacing an item": lambda: dynamodb.put_item(TableName=item["TableName"], Item=item["Key"]),
+        "replacing an item": lambda: dynamodb.put_item(TableName=name, Item=item["Key"]),
         "changing an amount": lambda: dynamodb.update_item(
             **item, UpdateExpression="SET Amount = :a", ExpressionAttributeValues={":a": {"N": "2"}}
         ),
         "moving a marker": lambda: dynamodb.update_item(**item, UpdateExpression="REMOVE Unpublished"),
-        "publishing an outcome": lambda: put_event(stack, entry),
         "changing the recovery": lambda: dynamodb.update_continuous_backups(
-            TableName=item["TableName"], PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+            TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
         ),
     }
+
+
+def publish_an_outcome(stack: Stack) -> None:
+    """Put an event on the bus of outcomes, as only the ledger may. No consumer takes it for an outcome."""
+    bus = stack.outputs["EventBusName"]
+    put_event(stack, {"EventBusName": bus, "Source": "smoke", "DetailType": "Smoke", "Detail": "{}"})
 
 
 def put_event(stack: Stack, entry: Any) -> None:
@@ -112,47 +185,55 @@ def put_event(stack: Stack, entry: Any) -> None:
         )
 
 
-def check_watch(stack: Stack) -> None:
-    """Check that the table's stream and the reports of CloudTrail reach the function `watch_ledger`."""
-    described = describe_table(stack)
+def check_stream(stack: Stack, table: Table) -> None:
+    """Check that a table's stream reaches the function `watch_ledger`."""
+    name, described, watch = table.name(stack), describe_table(stack, table), name_of_watch(stack)
     specification = described.get("StreamSpecification", {})
     if specification.get("StreamViewType") != "NEW_AND_OLD_IMAGES" or not specification.get("StreamEnabled"):
-        fail(f"the table has no stream of both images. {RESTORED}")
-    watch = f"{physical_ids(stack, 'AWS::Lambda::Function')['WatchLedger']}:live"
+        fail(f"the table {name} has no stream of both images. {RESTORED}")
     mappings = stack.client("lambda").list_event_source_mappings(
         FunctionName=watch, EventSourceArn=described["LatestStreamArn"]
     )["EventSourceMappings"]
     if [mapping["State"] for mapping in mappings] != ["Enabled"]:
-        fail(f"the table's stream does not reach {watch}. {RESTORED}")
+        fail(f"the stream of the table {name} does not reach {watch}. {RESTORED}")
+
+
+def check_reports(stack: Stack) -> None:
+    """Check that the reports of CloudTrail reach the function `watch_ledger`."""
     rule, events = physical_ids(stack, "AWS::Events::Rule")["WatchLedgerProtection"], stack.client("events")
-    targets = events.list_targets_by_rule(Rule=rule)["Targets"]
+    watch, targets = name_of_watch(stack), events.list_targets_by_rule(Rule=rule)["Targets"]
     reached = [target["Arn"].endswith(f":function:{watch}") for target in targets]
     if events.describe_rule(Name=rule)["State"] != "ENABLED" or reached != [True]:
         fail(f"the rule {rule} is disabled, or does not reach {watch}")
 
 
-def check_history_key(stack: Stack) -> None:
-    """Check that the stack's key encrypts the executions' history."""
-    machine = stack.outputs["WorkflowArn"].removesuffix(":live")
-    described = stack.client("stepfunctions").describe_state_machine(stateMachineArn=machine)
+def name_of_watch(stack: Stack) -> str:
+    """Return the name of the function `watch_ledger`, with its alias."""
+    return f"{physical_ids(stack, 'AWS::Lambda::Function')['WatchLedger']}:live"
+
+
+def check_history_key(stack: Stack, workflow: str) -> None:
+    """Check that the stack's key encrypts the history of a workflow's executions."""
+    described = stack.client("stepfunctions").describe_state_machine(stateMachineArn=machine_of(stack, workflow))
     encryption = described.get("encryptionConfiguration") or {}
     key = physical_ids(stack, "AWS::KMS::Key")["HistoryKey"]
     uses = str(encryption.get("kmsKeyId")).rpartition("/")[2]
     if encryption.get("type") != "CUSTOMER_MANAGED_KMS_KEY" or uses != key:
-        fail("the workflow's history is not encrypted with the stack's key")
+        fail(f"the history of the workflow {workflow_name(stack, workflow)} is not encrypted with the stack's key")
 
 
-def check_live_workflow(stack: Stack) -> None:
-    """Check that the version behind the workflow's alias is the one that the last deployment wrote."""
-    states, alias = stack.client("stepfunctions"), stack.outputs["WorkflowArn"]
-    versions = states.describe_state_machine_alias(stateMachineAliasArn=alias)["routingConfiguration"]
+def check_live_workflow(stack: Stack, workflow: str) -> None:
+    """Check that the version behind a workflow's alias is the one that the last deployment wrote."""
+    states, name = stack.client("stepfunctions"), workflow_name(stack, workflow)
+    alias = states.describe_state_machine_alias(stateMachineAliasArn=stack.outputs[workflow])
+    versions = alias["routingConfiguration"]
     if len(versions) != 1:
-        fail("a release of the workflow is still shifting to a new version")
+        fail(f"a release of the workflow {name} is still shifting to a new version")
     live = states.describe_state_machine(stateMachineArn=versions[0]["stateMachineVersionArn"])
-    deployed = states.describe_state_machine(stateMachineArn=alias.removesuffix(":live"))
+    deployed = states.describe_state_machine(stateMachineArn=machine_of(stack, workflow))
     # Of a workflow that was never updated, CloudFormation calls the revision INITIAL, and the API need not name it.
     if live.get("revisionId", INITIAL) != deployed.get("revisionId", INITIAL):
-        fail("live is an earlier version of the workflow than the deployed one")
+        fail(f"live is an earlier version of the workflow {name} than the deployed one")
 
 
 def check_live_functions(stack: Stack) -> None:
@@ -184,37 +265,37 @@ def differences_of_live(stack: Stack, function: str) -> Iterator[str]:
         yield f"{function}: live is not what was deployed, in {', '.join(differing)}"
 
 
-def check_table_policy(stack: Stack) -> None:
-    """Compare the table's resource policy with the one in the stack's template, statement by statement.
+def check_table_policy(stack: Stack, table: Table) -> None:
+    """Compare a table's resource policy with the one in the stack's template, statement by statement.
 
     The message names the statements that are missing, changed or added.
     """
-    arn = describe_table(stack)["TableArn"]
-    expected = expected_statements(stack, arn)
+    name, arn = table.name(stack), describe_table(stack, table)["TableArn"]
+    expected = expected_statements(stack, table, arn)
     client = stack.client("dynamodb")
     try:
         policy = json.loads(client.get_resource_policy(ResourceArn=arn)["Policy"])
     except client.exceptions.PolicyNotFoundException:
-        fail(f"the table has no resource policy. {RESTORED}")
+        fail(f"the table {name} has no resource policy. {RESTORED}")
     found = [normalize(statement) for statement in as_list(policy["Statement"])]
     missing = [statement for statement in expected if statement not in found]
     added = [statement for statement in found if statement not in expected]
     if missing or added:
         differences = f"only in the template: {names_of(missing)}; only in the table's: {names_of(added)}"
-        fail(f"the table's policy is not the one in the template ({differences}). {RESTORED}")
+        fail(f"the policy of the table {name} is not the one in the template ({differences}). {RESTORED}")
 
 
-def expected_statements(stack: Stack, table_arn: str) -> list[Any]:
-    """Return the statements of the table's policy in the template that CloudFormation has, normalised.
+def expected_statements(stack: Stack, table: Table, table_arn: str) -> list[Any]:
+    """Return the statements of a table's policy in the template that CloudFormation has, normalised.
 
     Their references lead to the table, to roles, to the VPC and to parameters. Any other reference stays as it is
     written, so that its statement differs from the deployed one.
     """
     reply = stack.client("cloudformation").get_template(StackName=stack.name, TemplateStage="Processed")
     template = reply["TemplateBody"]
-    properties = template["Resources"]["PaymentLedgerTable"]["Properties"]
+    properties = template["Resources"][table.logical_id]["Properties"]
     if "ResourcePolicy" not in properties:
-        fail("the stack's template has no policy for the table: deploy this version of it")
+        fail(f"the stack's template has no policy for the table {table.name(stack)}: deploy this version of it")
     roles = physical_ids(stack, "AWS::IAM::Role")
     named = {**stack.parameters, **physical_ids(stack, "AWS::EC2::VPC")}
     _, partition, _, region, account, _ = table_arn.split(":")
@@ -238,31 +319,30 @@ def expected_statements(stack: Stack, table_arn: str) -> list[Any]:
             case dict():
                 value = {name: resolved(part) for name, part in value.items()}
             case list():
-                value = [resolved(part) for part in value]
+                value = [part for part in map(resolved, value) if part != NO_VALUE]
         return value
 
     statements = properties["ResourcePolicy"]["PolicyDocument"]["Statement"]
-    found = [resolved(statement) for statement in as_list(statements)]
-    return [normalize(statement) for statement in found if statement != {"Ref": "AWS::NoValue"}]
+    return [normalize(statement) for statement in resolved(as_list(statements))]
 
 
-def check_deletion_protection(stack: Stack) -> None:
-    """Check that nobody can delete the table by mistake."""
-    if not describe_table(stack).get("DeletionProtectionEnabled"):
-        fail(f"the table's deletion protection is off. {RESTORED}")
+def check_deletion_protection(stack: Stack, table: Table) -> None:
+    """Check that nobody can delete a table by mistake."""
+    if not describe_table(stack, table).get("DeletionProtectionEnabled"):
+        fail(f"the deletion protection of the table {table.name(stack)} is off. {RESTORED}")
 
 
-def check_recovery(stack: Stack) -> None:
-    """Check that the table can be restored to a point in time."""
-    reply = stack.client("dynamodb").describe_continuous_backups(TableName=stack.outputs["TableName"])
+def check_recovery(stack: Stack, table: Table) -> None:
+    """Check that a table can be restored to a point in time."""
+    reply = stack.client("dynamodb").describe_continuous_backups(TableName=table.name(stack))
     recovery = reply["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
     if recovery.get("PointInTimeRecoveryStatus") != "ENABLED":
-        fail(f"the table's point-in-time recovery is off. {RESTORED}")
+        fail(f"the point-in-time recovery of the table {table.name(stack)} is off. {RESTORED}")
 
 
-def describe_table(stack: Stack) -> dict[str, Any]:
-    """Return the ledger's table as DescribeTable describes it."""
-    described: dict[str, Any] = stack.client("dynamodb").describe_table(TableName=stack.outputs["TableName"])["Table"]
+def describe_table(stack: Stack, table: Table) -> dict[str, Any]:
+    """Return a table of the ledger as DescribeTable describes it."""
+    described: dict[str, Any] = stack.client("dynamodb").describe_table(TableName=table.name(stack))["Table"]
     return described
 
 

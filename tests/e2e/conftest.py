@@ -1,6 +1,7 @@
 """Tests of a deployed stack: `make smoke STACK=…`, or `pytest tests/e2e --stack NAME`. Without a stack, there are none.
 
-Each run leaves payments behind, whose TransactionIDs begin with `smoke-`: nobody can delete anything in the ledger.
+Each run leaves payments and an entry behind, whose TransactionIDs begin with `smoke-`: nobody can delete anything in
+the ledger.
 """
 
 from collections.abc import Generator

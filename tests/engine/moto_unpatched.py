@@ -24,6 +24,7 @@ from botocore.httpsession import URLLib3Session
 from botocore.loaders import JSONFileLoader
 from moto import mock_aws
 from moto.cloudformation.models import Stack
+from moto.core.serialize import JSONSerializer
 from moto.dynamodb.models import DynamoDBBackend
 from moto.events.utils import EventTemplateParser
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
@@ -172,6 +173,28 @@ def _redrives_nothing() -> bool:
     except states.exceptions.ExecutionNotRedrivable:
         return False
     return False
+
+
+def _looks_for_each_type_of_an_attribute() -> bool:
+    """Count how often one attribute of an item that is read is looked for."""
+    dynamodb = _client("dynamodb")
+    dynamodb.create_table(
+        TableName="read",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    dynamodb.put_item(TableName="read", Item={"id": {"S": "1"}})
+    get_value = JSONSerializer.get_value
+    looked_for: list[str] = []
+
+    def counted(serializer: JSONSerializer, value: Any, key: str, shape: Any) -> Any:
+        looked_for.append(key)
+        return get_value(serializer, value, key, shape)
+
+    with patch.object(JSONSerializer, "get_value", counted):
+        dynamodb.get_item(TableName="read", Key={"id": {"S": "1"}})
+    return {"S", "N", "BOOL", "NULL"} <= {*looked_for}
 
 
 def _queries_start_anywhere() -> bool:
@@ -389,6 +412,7 @@ with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execut
         "parses_for_each_execution": _parses_for_each_execution(),
         "parses_paths_for_each_event": _parses_paths_for_each_event(),
         "posts_to_callers_addresses": _posts_to_callers_addresses(),
+        "looks_for_each_type_of_an_attribute": _looks_for_each_type_of_an_attribute(),
         "queries_start_anywhere": _queries_start_anywhere(),
         "reads_json_as_yaml": _reads_json_as_yaml(),
         "redrives_nothing": _redrives_nothing(),

@@ -59,15 +59,38 @@ def test_a_functions_sample_is_what_the_workflow_sends(
     assert shape(sample(file)) == shape(payload_of(engine, arn, state))
 
 
+ENTRIES = {
+    "Append Entry": "append_entry",
+    "Publish Outcome": "publish_outcome-entry-recorded",
+    "Publish Refusal": "publish_outcome-entry-refused",
+    "Publish Conflict": "publish_outcome-entry-conflict",
+}
+
+
+@pytest.mark.parametrize(("state", "file"), ENTRIES.items())
+def test_a_functions_sample_is_what_the_workflow_of_entries_sends(
+    engine: Engine, payment: dict[str, Any], refund: dict[str, Any], state: str, file: str
+) -> None:
+    """The same holds for entries."""
+    engine.run(json.dumps(payment))
+    recorded = engine.run(json.dumps(refund))
+    refused = engine.run(json.dumps({**refund, "EntryID": "re-2", "Amount": "200.00"}))
+    conflict = engine.run(json.dumps({**refund, "Amount": "1.00"}))
+    arn = {"Publish Refusal": refused.arn, "Publish Conflict": conflict.arn}.get(state, recorded.arn)
+    assert shape(sample(file)) == shape(payload_of(engine, arn, state))
+
+
 @pytest.mark.parametrize("file", sorted(SAMPLES.glob("*.json")), ids=lambda file: file.stem)
 def test_every_function_takes_its_samples(engine: Engine, payment: dict[str, Any], file: Path) -> None:
     """An engineer's first call must not fail."""
     names = {f.handler.partition(".")[0]: name for name, f in engine.functions.items()}
     if file.stem == "reveal_secure_token":
         engine.run(json.dumps({**payment, "TransactionID": sample(file.stem)["TransactionID"]}))
-    if file.stem == "publish_outcome-recorded":
+    if file.stem in {"publish_outcome-recorded", "publish_outcome-entry-recorded", "append_entry", "accept_entry"}:
         recorded = invoke(engine, "EncryptToken", sample("encrypt_token"))
         invoke(engine, "PersistPaymentLedger", sample("persist_payment_ledger") | recorded)
+    if file.stem == "publish_outcome-entry-recorded":
+        invoke(engine, "AppendEntry", sample("append_entry"))
     register_sample_processors(engine)
     reply = invoke(engine, names[file.stem.partition("-")[0]], sample(file.stem))
     assert "errorType" not in reply

@@ -30,7 +30,12 @@ def test_what_is_new_does_not_shift_a_page(engine: Engine, payment: dict[str, An
 
 def test_an_unknown_id_is_none(engine: Engine) -> None:
     """A payment that the ledger does not have is not an error: a caller cannot know before."""
-    assert invoke(engine, "QueryPaymentLedger", {"TransactionID": "nobody"}) == {"Payment": None}
+    assert invoke(engine, "QueryPaymentLedger", {"TransactionID": "nobody"}) == {
+        "Payment": None,
+        "Entries": [],
+        "Totals": None,
+        "Unreadable": [],
+    }
     assert invoke(engine, "QueryPaymentLedger", {"ProcessorID": "nobody"}) == {
         "Payments": [],
         "Unreadable": [],
@@ -189,14 +194,14 @@ def test_a_token_that_is_not_text_is_revealed_nevertheless(engine: Engine, payme
     ("changed", "error"),
     [
         ({"TransactionID": "nobody"}, "PaymentNotFoundError"),
-        ({"TransactionID": "a b"}, "InvalidRevealError"),
-        ({"TransactionID": None}, "InvalidRevealError"),
-        ({"Reason": None}, "InvalidRevealError"),
-        ({"Reason": "       "}, "InvalidRevealError"),
-        ({"Reason": "short"}, "InvalidRevealError"),
-        ({"Reason": "x" * 257}, "InvalidRevealError"),
-        ({"Requester": ""}, "InvalidRevealError"),
-        ({"Requester": None}, "InvalidRevealError"),
+        ({"TransactionID": "a b"}, "InvalidRequestError"),
+        ({"TransactionID": None}, "InvalidRequestError"),
+        ({"Reason": None}, "InvalidRequestError"),
+        ({"Reason": "       "}, "InvalidRequestError"),
+        ({"Reason": "short"}, "InvalidRequestError"),
+        ({"Reason": "x" * 257}, "InvalidRequestError"),
+        ({"Requester": ""}, "InvalidRequestError"),
+        ({"Requester": None}, "InvalidRequestError"),
     ],
 )
 def test_nothing_is_revealed_without_a_reason(

@@ -148,9 +148,9 @@ def test_the_backlog_is_counted(engine: Engine) -> None:
                     if directive["Dimensions"] == [["service"]]:
                         values.setdefault(metric["Name"], []).extend(emf[metric["Name"]])
     assert values == {
-        "UnpublishedPayments": [1.0, 0.0],
+        "UnpublishedOutcomes": [1.0, 0.0],
         "UnpublishedOverdue": [1498.0, 0.0],
-        "PaymentsHeldBack": [0.0, 0.0],
+        "OutcomesHeldBack": [0.0, 0.0],
     }
 
 
@@ -188,9 +188,9 @@ def test_a_damaged_item_does_not_keep_the_others(engine: Engine, damage: str, mo
         ended = sweep(engine)
         assert (ended["Found"], ended["Published"], ended["Done"]) == (found, published, True)
     assert sorted(published_ids(engine)) == sorted(ids[1:])
-    held_back = [json.loads(line) for line in engine.logs().splitlines() if '"payment held back"' in line]
+    held_back = [json.loads(line) for line in engine.logs().splitlines() if '"outcome held back"' in line]
     assert [line["transaction_id"] for line in held_back] == ["txn-0", "txn-0"]
-    assert '"PaymentsHeldBack":[1.0]' in engine.logs().replace(" ", "")
+    assert '"OutcomesHeldBack":[1.0]' in engine.logs().replace(" ", "")
 
 
 @pytest.mark.parametrize("code", ["ConditionalCheckFailedException", "ValidationException"])

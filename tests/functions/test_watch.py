@@ -111,6 +111,7 @@ class Table:
 
 
 OTHER_SHARD = {"S": f"{(shard_of('txn-2') + 1) % 8}"}
+KEYS = {"TransactionID": {"S": "txn-1"}}
 AT = {"S": "2026-11-23T09:00:00.000000Z"}
 
 ATTACKS = {
@@ -212,7 +213,7 @@ def test_a_marking_is_judged(engine: Engine, case: str) -> None:
     changes, expected = MARKED[case]
     before, after = marked(**changes)
     unexpected = engine.functions["WatchLedger"].module.unexpected_change
-    found = unexpected("MODIFY", {"OldImage": before, "NewImage": after})
+    found = unexpected("MODIFY", {"Keys": KEYS, "OldImage": before, "NewImage": after})
     assert found == expected
 
 
@@ -227,8 +228,8 @@ def test_values_that_the_ledger_does_not_write_are_found(
     """DynamoDB accepts both values."""
     before, _ = marked()
     unexpected = engine.functions["WatchLedger"].module.unexpected_change
-    assert unexpected("INSERT", {"NewImage": before}) is None
-    assert unexpected("INSERT", {"NewImage": before | changes}) == ("added", attributes)
+    assert unexpected("INSERT", {"Keys": KEYS, "NewImage": before}) is None
+    assert unexpected("INSERT", {"Keys": KEYS, "NewImage": before | changes}) == ("added", attributes)
 
 
 def test_a_second_marking_is_found(engine: Engine) -> None:
@@ -237,8 +238,11 @@ def test_a_second_marking_is_found(engine: Engine) -> None:
     twice = {**once, "PublishedAt": {"S": "2026-11-24T09:00:00.000000Z"}}
     again = {**once, "Unpublished": {"S": "4"}}
     unexpected = engine.functions["WatchLedger"].module.unexpected_change
-    assert unexpected("MODIFY", {"OldImage": once, "NewImage": twice}) == ("replaced", ["PublishedAt"])
-    assert unexpected("MODIFY", {"OldImage": again, "NewImage": twice}) == ("replaced", ["PublishedAt", "Unpublished"])
+    assert unexpected("MODIFY", {"Keys": KEYS, "OldImage": once, "NewImage": twice}) == ("replaced", ["PublishedAt"])
+    assert unexpected("MODIFY", {"Keys": KEYS, "OldImage": again, "NewImage": twice}) == (
+        "replaced",
+        ["PublishedAt", "Unpublished"],
+    )
 
 
 def test_a_damaged_item_is_found_when_it_is_marked(engine: Engine) -> None:
@@ -247,7 +251,7 @@ def test_a_damaged_item_is_found_when_it_is_marked(engine: Engine) -> None:
     for image in (before, after):
         image["Amount"] = {"N": "7"}
     unexpected = engine.functions["WatchLedger"].module.unexpected_change
-    assert unexpected("MODIFY", {"OldImage": before, "NewImage": after}) == ("marked", ["Fingerprint"])
+    assert unexpected("MODIFY", {"Keys": KEYS, "OldImage": before, "NewImage": after}) == ("marked", ["Fingerprint"])
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "tests/items").glob("*.json")), ids=lambda file: file.stem)
@@ -258,7 +262,10 @@ def test_items_of_every_version_are_known(engine: Engine, file: Path) -> None:
     new = {name: value for name, value in item.items() if name != "Unpublished"} | {"PublishedAt": AT}
     old = {name: value for name, value in item.items() if name != "PublishedAt"} | {"Unpublished": {"S": "0"}}
     assert (
-        engine.functions["WatchLedger"].module.unexpected_change("MODIFY", {"OldImage": old, "NewImage": new}) is None
+        engine.functions["WatchLedger"].module.unexpected_change(
+            "MODIFY", {"Keys": KEYS, "OldImage": old, "NewImage": new}
+        )
+        is None
     )
 
 

@@ -80,7 +80,7 @@ def lent(engine: Engine) -> Iterator[None]:
     stand_in = MagicMock(wraps=engine, outputs=engine.outputs)
     stand_in.__enter__.return_value, stand_in.__exit__.return_value = stand_in, None
     numbers = patch.object(engine, "_numbers", itertools.count(1))  # of the executions' names
-    with patch("ledger_cli.engine.Engine", lambda: stand_in), numbers:
+    with patch("ledger_cli.engine.Engine", lambda **_: stand_in), numbers:
         yield
 
 

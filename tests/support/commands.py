@@ -1,11 +1,19 @@
 """Every command of `ledger`, with arguments that work."""
 
+import json
+
+from ledger_cli import ROOT
 from ledger_cli.cli import cli
+from ledger_cli.engine import Engine
+from ledger_cli.samples import register_sample_processors
 
 ID = "txn-2026-0001"
 SUCCESS = "events/start/01-success.json"
+REFUSED, REFUSED_TOO = "refused-1", "refused-2"
 ARGUMENTS: dict[str, list[str]] = {
+    "accept": [REFUSED, "--reason", "the bank confirmed it"],
     "completion": ["bash"],
+    "entries": ["--processor", "acme-pay"],
     "executions": [],
     "get": [ID],
     "graph": [],
@@ -14,6 +22,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "redrive": ["--all"],
     "register-processor": ["new-pay"],
     "republish": [],
+    "retry": [REFUSED_TOO],
     "reveal": [ID, "--reason", "refund, ticket 4711"],
     "rotate-secret": ["acme-pay"],
     "run": [SUCCESS],
@@ -23,7 +32,18 @@ ARGUMENTS: dict[str, list[str]] = {
     "start": [SUCCESS],
     "unpublished": [],
 }
-"""Arguments with which each command works if the ledger has a payment."""
+"""Arguments with which each command works if the ledger has what `prepare` records."""
+
+
+def prepare(engine: Engine) -> None:
+    """Register the sample processors, record a payment, and refuse two entries whose cause is gone then."""
+    register_sample_processors(engine)
+    engine.run((ROOT / SUCCESS).read_text())
+    refund = json.loads((ROOT / "events/start/10-refund.json").read_text())
+    for name in (REFUSED, REFUSED_TOO):
+        engine.run(json.dumps({**refund, "EntryID": name, "Amount": "130.00"}), name)
+    engine.run(json.dumps({**refund, "EntryID": "capture", "Kind": "Captured", "Amount": "500.00"}))
+
 
 OPTIONS = {
     name: {option for one in command.params for option in [*one.opts, *one.secondary_opts]}

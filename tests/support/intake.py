@@ -11,7 +11,9 @@ def intake_of(engine: Engine) -> Intake:
         kms=engine.client("kms"),
         dynamodb=engine.client("dynamodb"),
         workflow=engine.outputs["WorkflowArn"],
+        entries_workflow=engine.outputs["EntriesWorkflowArn"],
         intake_key=engine.outputs["IntakeKeyArn"],
         table_name=engine.outputs["TableName"],
+        entries_table_name=engine.outputs["EntriesTableName"],
         default_currency="USD",
     )

@@ -13,7 +13,6 @@ from ledger.amounts import to_dynamodb_number
 from ledger.item import (
     SHARDS,
     EncryptedPayment,
-    PaymentConflictError,
     UnreadableItemError,
     as_recorded,
     differing_fields,
@@ -22,6 +21,7 @@ from ledger.item import (
     shard_of,
 )
 from ledger.payment import STATE_NAMES, Payment
+from ledger.violations import PaymentConflictError
 from ledger_cli import ROOT
 from tests.support.payments import ENCRYPTED, PAYMENT
 

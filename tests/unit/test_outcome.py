@@ -15,17 +15,17 @@ CONFLICT = {"TransactionID": "txn-1", "Differs": ["Amount"], "Fingerprint": "e" 
 def test_a_recorded_payment_has_one_identity_whichever_execution_publishes_it() -> None:
     """The execution, its redrive, a duplicate and the sweep may all publish it; a consumer keeps one."""
     assert (
-        Outcome.from_payment("RECORDED", PAYMENT, "arn:1").detail
-        == Outcome.from_payment("RECORDED", PAYMENT, "arn:2").detail
+        Outcome.from_recorded("RECORDED", PAYMENT, "arn:1").detail
+        == Outcome.from_recorded("RECORDED", PAYMENT, "arn:2").detail
     )
 
 
 def test_outcomes_have_identities_of_their_own() -> None:
     """A consumer that drops a repeat must not drop another outcome with it."""
     outcomes = [
-        Outcome.from_payment("RECORDED", PAYMENT, "arn:1"),
-        Outcome.from_payment("RECORDED", {**PAYMENT, "Fingerprint": "d" * 64}, "arn:1"),
-        Outcome.from_payment("DUPLICATE", PAYMENT, "arn:2"),
+        Outcome.from_recorded("RECORDED", PAYMENT, "arn:1"),
+        Outcome.from_recorded("RECORDED", {**PAYMENT, "Fingerprint": "d" * 64}, "arn:1"),
+        Outcome.from_recorded("DUPLICATE", PAYMENT, "arn:2"),
         Outcome.from_refusal("CONFLICT", CONFLICT, "arn:3"),
         Outcome.from_refusal("CONFLICT", {**CONFLICT, "Fingerprint": "c" * 64}, "arn:3"),
         Outcome.from_refusal("REJECTED", REFUSAL, "arn:4"),
@@ -36,7 +36,7 @@ def test_outcomes_have_identities_of_their_own() -> None:
 
 def test_the_size_of_an_event_is_that_of_its_texts() -> None:
     """PutEvents rejects a call that is too large, with every event in it."""
-    outcome = Outcome.from_payment("RECORDED", {**PAYMENT, "Metadata": {"name": "Zoë"}}, "arn:1")
+    outcome = Outcome.from_recorded("RECORDED", {**PAYMENT, "Metadata": {"name": "Zoë"}}, "arn:1")
     entry = outcome.as_entry("bus")
     texts = [entry["Source"], entry["DetailType"], entry["Detail"], *entry["Resources"]]
     assert outcome.size == sum(len(text.encode()) for text in texts)
@@ -51,8 +51,11 @@ def test_a_refusal_keeps_its_identity_on_a_retry(name: str, refusal: dict[str, o
 
 def test_identities_never_change() -> None:
     """Consumers keep identities. If a release changed them, every outcome would be repeated to the consumers."""
-    assert Outcome.from_payment("RECORDED", PAYMENT, "arn:1").detail["OutcomeID"] == "2e52e60412c292451b889cdf8229b3c1"
-    assert Outcome.from_payment("DUPLICATE", PAYMENT, "arn:2").detail["OutcomeID"] == "86f0c4679a6f968f35a7507dc3923ffd"
+    for name, identity in (
+        ("RECORDED", "2e52e60412c292451b889cdf8229b3c1"),
+        ("DUPLICATE", "86f0c4679a6f968f35a7507dc3923ffd"),
+    ):
+        assert Outcome.from_recorded(name, PAYMENT, "arn:1").detail["OutcomeID"] == identity
     assert Outcome.from_refusal("REJECTED", REFUSAL, "arn:4").detail["OutcomeID"] == "5e62d43fdae64fbdd520a886ad06252e"
     assert Outcome.from_refusal("CONFLICT", CONFLICT, "arn:3").detail["OutcomeID"] == "173847be6a3dedb6e59bb878132af29b"
 
@@ -60,9 +63,9 @@ def test_identities_never_change() -> None:
 @pytest.mark.parametrize(
     ("outcome", "kind", "expected"),
     [
-        (Outcome.from_payment("RECORDED", PAYMENT, "arn:1"), "PaymentRecorded", {"Outcome": "RECORDED", **PAYMENT}),
+        (Outcome.from_recorded("RECORDED", PAYMENT, "arn:1"), "PaymentRecorded", {"Outcome": "RECORDED", **PAYMENT}),
         (
-            Outcome.from_payment("DUPLICATE", PAYMENT, "arn:2"),
+            Outcome.from_recorded("DUPLICATE", PAYMENT, "arn:2"),
             "PaymentDuplicate",
             {"Outcome": "DUPLICATE", **PAYMENT, "DuplicateExecution": "arn:2"},
         ),
@@ -97,7 +100,7 @@ def test_an_outcome_cannot_be_changed() -> None:
     """Two outcomes are made of the same facts if a duplicate also publishes the missed event of its payment."""
     field = "name"
     with pytest.raises(AttributeError):
-        setattr(Outcome.from_payment("RECORDED", PAYMENT, "arn:1"), field, "DUPLICATE")
+        setattr(Outcome.from_recorded("RECORDED", PAYMENT, "arn:1"), field, "DUPLICATE")
 
 
 def test_a_refusal_comes_out_of_the_cause_as_it_went_in() -> None:
@@ -107,7 +110,12 @@ def test_a_refusal_comes_out_of_the_cause_as_it_went_in() -> None:
 
 def test_a_refusal_is_recognised_by_its_errors_name() -> None:
     """An execution that ended in a Fail state carries that name alone; anything else is a technical failure."""
-    assert OUTCOME_BY_ERROR == {"InvalidPaymentError": "REJECTED", "PaymentConflictError": "CONFLICT"}
+    assert OUTCOME_BY_ERROR == {
+        "InvalidPaymentError": "REJECTED",
+        "PaymentConflictError": "CONFLICT",
+        "InvalidEntryError": "REFUSED",
+        "EntryConflictError": "CONFLICT",
+    }
 
 
 @pytest.mark.parametrize(

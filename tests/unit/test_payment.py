@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from ledger.cards import holds_card_number, is_sensitive_key
 from ledger.currencies import FORMER_MINOR_UNITS, MINOR_UNITS, NO_MINOR_UNIT
-from ledger.fields import MAX_CORRECTED_FIELDS, MAX_METADATA_PAIRS
-from ledger.payment import Payment, encryption_context, parse_payment, parse_rejection, rejection_input, valid_id
+from ledger.fields import MAX_CORRECTED_FIELDS, MAX_METADATA_PAIRS, refused_input
+from ledger.payment import Payment, encryption_context, parse_payment, parse_rejection, valid_id
 from ledger.timestamps import utc_timestamp
 from ledger.violations import BrokenRuleError, InvalidPaymentError, Violation
 
@@ -637,7 +637,7 @@ def test_card_data_is_rejected_and_not_repeated(fields: dict[str, Any], violatio
     with pytest.raises(InvalidPaymentError) as caught:
         parse_payment(with_fields(**fields), default_currency="USD")
     assert [(v.field, v.rule) for v in caught.value.violations] == violations
-    for text in (str(caught.value), str(caught.value.log_keys), str(rejection_input(caught.value))):
+    for text in (str(caught.value), str(caught.value.log_keys), str(refused_input(caught.value))):
         assert "1111" not in text
         assert "123" not in text
 
@@ -779,7 +779,7 @@ BROKEN = [Violation("Amount", "decimals"), Violation("Payment", "unknown_field")
 def test_a_rejection_comes_through_the_workflow_as_it_was(ids: dict[str, str]) -> None:
     """The event, the log and the metrics must say the same as the response to the sender."""
     before = InvalidPaymentError(BROKEN, **ids)
-    after = parse_rejection(json.loads(json.dumps(rejection_input(before))))
+    after = parse_rejection(json.loads(json.dumps(refused_input(before))))
     assert after is not None
     assert (str(after), after.violations) == (str(before), BROKEN)
     assert after.log_keys == {

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from ledger_cli.views.layout import Column, Entries, Entry, Rows
+from ledger_cli.views.layout import Column, Labelled, Labels, Rows
 from ledger_cli.views.terminal import display, note, say, say_json
 
 WORDS = st.text(
@@ -36,7 +36,7 @@ def printed(thing: RenderableType, width: int) -> list[str]:
 @given(st.lists(WORDS, min_size=1, max_size=30), st.integers(20, 200), st.integers(0, 12))
 def test_lines_are_broken_between_words_alone(words: list[str], width: int, indent: int) -> None:
     """An ID that is cut in two cannot be copied, and a word that is cut in two is hard to read."""
-    lines = printed(Entry("", " ".join(words), indent), width)
+    lines = printed(Labelled("", " ".join(words), indent), width)
     assert " ".join(lines).split() == words
     for line in lines:
         assert cell_len(line) <= width or len(line.split()) == 1
@@ -76,8 +76,8 @@ def test_no_control_character_reaches_a_terminal_whatever_displays_it(*, wide: b
     hostile = "".join(f"a{char}" for char in CONTROLS if char != "\n")
     things = [
         Text(hostile),
-        Entry(hostile, hostile, 3),
-        Entries({hostile: hostile, "b": Text(hostile, "red")}),
+        Labelled(hostile, hostile, 3),
+        Labels({hostile: hostile, "b": Text(hostile, "red")}),
         Rows([Column(hostile), Column("b", wraps=True)], [[hostile, Text(hostile, "red")]], hostile),
     ]
     for thing in things:
