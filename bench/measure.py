@@ -37,6 +37,7 @@ ENVIRONMENT = {
     "DEFAULT_CURRENCY": "USD",
     "PLAINTEXT_TOKENS": "accepted",
     "TABLE_NAME": "PaymentLedger",
+    "ENTRIES_TABLE_NAME": "PaymentEntries",
     "EVENT_BUS_NAME": "payment-ledger",
     "TOKEN_KEY": "arn:aws:kms:us-east-1:123456789012:key/token",
     "INTAKE_KEY": "arn:aws:kms:us-east-1:123456789012:key/intake",
