@@ -271,7 +271,7 @@ def test_the_name_of_an_entrys_execution_is_the_ledgers(tmp_path: Path) -> None:
 
 
 def test_a_consumer_can_check_the_chain_by_the_events() -> None:
-    """The page says of which fields the hash is made, and how they are written."""
+    """The page names the facts that are hashed, and how they are written."""
     chain: list[RecordedEntry] = []
     for number, text in enumerate(("`Refunded` 40.00", "`RefundFailed` 40.00"), 1):
         delivered = DeliveredEntry(entry_of(text, number, chain), "arn", PAID.timestamp)

@@ -201,7 +201,7 @@ class History(RuleBasedStateMachine):
         return sum(amounts, Decimal(0))
 
     def can_be_undone(self) -> list[Entry]:
-        """Return the refunds and disputes, of which something may be left."""
+        """Return the refunds and disputes, which an entry can undo or decide."""
         return [one for one in self.recorded if one["Kind"] in KIND_BEFORE.values()]
 
     def deliver(self, entry: Entry, rules: AbstractSet[str] = frozenset()) -> None:
