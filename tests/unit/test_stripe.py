@@ -580,6 +580,7 @@ LOST_IN_PART = ("DisputeLost", f"{DISPUTE['id']}_lost", "9.99", "2026-11-23T10:0
         (REINSTATED, dispute("lost", WITHDRAWAL, PART), WON_IN_PART),
         (CLOSED, dispute("lost", WITHDRAWAL, PART), LOST_IN_PART),
         (CLOSED, dispute("lost", WITHDRAWAL, REINSTATEMENT), None),
+        (CLOSED, dispute("lost", WITHDRAWAL, {**REINSTATEMENT, "amount": 1598}), (*LOST[:2], "0.01", LOST[3])),
         (CLOSED, dispute("needs_response", WITHDRAWAL), None),
         (CLOSED, dispute("under_review", WITHDRAWAL, REINSTATEMENT), None),
         # The balance has another currency than the charge.
@@ -610,6 +611,7 @@ def test_what_no_message_shows_is_rejected_by_its_field() -> None:
     """Nothing says how much of the disputed dollars the euros are. An operator sees it, and enters what is right."""
     in_part = dispute("lost", in_eur(WITHDRAWAL, -1484), in_eur(REINSTATEMENT, 557))
     assert broken_by(CLOSED, in_part) == broken_by(REINSTATED, in_part) == {("Amount", "type")}
+    assert broken_by(CLOSED, dispute("lost", in_eur(WITHDRAWAL, -1484), amount="1599")) == {("Amount", "type")}
     for kind in (CREATED, WITHDRAWN, REINSTATED):
         assert ("Amount", "type") in broken_by(kind, {**DISPUTE, "balance_transactions": None})
     for status in ("won", "lost"):
