@@ -19,11 +19,10 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from ledger.aws import private_client
 from ledger.cards import holds_card_number
-from ledger.chain import DeliveredEntry, append_once, read_payment, refusal
+from ledger.chain import DeliveredEntry, append_once, read_payment
 from ledger.entry import parse_entry
 from ledger.fields import InvalidRequestError, reason_and_requester
 from ledger.timestamps import utc_timestamp
-from ledger.violations import Violation
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -69,9 +68,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         raise InvalidRequestError("Execution is the ARN of the execution that refused the entry")
     entry = parse_entry(event.get("Entry"))
     ids: dict[str, Any] = {"transaction_id": entry.transaction_id, "entry_id": entry.entry_id}
-    payment = read_payment(dynamodb, TABLE_NAME, entry.transaction_id)
-    if payment is None:
-        raise refusal(entry, [Violation("TransactionID", "unknown_payment")])
+    payment = read_payment(dynamodb, TABLE_NAME, entry)
     accepted_at = utc_timestamp(datetime.now(UTC).isoformat())
     delivered = DeliveredEntry(entry, execution, accepted_at, {"Reason": reason, "Requester": requester})
     outcome, recorded = append_once(dynamodb, ENTRIES_TABLE_NAME, payment, delivered)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger
 
 from ledger.aws import private_client
-from ledger.chain import DeliveredEntry, append_once, read_payment, refusal
+from ledger.chain import DeliveredEntry, append_once, read_payment
 from ledger.entry import Entry
 from ledger.timestamps import utc_timestamp
-from ledger.violations import EntryConflictError, InvalidEntryError, Violation
+from ledger.violations import EntryConflictError, InvalidEntryError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -34,9 +34,7 @@ def handler(event: AppendEvent, context: LambdaContext) -> AppendedEntry:
     entry = Entry.from_state(event["Entry"])
     ids: dict[str, Any] = {"transaction_id": entry.transaction_id, "entry_id": entry.entry_id}
     try:
-        payment = read_payment(dynamodb, TABLE_NAME, entry.transaction_id)
-        if payment is None:
-            raise refusal(entry, [Violation("TransactionID", "unknown_payment")])
+        payment = read_payment(dynamodb, TABLE_NAME, entry)
         delivered = DeliveredEntry(entry, event["Execution"], utc_timestamp(event["StartTime"]))
         outcome, recorded = append_once(dynamodb, ENTRIES_TABLE_NAME, payment, delivered)
     except InvalidEntryError as refused:

@@ -18,7 +18,7 @@ from ledger.aws import private_client
 from ledger.chain import walk_chain
 from ledger.entry import KINDS
 from ledger.fields import IDENTIFIER
-from ledger.item import SHARDS, UnreadableItemError, recorded_payment
+from ledger.item import SHARDS, UnreadableItemError
 from ledger.pages import (
     BY_PROCESSOR,
     ENTRIES_BY_PROCESSOR,
@@ -31,7 +31,7 @@ from ledger.pages import (
     payment_view,
     read_page,
 )
-from ledger.payment import STATUSES, valid_id
+from ledger.payment import STATUSES, Payment, valid_id
 from ledger.timestamps import utc_timestamp
 from ledger.totals import opening
 from ledger.violations import BrokenRuleError, Violation
@@ -115,7 +115,8 @@ def one_payment(event: Mapping[str, Any]) -> dict[str, Any]:
     )
     if "Item" not in reply:
         return {"Payment": None, "Entries": [], "Totals": None, "Unreadable": []}
-    payment = recorded_payment(reply["Item"], {})
+    view = payment_view(reply["Item"])
+    payment = Payment.from_state(view)
     totals, entries, unreadable = opening(payment), [], []
     try:
         for recorded in walk_chain(dynamodb, ENTRIES_TABLE_NAME, payment):
@@ -124,7 +125,7 @@ def one_payment(event: Mapping[str, Any]) -> dict[str, Any]:
     except UnreadableItemError as damaged:
         unreadable.append(damaged.as_dict())
     return {
-        "Payment": payment_view(reply["Item"]),
+        "Payment": view,
         "Entries": entries,
         "Totals": None if unreadable else totals.as_dict(),
         "Unreadable": unreadable,

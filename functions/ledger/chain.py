@@ -131,21 +131,24 @@ def _attribute(value: Any) -> dict[str, Any]:
     return {"M": {name: _attribute(part) for name, part in value.items()}}
 
 
-def read_payment(client: DynamoDBClient, table_name: str, transaction_id: str) -> Payment | None:
-    """Return the payment as the ledger has it, without its metadata; None if it has none under the ID.
+def read_payment(client: DynamoDBClient, table_name: str, entry: Entry) -> Payment:
+    """Return the payment of an entry as the ledger has it, without its metadata.
 
     Raises:
+        EntryTooEarlyError: the ledger has no payment under the ID. It may still be on its way.
         UnreadableItemError: the item is damaged.
         ClientError: any DynamoDB error, unchanged.
     """
     reply = client.get_item(
         TableName=table_name,
-        Key={"TransactionID": {"S": transaction_id}},
+        Key={"TransactionID": {"S": entry.transaction_id}},
         ProjectionExpression="TransactionID, Amount, Currency, ProcessorID, #s, #t, Fingerprint",
         ExpressionAttributeNames={"#s": "Status", "#t": "Timestamp"},
         ConsistentRead=True,
     )
-    return recorded_payment(reply["Item"], {}) if "Item" in reply else None
+    if "Item" not in reply:
+        raise refusal(entry, [Violation("TransactionID", "unknown_payment")])
+    return recorded_payment(reply["Item"], {})
 
 
 def read_chain(client: DynamoDBClient, table_name: str, payment: Payment) -> list[RecordedEntry]:

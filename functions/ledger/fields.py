@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from ledger.amounts import minor_unit
 from ledger.cards import holds_card_number, is_sensitive_key
 from ledger.currencies import FORMER_MINOR_UNITS, NO_MINOR_UNIT
-from ledger.violations import BrokenRuleError, InvalidInputError, Violation
+from ledger.violations import ID_NAMES, BrokenRuleError, InvalidInputError, Violation
 
 T = TypeVar("T", bound=InvalidInputError)
 
@@ -31,9 +31,6 @@ RULES = frozenset(
     "not_json duplicate_name another_processor id_prefix not_an_event amount_unit too_large".split()
 )
 """Every rule that a refusal can name. One from outside the workflow names no other: each rule is a metric."""
-
-REFUSED_IDS = {"transaction_id": "TransactionID", "entry_id": "EntryID", "processor_id": "ProcessorID"}
-"""The IDs of a refusal: arguments of its error, and their names in the error's message."""
 
 MAX_METADATA_PAIRS = 16
 MAX_METADATA_VALUE_CHARACTERS = 256
@@ -192,7 +189,7 @@ def parse_refused(start_input: object, error: type[T], known_fields: Collection[
     refused = start_input.get("Refused") if isinstance(start_input, dict) and len(start_input) == 1 else None
     if not isinstance(refused, dict) or not isinstance(refused.get("Violations"), list):
         return None
-    ids = {name: refused.get(field) for name, field in REFUSED_IDS.items()}
+    ids = {name: refused.get(field) for name, field in ID_NAMES.items()}
     if not all(value is None or (isinstance(value, str) and is_identifier(value)) for value in ids.values()):
         return None
     try:

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from ledger.payment import Payment
 
 
+ID_NAMES = {"transaction_id": "TransactionID", "entry_id": "EntryID", "processor_id": "ProcessorID"}
+"""The IDs of a refusal: attributes of its error, and their names in the error's message."""
+
+
 class Violation(NamedTuple):
     """A broken rule: the field of the contract, or `Payment` for the whole input, and the rule's stable code."""
 
@@ -53,12 +57,8 @@ class InvalidInputError(Exception):
     ) -> None:
         self.violations = sorted(set(violations))
         self.transaction_id, self.entry_id, self.processor_id = transaction_id, entry_id, processor_id
-        refusal = {
-            "TransactionID": transaction_id,
-            "EntryID": entry_id,
-            "ProcessorID": processor_id,
-            "Violations": as_dicts(self.violations),
-        }
+        ids = {name: getattr(self, attribute) for attribute, name in ID_NAMES.items()}
+        refusal = {**ids, "Violations": as_dicts(self.violations)}
         super().__init__(json.dumps({name: value for name, value in refusal.items() if value is not None}))
 
     @property

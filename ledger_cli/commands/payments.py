@@ -1,8 +1,8 @@
 """`ledger get`, `list`, `entries`, `reveal`, `unpublished` and `republish`: what the ledger has."""
 
 import csv
-import json
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ import click
 from ledger.entry import KINDS
 from ledger_cli.commands.options import NAME, all_option, json_option, limit_option, stack_command, transaction_argument
 from ledger_cli.stack.client import FunctionError, Stack, StackError
-from ledger_cli.stack.queries import describe_unreadable, is_unreadable, query_ledger, read_pages
+from ledger_cli.stack.queries import describe_unreadable, is_unreadable, query_ledger, read_pages, require_readable
 from ledger_cli.views import records, text
 from ledger_cli.views.layout import Labelled
 from ledger_cli.views.terminal import display, note, progress, say, say_as_it_is, say_json, visible
@@ -54,34 +54,49 @@ def _report_no_payment(stack: Stack, transaction_id: str) -> int:
     return 1
 
 
+Option = Callable[[Callable[..., int]], Callable[..., int]]
+"""A decorator that adds an option to a command."""
+
 LISTED = "0 all are listed, 1 some are damaged and are named instead, 2 the list cannot be read to its end"
 
 
+def _list_options(things: str, only: Option) -> Option:
+    """Return a decorator that adds the options of a list of a processor's *things*, and one that leaves out some."""
+    options: tuple[Option, ...] = (
+        click.option(
+            "--processor",
+            "processor_id",
+            required=True,
+            type=NAME,
+            metavar="PROCESSOR",
+            help=f"List this processor's {things}.",
+        ),
+        click.option(
+            "--from", "first", metavar="TIME", help=f"List {things} from this time on, such as 2026-11-24T00:00:00Z."
+        ),
+        click.option("--to", "last", metavar="TIME", help=f"List {things} before this time."),
+        only,
+        limit_option,
+        all_option,
+        click.option("--cursor", help="Continue after a page, whose --json ends with this cursor if there are more."),
+        click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values."),
+        json_option,
+    )
+
+    def decorate(function: Callable[..., int]) -> Callable[..., int]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
 @stack_command(LISTED, name="list")
-@click.option(
-    "--processor", "processor_id", required=True, type=NAME, metavar="PROCESSOR", help="List this processor's payments."
+@_list_options(
+    "payments",
+    click.option("--status", type=click.Choice(["Success", "Failure"]), help="List only payments with this status."),
 )
-@click.option("--from", "first", metavar="TIME", help="List payments from this time on, such as 2026-11-24T00:00:00Z.")
-@click.option("--to", "last", metavar="TIME", help="List payments before this time.")
-@click.option("--status", type=click.Choice(["Success", "Failure"]), help="List only payments with this status.")
-@limit_option
-@all_option
-@click.option("--cursor", help="Continue after a page, whose --json ends with this cursor if there are more.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
-@json_option
-def list_(
-    stack: Stack,
-    *,
-    processor_id: str,
-    first: str | None,
-    last: str | None,
-    status: str | None,
-    limit: int,
-    everything: bool,
-    cursor: str | None,
-    as_csv: bool,
-    as_json: bool,
-) -> int:
+def list_(stack: Stack, *, status: str | None, **asked: Any) -> int:
     """List a processor's payments, the newest first.
 
     \b
@@ -90,36 +105,12 @@ def list_(
       ledger list --processor acme-pay --status Failure --from 2026-11-24T00:00:00Z
       ledger list --processor acme-pay --all --csv > payments.csv
     """
-    query = {"ProcessorID": processor_id, "From": first, "To": last, "Status": status}
-    form = "json" if as_json else "csv" if as_csv else "table"
-    return _print_pages(stack, query, limit=None if everything else limit, cursor=cursor, form=form)
+    return _list_of_a_processor(stack, {"Status": status}, **asked)
 
 
 @stack_command(LISTED)
-@click.option(
-    "--processor", "processor_id", required=True, type=NAME, metavar="PROCESSOR", help="List this processor's entries."
-)
-@click.option("--from", "first", metavar="TIME", help="List entries from this time on, such as 2026-11-24T00:00:00Z.")
-@click.option("--to", "last", metavar="TIME", help="List entries before this time.")
-@click.option("--kind", type=click.Choice(KINDS), help="List only entries of this kind.")
-@limit_option
-@all_option
-@click.option("--cursor", help="Continue after a page, whose --json ends with this cursor if there are more.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
-@json_option
-def entries(
-    stack: Stack,
-    *,
-    processor_id: str,
-    first: str | None,
-    last: str | None,
-    kind: str | None,
-    limit: int,
-    everything: bool,
-    cursor: str | None,
-    as_csv: bool,
-    as_json: bool,
-) -> int:
+@_list_options("entries", click.option("--kind", type=click.Choice(KINDS), help="List only entries of this kind."))
+def entries(stack: Stack, *, kind: str | None, **asked: Any) -> int:
     """List a processor's entries (captures, refunds, disputes) across its payments, the newest first.
 
     \b
@@ -128,7 +119,24 @@ def entries(
       ledger entries --processor acme-pay --kind Disputed --from 2026-11-24T00:00:00Z
       ledger entries --processor acme-pay --all --csv > entries.csv
     """
-    query = {"Entries": True, "ProcessorID": processor_id, "From": first, "To": last, "Kind": kind}
+    return _list_of_a_processor(stack, {"Entries": True, "Kind": kind}, **asked)
+
+
+def _list_of_a_processor(
+    stack: Stack,
+    fields: dict[str, Any],
+    *,
+    processor_id: str,
+    first: str | None,
+    last: str | None,
+    limit: int,
+    everything: bool,
+    cursor: str | None,
+    as_csv: bool,
+    as_json: bool,
+) -> int:
+    """Print what a query with these *fields* and the options of `_list_options` finds; return the exit status."""
+    query = {**fields, "ProcessorID": processor_id, "From": first, "To": last}
     form = "json" if as_json else "csv" if as_csv else "table"
     return _print_pages(stack, query, limit=None if everything else limit, cursor=cursor, form=form)
 
@@ -202,8 +210,7 @@ def reveal(stack: Stack, *, transaction_id: str, reason: str, as_json: bool) -> 
     try:
         revealed = stack.invoke("RevealFunction", request)
     except FunctionError as error:
-        if error.name == "UnreadableItemError":
-            raise StackError(describe_unreadable(json.loads(error.message))) from None
+        require_readable(error)
         if error.name == "PaymentNotFoundError":
             return _report_no_payment(stack, transaction_id)
         if error.name != "InvalidRequestError":

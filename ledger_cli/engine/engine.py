@@ -36,10 +36,9 @@ and each attempt lasts until its function's timeout. An entry may wait an hour f
 def _holds_entry(start_input: str) -> bool:
     """Return whether JSON text is an entry. Any other text is the payments' workflow's to judge."""
     try:
-        content = json.loads(start_input)
+        return is_entry(json.loads(start_input))
     except (ValueError, RecursionError):
         return False
-    return isinstance(content, dict) and is_entry(content)
 
 
 class Engine:
@@ -121,10 +120,12 @@ class Engine:
 
     def start(self, start_input: str, name: str | None = None) -> str:
         """Start an execution of a payment, or of an entry, with JSON text as its input, and return its ARN."""
-        workflow = self.outputs["EntriesWorkflowArn" if _holds_entry(start_input) else "WorkflowArn"]
+        output, kind = ("EntriesWorkflowArn", "entry") if _holds_entry(start_input) else ("WorkflowArn", "payment")
         if name is None:
-            name = f"{'entry' if _holds_entry(start_input) else 'payment'}-{next(self._numbers):06d}"
-        reply = self.client("stepfunctions").start_execution(stateMachineArn=workflow, name=name, input=start_input)
+            name = f"{kind}-{next(self._numbers):06d}"
+        reply = self.client("stepfunctions").start_execution(
+            stateMachineArn=self.outputs[output], name=name, input=start_input
+        )
         return str(reply["executionArn"])
 
     def run(self, start_input: str, name: str | None = None) -> Execution:

@@ -14,6 +14,7 @@ from unittest.mock import patch
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from moto.kms.models import Key, KmsBackend
 
+from ledger.intake import execution_prefix
 from ledger_cli.engine import account
 from ledger_cli.engine.state_format import EXECUTION, FORMS, OPTIONAL, is_too_deep
 
@@ -24,8 +25,11 @@ LeaveOut = Callable[[str, object, str], None]
 """Called with the kind, the identifier and the reason of each thing that a snapshot leaves out."""
 
 
+KINDS = {"Items": "payment", "Entries": "entry"}
+"""The sections of a snapshot that hold a table's items, and what an item of each is."""
+
 Tables = Mapping[str, str]
-"""The names of the tables, by their section of a snapshot: `Items` of payments, and `Entries`."""
+"""The names of the tables, by their section of a snapshot."""
 
 
 def take(
@@ -35,14 +39,13 @@ def take(
     keys = account.keys()
     own = [keys[key_id] for key_id in key_ids]
     items = {
-        section: [(item.hash_key.value, _described_item(item)) for item in account.table(name).all_items()]
-        for section, name in tables.items()
+        section: ((item.hash_key.value, _described_item(item)) for item in account.table(tables[section]).all_items())
+        for section in KINDS
     }
     executions = (_described_execution(each) for each in account.executions() if account.is_complete(each))
     return {
         "Keys": {key.description: {"Id": key.id, "Material": key.key_material} for key in own},
-        "Items": _readable("payment", items["Items"], leave_out),
-        "Entries": _readable("entry", items["Entries"], leave_out),
+        **{section: _readable(kind, items[section], leave_out) for section, kind in KINDS.items()},
         "Secrets": {
             str(secret.name): text
             for secret in account.secrets().secrets.values()
@@ -59,21 +62,21 @@ def restore(kept: Mapping[str, Any], tables: Tables, secrets_manager: Any, leave
     Raises:
         ValueError: an execution belongs to another workflow.
     """
-    payments, entries = (account.table(tables[section]).items for section in ("Items", "Entries"))
-    for item in kept["Items"]:
-        with _left_out_on_error("payment", item["TransactionID"]["S"], leave_out):
-            restored: Any = _item_of(item)
-            payments[restored.hash_key] = restored
-    for item in kept.get("Entries", []):  # an engine before December 2026 had no entries
-        with _left_out_on_error("entry", item["TransactionID"]["S"], leave_out):
-            restored = _item_of(item)
-            entries[restored.hash_key][restored.range_key] = restored
+    for section, kind in KINDS.items():
+        table = account.table(tables[section])
+        for item in kept.get(section, []):  # an engine before December 2026 had no entries
+            with _left_out_on_error(kind, item["TransactionID"]["S"], leave_out):
+                restored: Any = _item_of(item)
+                if table.has_range_key:
+                    table.items[restored.hash_key][restored.range_key] = restored
+                else:
+                    table.items[restored.hash_key] = restored
     for name, text in kept["Secrets"].items():
         with _left_out_on_error("secret", name, leave_out):
             secrets_manager.create_secret(Name=name, SecretString=text)
     for archive in account.archives():
         archive.events.extend(kept["Events"])
-    machines = {one.arn.replace(":stateMachine:", ":execution:"): one for one in account.state_machines()}
+    machines = {execution_prefix(one.arn): one for one in account.state_machines()}
     for each in kept["Executions"]:
         prefix, _, name = each["execution_arn"].rpartition(":")
         if prefix not in machines or name != each["name"]:

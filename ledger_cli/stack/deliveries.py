@@ -83,7 +83,7 @@ def deliver(stack: Stack, start_input: StartInput, number: int, *, wait: bool, a
         if delivery.started and not wait:
             described: dict[str, Any] = {"status": "RUNNING"}
         else:
-            wait_s = ENTRY_WAIT_S if delivery.execution.startswith(stack.executions_prefixes[1]) else WAIT_S
+            wait_s = ENTRY_WAIT_S if is_entry_execution(delivery.execution) else WAIT_S
             described = _wait_for(stack, delivery, wait_s if wait else 0)
     except InvalidInputError as invalid:
         error = type(invalid).__name__

@@ -102,10 +102,9 @@ class Inspection:
     def undecided(self) -> list[ExecutionSummary]:
         """The newest execution of each entry that was refused and is still not recorded, newest first."""
         recorded = {entry["Fingerprint"] for entry in self.entries}
-        refused = (one for one in self.other_executions if one.outcome == "REFUSED" and one.entry)
         newest: dict[str, ExecutionSummary] = {}
-        for one in refused:
-            if one.entry and one.entry.fingerprint not in recorded:
+        for one in self.other_executions:
+            if one.outcome == "REFUSED" and one.entry and one.entry.fingerprint not in recorded:
                 newest.setdefault(one.entry.fingerprint, one)
         return list(newest.values())
 

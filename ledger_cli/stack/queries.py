@@ -30,8 +30,7 @@ def query_ledger(stack: Stack, query: dict[str, Any]) -> Any:
     try:
         answer = stack.invoke("QueryFunction", query)
     except FunctionError as error:
-        if error.name == "UnreadableItemError":
-            raise StackError(describe_unreadable(json.loads(error.message))) from None
+        require_readable(error)
         if error.name != "InvalidQueryError":
             raise StackError(f"query_payment_ledger failed: {error}") from None
         violations = json.loads(error.message)["Violations"]
@@ -73,6 +72,16 @@ def read_pages(stack: Stack, query: dict[str, Any], *, limit: int | None, cursor
 def is_unreadable(found: Any) -> bool:
     """Return whether an element of `read_pages` is an item that the query function could not read."""
     return "Attribute" in found
+
+
+def require_readable(error: FunctionError) -> None:
+    """Return if a function's error is another one than that of a damaged item.
+
+    Raises:
+        StackError: an item is damaged.
+    """
+    if error.name == "UnreadableItemError":
+        raise StackError(describe_unreadable(json.loads(error.message))) from None
 
 
 def describe_unreadable(item: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from ledger.strict_json import StrictJSONError, loads
 from ledger_cli.reading import StartInput
 from ledger_cli.stack.client import FunctionError, Stack, StackError
 from ledger_cli.stack.inspection import inspect
-from ledger_cli.stack.queries import describe_unreadable
+from ledger_cli.stack.queries import require_readable
 
 
 class NothingRefusedError(Exception):
@@ -87,10 +87,9 @@ def accept(stack: Stack, refused: RefusedEntry, reason: str, requester: str) -> 
     try:
         reply: dict[str, Any] = stack.invoke("AcceptFunction", request)
     except FunctionError as error:
+        require_readable(error)
         if error.name == "InvalidRequestError":
             raise StackError(error.message) from None
-        if error.name == "UnreadableItemError":
-            raise StackError(describe_unreadable(json.loads(error.message))) from None
         if error.name in {"InvalidEntryError", "EntryTooEarlyError"}:
             rules = ", ".join(one["Rule"] for one in json.loads(error.message)["Violations"])
             raise StackError(f"{name}: nobody can waive these rules: {rules}") from None

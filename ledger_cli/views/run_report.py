@@ -13,7 +13,7 @@ from ledger_cli.reading import StartInput
 from ledger_cli.stack.execution import Execution
 from ledger_cli.views.layout import Column, Labelled, Rows, glued
 from ledger_cli.views.terminal import visible
-from ledger_cli.views.text import entry_kind, format_amount, format_time, outcome_text
+from ledger_cli.views.text import entry_rows, format_amount, format_time, outcome_text
 
 MAX_ROWS = 50
 """Rows of each table. `--json` prints every execution."""
@@ -102,21 +102,7 @@ def _entries_table(items: Sequence[Mapping[str, Any]]) -> Rows:
         Column("EntryID", drop=2),
         Column("Published", drop=3),
     )
-    rows = []
-    for item in items:
-        view = entry_view(item)
-        rows.append(
-            (
-                view["TransactionID"],
-                f"{view['Entry']}",
-                entry_kind(view),
-                format_amount(view),
-                view["Totals"]["Refundable"],
-                view["EntryID"],
-                "yes" if view["PublishedAt"] else "no",
-            )
-        )
-    return Rows(columns, rows, "Entries")
+    return entry_rows(columns, map(entry_view, items), "Entries", unpublished="no")
 
 
 def _amount(detail: Mapping[str, Any]) -> str:

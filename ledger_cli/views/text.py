@@ -125,7 +125,7 @@ def life(
         yield Labels({name: visible(value) for name, value in totals_attributes(totals, currency).items()})
 
 
-def _entries_of_a_payment(entries: Sequence[Mapping[str, Any]]) -> Rows:
+def _entries_of_a_payment(entries: Iterable[Mapping[str, Any]]) -> Rows:
     columns = (
         Column("#", right=True),
         Column("Kind"),
@@ -135,19 +135,7 @@ def _entries_of_a_payment(entries: Sequence[Mapping[str, Any]]) -> Rows:
         Column("EntryID"),
         Column("Published", drop=2),
     )
-    rows = [
-        (
-            f"{one['Entry']}",
-            entry_kind(one),
-            format_amount(one),
-            one["Totals"]["Refundable"],
-            format_time(one["Timestamp"]),
-            one["EntryID"],
-            "yes" if one["PublishedAt"] else "not yet",
-        )
-        for one in entries
-    ]
-    return Rows(columns, rows, "Entries")
+    return entry_rows(columns, entries, "Entries")
 
 
 def entries(listed: Iterable[Mapping[str, Any]]) -> Rows:
@@ -161,19 +149,27 @@ def entries(listed: Iterable[Mapping[str, Any]]) -> Rows:
         Column("Timestamp", drop=3),
         Column("Published", drop=4),
     )
-    rows = [
-        (
-            one["TransactionID"],
-            f"{one['Entry']}",
-            entry_kind(one),
-            format_amount(one),
-            one["EntryID"],
-            format_time(one["Timestamp"]),
-            "yes" if one["PublishedAt"] else "not yet",
-        )
-        for one in listed
-    ]
-    return Rows(columns, rows)
+    return entry_rows(columns, listed)
+
+
+def entry_rows(
+    columns: Sequence[Column], entries: Iterable[Mapping[str, Any]], title: str = "", *, unpublished: str = "not yet"
+) -> Rows:
+    """Return a table of entries, whose columns are named as here; *unpublished* is the word for no."""
+    rows = []
+    for one in entries:
+        cells = {
+            "TransactionID": one["TransactionID"],
+            "#": f"{one['Entry']}",
+            "Kind": entry_kind(one),
+            "Amount": format_amount(one),
+            "Refundable": one["Totals"]["Refundable"],
+            "Timestamp": format_time(one["Timestamp"]),
+            "EntryID": one["EntryID"],
+            "Published": "yes" if one["PublishedAt"] else unpublished,
+        }
+        rows.append(tuple(cells[column.name] for column in columns))
+    return Rows(columns, rows, title)
 
 
 def payments(listed: Iterable[Mapping[str, Any]], *, of_one_processor: bool) -> Rows:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ledger.intake import execution_prefix
 from ledger_cli.engine import Engine
 from ledger_cli.stack import deliveries, inspection
 from ledger_cli.stack.client import Stack
@@ -194,7 +195,7 @@ def test_an_input_that_cannot_be_repeated_is_one_line(
         ("list", "[]", "it has no entry to repeat"),
     ):
         states.start_execution(stateMachineArn=workflow, name=name, input=text)
-        arn = workflow.replace(":stateMachine:", ":execution:") + f":{name}"
+        arn = execution_prefix(workflow) + f":{name}"
         assert engine.wait_for(arn).outcome == "REFUSED"
         done = at("accept", name, "--reason", REASON)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr

@@ -175,15 +175,21 @@ def _redrives_nothing() -> bool:
     return False
 
 
-def _looks_for_each_type_of_an_attribute() -> bool:
-    """Count how often one attribute of an item that is read is looked for."""
+def _with_a_table(name: str) -> Any:
+    """Return a client of DynamoDB, after it has made a table whose key is `id`."""
     dynamodb = _client("dynamodb")
     dynamodb.create_table(
-        TableName="read",
+        TableName=name,
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
+    return dynamodb
+
+
+def _looks_for_each_type_of_an_attribute() -> bool:
+    """Count how often one attribute of an item that is read is looked for."""
+    dynamodb = _with_a_table("read")
     dynamodb.put_item(TableName="read", Item={"id": {"S": "1"}})
     get_value = JSONSerializer.get_value
     looked_for: list[str] = []
@@ -321,13 +327,7 @@ def _limits_integers() -> bool:
 
 
 def _takes_actions_from_bodies() -> bool:
-    dynamodb = _client("dynamodb")
-    dynamodb.create_table(
-        TableName="noted",
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    dynamodb = _with_a_table("noted")
     with contextlib.suppress(ClientError):
         dynamodb.put_item(TableName="noted", Item={"id": {"S": "1"}, "note": {"S": "a&Action=ListTables&b"}})
     return "Item" not in dynamodb.get_item(TableName="noted", Key={"id": {"S": "1"}})

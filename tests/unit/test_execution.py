@@ -78,7 +78,7 @@ def test_a_caught_rejection_leads_to_another_state() -> None:
 
 
 @pytest.mark.parametrize("enters_anew", [True, False])
-def test_a_redriven_state_is_one_state(enters_anew: bool) -> None:  # noqa: FBT001
+def test_a_redriven_state_is_one_state(*, enters_anew: bool) -> None:
     """The state is one state, whether the service enters it again or continues in it."""
     read = execution(
         history(("ExecutionStarted", {}), entered("A"), *ATTEMPT, ("TaskFailed", {"error": "ClientError"}),

@@ -63,7 +63,7 @@ def test_each_format_is_signed_as_its_processor_signs() -> None:
 
 
 @pytest.mark.parametrize("live", [True, False])
-def test_a_format_of_stripe_reads_one_mode(live: bool) -> None:  # noqa: FBT001
+def test_a_format_of_stripe_reads_one_mode(*, live: bool) -> None:
     """Stripe sends test events to live endpoints too, under the same secret."""
     message = {"type": "refund.created", "livemode": live}
     read, other = ("stripe", "stripe-test") if live else ("stripe-test", "stripe")

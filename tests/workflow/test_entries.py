@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import pytest
 
-from ledger.intake import TooManyAttemptsError
+from ledger.intake import TooManyAttemptsError, execution_prefix
 from ledger.item import shard_of
 from ledger.violations import InvalidEntryError
 from ledger_cli import ROOT
@@ -440,7 +440,7 @@ def test_a_processor_posts_a_refund_to_its_one_address(engine: Engine, posted: A
         status, first = posted(message(name))
         assert status == 202
         workflow = "EntriesWorkflowArn" if name == "acme-pay-refund" else "WorkflowArn"
-        prefix = engine.outputs[workflow].replace(":stateMachine:", ":execution:")
+        prefix = execution_prefix(engine.outputs[workflow])
         assert engine.wait_for(f"{prefix}:{first['Execution']}").outcome == "RECORDED"
         assert posted(message(name)) == (200, {**first, "Outcome": "RECORDED"})
     assert [entry["EntryID"]["S"] for entry in engine.entries()] == ["rf-2026-0007"]
@@ -456,7 +456,7 @@ def test_the_webhook_answers_a_wrong_entry_by_its_rules(engine: Engine, posted: 
         400,
         [{"Field": "Amount", "Rule": "zero"}, {"Field": "Kind", "Rule": "kind"}],
     )
-    prefix = engine.outputs["EntriesWorkflowArn"].replace(":stateMachine:", ":execution:")
+    prefix = execution_prefix(engine.outputs["EntriesWorkflowArn"])
     assert engine.wait_for(f"{prefix}:{answer['Execution']}").outcome == "REFUSED"
     (detail,) = events_of(engine, "EntryRefused")
     assert (detail["EntryID"], detail["ProcessorID"]) == ("rf-2026-0007", "acme-pay")
@@ -471,7 +471,7 @@ def test_another_entry_under_the_id_is_answered_409(engine: Engine, posted: Any)
             engine.wait_for(arn)
     changed = {**whole, "data": {**whole["data"], "Amount": "1.00"}}
     _, first = posted(changed)
-    prefix = engine.outputs["EntriesWorkflowArn"].replace(":stateMachine:", ":execution:")
+    prefix = execution_prefix(engine.outputs["EntriesWorkflowArn"])
     assert engine.wait_for(f"{prefix}:{first['Execution']}").outcome == "CONFLICT"
     status, answer = posted(changed)
     assert (status, answer["Outcome"]) == (409, "CONFLICT")
