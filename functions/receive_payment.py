@@ -172,9 +172,11 @@ def start_input_of(processor: Processor, processor_id: str, body: bytes) -> dict
         raise InvalidPaymentError([Violation("Payment", unreadable.rule)]) from None
     start_input = processor.format.start_input(message, processor_id)
     transaction_id = valid_id(start_input or {}, "TransactionID")
-    if transaction_id is not None and not transaction_id.startswith(processor.prefix):
-        error = InvalidEntryError if is_entry(start_input or {}) else InvalidPaymentError
-        raise error([FOREIGN_ID], transaction_id=transaction_id)
+    if start_input is not None and transaction_id is not None and not transaction_id.startswith(processor.prefix):
+        if is_entry(start_input):
+            entry_id = valid_id(start_input, "EntryID")
+            raise InvalidEntryError([FOREIGN_ID], transaction_id=transaction_id, entry_id=entry_id)
+        raise InvalidPaymentError([FOREIGN_ID], transaction_id=transaction_id)
     return start_input
 
 

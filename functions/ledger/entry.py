@@ -24,7 +24,7 @@ from ledger.timestamps import utc_timestamp
 from ledger.violations import BrokenRuleError, InvalidEntryError, Violation
 
 MAX_METADATA_BYTES = 1024
-"""UTF-8 of all keys and values. Each entry of a payment reads all entries before it, so they must be small."""
+"""Of compact JSON in UTF-8. Each entry of a payment reads all entries before it, and one answer has them all."""
 
 KINDS = ("Captured", "Voided", "Refunded", "RefundFailed", "Disputed", "DisputeWon", "DisputeLost")
 
@@ -177,7 +177,7 @@ def _decimals(currency: str, timestamp: str | None) -> int:
 
 def _parse_metadata(value: object) -> dict[str, str]:
     metadata = parse_metadata(value)
-    if sum(len(key) + len(text.encode()) for key, text in metadata.items()) > MAX_METADATA_BYTES:
+    if len(json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode()) > MAX_METADATA_BYTES:
         raise BrokenRuleError("metadata_length")
     return metadata
 

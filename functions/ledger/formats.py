@@ -30,7 +30,7 @@ PAYMENT_ONLY = TOKENS | {"Status"}
 PAYMENT_EVENT = re.compile(r"payments?([^a-z]|$)", re.IGNORECASE)
 """Beginning of the types of the group `payment`, however a sender separates their parts."""
 
-ENTRY_EVENT = re.compile(r"(refund|dispute|capture|void)(s|e?d)?([^a-z]|$)", re.IGNORECASE)
+ENTRY_EVENT = re.compile(r"(refund|dispute|chargeback|capture|void)(s|e?d)?([^a-z]|$)", re.IGNORECASE)
 """Beginning of the types of the groups that entries have."""
 
 

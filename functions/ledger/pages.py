@@ -22,7 +22,8 @@ MAX_EXAMINED = 1000
 """Items that one page examines. If the page asks for a rare status, it may have few payments, or none, and still a
 cursor."""
 
-ENTRY_NUMBER = re.compile("[1-9][0-9]{0,3}")
+ENTRY_NUMBER = re.compile(r"-?[0-9]{1,19}(\.[0-9]{1,19})?")
+"""Form of an entry's number in a cursor. An item that others wrote may have any number, and ends no list."""
 
 FIRST, LAST = "0001-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"
 

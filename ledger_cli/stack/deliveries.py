@@ -13,7 +13,7 @@ from ledger.strict_json import loads
 from ledger.violations import InvalidInputError
 from ledger_cli.reading import StartInput
 from ledger_cli.stack.client import Stack, StackError, explain
-from ledger_cli.stack.execution import is_entry_execution
+from ledger_cli.stack.execution import is_entry_execution, message_of
 from ledger_cli.stack.queries import describe_unreadable
 
 WAIT_S = 300
@@ -111,7 +111,7 @@ def deliver(stack: Stack, start_input: StartInput, number: int, *, wait: bool, a
         status=described["status"],
         outcome=outcome_of(described) or delivery.outcome,
         error=described.get("error"),
-        cause=described.get("cause"),
+        cause=message_of(described.get("cause")) or None,
     )
 
 

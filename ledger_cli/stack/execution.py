@@ -47,6 +47,17 @@ def is_entry_execution(arn: str) -> bool:
     return ":execution:PaymentEntries" in arn
 
 
+def message_of(cause: str | None) -> str:
+    """Return the message of an execution's error, without a function's stack trace."""
+    try:  # the Lambda runtime reports a function's error as JSON; a person who stops an execution writes any text
+        reported = json.loads(cause or "")
+    except (ValueError, RecursionError):
+        reported = None
+    if isinstance(reported, dict) and "errorMessage" in reported:
+        return str(reported["errorMessage"])
+    return cause or ""
+
+
 @dataclass(frozen=True, slots=True)
 class Execution:
     """An execution as an operator sees it.
@@ -112,16 +123,7 @@ class Execution:
     @property
     def reason(self) -> str | None:
         """Why it did not succeed, in one line: the reason of a rejection or conflict, or a technical error."""
-        if self.error is None:
-            return None
-        cause = self.cause or ""
-        try:  # the Lambda runtime reports a function's error as JSON; a person who stops an execution writes any text
-            reported = json.loads(cause)
-        except (ValueError, RecursionError):
-            reported = None
-        if isinstance(reported, dict) and "errorMessage" in reported:
-            cause = str(reported["errorMessage"])
-        return f"{self.error}: {cause}".rstrip(": ")
+        return None if self.error is None else f"{self.error}: {message_of(self.cause)}".rstrip(": ")
 
 
 class _HistoryReader:

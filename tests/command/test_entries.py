@@ -246,6 +246,18 @@ def test_what_cannot_be_accepted_is_one_clear_line(
     assert engine.entries() == []
 
 
+def test_a_technical_failure_of_a_retry_is_one_line(at: Any, start: Any, engine: Engine) -> None:
+    """Its message says what is damaged. A stack trace says nothing more to an operator."""
+    start()
+    start(EntryID="re-2", Amount="100.01")
+    item = {**engine.entries()[0], "Amount": {"S": "2.00"}}
+    engine.client("dynamodb").put_item(TableName=engine.outputs["EntriesTableName"], Item=item)
+    failed = at("retry", "txn-2026-0001", "--json")
+    report = json.loads(failed.stdout)
+    assert (failed.returncode, report["outcome"], report["error"]) == (1, None, "UnreadableItemError")
+    assert json.loads(report["cause"]) == {"TransactionID": "txn-2026-0001", "Entry": 1, "Attribute": "Fingerprint"}
+
+
 def test_a_refusal_from_before_the_workflow_cannot_be_repeated(at: Any, start: Any) -> None:
     """Its execution has no message, only the rules."""
     report = json.loads(start(Amount="1.001").stdout)

@@ -230,9 +230,10 @@ def test_the_bytes_of_an_entrys_metadata_are_the_same_everywhere() -> None:
     page = (ROOT / "docs/integrate/entries.md").read_text()
     for text in (description, page):
         assert set(re.findall(r"(?:at most|more than) ([\d,]+) bytes", text)) == {f"{MAX_METADATA_BYTES:,}"}
-    filled = {f"{number}": "x" * 255 for number in range(MAX_METADATA_BYTES // 256)}
+    # Each pair has a key of one character, four quotes, a colon, and a comma or one of the two braces.
+    filled = {f"{number}": "x" * 248 for number in range(3)} | {"9": "y" * (MAX_METADATA_BYTES - 1 - 3 * 255 - 7)}
     assert entry_rules({**VALID_ENTRY, "Metadata": filled}) == set()
-    assert entry_rules({**VALID_ENTRY, "Metadata": {**filled, "9": ""}}) == {"metadata_length"}
+    assert entry_rules({**VALID_ENTRY, "Metadata": {**filled, "9": filled["9"] + "y"}}) == {"metadata_length"}
 
 
 def test_the_schema_has_the_codes_fields_statuses_and_currencies() -> None:

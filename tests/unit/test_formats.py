@@ -132,7 +132,16 @@ def test_an_envelope_hides_nothing_from_the_rules(payment: dict[str, Any]) -> No
         {"type": "voidance.created", "data": {"id": "1f81eb52", "amount": 100}},
         *(
             {"type": name, "timestamp": "2026-11-24T10:15:01Z", "data": {"id": "1f81eb52", "kind": "test"}}
-            for name in ("refund.created", "refunds", "Refunded", "dispute_opened", "capture.done", "voided", "void")
+            for name in (
+                "refund.created",
+                "refunds",
+                "Refunded",
+                "dispute_opened",
+                "chargeback.created",
+                "capture.done",
+                "voided",
+                "void",
+            )
         ),
     ],
 )
@@ -226,8 +235,9 @@ def test_an_entry_of_another_processor_is_rejected_by_its_ids(entry: dict[str, A
     for name in ("EntryID", "Kind", "entry_id"):
         with pytest.raises(InvalidEntryError):
             OF_THE_CONTRACT({name: "x", "TransactionID": "t_1", "ProcessorID": "other-pay"}, "acme-pay")
-    with pytest.raises(InvalidEntryError):
-        OF_THE_CONTRACT({"type": "refund.created", "data": {"TransactionID": "t_1", "ProcessorID": "x"}}, "acme-pay")
+    for kind in ("refund.created", "chargeback.created"):
+        with pytest.raises(InvalidEntryError):
+            OF_THE_CONTRACT({"type": kind, "data": {"TransactionID": "t_1", "ProcessorID": "x"}}, "acme-pay")
 
 
 @pytest.mark.parametrize(

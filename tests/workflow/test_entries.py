@@ -12,7 +12,7 @@ from unittest.mock import patch
 import pytest
 
 from ledger.intake import TooManyAttemptsError, execution_prefix
-from ledger.item import shard_of
+from ledger.item import SHARDS, shard_of
 from ledger.violations import InvalidEntryError
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
@@ -294,6 +294,25 @@ def test_entries_are_listed_across_payments(engine: Engine, run: Run, payment: d
     assert json.loads(error["errorMessage"])["Violations"] == [{"Field": "Cursor", "Rule": "of_another_query"}]
 
 
+@pytest.mark.parametrize("number", ["12345", "-1", "1.5", "0"])
+def test_an_item_with_a_foreign_number_ends_no_list(engine: Engine, run: Run, number: str) -> None:
+    """It is in another partition of the index, so each cursor names it."""
+    for own in ("re-1", "re-2"):
+        run(EntryID=own, Amount="1.00")
+    last = engine.entries()[-1]
+    shard = (int(last["ProcessorShard"]["S"].rpartition("#")[2]) + 1) % SHARDS
+    foreign = {**last, "Entry": {"N": number}, "ProcessorShard": {"S": f"acme-pay#{shard}"}}
+    foreign["Timestamp"] = {"S": "2026-12-01T00:00:00.000000Z"}
+    engine.client("dynamodb").put_item(TableName=engine.outputs["EntriesTableName"], Item=foreign)
+    listed: list[Any] = []
+    query = {"Entries": True, "ProcessorID": "acme-pay", "Limit": 1}
+    page = asked(engine, **query)
+    while page["Cursor"] is not None:
+        listed += page["Entries"]
+        page = asked(engine, **query, Cursor=page["Cursor"])
+    assert sorted(entry["EntryID"] for entry in listed + page["Entries"]) == ["re-1", "re-2"]
+
+
 @pytest.mark.usefixtures("run")
 def test_unpublished_entries_are_listed_oldest_first(engine: Engine, refund: dict[str, Any]) -> None:
     """An operator sees what waits for the sweep."""
@@ -460,6 +479,18 @@ def test_the_webhook_answers_a_wrong_entry_by_its_rules(engine: Engine, posted: 
     assert engine.wait_for(f"{prefix}:{answer['Execution']}").outcome == "REFUSED"
     (detail,) = events_of(engine, "EntryRefused")
     assert (detail["EntryID"], detail["ProcessorID"]) == ("rf-2026-0007", "acme-pay")
+
+
+def test_an_entry_outside_the_processors_prefix_is_refused_by_its_ids(engine: Engine, posted: Any) -> None:
+    """An operator finds the refusal by its EntryID."""
+    name = f"{engine.outputs['ProcessorSecrets']}acme-pay"
+    text = json.dumps({**PROCESSORS["acme-pay"], "Prefix": "acme-"})
+    engine.client("secretsmanager").put_secret_value(SecretId=name, SecretString=text)
+    status, answer = posted(message("acme-pay-refund"))
+    assert (status, answer["Violations"]) == (400, [{"Field": "TransactionID", "Rule": "id_prefix"}])
+    engine.wait_for(f"{execution_prefix(engine.outputs['EntriesWorkflowArn'])}:{answer['Execution']}")
+    (refused,) = events_of(engine, "EntryRefused")
+    assert (refused["EntryID"], refused["ProcessorID"]) == ("rf-2026-0007", "acme-pay")
 
 
 def test_another_entry_under_the_id_is_answered_409(engine: Engine, posted: Any) -> None:
