@@ -100,7 +100,7 @@ def _variants(node: Any) -> Iterator[Any]:
                 yield _with(node, values=kept) if len(kept) > 1 else kept[0]
         case ast.UnaryOp(operand=operand):
             yield operand
-        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+        case ast.BinOp(left=left, op=ast.BitOr() | ast.BitAnd(), right=right):
             yield from (left, right)
         case ast.BinOp(op=operator):
             yield _with(node, op=CALCULATED[type(operator)]())
