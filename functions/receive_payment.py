@@ -24,7 +24,7 @@ from ledger.intake import Intake, TooManyAttemptsError
 from ledger.item import UnreadableItemError
 from ledger.payment import valid_id
 from ledger.processors import Processor, Processors, ProcessorSecretError
-from ledger.signature import InvalidSignatureError, plausible_schemes, verify
+from ledger.signature import STANDARD_WEBHOOKS, InvalidSignatureError, Received, plausible_schemes, verify
 from ledger.strict_json import StrictJSONError, loads
 from ledger.violations import InvalidEntryError, InvalidInputError, InvalidPaymentError, Violation, as_dicts
 
@@ -65,7 +65,7 @@ TOO_LARGE = Violation("Payment", "too_large")
 FOREIGN_ID = Violation("TransactionID", "id_prefix")
 
 PLACEHOLDER_SECRET = f"whsec_{base64.b64encode(bytes(32)).decode()}"
-"""Secret that no processor has."""
+"""Secret of Standard Webhooks that no processor has."""
 
 THROTTLED = frozenset(
     {
@@ -100,12 +100,14 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Answer one request of the HTTP API, as `receive` describes it."""
     # The HTTP API's clock says when the request came, and a test can set it.
     now_s = event["requestContext"]["timeEpoch"] // 1000
-    response = receive(event["pathParameters"]["ProcessorID"], event["headers"], body_of(event), now_s)
+    url = f"https://{event['requestContext']['domainName']}{event['rawPath']}"
+    received = Received.of(event["headers"], url, body_of(event))
+    response = receive(event["pathParameters"]["ProcessorID"], received, now_s)
     return response.as_http_api_response()
 
 
-def receive(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: int) -> Response:
-    """Hand the payment or the entry in *body* to its workflow, if the processor signed it.
+def receive(processor_id: str, received: Received, now_s: int) -> Response:
+    """Hand the payment or the entry in a request to its workflow, if the processor signed the request.
 
     Returns:
         202 if its execution runs. 200 if the ledger has it already, or if the message is about something else. 400 with
@@ -113,11 +115,11 @@ def receive(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: i
         reason. 409 if the ledger has another one under the ID. 429 or 503 if the same request may succeed later.
     """
     try:
-        processor = authenticated(processor_id, headers, body, now_s)
+        processor = authenticated(processor_id, received, now_s)
         try:
-            return start(processor_id, start_input_of(processor, processor_id, body))
+            return start(processor_id, start_input_of(processor, processor_id, received.body))
         except InvalidInputError as invalid:
-            return violations_response(processor, processor_id, invalid, body)
+            return violations_response(processor, processor_id, invalid, received.body)
     except InvalidSignatureError as invalid:
         return unauthorized_response(processor_id, str(invalid))
     except UnreadableItemError as damaged:
@@ -129,12 +131,12 @@ def receive(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: i
         return retry_later_response(processor_id, failure)
 
 
-def authenticated(processor_id: str, headers: Mapping[str, str], body: bytes, now_s: int) -> Processor:
+def authenticated(processor_id: str, received: Received, now_s: int) -> Processor:
     """Return the processor that signed this request.
 
-    The headers are checked before Secrets Manager is called, so that a forged request costs no call. Only the first
-    request of an environment fetches the processors whatever its headers are: `unauthorized_response` has to know which
-    names are registered, even if no processor has sent a valid request for days.
+    The request's form is checked before Secrets Manager is called, so that a forged request costs no call. Only the
+    first request of an environment fetches the processors whatever its form is: `unauthorized_response` has to know
+    which names are registered, even if no processor has sent a valid request for days.
 
     Raises:
         InvalidSignatureError: no registered processor signed the request, or not at about this time.
@@ -142,7 +144,7 @@ def authenticated(processor_id: str, headers: Mapping[str, str], body: bytes, no
         ClientError: any Secrets Manager error, unchanged.
     """
     try:
-        schemes = plausible_schemes(headers, now_s)
+        schemes = plausible_schemes(received, now_s)
     except InvalidSignatureError:
         with suppress(ClientError, BotoCoreError):  # the response must not show a stranger that Secrets Manager failed
             PROCESSORS.fetch_once(now_s)
@@ -150,10 +152,10 @@ def authenticated(processor_id: str, headers: Mapping[str, str], body: bytes, no
     processor = PROCESSORS.find(processor_id, now_s)
     if processor is None or processor.format.scheme not in schemes:
         # Do as much work as for a registered processor: the response time does not show which names are registered.
-        schemes[0].sign(PLACEHOLDER_SECRET, body)
+        STANDARD_WEBHOOKS.sign(PLACEHOLDER_SECRET, received.body)
     if processor is None:
         raise InvalidSignatureError("unknown_processor")
-    verify(processor.format.scheme, processor.active(now_s), headers, body, now_s)
+    verify(processor.format.scheme, processor.active(now_s), received, now_s)
     return processor
 
 

@@ -15,7 +15,8 @@ MAPPED = re.compile(r".{1,24}_sha256_[0-9a-f]{32}")
 that is mapped to it."""
 
 ORIGINAL_TRANSACTION_ID = "original.TransactionID"
-"""Metadata key that keeps the original of a mapped TransactionID."""
+ORIGINAL_ENTRY_ID = "original.EntryID"
+"""Metadata keys that keep the original of a mapped ID."""
 
 
 def mapped_identifier(original: str) -> str:

@@ -1,20 +1,37 @@
-"""Signatures of webhooks: HMAC-SHA-256 over the time and the raw body, under a secret that the processor shares.
+"""Signatures of webhooks: HMAC-SHA-256 under a secret that the processor shares, over the body and more.
 
-The ledger knows two schemes. It defines neither of them, so a processor can sign with a library that it already has.
+The ledger defines none of these schemes, so a processor signs as it always does. What each signs:
+
+| scheme | the signed content | time |
+|---|---|---|
+| `STANDARD_WEBHOOKS`, `POLAR` | the message's ID, the time, the body | signed |
+| `STRIPE`, `PADDLE` | the time, the body | signed |
+| `SQUARE` | the URL of the webhook, the body | none |
+| `CHECKOUT`, `LEMON_SQUEEZY`, `MOLLIE`, `RAZORPAY` | the body | none |
+| `ADYEN` | eight values in the body, none of which is a time | none |
+
+Without a signed time, a recorded request is valid forever. Then it is the ledger that records nothing twice.
 """
 
 import base64
+import binascii
 import hashlib
 import hmac
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ledger.strict_json import StrictJSONError, loads
 
 TOLERANCE_S = 300
 """Difference that is allowed between a request's time and the ledger's, either way. With a longer one, an attacker
 could replay a recorded request."""
 
 TIME = re.compile(r"[0-9]{1,12}")
+
+STANDARD_KEY_BYTES = range(24, 65)
+"""Lengths of a key. Source: the Standard Webhooks specification, version 1.0.0, signing secrets."""
 
 
 class InvalidSignatureError(Exception):
@@ -24,39 +41,88 @@ class InvalidSignatureError(Exception):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The claim of a request's headers: when it was sent (Unix seconds), the signed content, and the signatures."""
+class Received(NamedTuple):
+    """A request as it came.
 
-    sent_at_s: int
+    `headers` are by name in lower case, `url` is the address to which it was posted, and `body` is as it came, byte for
+    byte.
+    """
+
+    headers: Mapping[str, str]
+    url: str
+    body: bytes
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str], url: str, body: bytes) -> "Received":
+        """Return the request with these headers, whose names may be in any case."""
+        return cls({name.lower(): value for name, value in headers.items()}, url, body)
+
+
+class Claim(NamedTuple):
+    """What a request claims: its signed content, the signatures, and the signed time (Unix seconds) if it has one."""
+
     content: bytes
     signatures: Sequence[str]
+    sent_at_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecretForm:
+    """The form of a scheme's secrets.
+
+    Attributes:
+        description: what such a secret is, for a message.
+        is_valid: whether a text is such a secret, and nobody can guess it.
+        key: returns the key that such a secret holds.
+    """
+
+    description: str
+    is_valid: Callable[[str], bool]
+    key: Callable[[str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """A way to sign: how to read the claim from the headers, and how to sign content with a secret."""
+    """A way to sign.
 
-    claim: Callable[[Mapping[str, str], bytes], Claim]
-    sign: Callable[[str, bytes], str]
+    Attributes:
+        claim: reads the claim of a request.
+        secret: the form of the secrets.
+        encode: returns a signature as requests have it.
+        header: the name of the header that has nothing but one signature, if there is such a header.
+        prefix: what stands before the signature in that header.
+    """
+
+    claim: Callable[[Received], Claim]
+    secret: SecretForm
+    encode: Callable[[bytes], str]
+    header: str = ""
+    prefix: str = ""
+
+    def sign(self, secret: str, content: bytes) -> str:
+        """Return the signature of *content* under a secret of this scheme."""
+        return self.encode(hmac.digest(self.secret.key(secret), content, hashlib.sha256))
 
 
-def plausible_schemes(headers: Mapping[str, str], now_s: int) -> list[Scheme]:
-    """Return the schemes whose headers are well-formed and claim that the request was signed at about this time.
+def plausible_schemes(received: Received, now_s: int) -> list[Scheme]:
+    """Return the schemes whose form the request has, if it claims to be signed at about this time.
 
-    Anybody can write such headers: only `verify` shows who signed. But checking them costs nothing.
+    Anybody can write such a request: only `verify` shows who signed. But checking its form costs nothing.
 
     Args:
-        headers: the request's headers, by name in any case.
+        received: the request.
         now_s: the ledger's time, in Unix seconds.
 
     Raises:
-        InvalidSignatureError: no scheme has such headers.
+        InvalidSignatureError: the request has the form of no scheme.
     """
-    plausible, reasons = [], []
-    for scheme in (STANDARD_WEBHOOKS, STRIPE):
+    plausible: list[Scheme] = []
+    reasons = []
+    for scheme in SCHEMES:
+        if scheme is ADYEN and plausible:
+            continue  # it has no header of its own, and what is signed by a header need not be read as Adyen's
         try:
-            _claim(scheme, headers, b"", now_s)
+            _claim(scheme, received, now_s)
         except InvalidSignatureError as invalid:
             reasons.append(str(invalid))
         else:
@@ -66,20 +132,20 @@ def plausible_schemes(headers: Mapping[str, str], now_s: int) -> list[Scheme]:
     return plausible
 
 
-def verify(scheme: Scheme, secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now_s: int) -> None:
-    """Return if one of the processor's active secrets signed this body at about this time.
+def verify(scheme: Scheme, secrets: Sequence[str], received: Received, now_s: int) -> None:
+    """Return if one of the processor's active secrets signed this request, and at about this time if it has a time.
 
     Args:
         scheme: how the processor signs.
         secrets: the processor's active secrets.
-        headers: the request's headers, by name in any case.
-        body: the body as it came, byte for byte.
+        received: the request.
         now_s: the ledger's time, in Unix seconds.
 
     Raises:
-        InvalidSignatureError: headers are missing or malformed, the time is too far away, or no signature is correct.
+        InvalidSignatureError: the signature is missing or malformed, the time is too far away, or no signature is
+            correct.
     """
-    claim = _claim(scheme, headers, body, now_s)
+    claim = _claim(scheme, received, now_s)
     expected = [scheme.sign(secret, claim.content).encode() for secret in secrets]
     # Compare every pair, each in constant time, so that the time taken does not show what was nearly correct.
     matches = [hmac.compare_digest(_bytes(given), own) for given in claim.signatures for own in expected]
@@ -87,17 +153,17 @@ def verify(scheme: Scheme, secrets: Sequence[str], headers: Mapping[str, str], b
         raise InvalidSignatureError("wrong_signature")
 
 
-def _claim(scheme: Scheme, headers: Mapping[str, str], body: bytes, now_s: int) -> Claim:
-    claim = scheme.claim({name.lower(): value for name, value in headers.items()}, body)
-    if abs(now_s - claim.sent_at_s) > TOLERANCE_S:
+def _claim(scheme: Scheme, received: Received, now_s: int) -> Claim:
+    claim = scheme.claim(received)
+    if claim.sent_at_s is not None and abs(now_s - claim.sent_at_s) > TOLERANCE_S:
         raise InvalidSignatureError("not_now")
     return claim
 
 
-def _header(headers: Mapping[str, str], name: str) -> str:
-    if name not in headers:
+def _header(received: Received, name: str) -> str:
+    if name not in received.headers:
         raise InvalidSignatureError("no_signature")
-    return headers[name]
+    return received.headers[name]
 
 
 def _bytes(text: str) -> bytes:
@@ -111,47 +177,163 @@ def _seconds(text: str) -> int:
     return int(text)
 
 
-def _standard_claim(headers: Mapping[str, str], body: bytes) -> Claim:
+# ── Secrets ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _standard_key(secret: str) -> bytes:
+    return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+
+
+def _is_standard(secret: str) -> bool:
+    try:
+        return len(_standard_key(secret)) in STANDARD_KEY_BYTES
+    except binascii.Error:
+        return False
+
+
+def _matches(pattern: str) -> Callable[[str], bool]:
+    return lambda secret: re.fullmatch(pattern, secret) is not None
+
+
+STANDARD_SECRET = SecretForm("whsec_ and base64 of 24 to 64 bytes", _is_standard, _standard_key)
+STRIPES_SECRET = SecretForm("whsec_ and 16 characters or more", _matches("whsec_.{16,}"), str.encode)
+ADYENS_SECRET = SecretForm("64 hexadecimal digits", _matches("[0-9A-Fa-f]{64}"), bytes.fromhex)
+OWN_SECRET = SecretForm("16 characters or more, as the processor shows it", _matches(".{16,}"), str.encode)
+CHOSEN_SECRET = SecretForm("16 to 40 characters", _matches(".{16,40}"), str.encode)
+"""Of a processor that lets a person choose the secret."""
+
+
+def _hexadecimal(digest: bytes) -> str:
+    return digest.hex()
+
+
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()
+
+
+# ── Claims ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _standard_claim(received: Received) -> Claim:
     """Return the claim of the `webhook-` headers; if there is none of them, that of Svix's own names for them.
 
     The two sets are never mixed. If one standard name is present, all standard headers must be correct.
     """
     names = ("id", "timestamp", "signature")
-    prefix = "webhook" if any(f"webhook-{name}" in headers for name in names) else "svix"
-    message_id, sent_at, signatures = (_header(headers, f"{prefix}-{name}") for name in names)
+    prefix = "webhook" if any(f"webhook-{name}" in received.headers for name in names) else "svix"
+    message_id, sent_at, signatures = (_header(received, f"{prefix}-{name}") for name in names)
     versions = [part.partition(",") for part in signatures.split(" ")]
     return Claim(
-        sent_at_s=_seconds(sent_at),
-        content=_bytes(f"{message_id}.{sent_at}.") + body,
+        content=_bytes(f"{message_id}.{sent_at}.") + received.body,
         signatures=[signature for version, _, signature in versions if version == "v1"],
-    )
-
-
-def _standard_sign(secret: str, content: bytes) -> str:
-    key = base64.b64decode(secret.removeprefix("whsec_"))  # `processors.check_secret` has checked it
-    return base64.b64encode(hmac.digest(key, content, hashlib.sha256)).decode()
-
-
-def _stripe_claim(headers: Mapping[str, str], body: bytes) -> Claim:
-    pairs = [part.partition("=") for part in _header(headers, "stripe-signature").split(",")]
-    times = [value for name, _, value in pairs if name == "t"]
-    if len(times) != 1:
-        raise InvalidSignatureError("malformed")
-    (sent_at,) = times
-    return Claim(
         sent_at_s=_seconds(sent_at),
-        content=f"{sent_at}.".encode() + body,
-        signatures=[value for name, _, value in pairs if name == "v1"],
     )
 
 
-def _stripe_sign(secret: str, content: bytes) -> str:
-    return hmac.digest(secret.encode(), content, hashlib.sha256).hex()
+def _timed(header: str, time: str, version: str, *, separator: str, after_time: bytes) -> Callable[[Received], Claim]:
+    """Return the claim of a header with named parts: one time, and a signature of each active secret."""
+
+    def claim(received: Received) -> Claim:
+        pairs = [part.partition("=") for part in _header(received, header).split(separator)]
+        times = [value for name, _, value in pairs if name == time]
+        if len(times) != 1:
+            raise InvalidSignatureError("malformed")
+        sent_at_s = _seconds(times[0])
+        return Claim(
+            content=times[0].encode() + after_time + received.body,
+            signatures=[value for name, _, value in pairs if name == version],
+            sent_at_s=sent_at_s,
+        )
+
+    return claim
 
 
-STANDARD_WEBHOOKS = Scheme(_standard_claim, _standard_sign)
+def _of_the_body(header: str, secret: SecretForm, prefix: str = "") -> "Scheme":
+    """Return the scheme of a header that has one signature of the body alone, after a prefix."""
+
+    def claim(received: Received) -> Claim:
+        signature = _header(received, header)
+        if not signature.startswith(prefix):
+            raise InvalidSignatureError("malformed")
+        return Claim(content=received.body, signatures=[signature.removeprefix(prefix)])
+
+    return Scheme(claim, secret, _hexadecimal, header, prefix)
+
+
+def _square_claim(received: Received) -> Claim:
+    signature = _header(received, "x-square-hmacsha256-signature")
+    return Claim(content=received.url.encode() + received.body, signatures=[signature])
+
+
+def _adyen_claim(received: Received) -> Claim:
+    """Return the claim of the one notification in the body. Its signature is in the body too."""
+    try:
+        notification = loads(received.body)
+    except StrictJSONError:
+        raise InvalidSignatureError("no_signature") from None
+    item = adyen_item(notification)
+    added = item.get("additionalData") if isinstance(item, dict) else None
+    signature = added.get("hmacSignature") if isinstance(added, dict) else None
+    if not isinstance(signature, str):
+        raise InvalidSignatureError("no_signature")
+    return Claim(content=adyen_content(item), signatures=[signature])
+
+
+def adyen_item(notification: Any) -> Any:
+    """Return the first item of a notification; None if it has none. The mapping rejects one that has several."""
+    items = notification.get("notificationItems") if isinstance(notification, dict) else None
+    first = items[0] if isinstance(items, list) and items else None
+    return first.get("NotificationRequestItem") if isinstance(first, dict) else None
+
+
+ADYEN_SIGNED = (
+    ("pspReference",),
+    ("originalReference",),
+    ("merchantAccountCode",),
+    ("merchantReference",),
+    ("amount", "value"),
+    ("amount", "currency"),
+    ("eventCode",),
+    ("success",),
+)
+"""The values that Adyen signs, in this order, with a colon between them. One that is missing is empty."""
+
+
+def adyen_content(item: Any) -> bytes:
+    """Return what Adyen signs of an item.
+
+    Raises:
+        InvalidSignatureError: one of the values is neither text nor a whole number.
+    """
+    values = []
+    for names in ADYEN_SIGNED:
+        value = item
+        for name in names:
+            value = value.get(name) if isinstance(value, dict) else None
+        if isinstance(value, bool) or not isinstance(value, str | int | None):
+            raise InvalidSignatureError("malformed")
+        values.append("" if value is None else f"{value}")
+    return _bytes(":".join(values))
+
+
+# ── Schemes ─────────────────────────────────────────────────────────────────────────────────────────
+
+STANDARD_WEBHOOKS = Scheme(_standard_claim, STANDARD_SECRET, _base64)
 """Source: the Standard Webhooks specification, version 1.0.0, symmetric signatures; Svix's documentation, verifying
 webhooks manually, for its header names."""
 
-STRIPE = Scheme(_stripe_claim, _stripe_sign)
+POLAR = Scheme(_standard_claim, OWN_SECRET, _base64)
+"""Standard Webhooks, whose key is the secret as it stands."""
+
+STRIPE = Scheme(_timed("stripe-signature", "t", "v1", separator=",", after_time=b"."), STRIPES_SECRET, _hexadecimal)
 """Source: Stripe's documentation, "Verify webhook signatures manually"."""
+
+PADDLE = Scheme(_timed("paddle-signature", "ts", "h1", separator=";", after_time=b":"), OWN_SECRET, _hexadecimal)
+SQUARE = Scheme(_square_claim, OWN_SECRET, _base64)
+CHECKOUT = _of_the_body("cko-signature", OWN_SECRET)
+LEMON_SQUEEZY = _of_the_body("x-signature", CHOSEN_SECRET)
+MOLLIE = _of_the_body("x-mollie-signature", OWN_SECRET, prefix="sha256=")
+RAZORPAY = _of_the_body("x-razorpay-signature", CHOSEN_SECRET)
+ADYEN = Scheme(_adyen_claim, ADYENS_SECRET, _base64)
+
+SCHEMES = (STANDARD_WEBHOOKS, POLAR, STRIPE, PADDLE, SQUARE, CHECKOUT, LEMON_SQUEEZY, MOLLIE, RAZORPAY, ADYEN)

@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 import click
 
+from ledger.formats import FORMATS
 from ledger_cli.commands.options import CONTENTS, NAME, json_option, processor_argument, stack_command
 from ledger_cli.reading import decoded
 from ledger_cli.stack import processors
@@ -14,7 +15,7 @@ from ledger_cli.stack.webhook import send as send_payment
 from ledger_cli.views import records, text
 from ledger_cli.views.terminal import display, say, say_json
 
-FORMATS = click.Choice(["standard-webhooks", "stripe", "stripe-test"])
+FORMAT = click.Choice(list(FORMATS))
 CHANGED = "0 done, 2 not done, or AWS did not answer"
 
 secret_option = click.option(
@@ -31,7 +32,7 @@ secret_option = click.option(
 @click.option(
     "--format",
     "format_name",
-    type=FORMATS,
+    type=FORMAT,
     help="The format in which the processor signs and writes; standard-webhooks by default.",
 )
 @secret_option
@@ -66,7 +67,7 @@ def register_processor(
 @click.option(
     "--format",
     "format_name",
-    type=FORMATS,
+    type=FORMAT,
     help="The processor's format, to replace a secret in Secrets Manager that is not usable.",
 )
 @secret_option

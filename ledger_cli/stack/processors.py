@@ -20,7 +20,7 @@ from ledger.processors import (
     check_prefix,
     check_secret,
 )
-from ledger.signature import STRIPE
+from ledger.signature import CHOSEN_SECRET, STANDARD_SECRET
 from ledger_cli.stack.client import Stack
 from ledger_cli.stack.processor_secrets import (
     WebhookError,
@@ -31,6 +31,7 @@ from ledger_cli.stack.processor_secrets import (
 )
 
 GENERATED_BYTES = 32
+GENERATED_HEX_BYTES = 20
 DEFAULT_FORMAT = "standard-webhooks"
 
 NEW_WITHIN_S = 300 + UNKNOWN_FOR_S
@@ -208,9 +209,14 @@ def _resolve_format(processor_id: str, before: Mapping[str, Any] | None, request
 
 
 def _generate_secret(format_name: str) -> str:
-    if FORMATS[format_name].scheme is STRIPE:
-        raise WebhookError("Stripe makes its secrets itself: copy the endpoint's, and give it with --secret -")
-    return f"whsec_{base64.b64encode(secrets.token_bytes(GENERATED_BYTES)).decode()}"
+    form = FORMATS[format_name].scheme.secret
+    if form is STANDARD_SECRET:
+        return f"whsec_{base64.b64encode(secrets.token_bytes(GENERATED_BYTES)).decode()}"
+    if form is CHOSEN_SECRET:
+        return secrets.token_hex(GENERATED_HEX_BYTES)
+    raise WebhookError(
+        f"a {format_name} processor makes its secrets itself: copy its secret, and give it with --secret -"
+    )
 
 
 def _active_secrets(described: Mapping[str, Any], now_s: int) -> Sequence[str]:

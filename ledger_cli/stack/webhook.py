@@ -9,7 +9,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ledger.processors import Processor
-from ledger.signature import STRIPE
+from ledger.signature import (
+    ADYEN,
+    PADDLE,
+    POLAR,
+    SQUARE,
+    STANDARD_WEBHOOKS,
+    STRIPE,
+    InvalidSignatureError,
+    adyen_content,
+    adyen_item,
+)
+from ledger.strict_json import loads
 from ledger_cli.stack.client import Stack
 from ledger_cli.stack.processor_secrets import WebhookError, parse_secret_text, read_secret_text, webhook_url
 from ledger_cli.stack.processors import not_registered
@@ -32,7 +43,9 @@ def send(stack: Stack, processor_id: str, body: bytes) -> tuple[int, Any]:
     if text is None:
         raise not_registered(stack, processor_id)
     processor = parse_secret_text(stack, processor_id, text)
-    return post(webhook_url(stack, processor_id), body, signed(processor, body, round(time.time())))
+    body = signed_body(processor, body)
+    signed_url = stack.outputs["WebhookUrl"].replace("{ProcessorID}", processor_id)
+    return post(webhook_url(stack, processor_id), body, signed(processor, body, round(time.time()), signed_url))
 
 
 def post(address: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
@@ -65,18 +78,55 @@ def post(address: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
     return answer.status, answered
 
 
-def signed(processor: Mapping[str, Any], body: bytes, now_s: int) -> dict[str, str]:
-    """Return the headers of a request that is signed with the newest secret of a processor's secret text."""
+def signed(processor: Mapping[str, Any], body: bytes, now_s: int, url: str = "") -> dict[str, str]:
+    """Return the headers of a request that is signed with the newest secret of a processor's secret text.
+
+    Args:
+        processor: what the secret text describes.
+        body: the body; for Adyen, whose signature it has, as `signed_body` returns it.
+        now_s: the time of the signature, in Unix seconds.
+        url: the address to which the processor posts, which Square signs.
+    """
     known = Processor.parse(json.dumps(processor))
     secret, scheme = known.secrets[0], known.format.scheme
     headers = {"content-type": "application/json"}
+    if scheme in (STANDARD_WEBHOOKS, POLAR):
+        message_id = f"msg_{now_s}"
+        signature = scheme.sign(secret, f"{message_id}.{now_s}.".encode() + body)
+        return {
+            **headers,
+            "webhook-id": message_id,
+            "webhook-timestamp": str(now_s),
+            "webhook-signature": f"v1,{signature}",
+        }
     if scheme is STRIPE:
         return {**headers, "stripe-signature": f"t={now_s},v1={scheme.sign(secret, f'{now_s}.'.encode() + body)}"}
-    message_id = f"msg_{now_s}"
-    signature = scheme.sign(secret, f"{message_id}.{now_s}.".encode() + body)
-    return {
-        **headers,
-        "webhook-id": message_id,
-        "webhook-timestamp": str(now_s),
-        "webhook-signature": f"v1,{signature}",
-    }
+    if scheme is PADDLE:
+        return {**headers, "paddle-signature": f"ts={now_s};h1={scheme.sign(secret, f'{now_s}:'.encode() + body)}"}
+    if scheme is SQUARE:
+        return {**headers, "x-square-hmacsha256-signature": scheme.sign(secret, url.encode() + body)}
+    if scheme is ADYEN:
+        return headers
+    return {**headers, scheme.header: scheme.prefix + scheme.sign(secret, body)}
+
+
+def signed_body(processor: Mapping[str, Any], body: bytes) -> bytes:
+    """Return the body as the processor sends it: Adyen's has its signature, and any other is unchanged.
+
+    Raises:
+        WebhookError: the body has nothing that Adyen could sign.
+    """
+    known = Processor.parse(json.dumps(processor))
+    if known.format.scheme is not ADYEN:
+        return body
+    try:
+        notification = loads(body)
+        item = adyen_item(notification)
+        content = adyen_content(item)
+        item["additionalData"] = {
+            **item.get("additionalData", {}),
+            "hmacSignature": ADYEN.sign(known.secrets[0], content),
+        }
+    except (ValueError, TypeError, AttributeError, InvalidSignatureError):
+        raise WebhookError("the file is not a notification of Adyen's: nothing was sent") from None
+    return json.dumps(notification).encode()

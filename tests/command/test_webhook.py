@@ -258,26 +258,30 @@ def test_a_registration_with_a_given_secret_is_safe_to_repeat(endpoint: str, eng
         (
             ("register-processor", "new", "--format", "stripe"),
             "",
-            "Stripe makes its secrets itself: copy the endpoint's, and give it with",
+            "a stripe processor makes its secrets itself: copy its secret, and give it with --secret -\n",
         ),
         (
             ("register-processor", "new", "--format", "stripe", "--secret", "-"),
             "sk_live_1",
-            "a Stripe endpoint's secret is whsec_ and 16",
+            "a secret of the format stripe is whsec_ and 16 characters or more",
         ),
         (
             ("register-processor", "new", "--secret", "-"),
             "whsec_short",
-            "a secret is whsec_ and base64 of 24 to 64 bytes",
+            "a secret of the format standard-webhooks is whsec_ and base64 of 24 to 64 bytes",
         ),
-        (("register-processor", "new", "--secret", "-"), "", "a secret is whsec_ and base64 of 24 to 64 bytes"),
+        (
+            ("register-processor", "new", "--secret", "-"),
+            "",
+            "a secret of the format standard-webhooks is whsec_ and base64 of 24 to 64 bytes",
+        ),
         (("register-processor", "new", "--secret", "-"), "a\nb", "a secret is one line of ASCII"),
         (("set-prefix", "acme-pay", "acme."), "", "a prefix is 1 to 24 of A-Z a-z 0-9 _ -"),
         (("set-prefix", "acme-pay", "a" * 25), "", "a prefix is 1 to 24 of A-Z a-z 0-9 _ -"),
         (
             ("rotate-secret", "stripe", "--only"),
             "",
-            "Stripe makes its secrets itself: copy the endpoint's, and give it with",
+            "a stripe-test processor makes its secrets itself: copy its secret, and give it with --secret -\n",
         ),
         (
             ("rotate-secret", "acme-pay", "--format", "stripe"),

@@ -38,8 +38,9 @@ EXAMPLE = re.compile(r"^```console\n\$ (?P<command>.+)\n(?P<output>(?:.*\n)*?)``
 EXAMPLES = [(page.name, example) for page in PAGES for example in EXAMPLE.finditer(page.read_text())]
 
 WEBHOOK_FILES = [
-    ROOT / f"functions/{name}.py"
-    for name in ("ledger/formats", "ledger/stripe", "ledger/strict_json", "receive_payment")
+    ROOT / "functions/ledger/strict_json.py",
+    ROOT / "functions/receive_payment.py",
+    *sorted((ROOT / "functions/ledger/formats").glob("*.py")),
 ]
 """The files that have the webhook's own rules."""
 

@@ -20,7 +20,7 @@ from ledger.formats import FORMATS
 from ledger.identifiers import mapped_identifier
 from ledger.payment import parse_payment, parse_rejection
 from ledger.processors import Processor, ProcessorSecretError
-from ledger.signature import STANDARD_WEBHOOKS, STRIPE, InvalidSignatureError, verify
+from ledger.signature import STANDARD_WEBHOOKS, STRIPE, InvalidSignatureError, Received, verify
 from ledger.strict_json import StrictJSONError, loads
 from ledger.timestamps import utc_timestamp
 from ledger.violations import BrokenRuleError, InvalidPaymentError
@@ -73,7 +73,7 @@ def refusal(n: int, **changed: Any) -> Callable[[], Any]:
 
 def claimed(scheme: Any, headers: dict[str, str]) -> Callable[[], Any]:
     """Check a signature."""
-    return lambda: verify(scheme, ["whsec_" + "QUFB" * 8] * 2, headers, b"{}", NOW)
+    return lambda: verify(scheme, ["whsec_" + "QUFB" * 8] * 2, Received.of(headers, "https://x", b"{}"), NOW)
 
 
 def standard(**changed: str) -> Callable[[], Any]:

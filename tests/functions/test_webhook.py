@@ -19,7 +19,7 @@ from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 
 from ledger.intake import seal
 from ledger.processors import PAGE, Processor, Processors, ProcessorSecretError
-from ledger.signature import STRIPE, TOLERANCE_S
+from ledger.signature import STRIPE, TOLERANCE_S, Received
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.samples import PROCESSORS, register_sample_processors
@@ -428,7 +428,7 @@ def test_what_is_not_signed_at_all_asks_nobody(webhook: Webhook, engine: Engine,
     old = signed(PROCESSORS["acme-pay"], ACME, now_s)
     for headers in ({}, old, {**old, "webhook-timestamp": "soon"}, {"stripe-signature": "t=1,t=2"}):
         for processor in ("nobody", "acme-pay", "n o"):
-            assert receive(processor, headers, ACME, now_s + 3600).status == 401
+            assert receive(processor, Received.of(headers, "", ACME), now_s + 3600).status == 401
     assert readings(faults) == 1
 
 
@@ -545,7 +545,7 @@ def test_a_stranger_learns_nothing_of_secrets_manager(webhook: Webhook, engine: 
     now_s = round(time.time())
     receive = engine.functions["ReceivePayment"].module.receive
     for second in range(3):
-        assert receive("nobody", {}, ACME, now_s + second).status == 401
+        assert receive("nobody", Received.of({}, "", ACME), now_s + second).status == 401
     assert faults.calls.count("BatchGetSecretValue") == 2  # one reading, which the SDK repeats
     assert "PaymentNotStarted" not in engine.logs()
     assert webhook.outcome(webhook.post(at_s=1)) == "RECORDED"
@@ -564,7 +564,7 @@ def test_an_older_secret_ends(webhook: Webhook, engine: Engine) -> None:
 
     def status(secret: str, at_s: int) -> Any:
         headers = signed({"Format": "standard-webhooks", "Secrets": [secret]}, ACME, now_s + at_s)
-        return receive("acme-pay", headers, ACME, now_s + at_s).status
+        return receive("acme-pay", Received.of(headers, "", ACME), now_s + at_s).status
 
     first = webhook.post(headers=signed(PROCESSORS["acme-pay"], ACME, now_s))
     assert webhook.outcome(first) == "RECORDED"

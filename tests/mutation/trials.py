@@ -29,8 +29,8 @@ TESTS = {
     "ledger/outcome.py": ["tests/unit/test_outcome.py"],
     "ledger/signature.py": ["tests/unit/test_signature.py"],
     "ledger/strict_json.py": ["tests/unit/test_strict_json.py"],
-    "ledger/formats.py": ["tests/unit/test_formats.py"],
-    "ledger/stripe.py": ["tests/unit/test_stripe.py"],
+    "ledger/formats/standard_webhooks.py": ["tests/unit/test_standard_webhooks.py"],
+    "ledger/formats/stripe.py": ["tests/unit/test_stripe.py"],
     "ledger/identifiers.py": ["tests/unit/test_identifiers.py"],
     "ledger/aws.py": [
         "tests/contract/test_sdk_data.py",

@@ -168,9 +168,11 @@ def _calls(action: str, files: list[str]) -> list[str]:
         if found:
             return found
         names = {
-            name for text in texts.values() for name in re.findall(r"^from ledger\.(\w+) import", text, re.MULTILINE)
+            name for text in texts.values() for name in re.findall(r"^from ledger\.([\w.]+) import", text, re.MULTILINE)
         }
-        files = sorted({f"functions/ledger/{name}.py" for name in names} - seen)
+        paths = (f"functions/ledger/{name.replace('.', '/')}" for name in names)
+        modules = {f"{path}/__init__.py" if (ROOT / path).is_dir() else f"{path}.py" for path in paths}
+        files = sorted(modules - seen)
         seen |= {*files}
     raise LookupError(f"no module makes the call that {action} allows")
 

@@ -7,9 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.signature import STANDARD_WEBHOOKS, STRIPE, InvalidSignatureError, Scheme, plausible_schemes, verify
+from ledger.signature import (
+    POLAR,
+    STANDARD_WEBHOOKS,
+    STRIPE,
+    InvalidSignatureError,
+    Received,
+    Scheme,
+    plausible_schemes,
+    verify,
+)
 
 NOW_S = 1614265330
+URL = "https://api.example/processors/acme-pay/payments"
 STANDARD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 STRIPE_SECRET = "whsec_of_the_test"
 STANDARD_BODY, STRIPE_BODY = b'{"test": 2432232314}', b'{"id": "evt_1"}'
@@ -32,7 +42,7 @@ VECTORS = [
 def reason(scheme: Scheme, secrets: list[str], headers: dict[str, str], body: bytes, now_s: int = NOW_S) -> str | None:
     """Return why the signature is invalid; None if it is valid."""
     try:
-        verify(scheme, secrets, headers, body, now_s)
+        verify(scheme, secrets, Received.of(headers, URL, body), now_s)
     except InvalidSignatureError as refused:
         return str(refused)
     return None
@@ -66,11 +76,11 @@ def test_a_request_is_good_for_five_minutes(scheme: Scheme, secret: str, headers
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
-        (STANDARD, [STANDARD_WEBHOOKS]),
-        ({name.upper(): value for name, value in STANDARD.items()}, [STANDARD_WEBHOOKS]),
+        (STANDARD, [STANDARD_WEBHOOKS, POLAR]),
+        ({name.upper(): value for name, value in STANDARD.items()}, [STANDARD_WEBHOOKS, POLAR]),
         (STRIPE_HEADERS, [STRIPE]),
-        ({**STANDARD, **STRIPE_HEADERS}, [STANDARD_WEBHOOKS, STRIPE]),
-        ({**STANDARD, "stripe-signature": "x"}, [STANDARD_WEBHOOKS]),
+        ({**STANDARD, **STRIPE_HEADERS}, [STANDARD_WEBHOOKS, POLAR, STRIPE]),
+        ({**STANDARD, "stripe-signature": "x"}, [STANDARD_WEBHOOKS, POLAR]),
         ({**STANDARD, "webhook-timestamp": "x", **STRIPE_HEADERS}, [STRIPE]),
         ({}, "no_signature"),
         ({"stripe-signature": "x"}, "malformed"),
@@ -82,10 +92,10 @@ def test_a_request_is_good_for_five_minutes(scheme: Scheme, secret: str, headers
 def test_headers_say_by_which_scheme_they_may_be_signed(headers: dict[str, str], expected: list[Scheme] | str) -> None:
     """The check comes before any secret is fetched, and so before the processor's scheme is known."""
     if isinstance(expected, list):
-        assert plausible_schemes(headers, NOW_S) == expected
+        assert plausible_schemes(Received.of(headers, URL, b""), NOW_S) == expected
         return
     with pytest.raises(InvalidSignatureError, match=expected):
-        plausible_schemes(headers, NOW_S)
+        plausible_schemes(Received.of(headers, URL, b""), NOW_S)
 
 
 @pytest.mark.parametrize(("scheme", "secret", "headers", "body"), VECTORS)

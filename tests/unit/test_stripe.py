@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from ledger.currencies import MINOR_UNITS
 from ledger.entry import Entry, parse_entry
 from ledger.formats import FORMATS
+from ledger.formats.stripe import EVENTS, REASON, THREE_DECIMAL, TWO_DECIMAL, ZERO_DECIMAL
 from ledger.identifiers import mapped_identifier
 from ledger.payment import Payment, parse_payment
-from ledger.stripe import EVENTS, REASON, THREE_DECIMAL, TWO_DECIMAL, ZERO_DECIMAL
 from ledger.totals import Totals, after, opening, violations
 from ledger.violations import InvalidEntryError, InvalidInputError, InvalidPaymentError, Violation
 from ledger_cli import ROOT

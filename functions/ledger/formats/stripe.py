@@ -26,14 +26,10 @@ events in your webhook endpoint" (duplicate events), "Refund and cancel payments
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from ledger.currencies import MINOR_UNITS
-from ledger.entry import KIND_BEFORE
-from ledger.identifiers import ORIGINAL_TRANSACTION_ID, mapped_identifier
-from ledger.payment import valid_id
-from ledger.violations import InvalidEntryError, InvalidInputError, InvalidPaymentError, Violation
+from ledger.formats.mapping import entry, integer, iso_decimals, major_units, member, payment, unix_time, upper
+from ledger.violations import InvalidEntryError, InvalidPaymentError, Violation
 
 ZERO_DECIMAL = frozenset(
     "BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split()  # as Stripe's page lists them
@@ -46,17 +42,11 @@ ISK and UGX have no minor unit, but Stripe writes them with two decimals, as spe
 100 only. The contract rejects any other amount by the rule `decimals`. Source: Stripe's documentation, currencies.
 """
 
-ORIGINAL_ENTRY_ID = "original.EntryID"
-"""Metadata key that keeps the ID of Stripe's refund or dispute if the EntryID is mapped."""
-
-SUFFIXES = {"RefundFailed": "_failed", "DisputeWon": "_won", "DisputeLost": "_lost"}
-"""What follows the ID of a refund or dispute in the EntryID of an entry that undoes or decides another one."""
-
 REASON = re.compile(r"[a-z_]{1,64}")
 """Form of Stripe's reasons of refunds, failures and disputes. Anything else could be free text."""
 
 
-def from_stripe_event(message: Any, processor_id: str, *, live: bool) -> dict[str, Any] | None:
+def start_input(message: Any, processor_id: str, *, live: bool) -> dict[str, Any] | None:
     """Return the payment or the entry that an event reports, as the module describes it; None for any other event.
 
     Test events are sent to live endpoints too. If a value is missing or has another type, the start input has null in
@@ -72,7 +62,7 @@ def from_stripe_event(message: Any, processor_id: str, *, live: bool) -> dict[st
     read = EVENTS.get(message["type"])
     if read is None or message.get("livemode") is not live:
         return None
-    reported = message["data"].get("object") if isinstance(message.get("data"), dict) else None
+    reported = member(message, "data", "object")
     if not isinstance(reported, dict):
         if read is _payment:
             raise InvalidPaymentError([Violation("Payment", "not_an_event")])
@@ -99,32 +89,29 @@ def _payment(report: _Report) -> dict[str, Any] | None:
     event, charge, processor_id = report
     status, captured = charge.get("status"), charge.get("captured")
     if event["type"] == "charge.failed":
-        status, units = "Failure", _integer(charge.get("amount"))
+        status, units = "Failure", integer(charge.get("amount"))
     else:
-        units = _integer(charge.get("amount_captured")) if captured is True else None
+        units = integer(charge.get("amount_captured")) if captured is True else None
         if status in ("pending", "failed") or captured is False or units == 0:
             return None
         status = "Success" if status == "succeeded" else status
-    charge_id = charge.get("id")
-    transaction_id = _mapped(charge_id)
     token, made_with = _token(charge)
-    payment = {
-        "TransactionID": transaction_id,
-        "SecureToken": token,
-        "Currency": _currency(charge),
-        "ProcessorID": processor_id,
-        "Status": status,
-        "Metadata": _present(
-            {
-                "stripe.event": event.get("id"),
-                "stripe.payment_intent": charge.get("payment_intent"),
-                "stripe.account": event.get("account"),
-                "stripe.token": made_with if made_with != "payment_method" else None,
-                ORIGINAL_TRANSACTION_ID: charge_id if transaction_id != charge_id else None,
-            }
-        ),
-    }
-    return _completed(payment, units, charge.get("created"), InvalidPaymentError)
+    currency = upper(charge.get("currency"))
+    return payment(
+        processor_id,
+        transaction_id=charge.get("id"),
+        token=token,
+        status=status,
+        currency=currency,
+        amount=lambda: major_units(units, currency, _decimals),
+        timestamp=lambda: unix_time(integer(charge.get("created"))),
+        metadata={
+            "stripe.event": event.get("id"),
+            "stripe.payment_intent": charge.get("payment_intent"),
+            "stripe.account": event.get("account"),
+            "stripe.token": made_with if made_with != "payment_method" else None,
+        },
+    )
 
 
 def _token(charge: dict[str, Any]) -> tuple[Any, str | None]:
@@ -165,7 +152,7 @@ def _refund(report: _Report) -> dict[str, Any] | None:
         return None
     else:
         kind = "Refunded"
-    return _entry(report, kind, _integer(refund.get("amount")), refund.get("created"))
+    return _entry(report, kind, integer(refund.get("amount")), refund.get("created"))
 
 
 class _Funds(NamedTuple):
@@ -205,7 +192,7 @@ def _funds(dispute: dict[str, Any]) -> _Funds:
     taken: int | None = -sum(one["amount"] for one in withdrawn)
     returned: int | None = sum(one["amount"] for one in reinstated)
     if any(one.get("currency") != dispute.get("currency") for one in transactions):
-        units = _integer(dispute.get("amount"))
+        units = integer(dispute.get("amount"))
         if reinstated:
             returned = units if dispute.get("status") == "won" or returned == taken else None
         taken = units if withdrawn else 0
@@ -214,7 +201,7 @@ def _funds(dispute: dict[str, Any]) -> _Funds:
 
 
 def _has_amount(transaction: Any) -> bool:
-    return isinstance(transaction, dict) and _integer(transaction.get("amount")) is not None
+    return isinstance(transaction, dict) and integer(transaction.get("amount")) is not None
 
 
 def _disputed(report: _Report) -> dict[str, Any] | None:
@@ -229,7 +216,7 @@ def _disputed(report: _Report) -> dict[str, Any] | None:
     if taken == 0:
         if event["type"] == "charge.dispute.created":
             return None
-        taken, taken_at = _integer(dispute.get("amount")), dispute.get("created")
+        taken, taken_at = integer(dispute.get("amount")), dispute.get("created")
     return _entry(report, "Disputed", taken, taken_at)
 
 
@@ -268,49 +255,21 @@ def _entry(report: _Report, kind: str, units: int | None, seconds: Any) -> dict[
     The metadata are few: even with the longest IDs of Stripe, they are small enough for an entry.
     """
     event, reported, processor_id = report
-    charge_id, reported_id = _id_in(reported.get("charge")), reported.get("id")
-    full_id = f"{reported_id}{SUFFIXES.get(kind, '')}" if isinstance(reported_id, str) else None
-    transaction_id, entry_id = _mapped(charge_id), _mapped(full_id)
+    currency = upper(reported.get("currency"))
     reason = reported.get("failure_reason" if kind == "RefundFailed" else "reason")
-    entry = {
-        "TransactionID": transaction_id,
-        "EntryID": entry_id,
-        "Kind": kind,
-        "Currency": _currency(reported),
-        "ProcessorID": processor_id,
-        "Metadata": _present(
-            {
-                "stripe.event": event.get("id"),
-                "stripe.reason": reason if isinstance(reason, str) and REASON.fullmatch(reason) else None,
-                ORIGINAL_TRANSACTION_ID: charge_id if transaction_id not in (None, charge_id) else None,
-                ORIGINAL_ENTRY_ID: reported_id if entry_id != full_id else None,
-            }
-        ),
-    }
-    if kind in KIND_BEFORE:
-        entry["Reverses"] = _mapped(reported_id)
-    return _completed(entry, units, seconds, InvalidEntryError)
-
-
-def _completed(
-    start_input: dict[str, Any], units: int | None, seconds: Any, error: type[InvalidInputError]
-) -> dict[str, Any]:
-    """Return the start input with its amount and its time, from Stripe's units and a Unix time.
-
-    Raises:
-        InvalidInputError: an *error*, as `from_stripe_event` describes it.
-    """
-    try:
-        start_input["Amount"] = _major_units(units, start_input["Currency"])
-        start_input["Timestamp"] = _rfc_3339(_integer(seconds))
-    except InvalidInputError as invalid:
-        ids = {"transaction_id": valid_id(start_input, "TransactionID"), "entry_id": valid_id(start_input, "EntryID")}
-        raise error(invalid.violations, **ids) from None
-    return start_input
-
-
-def _present(metadata: dict[str, Any]) -> dict[str, Any]:
-    return {name: text for name, text in metadata.items() if text is not None}
+    return entry(
+        processor_id,
+        transaction_id=_id_in(reported.get("charge")),
+        entry_id=reported.get("id"),
+        kind=kind,
+        currency=currency,
+        amount=lambda: major_units(units, currency, _decimals),
+        timestamp=lambda: unix_time(integer(seconds)),
+        metadata={
+            "stripe.event": event.get("id"),
+            "stripe.reason": reason if isinstance(reason, str) and REASON.fullmatch(reason) else None,
+        },
+    )
 
 
 def _id_in(value: Any) -> Any:
@@ -318,47 +277,17 @@ def _id_in(value: Any) -> Any:
     return value.get("id") if isinstance(value, dict) else value
 
 
-def _mapped(original: Any) -> str | None:
-    return mapped_identifier(original) if isinstance(original, str) else None
-
-
-def _currency(reported: dict[str, Any]) -> str | None:
-    currency = reported.get("currency")
-    return currency.upper() if isinstance(currency, str) else None
-
-
-def _integer(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _major_units(units: int | None, currency: str | None) -> str | None:
-    """Return Stripe's smallest units as decimal text, without superfluous decimals.
+def _decimals(currency: str) -> int | None:
+    """Return the decimals of a currency in Stripe's integers; None if Stripe's documentation leaves them open.
 
     Some currencies have other decimals in ISO 4217 than Stripe documents (IQD, for example), and Stripe does not charge
     in them. In a message with such a currency, the amount would be ambiguous.
     """
-    if units is None or currency is None:
-        return None
     if currency in ZERO_DECIMAL:
-        return str(units)
+        return 0
     if currency in THREE_DECIMAL:
-        decimals = 3
-    elif currency in TWO_DECIMAL or MINOR_UNITS.get(currency, 2) == 2:  # the contract checks other codes
-        decimals = 2
-    else:
-        raise InvalidInputError([Violation("Amount", "amount_unit")])
-    whole, fraction = divmod(abs(units), 10**decimals)
-    kept = f"{fraction:0{decimals}d}".rstrip("0")
-    return ("-" if units < 0 else "") + (f"{whole}.{kept}" if kept else f"{whole}")
-
-
-def _rfc_3339(unix_s: int | None) -> str | None:
-    if unix_s is None:
-        return None
-    try:
-        return datetime.fromtimestamp(unix_s, UTC).isoformat()
-    except (ValueError, OverflowError, OSError):
-        raise InvalidInputError([Violation("Timestamp", "timestamp_range")]) from None
+        return 3
+    return 2 if currency in TWO_DECIMAL or iso_decimals(currency) == 2 else None
 
 
 EVENTS: Mapping[str, Callable[[_Report], dict[str, Any] | None]] = {

@@ -1,21 +1,11 @@
-"""Formats of webhooks: from a processor's own message to the contract's start input.
+"""Standard Webhooks: messages that hold the contract's own start input, alone or in an event."""
 
-A format defines how a processor signs its messages and how it describes a payment or an entry. To add a format, add its
-line in `FORMATS`, and a function in a module of its own, as `stripe` is one. The contract checks the start input that
-the function returns.
-"""
-
-import functools
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ledger.entry import ENTRY_FIELDS, TOKENS, is_entry, parse_entry
 from ledger.fields import MAX_CORRECTED_FIELDS, intended_field
 from ledger.payment import CONTRACT_FIELDS, valid_id
-from ledger.signature import STANDARD_WEBHOOKS, STRIPE, Scheme
-from ledger.stripe import from_stripe_event
 from ledger.violations import InvalidEntryError, InvalidPaymentError, Violation
 
 FIELDS = tuple(dict.fromkeys((*CONTRACT_FIELDS, *ENTRY_FIELDS)))
@@ -34,15 +24,7 @@ ENTRY_EVENT = re.compile(r"(refund|dispute|chargeback|capture|void)(s|e?d)?([^a-
 """Beginning of the types of the groups that entries have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
-    """The format of a processor. `start_input` returns None if a message is about neither an outcome nor an entry."""
-
-    scheme: Scheme
-    start_input: Callable[[Any, str], dict[str, Any] | None]
-
-
-def _from_contract_message(message: Any, processor_id: str) -> dict[str, Any] | None:
+def start_input(message: Any, processor_id: str) -> dict[str, Any] | None:
     """Return the message's payment or entry, which is a start input already; None if the message is about neither.
 
     The contract's fields say what happened, and the type of the event does not. The type only ensures that a message of
@@ -108,11 +90,3 @@ def _is_about_an_entry(message: dict[str, Any], content: dict[str, Any]) -> bool
         return True
     few = len(content) <= MAX_CORRECTED_FIELDS
     return few and any(intended_field(name, UNMISTAKABLE_FIELDS) == "EntryID" for name in content)
-
-
-FORMATS: Mapping[str, Format] = {
-    "standard-webhooks": Format(STANDARD_WEBHOOKS, _from_contract_message),
-    "stripe": Format(STRIPE, functools.partial(from_stripe_event, live=True)),
-    "stripe-test": Format(STRIPE, functools.partial(from_stripe_event, live=False)),
-}
-"""Formats by the name that a processor's secret gives."""
