@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -113,13 +113,15 @@ def receive(processor_id: str, received: Received, now_s: int) -> Response:
         202 if its execution runs. 200 if the ledger has it already, or if the message is about something else. 400 with
         every broken rule, or if this sealed token had nine attempts; 413 if the message is too large. 401 without a
         reason. 409 if the ledger has another one under the ID. 429 or 503 if the same request may succeed later.
+        A processor that corrects nothing gets 200 in the place of 202, 400, 409 and 413.
     """
     try:
         processor = authenticated(processor_id, received, now_s)
         try:
-            return start(processor_id, start_input_of(processor, processor_id, received.body))
+            response = start(processor_id, start_input_of(processor, processor_id, received.body))
         except InvalidInputError as invalid:
-            return violations_response(processor, processor_id, invalid, received.body)
+            response = violations_response(processor, processor_id, invalid, received.body)
+        return response if processor.format.corrects else replace(response, status=200)
     except InvalidSignatureError as invalid:
         return unauthorized_response(processor_id, str(invalid))
     except UnreadableItemError as damaged:
@@ -186,6 +188,8 @@ def start(processor_id: str, start_input: dict[str, Any] | None) -> Response:
     """Start the execution of a payment or an entry, or answer with the outcome of the one that it has already."""
     if start_input is None:
         logger.info("message ignored", processor_id=processor_id)
+        metrics.add_metric(name="MessageIgnored", unit=MetricUnit.Count, value=1)
+        metrics.flush_metrics()
         return Response(200, {"Outcome": "IGNORED"})
     delivery = INTAKE.deliver(start_input)
     name = delivery.execution.rpartition(":")[2]

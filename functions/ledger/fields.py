@@ -28,7 +28,8 @@ RULES = frozenset(
     "kind zero not_for_this_kind id_of_the_payment metadata_length unknown_payment failed_payment processor "
     "exceeds_captured exceeds_refunded exceeds_disputed unknown_entry already_reversed voided too_many_entries "
     # The webhook's.
-    "not_json duplicate_name another_processor id_prefix not_an_event amount_unit too_large".split()
+    "not_json duplicate_name another_processor id_prefix not_an_event amount_unit too_large several_items "
+    "capture_failed cumulative_amount".split()
 )
 """Every rule that a refusal can name. One from outside the workflow names no other: each rule is a metric."""
 

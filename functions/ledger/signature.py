@@ -73,12 +73,12 @@ class SecretForm:
     Attributes:
         description: what such a secret is, for a message.
         is_valid: whether a text is such a secret, and nobody can guess it.
-        key: returns the key that such a secret holds.
+        keys: returns the keys that such a secret may hold, the usual one first.
     """
 
     description: str
     is_valid: Callable[[str], bool]
-    key: Callable[[str], bytes]
+    keys: Callable[[str], Sequence[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +99,13 @@ class Scheme:
     header: str = ""
     prefix: str = ""
 
+    def signatures(self, secret: str, content: bytes) -> list[str]:
+        """Return the signature of *content* under each key that a secret of this scheme may hold."""
+        return [self.encode(hmac.digest(key, content, hashlib.sha256)) for key in self.secret.keys(secret)]
+
     def sign(self, secret: str, content: bytes) -> str:
-        """Return the signature of *content* under a secret of this scheme."""
-        return self.encode(hmac.digest(self.secret.key(secret), content, hashlib.sha256))
+        """Return the signature of *content* under the usual key of a secret of this scheme."""
+        return self.signatures(secret, content)[0]
 
 
 def plausible_schemes(received: Received, now_s: int) -> list[Scheme]:
@@ -146,7 +150,7 @@ def verify(scheme: Scheme, secrets: Sequence[str], received: Received, now_s: in
             correct.
     """
     claim = _claim(scheme, received, now_s)
-    expected = [scheme.sign(secret, claim.content).encode() for secret in secrets]
+    expected = [own.encode() for secret in secrets for own in scheme.signatures(secret, claim.content)]
     # Compare every pair, each in constant time, so that the time taken does not show what was nearly correct.
     matches = [hmac.compare_digest(_bytes(given), own) for given in claim.signatures for own in expected]
     if not any(matches):
@@ -180,27 +184,46 @@ def _seconds(text: str) -> int:
 # ── Secrets ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _standard_key(secret: str) -> bytes:
-    return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+def _standard_keys(secret: str) -> list[bytes]:
+    return [base64.b64decode(secret.removeprefix("whsec_"), validate=True)]
 
 
 def _is_standard(secret: str) -> bool:
     try:
-        return len(_standard_key(secret)) in STANDARD_KEY_BYTES
+        return len(_standard_keys(secret)[0]) in STANDARD_KEY_BYTES
     except binascii.Error:
         return False
+
+
+def _polar_keys(secret: str) -> list[bytes]:
+    """Return the secret as it stands, and what its base64 holds: Polar signs with either, as the endpoint is set."""
+    text = secret.removeprefix("whsec_")
+    try:
+        decoded = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except binascii.Error:
+        return [secret.encode()]
+    return [secret.encode(), decoded]
+
+
+def _text(secret: str) -> list[bytes]:
+    return [secret.encode()]
+
+
+def _hexadecimal_keys(secret: str) -> list[bytes]:
+    return [bytes.fromhex(secret)]
 
 
 def _matches(pattern: str) -> Callable[[str], bool]:
     return lambda secret: re.fullmatch(pattern, secret) is not None
 
 
-STANDARD_SECRET = SecretForm("whsec_ and base64 of 24 to 64 bytes", _is_standard, _standard_key)
-STRIPES_SECRET = SecretForm("whsec_ and 16 characters or more", _matches("whsec_.{16,}"), str.encode)
-ADYENS_SECRET = SecretForm("64 hexadecimal digits", _matches("[0-9A-Fa-f]{64}"), bytes.fromhex)
-OWN_SECRET = SecretForm("16 characters or more, as the processor shows it", _matches(".{16,}"), str.encode)
-CHOSEN_SECRET = SecretForm("16 to 40 characters", _matches(".{16,40}"), str.encode)
+STANDARD_SECRET = SecretForm("whsec_ and base64 of 24 to 64 bytes", _is_standard, _standard_keys)
+STRIPES_SECRET = SecretForm("whsec_ and 16 characters or more", _matches("whsec_.{16,}"), _text)
+ADYENS_SECRET = SecretForm("64 hexadecimal digits", _matches("[0-9A-Fa-f]{64}"), _hexadecimal_keys)
+OWN_SECRET = SecretForm("16 characters or more, as the processor shows it", _matches(".{16,}"), _text)
+CHOSEN_SECRET = SecretForm("16 to 40 characters", _matches(".{16,40}"), _text)
 """Of a processor that lets a person choose the secret."""
+POLARS_SECRET = SecretForm(OWN_SECRET.description, OWN_SECRET.is_valid, _polar_keys)
 
 
 def _hexadecimal(digest: bytes) -> str:
@@ -249,13 +272,17 @@ def _timed(header: str, time: str, version: str, *, separator: str, after_time: 
 
 
 def _of_the_body(header: str, secret: SecretForm, prefix: str = "") -> "Scheme":
-    """Return the scheme of a header that has one signature of the body alone, after a prefix."""
+    """Return the scheme of a header that has signatures of the body alone, each after a prefix.
+
+    A processor that changes its secret may send the header twice. API Gateway joins the two with a comma.
+    """
 
     def claim(received: Received) -> Claim:
-        signature = _header(received, header)
-        if not signature.startswith(prefix):
-            raise InvalidSignatureError("malformed")
-        return Claim(content=received.body, signatures=[signature.removeprefix(prefix)])
+        signatures = [part.strip() for part in _header(received, header).split(",")]
+        return Claim(
+            content=received.body,
+            signatures=[one.removeprefix(prefix) for one in signatures if one.startswith(prefix)],
+        )
 
     return Scheme(claim, secret, _hexadecimal, header, prefix)
 
@@ -322,8 +349,7 @@ STANDARD_WEBHOOKS = Scheme(_standard_claim, STANDARD_SECRET, _base64)
 """Source: the Standard Webhooks specification, version 1.0.0, symmetric signatures; Svix's documentation, verifying
 webhooks manually, for its header names."""
 
-POLAR = Scheme(_standard_claim, OWN_SECRET, _base64)
-"""Standard Webhooks, whose key is the secret as it stands."""
+POLAR = Scheme(_standard_claim, POLARS_SECRET, _base64)
 
 STRIPE = Scheme(_timed("stripe-signature", "t", "v1", separator=",", after_time=b"."), STRIPES_SECRET, _hexadecimal)
 """Source: Stripe's documentation, "Verify webhook signatures manually"."""

@@ -32,11 +32,16 @@ class Format:
         scheme: how the processor signs.
         module: the module of this package that maps its messages. It is imported when the first message comes.
         live: whether it takes the live messages, or those of a test mode; None if the messages do not show the mode.
+        variant: the text by which the module knows that this format maps some messages differently; None for others.
+        corrects: whether the sender can correct a message that is refused. If not, it would only send the same message
+            again, and some processors send nothing else in the meantime, or never again.
     """
 
     scheme: Scheme
     module: str
     live: bool | None = None
+    variant: str | None = None
+    corrects: bool = False
 
     def start_input(self, message: Any, processor_id: str) -> dict[str, Any] | None:
         """Return the payment or the entry that a message reports; None if it reports neither.
@@ -49,15 +54,17 @@ class Format:
             InvalidInputError: the message breaks a rule of the format.
         """
         module = importlib.import_module(f"ledger.formats.{self.module}")
-        mode = {} if self.live is None else {"live": self.live}
-        read: dict[str, Any] | None = module.start_input(message, processor_id, **mode)
+        options = {name: value for name, value in (("live", self.live), ("variant", self.variant)) if value is not None}
+        read: dict[str, Any] | None = module.start_input(message, processor_id, **options)
         return read
 
 
 FORMATS: Mapping[str, Format] = {
-    "standard-webhooks": Format(STANDARD_WEBHOOKS, "standard_webhooks"),
-    "adyen": Format(ADYEN, "adyen", live=True),
-    "adyen-test": Format(ADYEN, "adyen", live=False),
+    "standard-webhooks": Format(STANDARD_WEBHOOKS, "standard_webhooks", corrects=True),
+    "adyen": Format(ADYEN, "adyen", live=True, variant="automatic"),
+    "adyen-test": Format(ADYEN, "adyen", live=False, variant="automatic"),
+    "adyen-manual": Format(ADYEN, "adyen", live=True, variant="manual"),
+    "adyen-manual-test": Format(ADYEN, "adyen", live=False, variant="manual"),
     "checkout": Format(CHECKOUT, "checkout"),
     "lemon-squeezy": Format(LEMON_SQUEEZY, "lemon_squeezy", live=True),
     "lemon-squeezy-test": Format(LEMON_SQUEEZY, "lemon_squeezy", live=False),
@@ -67,7 +74,11 @@ FORMATS: Mapping[str, Format] = {
     "polar": Format(POLAR, "polar"),
     "razorpay": Format(RAZORPAY, "razorpay"),
     "square": Format(SQUARE, "square"),
-    "stripe": Format(STRIPE, "stripe", live=True),
-    "stripe-test": Format(STRIPE, "stripe", live=False),
+    "stripe": Format(STRIPE, "stripe", live=True, corrects=True),
+    "stripe-test": Format(STRIPE, "stripe", live=False, corrects=True),
 }
-"""Formats by the name that a processor's secret gives."""
+"""Formats by the name that a processor's secret gives.
+
+Stripe corrects nothing, but it sends a refused event again for days without holding up another one. So the event comes
+once more if the ledger is corrected in the meantime.
+"""

@@ -18,6 +18,7 @@ from ledger.violations import BrokenRuleError, InvalidEntryError, InvalidInputEr
 SUFFIXES = {"RefundFailed": "_failed", "DisputeWon": "_won", "DisputeLost": "_lost"}
 """What follows the ID of a refund or dispute in the EntryID of an entry that undoes or decides it."""
 
+FINER = re.compile(r"(\.[0-9]{6})[0-9]{1,3}")
 CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 """Form of a processor's codes, such as the reason of a refund. Anything else could be free text."""
 
@@ -152,7 +153,7 @@ def integer(value: Any) -> int | None:
 
 
 def upper(value: Any) -> str | None:
-    """Return a currency's code in capital letters; None if it is no text."""
+    """Return a currency's code in capital letters; None if it is not text."""
     return value.upper() if isinstance(value, str) else None
 
 
@@ -180,6 +181,11 @@ def major_units(units: int | None, currency: str | None, decimals_of: Callable[[
     whole, fraction = divmod(abs(units), 10**decimals)
     kept = f"{fraction:0{decimals}d}".rstrip("0") if decimals else ""
     return ("-" if units < 0 else "") + (f"{whole}.{kept}" if kept else f"{whole}")
+
+
+def microseconds(time: Any) -> Any:
+    """Return an RFC 3339 time without its decimals beyond six, which the contract does not take."""
+    return FINER.sub(r"\1", time) if isinstance(time, str) else time
 
 
 def unix_time(seconds: int | None) -> str | None:
