@@ -9,11 +9,14 @@ from typing import Any
 
 from ledger_cli import REGION, STACK_NAME
 from ledger_cli.engine import template
+from ledger_cli.engine.account import ACCOUNT_ID
 from ledger_cli.engine.lambda_runtime import LocalFunction
 from ledger_cli.engine.moto_patches.cloudformation import SKIPPED_TYPES, adapted_to_moto
 
 LOCAL_PARAMETERS = {
     "AcceptEntries": "allowed",
+    "PartnerFormat": "stripe-test",
+    "PartnerSource": "aws.partner/stripe.com/ed_test_sample",
     "PlaintextTokens": "accepted",
     "ProcessorsBus": "open",
     "RevealTokens": "allowed",
@@ -51,6 +54,8 @@ def deploy(template_file: Path, parameters: Mapping[str, str], client: Callable[
         ParameterError: a parameter is outside its range, or a rule of the template does not hold.
     """
     expanded = template.expand(template_file, parameters)
+    if parameters.get("PartnerSource"):  # the partner makes it, before anybody deploys the stack
+        client("events").create_partner_event_source(Name=parameters["PartnerSource"], Account=ACCOUNT_ID)
     cloudformation = client("cloudformation")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about types that moto skips; `skipped` has them
