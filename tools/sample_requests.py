@@ -14,11 +14,14 @@ from ledger.totals import violations
 from ledger.violations import EntryConflictError, InvalidEntryError
 from ledger_cli import REGION, ROOT
 from ledger_cli.engine import http_api, template
+from ledger_cli.engine.deployment import LOCAL_PARAMETERS
 from ledger_cli.samples import PROCESSORS
 from ledger_cli.stack.webhook import signed
 
 BODIES = {"acme-pay": "acme-pay.json", "stripe": "stripe-charge.succeeded.json"}
-"""The file of `events/webhooks` that each sample processor posts."""
+"""The file of `events/webhooks` that two of the sample processors post."""
+
+PARTNER_SOURCE = LOCAL_PARAMETERS["PartnerSource"]
 
 SENT_AT = datetime(2026, 11, 24, 9, 16, tzinfo=UTC)
 
@@ -30,7 +33,8 @@ EXECUTION = f"arn:aws:states:{REGION}:123456789012:execution:PaymentEntries:samp
 
 def texts() -> dict[Path, str]:
     """Return the text of each sample, by its path."""
-    samples = {file_of(processor_id): event_of(processor_id) for processor_id in PROCESSORS}
+    samples = {file_of(processor_id): event_of(processor_id) for processor_id in BODIES}
+    samples[ROOT / "events/functions/receive_partner_event-stripe.json"] = partner_event()
     samples |= {ROOT / f"events/functions/{name}.json": event for name, event in entry_samples()}
     return {path: json.dumps(event, indent=2) + "\n" for path, event in samples.items()}
 
@@ -48,6 +52,25 @@ def event_of(processor_id: str) -> dict[str, Any]:
     headers = signed(PROCESSORS[processor_id], body, round(SENT_AT.timestamp()))
     request = http_api.Request(route.method, path, headers, body, source_ip="192.0.2.1")
     return http_api.event_of(request, route, {"ProcessorID": processor_id}, SENT_AT)
+
+
+def partner_event() -> dict[str, Any]:
+    """Return the event with which EventBridge invokes the function of the partner event source.
+
+    Source: Stripe's documentation, "Send events to Amazon EventBridge", event structure.
+    """
+    detail = json.loads((ROOT / "events/webhooks" / BODIES["stripe"]).read_text(encoding="utf-8"))
+    return {
+        "version": "0",
+        "id": "5f9f6c1e-6d2b-4d0a-9d9e-2c1f0a7b3e55",
+        "detail-type": detail["type"],
+        "source": PARTNER_SOURCE,
+        "account": "123456789012",
+        "time": "2026-11-24T09:16:00Z",
+        "region": REGION,
+        "resources": [],
+        "detail": detail,
+    }
 
 
 def recorded_entry() -> tuple[Payment, RecordedEntry]:

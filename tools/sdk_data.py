@@ -26,6 +26,9 @@ READ_BY_LAMBDA = frozenset(
 )
 """Permissions to read a table's stream, which Lambda does with a function's role."""
 
+KEPT_BY_LAMBDA = ("sqs", "SendMessage")
+"""Permission to keep an event that a function could not take, which Lambda does with the function's role."""
+
 
 def calls_of(resources: Mapping[str, Any], function: str) -> list[tuple[str, str]]:
     """Return the calls that a function makes, as IAM names them: its role's actions without those that Lambda uses."""
@@ -36,7 +39,7 @@ def calls_of(resources: Mapping[str, Any], function: str) -> list[tuple[str, str
     actions = [action.split(":") for names in named for action in names]
     # kms:ReEncryptFrom and kms:ReEncryptTo are two sides of one call.
     calls = {(service, re.sub("(?<=ReEncrypt)(From|To)$", "", name)) for service, name in actions if service != "logs"}
-    return sorted(calls - PERMISSIONS_ONLY - READ_BY_LAMBDA)
+    return sorted(calls - PERMISSIONS_ONLY - READ_BY_LAMBDA - {KEPT_BY_LAMBDA})
 
 
 def operations() -> dict[str, set[str]]:

@@ -20,7 +20,7 @@ from tests.proof.rules.watch import changes_are_watched
 from tests.proof.rules.ways_in import (
     concurrency_is_reserved,
     only_the_webhook_is_reachable,
-    payments_and_entries_from_the_bus,
+    payments_and_entries_from_buses,
 )
 
 Rule = Callable[[Resources], Iterator[str]]
@@ -28,7 +28,7 @@ Rule = Callable[[Resources], Iterator[str]]
 RULES: tuple[Rule, ...] = (
     no_way_out,
     only_the_webhook_is_reachable,
-    payments_and_entries_from_the_bus,
+    payments_and_entries_from_buses,
     security_groups_are_a_closed_pair,
     endpoints_are_exact,
     functions_are_inside,

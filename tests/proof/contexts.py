@@ -31,6 +31,8 @@ MARKER = ["TransactionID", "PublishedAt", "Unpublished"]
 
 PAYMENTS_RULE = arn("events", "rule/payment-processors/start-payments")
 ENTRIES_RULE = arn("events", "rule/payment-processors/start-entries")
+PARTNER_SOURCE = "aws.partner/stripe.com/ed_1SampleLedger"
+PARTNER_RULE = arn("events", f"rule/{PARTNER_SOURCE}/receive-partner-events")
 VIA_LOGS = {"kms:ViaService": f"logs.{REGION}.amazonaws.com", "kms:CallerAccount": ACCOUNT}
 VIA_DYNAMODB = {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com", "kms:CallerAccount": ACCOUNT}
 
@@ -168,7 +170,7 @@ def _of_a_resource_policy(found: list[Context], services: list[str], resource: s
     """Return the contexts in which a resource's own policy is tried: those found so far, and others of its service."""
     if "sqs" in services:
         safely, openly = {"aws:SecureTransport": "true"}, {"aws:SecureTransport": "false"}
-        for name, rule in (("the", PAYMENTS_RULE), ("the-entries", ENTRIES_RULE)):
+        for name, rule in (("the", PAYMENTS_RULE), ("the-entries", ENTRIES_RULE), ("the-partners", PARTNER_RULE)):
             found += [
                 {"name": f"by-{name}-rule", "keys": {**safely, "aws:SourceArn": rule}},
                 {"name": f"by-{name}-rule-without-tls", "keys": {**openly, "aws:SourceArn": rule}},

@@ -4,12 +4,14 @@ import functools
 
 from ledger_cli import ROOT
 from ledger_cli.engine import template
+from tests.proof.contexts import PARTNER_SOURCE
 from tools import facts
 
 PARAMETERS = {
     "AcceptEntries": "allowed",
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
     "BreakGlassRoleArn": "arn:aws:iam::123456789012:role/break-glass",
+    "PartnerSource": PARTNER_SOURCE,
     "ProcessorsBus": "open",
     "RevealTokens": "allowed",
     "Webhook": "open",

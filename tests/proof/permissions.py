@@ -63,6 +63,7 @@ BY_ROLE = {
     },
     "PaymentStarterPolicy": dict.fromkeys(("kms:Encrypt", "states:StartExecution"), "functions/ledger/intake.py"),
     "PaymentsRuleRole": {"states:StartExecution": "EventBridge starts a payment or an entry"},
+    "ReceivePartnerEventRole": {"sqs:SendMessage": "Lambda keeps an event that the function could not take"},
     "ReceivePaymentRole": {"kms:Decrypt": "Secrets Manager reads a processor's secret"},
     "RepublishScheduleRole": {"lambda:InvokeFunction": "EventBridge Scheduler starts the sweep"},
 }

@@ -202,6 +202,18 @@ def test_every_grant_is_used_and_every_call_is_granted(
             assert reply["statusCode"] == status
             name = json.loads(reply["body"])["Execution"]
             engine.wait_for(f"{engine.outputs[workflow].replace(':stateMachine:', ':execution:')}:{name}")
+    # The partner's function makes the same calls as the webhook, but for the secrets.
+    charge = json.loads((ROOT / "events/webhooks/stripe-charge.succeeded.json").read_text())
+    refund = json.loads((ROOT / "events/webhooks/stripe-refund.created.json").read_text())
+    for message in (charge, refund):
+        detail = json.loads(json.dumps(message).replace("3SampleLedger0000000000001", "3PartnerSample000000000001"))
+        event = {"id": "1", "source": sample_requests.PARTNER_SOURCE, "detail-type": detail["type"], "detail": detail}
+        faults.refuse("PutItem", "ResourceNotFoundException")
+        for outcome in (None, None, "RECORDED"):
+            reply = json.loads(engine.functions["ReceivePartnerEvent"].invoke(json.dumps(event).encode())[0])
+            assert reply.get("Outcome") == outcome
+            workflow = "WorkflowArn" if message is charge else "EntriesWorkflowArn"
+            engine.wait_for(f"{engine.outputs[workflow].replace(':stateMachine:', ':execution:')}:{reply['Execution']}")
     for query in (
         {"TransactionID": payment["TransactionID"]},
         {"ProcessorID": "acme-pay"},
@@ -299,7 +311,10 @@ def test_a_default_stack_is_closed(expanded: dict[str, Any]) -> None:
     assert not [kind for kind in kinds if kind.startswith("AWS::ApiGatewayV2")]
     may_start = [*policies.of_type(closed, "AWS::Events::Rule"), *policies.of_type(closed, "AWS::Lambda::Permission")]
     assert {name for name, _ in may_start} == {"WatchLedgerProtection", "WatchLedgerProtectionPermission"}
-    assert not {"ReceivePayment", "RevealSecureToken", "AcceptEntry", "EntryOperatorPolicy"} & closed.keys()
+    assert (
+        not {"ReceivePayment", "ReceivePartnerEvent", "RevealSecureToken", "AcceptEntry", "EntryOperatorPolicy"}
+        & closed.keys()
+    )
     endpoints = [e["ServiceName"].rpartition(".")[2] for _, e in policies.of_type(closed, "AWS::EC2::VPCEndpoint")]
     assert sorted(endpoints) == ["dynamodb", "events", "kms"]
     keys = dict(policies.of_type(closed, "AWS::KMS::Key"))

@@ -7,8 +7,9 @@ from typing import Any
 
 from ledger.outcome import DETAIL_TYPES, ENTRY_DETAIL_TYPES
 from ledger_cli import ROOT
-from tests.proof.contexts import ENTRIES_WORKFLOW, THIS_WORKFLOW
+from tests.proof.contexts import ENTRIES_WORKFLOW, PARTNER_SOURCE, THIS_WORKFLOW
 from tests.proof.policies import Resources, of_type
+from tests.proof.resolved import arn
 from tests.proof.rules.data import TABLES
 
 COUNTED: Mapping[str, Mapping[str, str]] = {
@@ -116,7 +117,7 @@ COUNTED: Mapping[str, Mapping[str, str]] = {
 def events_and_alarms(resources: Resources) -> Iterator[str]:
     """Check the archive, the sweep's schedule, and that each alarm notifies, is on the dashboard and in the runbook."""
     buses = {bus["Name"] for _, bus in of_type(resources, "AWS::Events::EventBus")}
-    if buses != {"payment-ledger", "payment-processors"}:
+    if buses != {"payment-ledger", "payment-processors", PARTNER_SOURCE}:
         yield f"buses: {sorted(buses)}"
     archived = [a["SourceArn"].rpartition("/")[2] for _, a in of_type(resources, "AWS::Events::Archive")]
     if archived != ["payment-ledger"]:  # not the processors' bus, whose events may hold tokens
@@ -253,10 +254,27 @@ def what_alarms_count(resources: Resources) -> Iterator[str]:
             yield f"{name}: an alarm counts it, and nothing writes it"
     if resources["UnpublishedAlarm"].get("DependsOn") != "RepublishSchedule":
         yield "UnpublishedAlarm: may be created before the sweep is scheduled"
-    invocations = [each for _, each in of_type(resources, "AWS::Lambda::EventInvokeConfig")]
-    retries = [(each["FunctionName"], each["Qualifier"], each["MaximumRetryAttempts"]) for each in invocations]
-    if retries != [("republish_outcomes", "live", 0)]:
-        yield "sweep: Lambda repeats a failed sweep, or does not repeat another function"
+    repeats = {
+        (each["FunctionName"], each["Qualifier"]): {
+            k: v for k, v in each.items() if k not in {"FunctionName", "Qualifier"}
+        }
+        for _, each in of_type(resources, "AWS::Lambda::EventInvokeConfig")
+    }
+    if repeats != REPEATS:
+        yield f"Lambda repeats failed functions otherwise: {repeats}"
+
+
+REPEATS = [
+    {"FunctionName": "republish_outcomes", "Qualifier": "live", "MaximumRetryAttempts": 0},
+    {
+        "FunctionName": "receive_partner_event",
+        "Qualifier": "live",
+        "MaximumRetryAttempts": 2,
+        "MaximumEventAgeInSeconds": 21600,
+        "DestinationConfig": {"OnFailure": {"Destination": arn("sqs", "undelivered-payments")}},
+    },
+]
+"""How often Lambda repeats each function that it invokes without waiting, and where it keeps what that did not take."""
 
 
 def _counted(alarm: Mapping[str, Any]) -> dict[str, str]:

@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterator
 
 from ledger_cli import ROOT
-from tests.proof.contexts import ENTRIES_WORKFLOW, THIS_WORKFLOW
+from tests.proof.contexts import ENTRIES_WORKFLOW, PARTNER_SOURCE, THIS_WORKFLOW
 from tests.proof.policies import Resources, as_list, of_type
 from tests.proof.resolved import arn
 from tests.proof.rules.network import ENDPOINTS
-from tools.sdk_data import READ_BY_LAMBDA
+from tools.sdk_data import KEPT_BY_LAMBDA, READ_BY_LAMBDA
 
 ROLE_OF = {
     "ValidatePayment": "paymentledger-validate-role",
@@ -21,14 +21,21 @@ ROLE_OF = {
     "PublishOutcome": "paymentledger-publish-role",
     "RepublishOutcomes": "paymentledger-republish-role",
     "ReceivePayment": "paymentledger-receive-role",
+    "ReceivePartnerEvent": "paymentledger-partner-role",
     "QueryPaymentLedger": "paymentledger-query-role",
     "RevealSecureToken": "paymentledger-reveal-role",
     "WatchLedger": "paymentledger-watch-role",
 }
 """The role of each function."""
 
-CALLS_BY_LAMBDA = {f"{service}:{call}" for service, call in READ_BY_LAMBDA}
-"""The calls that Lambda itself makes in a function's name, to read a table's stream."""
+CALLS_BY_LAMBDA = {f"{service}:{call}" for service, call in {*READ_BY_LAMBDA, KEPT_BY_LAMBDA}}
+"""The calls that Lambda itself makes in a function's name, to read a table's stream and to keep an event."""
+
+OWN_ALARMS = {
+    "ReceivePaymentDeploymentGroup": ["payment-ledger-webhook-failures"],
+    "ReceivePartnerEventDeploymentGroup": ["payment-ledger-undelivered-payments"],
+}
+"""The alarms that roll back the release of one function alone."""
 
 
 def functions_are_inside(resources: Resources) -> Iterator[str]:
@@ -68,8 +75,7 @@ def functions_are_inside(resources: Resources) -> Iterator[str]:
         yield "functions: not every function is deployed gradually"
     for name, group in groups:
         alarms = [alarm["Name"] for alarm in group.get("AlarmConfiguration", {}).get("Alarms", [])]
-        own = ["payment-ledger-webhook-failures"] if name == "ReceivePaymentDeploymentGroup" else []
-        expected = ["payment-ledger-technical-failures", "payment-ledger-function-errors", *own]
+        expected = ["payment-ledger-technical-failures", "payment-ledger-function-errors", *OWN_ALARMS.get(name, [])]
         if alarms != expected or not group["AlarmConfiguration"].get("Enabled"):
             yield f"{name}: does not watch exactly its alarms"
         if "DEPLOYMENT_STOP_ON_ALARM" not in group.get("AutoRollbackConfiguration", {}).get("Events", []):
@@ -109,6 +115,7 @@ NAMED_IN_VARIABLES = {
     "EVENT_BUS_NAME": "payment-ledger",
     "TOKEN_KEY": arn("kms", "key/TokenKey"),
     "INTAKE_KEY": arn("kms", "key/IntakeKey"),
+    "PARTNER_SOURCE": PARTNER_SOURCE,
 }
 """What each variable of a function must name, for variables that could name another thing of the stack by mistake."""
 

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
+from tests.proof.contexts import PARTNER_RULE, PARTNER_SOURCE
 from tests.proof.policies import Resources, of_type
 from tests.proof.resolved import arn
 
@@ -23,9 +25,15 @@ def only_the_webhook_is_reachable(resources: Resources) -> Iterator[str]:
         "Action": "lambda:InvokeFunction",
         "FunctionName": "arn:aws:lambda:us-east-1:123456789012:function:watch_ledger:live",
         "Principal": "events.amazonaws.com",
-        "SourceArn": "arn:aws:events:us-east-1:123456789012:rule/WatchLedgerProtection",
+        "SourceArn": arn("events", "rule/WatchLedgerProtection"),
     }
-    if sorted(permissions, key=str) != sorted([expected, watched], key=str):
+    partners = {
+        "Action": "lambda:InvokeFunction",
+        "FunctionName": arn("lambda", "function:receive_partner_event:live"),
+        "Principal": "events.amazonaws.com",
+        "SourceArn": PARTNER_RULE,
+    }
+    if sorted(permissions, key=str) != sorted([expected, watched, partners], key=str):
         yield f"permissions to invoke: {permissions}"
     if not resources["ReceivePayment"]["Properties"]["Timeout"] < MAX_INTEGRATION_S:
         yield "ReceivePayment: may answer after the API has given up"
@@ -66,36 +74,55 @@ def concurrency_is_reserved(resources: Resources) -> Iterator[str]:
         yield f"reserved concurrency: {reserved}"
 
 
-STARTED_BY = {
-    "PaymentsRule": ("PaymentReceived", "start-payments", "PaymentLedger"),
-    "EntriesRule": ("EntryReceived", "start-entries", "PaymentEntries"),
+STARTS = {"RoleArn": "arn:aws:iam::123456789012:role/paymentledger-rule-role", "InputPath": "$.detail"}
+RULES: dict[str, tuple[str, str, dict[str, Any], dict[str, Any]]] = {
+    "PaymentsRule": (
+        "payment-processors",
+        "start-payments",
+        {"detail-type": ["PaymentReceived"]},
+        {"Arn": arn("states", "stateMachine:PaymentLedger:live"), **STARTS},
+    ),
+    "EntriesRule": (
+        "payment-processors",
+        "start-entries",
+        {"detail-type": ["EntryReceived"]},
+        {"Arn": arn("states", "stateMachine:PaymentEntries:live"), **STARTS},
+    ),
+    "PartnerRule": (
+        PARTNER_SOURCE,
+        "receive-partner-events",
+        {"source": [PARTNER_SOURCE]},
+        {"Arn": arn("lambda", "function:receive_partner_event:live")},
+    ),
 }
-"""The type of event that each rule of the processors' bus matches, its name, and the workflow that it starts."""
+"""The bus of each rule, the rule's name, what it matches, and its target without the queue."""
 
 
-def payments_and_entries_from_the_bus(resources: Resources) -> Iterator[str]:
-    """Check that a rule starts each workflow's alias, and that a queue keeps failed events for two weeks."""
+def payments_and_entries_from_buses(resources: Resources) -> Iterator[str]:
+    """Check that rules start each workflow's alias and the partner's function, and that a queue keeps failed events."""
     rules = {name: rule for name, rule in of_type(resources, "AWS::Events::Rule") if name != "WatchLedgerProtection"}
-    if rules.keys() != STARTED_BY.keys():
-        yield "rules: not exactly one for each workflow besides the watch's"
+    if rules.keys() != RULES.keys():
+        yield "rules: not exactly one for each workflow and one for the partner, besides the watch's"
     for name, rule in rules.items():
-        matched, rule_name, workflow = STARTED_BY[name]
-        if rule.get("EventPattern") != {"detail-type": [matched]} or rule.get("State", "ENABLED") != "ENABLED":
-            yield f"{name}: does not match every event {matched}"
-        if (rule.get("EventBusName"), rule.get("Name")) != ("payment-processors", rule_name):
+        bus, rule_name, matched, target = RULES[name]
+        if rule.get("EventPattern") != matched or rule.get("State", "ENABLED") != "ENABLED":
+            yield f"{name}: does not match {matched}"
+        if (rule.get("EventBusName"), rule.get("Name")) != (bus, rule_name):
             yield f"{name}: has another name than the one in its role's and its queue's policy"
         targets = [{key: value for key, value in target.items() if key != "Id"} for target in rule.get("Targets", [])]
         expected = {
-            "Arn": arn("states", f"stateMachine:{workflow}:live"),
-            "RoleArn": "arn:aws:iam::123456789012:role/paymentledger-rule-role",
-            "InputPath": "$.detail",
+            **target,
             "RetryPolicy": {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185},
-            "DeadLetterConfig": {"Arn": "arn:aws:sqs:us-east-1:123456789012:undelivered-payments"},
+            "DeadLetterConfig": {"Arn": arn("sqs", "undelivered-payments")},
         }
         if targets != [expected]:
-            yield f"{name}: its target is not the workflow's alias, with a dead-letter queue"
+            yield f"{name}: its target is another, or has no dead-letter queue"
         if resources[name].get("DependsOn") != "UndeliveredPaymentsPolicy":
             yield f"{name}: may send to its queue before the queue's policy allows it"
+    for name, made in of_type(resources, "AWS::Events::EventBus"):
+        # AWS refuses a partner's bus of another name than its source's, and no linter sees that.
+        if made.get("EventSourceName") != (made["Name"] if made["Name"].startswith("aws.") else None):
+            yield f"{name}: its name is not its source's"
     queues = dict(of_type(resources, "AWS::SQS::Queue"))
     policed = [queue for _, policy in of_type(resources, "AWS::SQS::QueuePolicy") for queue in policy["Queues"]]
     if sorted(queue["QueueName"] for queue in queues.values()) != sorted(policed):
