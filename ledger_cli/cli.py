@@ -12,7 +12,7 @@ from click.shell_completion import BashComplete, FishComplete, ShellComplete, Zs
 from ledger_cli.commands.executions import executions, inspect, redrive
 from ledger_cli.commands.graph import graph
 from ledger_cli.commands.payments import entries, get, list_, republish, reveal, unpublished
-from ledger_cli.commands.processors import register_processor, rotate_secret, send, set_prefix
+from ledger_cli.commands.processors import formats, register_processor, rotate_secret, send, set_prefix
 from ledger_cli.commands.refusals import accept, retry
 from ledger_cli.commands.run import run
 from ledger_cli.commands.serve import serve
@@ -96,7 +96,7 @@ def completion(shell: str) -> int:
 
 
 COMMANDS = (
-    run, serve, start, send, register_processor, rotate_secret, set_prefix,
+    run, serve, start, send, formats, register_processor, rotate_secret, set_prefix,
     get, list_, entries, reveal, unpublished, republish, executions, inspect, redrive, retry, accept, graph, completion,
 )  # fmt: skip
 

@@ -89,6 +89,7 @@ class Scheme:
         claim: reads the claim of a request.
         secret: the form of the secrets.
         encode: returns a signature as requests have it.
+        signs: what it signs, in a few words. Without a time, a recorded request is valid forever.
         header: the name of the header that has nothing but one signature, if there is such a header.
         prefix: what stands before the signature in that header.
     """
@@ -96,6 +97,7 @@ class Scheme:
     claim: Callable[[Received], Claim]
     secret: SecretForm
     encode: Callable[[bytes], str]
+    signs: str
     header: str = ""
     prefix: str = ""
 
@@ -220,8 +222,8 @@ def _matches(pattern: str) -> Callable[[str], bool]:
 STANDARD_SECRET = SecretForm("whsec_ and base64 of 24 to 64 bytes", _is_standard, _standard_keys)
 STRIPES_SECRET = SecretForm("whsec_ and 16 characters or more", _matches("whsec_.{16,}"), _text)
 ADYENS_SECRET = SecretForm("64 hexadecimal digits", _matches("[0-9A-Fa-f]{64}"), _hexadecimal_keys)
-OWN_SECRET = SecretForm("16 characters or more, as the processor shows it", _matches(".{16,}"), _text)
-CHOSEN_SECRET = SecretForm("16 to 40 characters", _matches(".{16,40}"), _text)
+OWN_SECRET = SecretForm("16 characters or more", _matches(".{16,}"), _text)
+CHOSEN_SECRET = SecretForm("16 to 40 characters, chosen by you", _matches(".{16,40}"), _text)
 """Of a processor that lets a person choose the secret."""
 POLARS_SECRET = SecretForm(OWN_SECRET.description, OWN_SECRET.is_valid, _polar_keys)
 
@@ -284,7 +286,7 @@ def _of_the_body(header: str, secret: SecretForm, prefix: str = "") -> "Scheme":
             signatures=[one.removeprefix(prefix) for one in signatures if one.startswith(prefix)],
         )
 
-    return Scheme(claim, secret, _hexadecimal, header, prefix)
+    return Scheme(claim, secret, _hexadecimal, "the body", header, prefix)
 
 
 def _square_claim(received: Received) -> Claim:
@@ -345,21 +347,31 @@ def adyen_content(item: Any) -> bytes:
 
 # ── Schemes ─────────────────────────────────────────────────────────────────────────────────────────
 
-STANDARD_WEBHOOKS = Scheme(_standard_claim, STANDARD_SECRET, _base64)
+STANDARD_WEBHOOKS = Scheme(_standard_claim, STANDARD_SECRET, _base64, "the message's ID, the time, the body")
 """Source: the Standard Webhooks specification, version 1.0.0, symmetric signatures; Svix's documentation, verifying
 webhooks manually, for its header names."""
 
-POLAR = Scheme(_standard_claim, POLARS_SECRET, _base64)
+POLAR = Scheme(_standard_claim, POLARS_SECRET, _base64, STANDARD_WEBHOOKS.signs)
 
-STRIPE = Scheme(_timed("stripe-signature", "t", "v1", separator=",", after_time=b"."), STRIPES_SECRET, _hexadecimal)
+STRIPE = Scheme(
+    _timed("stripe-signature", "t", "v1", separator=",", after_time=b"."),
+    STRIPES_SECRET,
+    _hexadecimal,
+    "the time, the body",
+)
 """Source: Stripe's documentation, "Verify webhook signatures manually"."""
 
-PADDLE = Scheme(_timed("paddle-signature", "ts", "h1", separator=";", after_time=b":"), OWN_SECRET, _hexadecimal)
-SQUARE = Scheme(_square_claim, OWN_SECRET, _base64)
+PADDLE = Scheme(
+    _timed("paddle-signature", "ts", "h1", separator=";", after_time=b":"),
+    OWN_SECRET,
+    _hexadecimal,
+    "the time, the body",
+)
+SQUARE = Scheme(_square_claim, OWN_SECRET, _base64, "the webhook's URL, the body")
 CHECKOUT = _of_the_body("cko-signature", OWN_SECRET)
 LEMON_SQUEEZY = _of_the_body("x-signature", CHOSEN_SECRET)
 MOLLIE = _of_the_body("x-mollie-signature", OWN_SECRET, prefix="sha256=")
 RAZORPAY = _of_the_body("x-razorpay-signature", CHOSEN_SECRET)
-ADYEN = Scheme(_adyen_claim, ADYENS_SECRET, _base64)
+ADYEN = Scheme(_adyen_claim, ADYENS_SECRET, _base64, "eight values, no time and no token")
 
 SCHEMES = (STANDARD_WEBHOOKS, POLAR, STRIPE, PADDLE, SQUARE, CHECKOUT, LEMON_SQUEEZY, MOLLIE, RAZORPAY, ADYEN)

@@ -11,6 +11,7 @@ from ledger_cli.commands.options import CONTENTS, NAME, json_option, processor_a
 from ledger_cli.reading import decoded
 from ledger_cli.stack import processors
 from ledger_cli.stack.client import Stack, report_if_stopped
+from ledger_cli.stack.partner import put_partner_event
 from ledger_cli.stack.webhook import send as send_payment
 from ledger_cli.views import records, text
 from ledger_cli.views.terminal import display, say, say_json
@@ -135,22 +136,49 @@ def _print_registration(registration: processors.Registration, *, as_json: bool)
     return 0
 
 
-@stack_command("0 the webhook accepted the payment, 1 it did not, 2 nothing was sent, or no answer came")
-@click.argument("file", metavar="FILE|-", type=CONTENTS)
-@click.option(
-    "--processor", "processor_id", required=True, type=NAME, metavar="PROCESSOR", help="The processor that sends it."
-)
+@click.command(epilog="Exit status: 0.")
 @json_option
-def send(stack: Stack, *, file: tuple[str, bytes], processor_id: str, as_json: bool) -> int:
-    """Post FILE to the stack's webhook, signed with the secret of a processor.
+def formats(*, as_json: bool) -> int:
+    """List the formats of processors: what each signs, and what its secret is.
 
-    Use it to try a webhook, and to check whether a deployed one answers.
+    \b
+    Examples:
+      ledger formats
+    """
+    if as_json:
+        for name, format_ in FORMATS.items():
+            say_json(records.format_(name, format_))
+    else:
+        display(text.formats(FORMATS))
+    return 0
+
+
+@stack_command("0 the webhook or the bus took it, 1 it did not, 2 nothing was sent, or no answer came")
+@click.argument("file", metavar="FILE|-", type=CONTENTS)
+@click.option("--processor", "processor_id", type=NAME, metavar="PROCESSOR", help="The processor that posts it.")
+@click.option("--partner", is_flag=True, help="Put it on the partner's event bus instead, as the partner does.")
+@json_option
+def send(stack: Stack, *, file: tuple[str, bytes], processor_id: str | None, partner: bool, as_json: bool) -> int:
+    """Send FILE as a processor sends it: signed to the webhook, or as an event of the partner event source.
+
+    Use it to try a stack, and to check whether a deployed webhook answers. On AWS, only the partner itself can put
+    events on its bus, so --partner is for `ledger serve` alone.
 
     \b
     Examples:
       ledger send events/webhooks/acme-pay.json --processor acme-pay --endpoint-url http://127.0.0.1:4510
+      ledger send events/webhooks/stripe-charge.succeeded.json --partner --endpoint-url http://127.0.0.1:4510
       ledger send payment.json --processor acme-pay --stack payment-ledger-dev
     """
+    if partner == (processor_id is not None):
+        raise click.UsageError("Give either --processor PROCESSOR or --partner.")
+    if processor_id is None:
+        event_id = put_partner_event(stack, *file)
+        if as_json:
+            say_json({"event_id": event_id})
+        else:
+            say(f"The bus has the event {event_id}.")
+        return 0
     status, body = send_payment(stack, processor_id, file[1])
     if as_json:
         say_json({"status": status, "body": body})  # the body is the webhook's, as the processor gets it

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from ledger.formats import Format
 from ledger_cli.reading import StartInput
 from ledger_cli.stack.deliveries import DeliveryResult
 from ledger_cli.stack.execution import Execution
@@ -54,6 +55,11 @@ def life(
 def delivery(result: DeliveryResult) -> dict[str, Any]:
     """Return the result of one delivery."""
     return {"file": result.file, "execution": result.execution, **asdict(result)}
+
+
+def format_(name: str, described: Format) -> dict[str, Any]:
+    """Return a format of processors: its name, what it signs, and what its secret is."""
+    return {"format": name, "signs": described.scheme.signs, "secret": described.scheme.secret.description}
 
 
 def registration(changed: Registration) -> dict[str, Any]:

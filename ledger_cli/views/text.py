@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from ledger.formats import Format
 from ledger_cli.stack.deliveries import DeliveryResult
 from ledger_cli.stack.execution import Execution, StateRun
 from ledger_cli.stack.inspection import Inspection
@@ -213,6 +214,13 @@ def delivery(result: DeliveryResult) -> Labelled:
     if result.cause:
         line.append(f"  {visible(result.cause)}", outcome.style)
     return Labelled(outcome, line, INDENT)
+
+
+def formats(described: Mapping[str, Format]) -> Rows:
+    """Show the formats of processors."""
+    columns = [Column("Format"), Column("Signs", wraps=True), Column("Secret", wraps=True)]
+    rows = [(name, one.scheme.signs, one.scheme.secret.description) for name, one in described.items()]
+    return Rows(columns, rows)
 
 
 def registration(changed: Registration) -> Labels:
