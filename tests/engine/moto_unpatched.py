@@ -162,6 +162,29 @@ def _rules_start_no_workflow() -> bool:
     return not states.list_executions(stateMachineArn=arn)["executions"]
 
 
+def _rules_invoke_no_function() -> bool:
+    events = _client("events")
+    events.put_rule(Name="invoking", EventPattern='{"source": ["invoking"]}')
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:any"
+    events.put_targets(Rule="invoking", Targets=[{"Id": "t", "Arn": arn}])
+    try:
+        events.put_events(Entries=[{"Source": "invoking", "DetailType": "b", "Detail": "{}"}])
+    except NotImplementedError:
+        return True
+    return False
+
+
+def _partner_buses_lose_their_names() -> bool:
+    events, name = _client("events"), "aws.partner/stripe.com/ed_1"
+    events.create_partner_event_source(Name=name, Account="123456789012")
+    events.create_event_bus(Name=name, EventSourceName=name)
+    try:
+        events.put_rule(Name="rule", EventBusName=name, EventPattern='{"source": ["a"]}')
+    except ClientError:
+        return True
+    return False
+
+
 def _redrives_nothing() -> bool:
     states = _client("stepfunctions")
     arn = states.create_state_machine(name="redriven", definition=PASS, roleArn=ROLE)["stateMachineArn"]
@@ -411,6 +434,7 @@ with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execut
         "parameters_are_not_checked": _parameters_are_not_checked(),
         "parses_for_each_execution": _parses_for_each_execution(),
         "parses_paths_for_each_event": _parses_paths_for_each_event(),
+        "partner_buses_lose_their_names": _partner_buses_lose_their_names(),
         "posts_to_callers_addresses": _posts_to_callers_addresses(),
         "looks_for_each_type_of_an_attribute": _looks_for_each_type_of_an_attribute(),
         "queries_start_anywhere": _queries_start_anywhere(),
@@ -418,6 +442,7 @@ with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execut
         "redrives_nothing": _redrives_nothing(),
         "reencrypts_from_any_key": _reencrypts_from_any_key(),
         "retries_sleep": retrier_decl.time is time,
+        "rules_invoke_no_function": _rules_invoke_no_function(),
         "rules_start_no_workflow": _rules_start_no_workflow(),
         "takes_actions_from_bodies": _takes_actions_from_bodies(),
         "the_sdk_parses_for_each_session": _the_sdk_parses_for_each_session(),

@@ -59,11 +59,12 @@ def start_input(message: Any, processor_id: str, *, live: bool) -> dict[str, Any
     """
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise InvalidPaymentError([Violation("Payment", "not_an_event")])
-    read = EVENTS.get(message["type"])
+    kind = message["type"].removeprefix("v1.")  # a thin event's type begins with it, and such an event has no object
+    read = EVENTS.get(kind)
     if read is None or message.get("livemode") is not live:
         return None
     reported = member(message, "data", "object")
-    if not isinstance(reported, dict):
+    if not isinstance(reported, dict) or kind != message["type"]:
         if read is _payment:
             raise InvalidPaymentError([Violation("Payment", "not_an_event")])
         raise InvalidEntryError([Violation("Entry", "not_an_event")])
