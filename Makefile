@@ -14,7 +14,7 @@ NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm
 NPM_CI := $(NPM) ci --loglevel=error --no-fund --no-audit
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-containers test-dynamodb prove simulate mutate check format generate review docs bench build \
+.PHONY: help run test test-containers test-dynamodb test-vendors prove simulate mutate check format generate review docs bench build \
     smoke browser lock clean
 
 help:
@@ -31,6 +31,9 @@ test-containers: $(READY) .venv/sam/.ready ## run the workflow in containers, as
 
 test-dynamodb: $(READY) $(DYNAMODB_READY) ## try each DynamoDB call on Amazon's DynamoDB Local
 	@$(BIN)/python -m tests.dynamodb $(ARGUMENTS)
+
+test-vendors: $(READY) .venv/vendors/.ready ## let the processors' own libraries judge the signatures
+	@$(BIN)/pytest -q tests/vendors
 
 prove: $(READY) $(NODE_READY) .venv/checkov/.ready ## prove the promises about the deployed stack: minutes
 	@$(BIN)/pytest -q tests/proof
@@ -87,7 +90,7 @@ lock: .venv/uv/.ready ## upgrade and pin every dependency, with hashes
 	$(LOCK) --python-version 3.11 --group dev --constraint functions/requirements.txt pyproject.toml \
 	    --output-file requirements/dev.txt
 	$(LOCK) --python-version 3.13 --group runtime --output-file requirements/runtime.txt
-	for group in bench checkov docs java node sam uv; do \
+	for group in bench checkov docs java node sam uv vendors; do \
 	    $(LOCK) --python-version 3.11 --group $$group --output-file requirements/$$group.txt || exit 1; done
 	cd $(NODE) && $(NPM) update --package-lock-only
 
