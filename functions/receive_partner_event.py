@@ -33,7 +33,6 @@ ENTRIES_WORKFLOW = os.environ["ENTRIES_WORKFLOW"]
 INTAKE_KEY = os.environ["INTAKE_KEY"]
 TABLE_NAME = os.environ["TABLE_NAME"]
 ENTRIES_TABLE_NAME = os.environ["ENTRIES_TABLE_NAME"]
-DEFAULT_CURRENCY = os.environ["DEFAULT_CURRENCY"]
 INTAKE = Intake(
     states=private_client("stepfunctions"),
     kms=private_client("kms"),
@@ -43,7 +42,7 @@ INTAKE = Intake(
     intake_key=INTAKE_KEY,
     table_name=TABLE_NAME,
     entries_table_name=ENTRIES_TABLE_NAME,
-    default_currency=DEFAULT_CURRENCY,
+    default_currency="",  # each event names its currency
 )
 
 

@@ -130,6 +130,8 @@ ANOTHER = {
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:others",
     "BreakGlassRoleArn": "arn:aws:iam::123456789012:role/another",
     "DefaultCurrency": "EUR",
+    "PartnerProcessor": "another",
+    "PartnerSource": "aws.partner/stripe.com/ed_1Another",
     "RepublishAfterMinutes": "7",
     "Suffix": "-other",
     "WebhookConcurrency": "50",

@@ -128,6 +128,12 @@ class Resolver:
         """Return the ID that AWS has chosen for a resource."""
         return f"{name}-2" if name in self.replaced else name
 
+    def rule(self, name: str) -> str:
+        """Return a rule's name, behind the name of its bus if that is not the default one."""
+        properties = self.template["Resources"][name]["Properties"]
+        own = self.value(properties["Name"]) if "Name" in properties else self.id_of(name)
+        return f"{self.value(properties['EventBusName'])}/{own}" if "EventBusName" in properties else own
+
     def attribute(self, name: str, attribute: str) -> Any:
         """Return the value of a `Fn::GetAtt`."""
         kind = self.template["Resources"][name]["Type"]
@@ -143,7 +149,7 @@ class Resolver:
             "AWS::CloudWatch::Alarm": lambda: arn("cloudwatch", f"alarm:{self.ref(name)}"),
             "AWS::DynamoDB::Table": lambda: arn("dynamodb", f"table/{self.ref(name)}"),
             "AWS::Events::EventBus": lambda: arn("events", f"event-bus/{self.value(properties['Name'])}"),
-            "AWS::Events::Rule": lambda: arn("events", f"rule/{self.id_of(name)}"),
+            "AWS::Events::Rule": lambda: arn("events", f"rule/{self.rule(name)}"),
             "AWS::IAM::Role": lambda: arn("iam", f"role/{self.ref(name)}", region=""),
             "AWS::KMS::Key": lambda: arn("kms", f"key/{self.id_of(name)}"),
             "AWS::Lambda::Function": lambda: arn("lambda", f"function:{self.ref(name)}"),

@@ -135,6 +135,8 @@ def test_an_existing_vpc_is_used(expanded: dict[str, Any]) -> None:
 USED_BY_AWS_ITSELF = {
     # Lambda reads the tables' streams for the watch.
     "dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams",
+    # Lambda keeps an event that the partner's function could not take.
+    "sqs:SendMessage",
     # Lambda writes the log, attaches the network interface and sends the trace in the function's name.
     "logs:CreateLogStream", "logs:PutLogEvents", "ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface",
     "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",

@@ -265,7 +265,13 @@ def what_alarms_count(resources: Resources) -> Iterator[str]:
 
 
 REPEATS = [
-    {"FunctionName": "republish_outcomes", "Qualifier": "live", "MaximumRetryAttempts": 0},
+    {
+        "FunctionName": "republish_outcomes",
+        "Qualifier": "live",
+        "MaximumRetryAttempts": 0,
+        "MaximumEventAgeInSeconds": 60,
+        "DestinationConfig": {},
+    },
     {
         "FunctionName": "receive_partner_event",
         "Qualifier": "live",
