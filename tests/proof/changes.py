@@ -208,7 +208,7 @@ def faults_of_changes(
             done = change_set(inside, expanded, {**in_own_vpc, name: "subnet-0ccccccc"})
             faults = [*lost_by_a_change(inside, done), *not_live_after_a_change(inside, done)]
             yield from (f"{stack}, another {name}: {fault}" for fault in faults)
-    if unchangeable != {"Suffix", "Zones"}:  # docs/operate/deploying.md says so
+    if unchangeable != {"PartnerSource", "Suffix", "Zones"}:  # docs/operate/deploying.md says so
         yield f"parameters that cannot change on a living stack: {sorted(unchangeable)}"
     yield from _faults_of_edits(source, stacks[EVERYTHING], deployed[EVERYTHING], counts)
 

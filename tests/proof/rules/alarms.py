@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
 from ledger.outcome import DETAIL_TYPES, ENTRY_DETAIL_TYPES
@@ -254,30 +255,25 @@ def what_alarms_count(resources: Resources) -> Iterator[str]:
             yield f"{name}: an alarm counts it, and nothing writes it"
     if resources["UnpublishedAlarm"].get("DependsOn") != "RepublishSchedule":
         yield "UnpublishedAlarm: may be created before the sweep is scheduled"
-    repeats = {
-        (each["FunctionName"], each["Qualifier"]): {
-            k: v for k, v in each.items() if k not in {"FunctionName", "Qualifier"}
-        }
-        for _, each in of_type(resources, "AWS::Lambda::EventInvokeConfig")
-    }
-    if repeats != REPEATS:
+    repeats = [each for _, each in of_type(resources, "AWS::Lambda::EventInvokeConfig")]
+    if sorted(repeats, key=itemgetter("FunctionName")) != REPEATS:
         yield f"Lambda repeats failed functions otherwise: {repeats}"
 
 
 REPEATS = [
-    {
-        "FunctionName": "republish_outcomes",
-        "Qualifier": "live",
-        "MaximumRetryAttempts": 0,
-        "MaximumEventAgeInSeconds": 60,
-        "DestinationConfig": {},
-    },
     {
         "FunctionName": "receive_partner_event",
         "Qualifier": "live",
         "MaximumRetryAttempts": 2,
         "MaximumEventAgeInSeconds": 21600,
         "DestinationConfig": {"OnFailure": {"Destination": arn("sqs", "undelivered-payments")}},
+    },
+    {
+        "FunctionName": "republish_outcomes",
+        "Qualifier": "live",
+        "MaximumRetryAttempts": 0,
+        "MaximumEventAgeInSeconds": 60,
+        "DestinationConfig": {},
     },
 ]
 """How often Lambda repeats each function that it invokes without waiting, and where it keeps what that did not take."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any
 
 from tests.proof.contexts import PARTNER_RULE, PARTNER_SOURCE
@@ -33,7 +34,7 @@ def only_the_webhook_is_reachable(resources: Resources) -> Iterator[str]:
         "Principal": "events.amazonaws.com",
         "SourceArn": PARTNER_RULE,
     }
-    if sorted(permissions, key=str) != sorted([expected, watched, partners], key=str):
+    if sorted(permissions, key=itemgetter("FunctionName")) != [partners, expected, watched]:
         yield f"permissions to invoke: {permissions}"
     if not resources["ReceivePayment"]["Properties"]["Timeout"] < MAX_INTEGRATION_S:
         yield "ReceivePayment: may answer after the API has given up"
