@@ -18,6 +18,10 @@ from ledger.violations import BrokenRuleError, InvalidEntryError, InvalidInputEr
 SUFFIXES = {"RefundFailed": "_failed", "DisputeWon": "_won", "DisputeLost": "_lost"}
 """What follows the ID of a refund or dispute in the EntryID of an entry that undoes or decides it."""
 
+UNDOCUMENTED = "undocumented"
+"""Kind of an entry whose message has a state that its processor does not document. The contract rejects it by the rule
+`kind`, so that an operator looks at it."""
+
 FINER = re.compile(r"(\.[0-9]{6})[0-9]{1,3}")
 CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 """Form of a processor's codes, such as the reason of a refund. Anything else could be free text."""
