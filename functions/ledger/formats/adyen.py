@@ -27,7 +27,7 @@ from typing import Any
 from ledger.amounts import canonical_amount
 from ledger.cards import holds_card_number
 from ledger.fields import MAX_METADATA_VALUE_CHARACTERS
-from ledger.formats.mapping import code, entry, integer, major_units, member, microseconds, payment
+from ledger.formats.mapping import UNDOCUMENTED, code, entry, integer, major_units, member, microseconds, payment
 from ledger.payment import valid_id
 from ledger.signature import adyen_item
 from ledger.violations import InvalidEntryError, InvalidInputError, InvalidPaymentError, Violation
@@ -54,9 +54,6 @@ TOKENS = ("tokenization.storedPaymentMethodId", "recurring.recurringDetailRefere
 NOT_CAPTURED = "capture_failed"
 """In the place of a kind: money that the ledger counts as taken was not taken, or not this amount. No kind says so."""
 
-UNKNOWN = ""
-"""In the place of a kind: nothing shows which it is. The contract rejects the entry by its field `Kind`."""
-
 KINDS: Mapping[str, tuple[str | None, str | None]] = {
     "CAPTURE": (None, "Captured"),
     "CAPTURE_FAILED": (NOT_CAPTURED, NOT_CAPTURED),
@@ -64,19 +61,20 @@ KINDS: Mapping[str, tuple[str | None, str | None]] = {
     "CANCELLATION": (NOT_CAPTURED, "Voided"),
     "TECHNICAL_CANCEL": (NOT_CAPTURED, "Voided"),
     "EXPIRE": (NOT_CAPTURED, "Voided"),
-    "CANCEL_OR_REFUND": (UNKNOWN, UNKNOWN),
+    "CANCEL_OR_REFUND": (UNDOCUMENTED, UNDOCUMENTED),
     "REFUND": ("Refunded", "Refunded"),
     "REFUND_WITH_DATA": ("Refunded", "Refunded"),
     "REFUND_FAILED": ("RefundFailed", "RefundFailed"),
     "REFUNDED_REVERSED": ("RefundFailed", "RefundFailed"),
-    "VOID_PENDING_REFUND": (UNKNOWN, UNKNOWN),
+    "VOID_PENDING_REFUND": (UNDOCUMENTED, UNDOCUMENTED),
     "CHARGEBACK": ("Disputed", "Disputed"),
     "SECOND_CHARGEBACK": ("Disputed", "Disputed"),
     "CHARGEBACK_REVERSED": ("DisputeWon", "DisputeWon"),
 }
 """What each event becomes in the automatic and in the manual variant; None if it moves no money of the ledger's.
 
-If money is captured at once, nothing is left to release or to adjust. `REFUND_WITH_DATA` need not name a payment: then
+The action of `CANCEL_OR_REFUND` decides about it. If money is captured at once, nothing is left to release or to
+adjust. `REFUND_WITH_DATA` need not name a payment: then
 it is refused by its TransactionID. `NOTIFICATION_OF_CHARGEBACK` only announces the debit. Adyen documents no movement
 of money for the events of pre-arbitration and arbitration; `SECOND_CHARGEBACK` follows a loss. A dispute that is lost
 changes no total. Source: Adyen's pages "Dispute process and flow" and "Cancel an unreferenced refund".
