@@ -16,10 +16,14 @@ from ledger_cli import REGION, ROOT
 from ledger_cli.engine import http_api, template
 from ledger_cli.engine.deployment import LOCAL_PARAMETERS
 from ledger_cli.samples import PROCESSORS
-from ledger_cli.stack.webhook import signed
+from ledger_cli.stack.webhook import signed, signed_body
 
-BODIES = {"acme-pay": "acme-pay.json", "stripe": "stripe-charge.succeeded.json"}
-"""The file of `events/webhooks` that two of the sample processors post."""
+BODIES = {
+    "acme-pay": "acme-pay.json",
+    "adyen": "adyen-authorisation.json",
+    "stripe": "stripe-charge.succeeded.json",
+}
+"""The file of `events/webhooks` that each sample processor posts."""
 
 PARTNER_SOURCE = LOCAL_PARAMETERS["PartnerSource"]
 
@@ -46,7 +50,7 @@ def file_of(processor_id: str) -> Path:
 
 def event_of(processor_id: str) -> dict[str, Any]:
     """Return the event with which the function is invoked when the processor posts its sample, signed at `SENT_AT`."""
-    body = (ROOT / "events/webhooks" / BODIES[processor_id]).read_bytes()
+    body = signed_body(PROCESSORS[processor_id], (ROOT / "events/webhooks" / BODIES[processor_id]).read_bytes())
     (route,) = http_api.routes(template.expand(ROOT / "template.yaml", {}))
     path = route.path.replace("{ProcessorID}", processor_id)
     headers = signed(PROCESSORS[processor_id], body, round(SENT_AT.timestamp()))

@@ -222,7 +222,7 @@ def test_a_post_that_is_rejected_is_not_repeated(
     engine: Engine, webhook: Callable[..., int], traces: Traces, body: bytes
 ) -> None:
     """Any value may be the token. An execution publishes the rejection, and an execution keeps its input."""
-    statuses = [webhook(body, processor) for processor in PROCESSORS]
+    statuses = [webhook(body, processor) for processor in ("acme-pay", "stripe")]  # Adyen signs none of these bodies
     rejections = len([status for status in statuses if status != 200])  # a message for another processor is ignored
     assert rejections > 0
     assert len(engine.executions()) == rejections
