@@ -151,6 +151,14 @@ def code(value: Any) -> str | None:
     return value if isinstance(value, str) and CODE.fullmatch(value) else None
 
 
+def first_text(candidates: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return the first value that is text and not empty, and its name; None twice if there is none."""
+    for name, value in candidates.items():
+        if isinstance(value, str) and value:
+            return value, name
+    return None, None
+
+
 def integer(value: Any) -> int | None:
     """Return a whole number; None for anything else."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
