@@ -34,6 +34,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ledger.formats.mapping import (
+    UNDOCUMENTED,
     code,
     entry,
     first_text,
@@ -51,9 +52,6 @@ ZERO_DECIMAL = frozenset("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XA
 THREE_DECIMAL = frozenset({"BHD", "IQD", "JOD", "KWD", "OMR", "TND"})
 """Currencies without decimals and with three in Razorpay's integers. Source: "International payments", supported
 currencies."""
-
-UNKNOWN = "unknown"
-"""Kind of an entry whose message leaves open what happened. The contract rejects it."""
 
 REFUNDS: Mapping[str | None, str] = {"pending": "Refunded", "processed": "Refunded", "failed": "RefundFailed"}
 
@@ -125,14 +123,14 @@ def _refund(event: dict[str, Any], refund: dict[str, Any], processor_id: str) ->
     if member(event, "payload", "payment", "entity", "captured") is False:
         return None
     status = "failed" if event["event"] == "refund.failed" else code(refund.get("status"))
-    return _entry(event, refund, processor_id, REFUNDS.get(status, UNKNOWN), integer(refund.get("amount")))
+    return _entry(event, refund, processor_id, REFUNDS.get(status, UNDOCUMENTED), integer(refund.get("amount")))
 
 
 def _dispute(event: dict[str, Any], dispute: dict[str, Any], processor_id: str) -> dict[str, Any] | None:
     """Return the entry of a dispute for which Razorpay deducted money; None if it deducted nothing.
 
-    Razorpay's documentation contradicts itself in two points. There the kind is left open, so that the contract rejects
-    the entry and an operator looks:
+    Razorpay's documentation contradicts itself in two points. There the entry has no documented kind, so that the
+    contract rejects it and an operator looks:
 
     - What is deducted when a dispute is won: nothing, or (in an example) the part that was not contested. Money that
       was deducted at the onset may also be on its way back.
@@ -146,7 +144,7 @@ def _dispute(event: dict[str, Any], dispute: dict[str, Any], processor_id: str) 
         return None
     paid = integer(member(event, "payload", "payment", "entity", "amount"))
     counts_once = units is not None and paid is not None and 2 * units > paid
-    kind = "Disputed" if counts_once and event["event"] != "payment.dispute.won" else UNKNOWN
+    kind = "Disputed" if counts_once and event["event"] != "payment.dispute.won" else UNDOCUMENTED
     return _entry(event, dispute, processor_id, kind, units)
 
 

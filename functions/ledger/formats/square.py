@@ -33,6 +33,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ledger.formats.mapping import (
+    UNDOCUMENTED,
     code,
     entry,
     first_text,
@@ -48,9 +49,6 @@ from ledger.violations import InvalidEntryError, InvalidPaymentError, Violation
 
 CURRENCIES = frozenset({"AUD", "CAD", "EUR", "GBP", "JPY", "USD"})
 """Currencies whose smallest unit Square documents: ISO 4217's. Source: "Working with monetary amounts"."""
-
-UNKNOWN = "unknown"
-"""Status and kind of what Square does not document. The contract rejects it."""
 
 STATUSES: Mapping[str | None, str | None] = {
     "COMPLETED": "Success",
@@ -90,7 +88,7 @@ def start_input(message: Any, processor_id: str) -> dict[str, Any] | None:
 
 
 def _payment(event: dict[str, Any], paid: dict[str, Any], processor_id: str) -> dict[str, Any] | None:
-    status = STATUSES.get(code(paid.get("status")), UNKNOWN)
+    status = STATUSES.get(code(paid.get("status")), UNDOCUMENTED)
     if status is None:
         return None
     token, field = _token(paid)
@@ -141,7 +139,7 @@ def _refund(event: dict[str, Any], refund: dict[str, Any], processor_id: str) ->
     elif status == "PENDING":
         kind = None
     else:
-        kind = "Refunded" if status == "COMPLETED" else UNKNOWN
+        kind = "Refunded" if status == "COMPLETED" else UNDOCUMENTED
     return _entry(event, refund, processor_id, kind=kind, payment_id=refund.get("payment_id"))
 
 
@@ -151,7 +149,7 @@ def _dispute(event: dict[str, Any], dispute: dict[str, Any], processor_id: str) 
     From the chargeback until the decision, Square withholds the disputed amount. `dispute.state.changed` is the older
     form of `dispute.state.updated`, with the same values, and the ID under another name.
     """
-    kind = DISPUTES.get(code(dispute.get("state")), UNKNOWN)
+    kind = DISPUTES.get(code(dispute.get("state")), UNDOCUMENTED)
     payment_id = member(dispute, "disputed_payment", "payment_id")
     return _entry(event, dispute, processor_id, kind=kind, payment_id=payment_id)
 
