@@ -30,6 +30,8 @@ TESTS = {
     "ledger/signature.py": ["tests/unit/test_signature.py"],
     "ledger/strict_json.py": ["tests/unit/test_strict_json.py"],
     "ledger/formats/adyen.py": ["tests/unit/test_adyen.py"],
+    "ledger/formats/razorpay.py": ["tests/unit/test_razorpay.py"],
+    "ledger/formats/square.py": ["tests/unit/test_square.py"],
     "ledger/formats/standard_webhooks.py": ["tests/unit/test_standard_webhooks.py"],
     "ledger/formats/stripe.py": ["tests/unit/test_stripe.py"],
     "ledger/identifiers.py": ["tests/unit/test_identifiers.py"],
