@@ -33,6 +33,9 @@ TESTS = {
     "ledger/formats/razorpay.py": ["tests/unit/test_razorpay.py"],
     "ledger/formats/square.py": ["tests/unit/test_square.py"],
     "ledger/formats/standard_webhooks.py": ["tests/unit/test_standard_webhooks.py"],
+    "ledger/formats/lemon_squeezy.py": ["tests/unit/test_lemon_squeezy.py"],
+    "ledger/formats/paddle.py": ["tests/unit/test_paddle.py"],
+    "ledger/formats/polar.py": ["tests/unit/test_polar.py"],
     "ledger/formats/stripe.py": ["tests/unit/test_stripe.py"],
     "ledger/identifiers.py": ["tests/unit/test_identifiers.py"],
     "ledger/aws.py": [
