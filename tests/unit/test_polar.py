@@ -356,7 +356,7 @@ def test_any_message_is_read_or_breaks_a_rule(message: Any) -> None:
 
 # ── Signatures ──────────────────────────────────────────────────────────────────────────────────────
 
-# Polar publishes no vector. `polar-sdk` 1.0.2 accepts all three, and `standardwebhooks` 1.1.0 makes the first and third.
+# Polar publishes no vector. `polar-sdk` 1.0.2 accepts these; `standardwebhooks` 1.1.0 makes the first and the third.
 BODY = b'{"type":"order.paid","timestamp":"2026-11-24T09:16:00Z","data":{"id":"57107b74-8400-4d80-a2fc-54c2b4239cb3"}}'
 NOW_S = 1795511760
 MESSAGE_ID = "4f1e3d0e-7c0a-4b34-9a57-0d0f7e4a6a11"
