@@ -55,8 +55,6 @@ SIMULATED = "ntfsimevt_"
 
 UNITS = re.compile(r"[0-9]{1,64}")
 
-Object = dict[str, Any]
-
 
 def start_input(message: Any, processor_id: str) -> dict[str, Any] | None:
     """Return the payment or the entry that an event reports, as the module describes it; None for any other event.
@@ -80,7 +78,7 @@ def start_input(message: Any, processor_id: str) -> dict[str, Any] | None:
     return read(reported, processor_id, code(event_id))
 
 
-def _success(transaction: Object, processor_id: str, event_id: str | None) -> dict[str, Any] | None:
+def _success(transaction: dict[str, Any], processor_id: str, event_id: str | None) -> dict[str, Any] | None:
     """Return the payment of a transaction that is paid; None if nothing was due, as in a trial.
 
     Both events have the same attempts. If something was due and no attempt was captured, the payment has no amount.
@@ -104,7 +102,7 @@ def _success(transaction: Object, processor_id: str, event_id: str | None) -> di
     )
 
 
-def _failure(transaction: Object, processor_id: str, event_id: str | None) -> dict[str, Any]:
+def _failure(transaction: dict[str, Any], processor_id: str, event_id: str | None) -> dict[str, Any]:
     """Return the payment of the newest attempt that failed. The event has the older attempts too."""
     failed = _latest(_attempts(transaction, "error"), "created_at")
     return _payment(
@@ -124,8 +122,8 @@ def _failure(transaction: Object, processor_id: str, event_id: str | None) -> di
 
 
 def _payment(
-    transaction: Object,
-    attempt: Object,
+    transaction: dict[str, Any],
+    attempt: dict[str, Any],
     processor_id: str,
     *,
     transaction_id: Any,
@@ -153,7 +151,7 @@ def _payment(
     )
 
 
-def _token(transaction: Object, attempt: Object) -> tuple[Any, str | None]:
+def _token(transaction: dict[str, Any], attempt: dict[str, Any]) -> tuple[Any, str | None]:
     """Return the ID that stands for the payment method, and the field that has the ID.
 
     `payment_method_id` may be null, and `stored_payment_method_id` is its older form. If there is neither, the customer
@@ -166,23 +164,23 @@ def _token(transaction: Object, attempt: Object) -> tuple[Any, str | None]:
     return None, None
 
 
-def _attempts(transaction: Object, status: str) -> list[Object]:
+def _attempts(transaction: dict[str, Any], status: str) -> list[dict[str, Any]]:
     attempts = transaction.get("payments")
     every = attempts if isinstance(attempts, list) else []
     return [attempt for attempt in every if isinstance(attempt, dict) and attempt.get("status") == status]
 
 
-def _latest(attempts: list[Object], field: str) -> Object:
+def _latest(attempts: list[dict[str, Any]], field: str) -> dict[str, Any]:
     """Return the attempt with the latest time in *field*; an empty one if there is none. All times are in UTC."""
 
-    def time(attempt: Object) -> str:
+    def time(attempt: dict[str, Any]) -> str:
         value = attempt.get(field)
         return value.removesuffix("Z") if isinstance(value, str) else ""
 
     return max(attempts, key=time, default={})
 
 
-def _entry(adjustment: Object, processor_id: str, event_id: str | None) -> dict[str, Any] | None:
+def _entry(adjustment: dict[str, Any], processor_id: str, event_id: str | None) -> dict[str, Any] | None:
     """Return the entry of an adjustment; None if it moved no money.
 
     An adjustment has its own amount, and its `created_at` stays the same when its status changes.
@@ -221,7 +219,7 @@ def _decimals(currency: str) -> int | None:
     return iso_decimals(currency) if currency in CURRENCIES else None
 
 
-EVENTS: Mapping[str, Callable[[Object, str, str | None], dict[str, Any] | None]] = {
+EVENTS: Mapping[str, Callable[[dict[str, Any], str, str | None], dict[str, Any] | None]] = {
     **dict.fromkeys(("transaction.paid", "transaction.completed"), _success),
     "transaction.payment_failed": _failure,
     **dict.fromkeys(("adjustment.created", "adjustment.updated"), _entry),

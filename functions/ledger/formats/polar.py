@@ -40,8 +40,6 @@ TWO_DECIMAL = frozenset({"ISK", "UGX"})
 """Currencies by the decimals of Polar's integers, if ISO 4217 has others; Polar offers none with three. The units are
 Stripe's, with which Polar charges. Source: `get_currency_decimal_factor` and `PresentmentCurrency`."""
 
-Object = dict[str, Any]
-
 
 def start_input(message: Any, processor_id: str) -> dict[str, Any] | None:
     """Return the payment or the entry that an event reports, as the module describes it; None for any other event.
@@ -65,7 +63,7 @@ def start_input(message: Any, processor_id: str) -> dict[str, Any] | None:
     return read(reported, processor_id)
 
 
-def _payment(order: Object, processor_id: str) -> dict[str, Any] | None:
+def _payment(order: dict[str, Any], processor_id: str) -> dict[str, Any] | None:
     """Return the payment of an order that is paid; None if nothing was due.
 
     `due_amount` is what was charged, after the customer's balance was applied. It does not fall to zero afterwards.
@@ -91,12 +89,12 @@ def _payment(order: Object, processor_id: str) -> dict[str, Any] | None:
     )
 
 
-def _created_refund(refund: Object, processor_id: str) -> dict[str, Any] | None:
+def _created_refund(refund: dict[str, Any], processor_id: str) -> dict[str, Any] | None:
     """Return the entry of a new refund; None if it failed at once."""
     return None if refund.get("status") in ("failed", "canceled") else _refund(refund, processor_id)
 
 
-def _refund(refund: Object, processor_id: str) -> dict[str, Any]:
+def _refund(refund: dict[str, Any], processor_id: str) -> dict[str, Any]:
     """Return the entry of a refund. `amount` is without the tax, which is paid back too."""
     kind = UNDOCUMENTED
     match refund.get("status"):
@@ -130,7 +128,7 @@ def _decimals(currency: str) -> int | None:
     return 2 if currency in TWO_DECIMAL or iso_decimals(currency) == 2 else None
 
 
-EVENTS: Mapping[str, Callable[[Object, str], dict[str, Any] | None]] = {
+EVENTS: Mapping[str, Callable[[dict[str, Any], str], dict[str, Any] | None]] = {
     "order.paid": _payment,
     "refund.created": _created_refund,
     "refund.updated": _refund,
