@@ -36,6 +36,8 @@ TESTS = {
     "ledger/formats/lemon_squeezy.py": ["tests/unit/test_lemon_squeezy.py"],
     "ledger/formats/paddle.py": ["tests/unit/test_paddle.py"],
     "ledger/formats/polar.py": ["tests/unit/test_polar.py"],
+    "ledger/formats/checkout.py": ["tests/unit/test_checkout.py"],
+    "ledger/formats/mollie.py": ["tests/unit/test_mollie.py"],
     "ledger/formats/stripe.py": ["tests/unit/test_stripe.py"],
     "ledger/identifiers.py": ["tests/unit/test_identifiers.py"],
     "ledger/aws.py": [
