@@ -6,12 +6,15 @@ import json
 import re
 import runpy
 import shlex
+import tomllib
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import yaml
 
+from ledger import signature
 from ledger.chain import NEVER_ACCEPTED, DeliveredEntry, RecordedEntry, next_entry, totals_of
 from ledger.entry import KIND_BEFORE, KINDS, Entry, parse_entry
 from ledger.fields import RULES
@@ -285,11 +288,36 @@ def test_a_consumer_can_check_the_chain_by_the_events() -> None:
 
 
 def test_the_formats_in_the_docs_are_those_of_the_code() -> None:
-    """A processor is registered by the name of its format, which the page and the command's help both list."""
-    section = (ROOT / "docs/integrate/sending.md").read_text().partition("| format |")[2].partition("| answer |")[0]
-    assert set(re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE)) == FORMATS.keys()
-    help_text = ledger("register-processor", "--help").stdout
-    assert all(name in help_text for name in FORMATS)
+    """A processor is registered by its format's name, which a page, the command's help and `ledger formats` have."""
+    pages = [ROOT / "docs/integrate/sending.md", *(ROOT / "docs/integrate/processors").glob("*.md")]
+    texts = [page.read_text() for page in pages]
+    help_text, listed = ledger("register-processor", "--help").stdout, ledger("formats").stdout
+    for name in FORMATS:
+        assert any(f"`{name}`" in text for text in texts), name
+        assert name in help_text, name
+        assert re.search(rf"^{name} ", listed, re.MULTILINE), name
+
+
+PROCESSORS_PAGE = (ROOT / "docs/integrate/processors.md").read_text()
+
+
+def test_each_processor_has_a_row_a_page_and_a_judge() -> None:
+    """The table promises what `make test-vendors` and the pages keep."""
+    pages = {page.stem for page in (ROOT / "docs/integrate/processors").glob("*.md")}
+    assert set(re.findall(r"^\| \[.+?\]\(processors/([\w-]+)\.md\)", PROCESSORS_PAGE, re.MULTILINE)) == pages
+    judges = set(re.findall(r"`([\w-]+)` \|$", PROCESSORS_PAGE, re.MULTILINE))
+    pinned = set(re.findall(r"^([\w-]+)==", (ROOT / "requirements/vendors.txt").read_text(), re.MULTILINE))
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["vendors"]
+    assert judges == set(declared) <= pinned
+    schemes = {format_.scheme for format_ in FORMATS.values()}
+    assert {getattr(signature, name) for name in vars(signature) if name.isupper()} >= schemes == set(signature.SCHEMES)
+
+
+def test_the_table_counts_the_vendors_own_vectors(corpora: Path) -> None:
+    """Each of them is judged by tests/unit/test_signature.py."""
+    vectors = Counter(one["scheme"] for one in json.loads((corpora / "webhook-signatures.json").read_text()))
+    rows = re.findall(r"^\| \[.+?\]\(processors/([\w-]+)\.md\) .*\| (\d+|–) \| .*\|$", PROCESSORS_PAGE, re.MULTILINE)
+    assert {name: int(number) for name, number in rows if number != "–"} == vectors
 
 
 def test_the_answers_in_the_docs_are_those_of_the_webhook() -> None:

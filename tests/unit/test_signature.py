@@ -1,12 +1,18 @@
 """Signatures: known vectors, and every request that is not the processor's own and recent."""
 
 import base64
+import json
+import re
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger import signature
+from ledger.formats import FORMATS
 from ledger.signature import (
     POLAR,
     STANDARD_WEBHOOKS,
@@ -17,6 +23,7 @@ from ledger.signature import (
     plausible_schemes,
     verify,
 )
+from ledger_cli.stack.webhook import signed, signed_body
 
 NOW_S = 1614265330
 URL = "https://api.example/processors/acme-pay/payments"
@@ -208,3 +215,127 @@ def test_nobody_gets_in_by_chance(header: str, body: bytes) -> None:
     assert reason(STRIPE, [STRIPE_SECRET], headers, body)
     assert reason(STANDARD_WEBHOOKS, [STANDARD_SECRET], headers, body)
     assert reason(STANDARD_WEBHOOKS, [STANDARD_SECRET], svix, body)
+
+
+# ── The processors' own schemes ─────────────────────────────────────────────────────────────────────
+
+ADYEN_ITEM = {
+    "amount": {"currency": "EUR", "value": 1130},
+    "eventCode": "AUTHORISATION",
+    "merchantAccountCode": "TestMerchant",
+    "merchantReference": "TestPayment-1407325143704",
+    "pspReference": "7914073381342284",
+    "success": "true",
+}
+SECRETS = {signature.STANDARD_SECRET: STANDARD_SECRET, signature.ADYENS_SECRET: "0A" * 32}
+OF_EACH = {name: format_.scheme for name, format_ in FORMATS.items() if not name.endswith(("-test", "-manual"))}
+
+
+def request_of(name: str, **item: Any) -> tuple[list[str], Received]:
+    """Return the secrets of a processor of this format, and a request that it signed."""
+    secret = SECRETS.get(OF_EACH[name].secret, "whsec_of_the_tests_0123456789")
+    processor = {"Format": name, "Secrets": [secret]}
+    notification = {"live": "true", "notificationItems": [{"NotificationRequestItem": {**ADYEN_ITEM, **item}}]}
+    body = signed_body(processor, json.dumps(notification).encode())
+    return [secret], Received.of(signed(processor, body, NOW_S, URL), URL, body)
+
+
+def judged(scheme: Scheme, secrets: list[str], received: Received, now_s: int = NOW_S) -> str | None:
+    """Return why the signature is invalid; None if it is valid."""
+    try:
+        verify(scheme, secrets, received, now_s)
+    except InvalidSignatureError as refused:
+        return str(refused)
+    return None
+
+
+def test_the_vendors_own_vectors_are_judged_as_they_say(corpora: Path) -> None:
+    """Adyen's, Paddle's, Razorpay's and Square's, valid and invalid."""
+    vectors = json.loads((corpora / "webhook-signatures.json").read_text())
+    assert len(vectors) >= 15
+    for vector in vectors:
+        body, scheme = vector["body"], getattr(signature, vector["scheme"].upper())
+        if scheme is signature.ADYEN:
+            body = json.dumps({"notificationItems": [{"NotificationRequestItem": json.loads(body)}]})
+        received = Received.of(vector["headers"], vector.get("url") or "", body.encode())
+        signed_at = re.match(r"ts=(\d+);", vector["headers"].get("paddle-signature", ""))
+        reason = judged(scheme, [vector["secret"]], received, int(signed_at[1]) if signed_at else NOW_S)
+        assert (reason is None) == vector["valid"], vector["name"]
+
+
+@pytest.mark.parametrize("name", OF_EACH)
+def test_a_request_is_its_own_schemes(name: str) -> None:
+    """Its form shows the scheme, and another secret, body or address does not verify."""
+    secrets, received = request_of(name)
+    scheme = OF_EACH[name]
+    assert judged(scheme, secrets, received) is None
+    assert scheme in plausible_schemes(received, NOW_S)
+    assert judged(scheme, ["0B" * 32 if scheme is signature.ADYEN else "whsec_QUFB" + "QUFB" * 8], received)
+    assert judged(scheme, secrets, received._replace(body=received.body.replace(b"1130", b"1131"))) == "wrong_signature"
+    elsewhere = judged(scheme, secrets, received._replace(url=f"{URL}/"))
+    assert elsewhere == ("wrong_signature" if scheme is signature.SQUARE else None)
+    for other in set(signature.SCHEMES) - {scheme, STANDARD_WEBHOOKS, POLAR}:
+        assert judged(other, [SECRETS.get(other.secret, "whsec_of_the_tests_0123456789")], received), other.signs
+
+
+@pytest.mark.parametrize("name", OF_EACH)
+def test_only_some_schemes_sign_a_time(name: str) -> None:
+    """`ledger formats` says so, and a person decides by it."""
+    secrets, received = request_of(name)
+    reason = judged(OF_EACH[name], secrets, received, NOW_S + 3600)
+    assert reason == ("not_now" if "the time" in OF_EACH[name].signs else None)
+
+
+@pytest.mark.parametrize("name", OF_EACH)
+def test_a_request_without_its_signature_claims_nothing(name: str) -> None:
+    """Nobody is asked for such a request's processor."""
+    _, received = request_of(name)
+    if OF_EACH[name] is signature.ADYEN:
+        received = received._replace(body=received.body.replace(b"hmacSignature", b"signature"))
+    kept = {key: value for key, value in received.headers.items() if not key.endswith("signature")}
+    with pytest.raises(InvalidSignatureError, match="no_signature"):
+        plausible_schemes(received._replace(headers=kept), NOW_S)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{", b"null", b'{"notificationItems": []}', b'{"notificationItems": [1]}',
+     b'{"notificationItems": {}}', b'{"notificationItems": [{"NotificationRequestItem": null}]}', b"\xff", b'{"a": 1, "a": 1}',
+     b'{"notificationItems": [{"NotificationRequestItem": {"additionalData": {"hmacSignature": 1}}}]}'],
+)  # fmt: skip
+def test_a_body_of_any_form_claims_nothing_as_adyens(body: bytes) -> None:
+    """Anybody may post anything, and this is read before anything is known of the sender."""
+    assert judged(signature.ADYEN, ["0A" * 32], Received({}, URL, body)) == "no_signature"
+
+
+@pytest.mark.parametrize("value", [True, 1.5, ["x"], {"a": 1}])
+@pytest.mark.parametrize("name", ["pspReference", "merchantReference", "success", "eventCode"])
+def test_adyen_signs_text_and_whole_numbers_only(name: str, value: Any) -> None:
+    """Another type could be written in two ways."""
+    _, received = request_of("adyen")
+    notification = json.loads(received.body)
+    notification["notificationItems"][0]["NotificationRequestItem"][name] = value
+    assert (
+        judged(signature.ADYEN, ["0A" * 32], received._replace(body=json.dumps(notification).encode())) == "malformed"
+    )
+
+
+def test_adyens_values_that_are_missing_count_as_empty() -> None:
+    """Adyen leaves `originalReference` out, or writes null or an empty text."""
+    secrets, received = request_of("adyen")
+    for original in (None, ""):
+        notification = json.loads(received.body)
+        notification["notificationItems"][0]["NotificationRequestItem"]["originalReference"] = original
+        assert judged(signature.ADYEN, secrets, received._replace(body=json.dumps(notification).encode())) is None
+
+
+def test_a_header_with_two_signatures_needs_one_that_is_right() -> None:
+    """A processor that changes its secret sends the header twice, and API Gateway joins the two."""
+    secrets, received = request_of("mollie")
+    right = received.headers["x-mollie-signature"]
+    assert right.startswith("sha256=")
+    for text in (f"{right}, sha256=00", f"sha256=00,{right}", f"md5=00, {right}"):
+        assert judged(signature.MOLLIE, secrets, received._replace(headers={"x-mollie-signature": text})) is None
+    for text in ("", ",", right.removeprefix("sha256="), f"md5={right[7:]}", f"sha256=00 {right}"):
+        headers = {"x-mollie-signature": text}
+        assert judged(signature.MOLLIE, secrets, received._replace(headers=headers)) == "wrong_signature"
