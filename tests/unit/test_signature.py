@@ -300,8 +300,8 @@ def test_a_request_without_its_signature_claims_nothing(name: str) -> None:
 @pytest.mark.parametrize(
     "body",
     [b"", b"[]", b"{", b"null", b'{"notificationItems": []}', b'{"notificationItems": [1]}',
-     b'{"notificationItems": {}}', b'{"notificationItems": [{"NotificationRequestItem": null}]}', b"\xff", b'{"a": 1, "a": 1}',
-     b'{"notificationItems": [{"NotificationRequestItem": {"additionalData": {"hmacSignature": 1}}}]}'],
+     b'{"notificationItems": {}}', b'{"notificationItems": [{"NotificationRequestItem": null}]}', b"\xff",
+     b'{"a": 1, "a": 1}', b'{"notificationItems": [{"NotificationRequestItem": {"additionalData": {"hmacSignature": 1}}}]}'],
 )  # fmt: skip
 def test_a_body_of_any_form_claims_nothing_as_adyens(body: bytes) -> None:
     """Anybody may post anything, and this is read before anything is known of the sender."""
