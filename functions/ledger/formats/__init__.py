@@ -80,5 +80,5 @@ FORMATS: Mapping[str, Format] = {
 """Formats by the name that a processor's secret gives.
 
 Stripe corrects nothing, but it sends a refused event again for days without holding up another one. So the event comes
-once more if the ledger is corrected in the meantime.
+again if the ledger is corrected in the meantime.
 """
