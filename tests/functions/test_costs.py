@@ -5,6 +5,7 @@ everybody else, and makes a technical failure of what is a refusal.
 """
 
 import base64
+import functools
 import itertools
 import json
 import sys
@@ -15,17 +16,29 @@ from typing import Any
 
 import pytest
 
+from ledger.entry import is_entry, parse_entry
 from ledger.fields import MAX_METADATA_PAIRS
 from ledger.formats import FORMATS
 from ledger.identifiers import mapped_identifier
 from ledger.payment import parse_payment, parse_rejection
 from ledger.processors import Processor, ProcessorSecretError
-from ledger.signature import STANDARD_WEBHOOKS, STRIPE, InvalidSignatureError, Received, verify
+from ledger.signature import (
+    ADYEN,
+    MOLLIE,
+    PADDLE,
+    RAZORPAY,
+    STANDARD_WEBHOOKS,
+    STRIPE,
+    InvalidSignatureError,
+    Received,
+    verify,
+)
 from ledger.strict_json import StrictJSONError, loads
 from ledger.timestamps import utc_timestamp
-from ledger.violations import BrokenRuleError, InvalidPaymentError
+from ledger.violations import BrokenRuleError, InvalidInputError
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
+from ledger_cli.samples import PROCESSORS
 
 LARGEST = 256 * 1024
 """Characters of the largest input of an execution, and of the largest body that the webhook reads."""
@@ -76,6 +89,13 @@ def claimed(scheme: Any, headers: dict[str, str]) -> Callable[[], Any]:
     return lambda: verify(scheme, ["whsec_" + "QUFB" * 8] * 2, Received.of(headers, "https://x", b"{}"), NOW)
 
 
+def notified(item: dict[str, Any], more: int = 0) -> Callable[[], Any]:
+    """Check a notification of Adyen's, whose signature is in the body."""
+    signed = {"NotificationRequestItem": {"additionalData": {"hmacSignature": "x"}, **item}}
+    body = json.dumps({"notificationItems": [signed, *[{}] * more]}).encode()
+    return lambda: verify(ADYEN, ["0A" * 32] * 2, Received({}, "https://x", body), NOW)
+
+
 def standard(**changed: str) -> Callable[[], Any]:
     """Check a signature of Standard Webhooks."""
     headers = {"webhook-id": "m", "webhook-timestamp": f"{NOW}", "webhook-signature": "v1,x"}
@@ -91,9 +111,42 @@ def said(name: str, message: Any) -> Callable[[], Any]:
     """Read a webhook's message in a processor's format, then check it against the contract."""
 
     def read() -> None:
-        payment = FORMATS[name].start_input(message, "acme-pay")
-        if payment is not None:
-            parse_payment(payment, default_currency="USD")
+        start_input = FORMATS[name].start_input(message, "acme-pay")
+        if is_entry(start_input):
+            parse_entry(start_input)
+        elif start_input is not None:
+            parse_payment(start_input, default_currency="USD")
+
+    return read
+
+
+SAMPLES = {
+    file.stem: FORMATS[processor["Format"]]
+    for processor_id, processor in PROCESSORS.items()
+    for file in sorted((ROOT / "events/webhooks").glob(f"{processor_id}-*.json"))
+    if processor["Format"] != "standard-webhooks"
+}
+"""The samples of the processors' own messages, each with its format."""
+
+
+def lengthened(value: Any, share: int) -> Any:
+    """Return a message with *share* characters more in each text that is not a type or a state."""
+    if isinstance(value, dict):
+        return {name: lengthened(one, share) for name, one in value.items()}
+    if isinstance(value, list):
+        return [lengthened(one, share) for one in value]
+    return f"{value}{'é' * share}" if isinstance(value, str) and any(map(str.isdigit, value)) else value
+
+
+def long_sample(name: str, n: int) -> Callable[[], Any]:
+    """Read a sample with texts of *n* characters together."""
+    message = json.loads((ROOT / f"events/webhooks/{name}.json").read_text())
+    texts = max(1, json.dumps(lengthened(message, 1), ensure_ascii=False).count("é"))
+
+    def read() -> None:
+        start_input = SAMPLES[name].start_input(lengthened(message, n // texts), "acme-pay")
+        assert start_input is not None  # otherwise nothing of the texts was read
+        parse_entry(start_input) if is_entry(start_input) else parse_payment(start_input, default_currency="USD")
 
     return read
 
@@ -169,6 +222,7 @@ INPUTS: dict[str, Callable[[int], Callable[[], Any]]] = {
     "a charge of many digits": lambda _: said("stripe", charge(amount_captured=10**64)),
     "a charge of another time": lambda _: said("stripe", charge(created=10**64)),
     "a charge with a long method": lambda n: said("stripe", charge(payment_method="p" * n)),
+    **{f"{name} with long texts": functools.partial(long_sample, name) for name in SAMPLES},
     "an id of another system": lambda n: lambda: mapped_identifier("é" * n),
     # Signatures, secrets, rejections, times.
     "many signatures": lambda n: standard(signature="v1,a " * (n // 5)),
@@ -178,6 +232,12 @@ INPUTS: dict[str, Callable[[int], Callable[[], Any]]] = {
     "a long time of sending": lambda n: standard(timestamp="9" * n),
     "many of Stripe's signatures": lambda n: claimed(STRIPE, {"stripe-signature": f"t={NOW}" + ",v1=a" * (n // 5)}),
     "many of Stripe's times": lambda n: claimed(STRIPE, {"stripe-signature": f"t={NOW}," * (n // 13)}),
+    "many of Paddle's signatures": lambda n: claimed(PADDLE, {"paddle-signature": f"ts={NOW}" + ";h1=a" * (n // 5)}),
+    "many of Mollie's signatures": lambda n: claimed(MOLLIE, {"x-mollie-signature": "sha256=a," * (n // 9)}),
+    "a long signature of the body": lambda n: claimed(RAZORPAY, {"x-razorpay-signature": "a" * n}),
+    "a notification of Adyen's with a long reference": lambda n: notified({"merchantReference": "é" * n}),
+    "a notification of Adyen's with many names": lambda n: notified({f"{number:x}": 1 for number in range(n // 12)}),
+    "a notification of Adyen's with many items": lambda n: notified({}, n // 8),
     "a secret of brackets": lambda n: secret("[" * n),
     "a secret of digits": lambda n: secret("9" * n),
     "a long secret": lambda n: secret(json.dumps({"Format": "stripe", "Secrets": ["whsec_" + "a" * n]})),
@@ -217,7 +277,7 @@ DEEP: dict[str, Callable[[], Any]] = {
     "a deep format of a secret": secret('{"Secrets": [], "Format": ' + "[" * 500 + "]" * 500 + "}"),
 }  # fmt: skip
 
-RULES = (InvalidPaymentError, BrokenRuleError, StrictJSONError, ProcessorSecretError, InvalidSignatureError)
+RULES = (InvalidInputError, BrokenRuleError, StrictJSONError, ProcessorSecretError, InvalidSignatureError)
 
 
 def outcome(call: Callable[[], Any]) -> type[Exception] | None:
