@@ -31,7 +31,18 @@ chargebacks"; its API reference, orders and subscription invoices; its SDK for J
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ledger.formats.mapping import code, entry, integer, iso_decimals, major_units, member, microseconds, payment, upper
+from ledger.formats.mapping import (
+    UNDOCUMENTED,
+    code,
+    entry,
+    integer,
+    iso_decimals,
+    major_units,
+    member,
+    microseconds,
+    payment,
+    upper,
+)
 from ledger.violations import BrokenRuleError, InvalidEntryError, InvalidPaymentError, Violation
 
 PAID = ("paid", "refunded", "partial_refund")
@@ -74,7 +85,8 @@ def start_input(message: Any, processor_id: str, *, live: bool) -> dict[str, Any
 
 
 def _order(report: _Report) -> dict[str, Any] | None:
-    return _payment(report, report.transaction_id, "Success" if report.attributes.get("status") in PAID else "")
+    is_paid = report.attributes.get("status") in PAID
+    return _payment(report, report.transaction_id, "Success" if is_paid else UNDOCUMENTED)
 
 
 def _invoice(report: _Report) -> dict[str, Any] | None:

@@ -19,8 +19,8 @@ SUFFIXES = {"RefundFailed": "_failed", "DisputeWon": "_won", "DisputeLost": "_lo
 """What follows the ID of a refund or dispute in the EntryID of an entry that undoes or decides it."""
 
 UNDOCUMENTED = "undocumented"
-"""Kind of an entry whose message has a state that its processor does not document. The contract rejects it by the rule
-`kind`, so that an operator looks at it."""
+"""Kind of an entry, or status of a payment, whose message has a state that its processor does not document for it. The
+contract rejects it by the rule `kind` or `status`, so that an operator looks at it."""
 
 FINER = re.compile(r"(\.[0-9]{6})[0-9]{1,3}")
 CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
