@@ -355,7 +355,7 @@ def test_another_event_about_the_same_fact_is_the_same(kind: str) -> None:
     [
         *(("10.00", "EUR", "10.00"), ("1000", "JPY", "1000"), ("5", "ISK", "5"), ("1234567.89", "HUF", "1234567.89")),
         *((value, "EUR", {("Amount", "type")}) for value in (None, 10, 10.0, True, ["10.00"])),
-        *((value, "EUR", {("Amount", "decimal")}) for value in ("", "x", "1,00", "1e2", "+1", "\ud800")),
+        *((value, "EUR", {("Amount", "decimal")}) for value in ("", "X", "1,00", "1e2", "+1", "\ud800")),
         *(("-10.00", "EUR", {("Amount", "negative")}), ("10.001", "EUR", {("Amount", "decimals")})),
         *(("1000.00", "JPY", {("Amount", "decimals")}), ("9" * 40, "EUR", {("Amount", "digits")})),
         *(("10.00", currency, {("Currency", "type")}) for currency in (None, 7, ["EUR"])),
