@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 logger = Logger()
 metrics = Metrics()
+states = private_client("stepfunctions")
+kms = private_client("kms")
+dynamodb = private_client("dynamodb")
 PARTNER_SOURCE = os.environ["PARTNER_SOURCE"]
 PARTNER_PROCESSOR = os.environ["PARTNER_PROCESSOR"]
 PARTNER_FORMAT = os.environ["PARTNER_FORMAT"]
@@ -34,9 +37,9 @@ INTAKE_KEY = os.environ["INTAKE_KEY"]
 TABLE_NAME = os.environ["TABLE_NAME"]
 ENTRIES_TABLE_NAME = os.environ["ENTRIES_TABLE_NAME"]
 INTAKE = Intake(
-    states=private_client("stepfunctions"),
-    kms=private_client("kms"),
-    dynamodb=private_client("dynamodb"),
+    states=states,
+    kms=kms,
+    dynamodb=dynamodb,
     workflow=WORKFLOW,
     entries_workflow=ENTRIES_WORKFLOW,
     intake_key=INTAKE_KEY,

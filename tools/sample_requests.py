@@ -20,7 +20,6 @@ from ledger_cli.stack.webhook import signed, signed_body
 
 BODIES = {
     "acme-pay": "acme-pay.json",
-    "adyen": "adyen-authorisation.json",
     "stripe": "stripe-charge.succeeded.json",
 }
 """The file of `events/webhooks` that each sample processor posts."""

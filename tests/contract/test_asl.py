@@ -104,6 +104,13 @@ def test_the_calls_of_every_function_are_found() -> None:
             ("states", "DescribeExecution"),
             ("states", "StartExecution"),
         ],
+        "ReceivePartnerEvent": [
+            ("dynamodb", "GetItem"),
+            ("dynamodb", "Query"),
+            ("kms", "Encrypt"),
+            ("states", "DescribeExecution"),
+            ("states", "StartExecution"),
+        ],
     }
 
 

@@ -31,6 +31,6 @@ def test_a_stale_and_a_superfluous_file_are_noticed(tmp_path: Path, monkeypatch:
     }
 
 
-def test_every_processor_has_a_sample_request() -> None:
-    """`sam local invoke` tries the webhook with it."""
-    assert sample_requests.BODIES.keys() == PROCESSORS.keys()
+def test_the_webhook_has_sample_requests() -> None:
+    """`sam local invoke` tries it with them."""
+    assert sample_requests.BODIES.keys() < PROCESSORS.keys()

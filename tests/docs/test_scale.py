@@ -363,7 +363,7 @@ def test_what_stays_by_hand() -> None:
         "| **together, with nothing stored** | **4.40** | **4.00** |",
         "| each GB in tables and their indexes: 2 | 0.25 | 0.25 |",
         "| each GB in tables, for point-in-time recovery: 2 | 0.20 | 0.20 |",
-        "| each GB in log groups, until it expires: 15 | 0.03 | 0.03 |",
+        "| each GB in log groups, until it expires: 16 | 0.03 | 0.03 |",
         "| SAM's bucket, with the artefacts | unknown | unknown |",
     ]
 

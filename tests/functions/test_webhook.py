@@ -23,6 +23,7 @@ from ledger.processors import PAGE, Processor, Processors, ProcessorSecretError
 from ledger.signature import STRIPE, TOLERANCE_S, Received
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
+from ledger_cli.engine.http_api import ENDPOINT
 from ledger_cli.samples import PROCESSORS, register_sample_processors
 from ledger_cli.stack.webhook import signed
 from tests.support.faults import Faults
@@ -286,7 +287,8 @@ def test_an_amount_keeps_its_exact_text(webhook: Webhook, engine: Engine) -> Non
 
 def without_content_type(body: bytes, processor: str = "acme-pay") -> dict[str, str]:
     """Return the headers of a signed request whose body comes as base64, because it may not be text."""
-    headers = signed(PROCESSORS[processor], body, round(time.time()))
+    url = f"{ENDPOINT}/processors/{processor}/payments"
+    headers = signed(PROCESSORS[processor], body, round(time.time()), url)
     del headers["content-type"]
     return headers
 
@@ -773,6 +775,8 @@ def test_whatever_is_signed_has_a_right_answer(webhook: Webhook, body: bytes) ->
     An error of the ledger would raise an alarm, and the message would come again.
     """
     for processor, described in PROCESSORS.items():
+        if processor == "adyen":
+            continue  # its signature is in the body, so a body of another form is signed by nobody
         status, answer = webhook.post(body, processor, headers=without_content_type(body, processor))
         refused = "Violations" in answer and status == (400 if FORMATS[described["Format"]].corrects else 200)
         assert refused or answer == {"Outcome": "IGNORED"}  # an object, such as {}, may be a test of the endpoint
