@@ -224,6 +224,15 @@ def test_an_account_that_is_the_token_too_is_not_kept() -> None:
     assert payment.metadata == {"adyen.payment_method": "visa", "adyen.token": "merchantReference"}
 
 
+@pytest.mark.parametrize(("reference", "kept"), [("Ledger", True), ("SampleL", True), ("SampleLe", False)])
+def test_a_short_reference_stands_elsewhere_by_chance(reference: str, *, kept: bool) -> None:
+    """The contract searches the other fields for tokens of 8 characters or more. As a field, none is kept."""
+    payment, token = payment_of(authorisation(additionalData={}, merchantReference=reference))
+    assert token.text == reference
+    assert payment.metadata.get("adyen.account") == ("SampleLedgerECOM" if kept else None)
+    assert "adyen.merchant_reference" not in payment.metadata
+
+
 @pytest.mark.parametrize("free", ["Mr. Smith", "", None, 7, "visa\n", "x" * 65])
 def test_free_text_is_not_kept(free: Any) -> None:
     """Neither from the names of accounts and methods, nor from any other value."""
@@ -645,6 +654,13 @@ def test_four_currencies_have_other_decimals_than_in_iso_4217() -> None:
     assert other == {"CLP", "CVE", "IDR", "ISK"}
     assert {DECIMALS[currency] for currency in ("CLP", "ISK")} == {2}
     assert {DECIMALS[currency] for currency in ("CVE", "IDR")} == {0}
+
+
+def test_adyen_does_not_list_these_currencies() -> None:
+    """Nothing says in which unit their amounts would be."""
+    unlisted = "AFN BIF BOV BTN CDF CHE CHW CLF COU ERN IRR KPW LRD LSL MGA MXV SDG SSP SYP TJS TMT USN UYI UYW VED VES"
+    assert MINOR_UNITS.keys() - DECIMALS.keys() == {*unlisted.split(), "XAD", "ZWG"}
+    assert DECIMALS.keys() - MINOR_UNITS.keys() == {"ANG", "BGN", "CNH", "HRK", "VEF"}
 
 
 @pytest.mark.parametrize("currency", sorted(MINOR_UNITS))

@@ -28,7 +28,7 @@ from ledger.amounts import canonical_amount
 from ledger.cards import holds_card_number
 from ledger.fields import MAX_METADATA_VALUE_CHARACTERS
 from ledger.formats.mapping import UNDOCUMENTED, code, entry, integer, major_units, member, microseconds, payment
-from ledger.payment import valid_id
+from ledger.payment import MIN_SEARCHED_TOKEN_CHARACTERS, valid_id
 from ledger.signature import adyen_item
 from ledger.violations import InvalidEntryError, InvalidInputError, InvalidPaymentError, Violation
 
@@ -52,7 +52,7 @@ TOKENS = ("tokenization.storedPaymentMethodId", "recurring.recurringDetailRefere
 """Values of `additionalData` that identify the stored payment method, or the card. A payment may have none of them."""
 
 NOT_CAPTURED = "capture_failed"
-"""In the place of a kind: money that the ledger counts as taken was not taken, or not this amount. No kind says so."""
+"""Rule in the place of a kind: money that the ledger counts as taken was not taken, or not this amount."""
 
 KINDS: Mapping[str, tuple[str | None, str | None]] = {
     "CAPTURE": (None, "Captured"),
@@ -151,7 +151,7 @@ def _payment(item: dict[str, Any], processor_id: str, *, is_manual: bool) -> dic
 
     def amount() -> str | None:
         text = major_units(units, currency, DECIMALS.get)
-        return canonical_amount(text, DECIMALS.get(currency or "")) if is_held and text is not None else text
+        return canonical_amount(text, DECIMALS[currency]) if is_held and text is not None else text
 
     reported = payment(
         processor_id,
@@ -187,9 +187,14 @@ def _is_recordable(text: Any, token: Any) -> bool:
 
     The merchant's reference may be any text, and no payment is lost for it.
     """
-    if not isinstance(text, str) or len(text) > MAX_METADATA_VALUE_CHARACTERS or not text.isprintable():
-        return False
-    return not holds_card_number(text) and not (isinstance(token, str) and token in text)
+    is_searched = isinstance(token, str) and len(token) >= MIN_SEARCHED_TOKEN_CHARACTERS
+    return (
+        isinstance(text, str)
+        and len(text) <= MAX_METADATA_VALUE_CHARACTERS
+        and text.isprintable()
+        and not holds_card_number(text)
+        and not (is_searched and token in text)
+    )
 
 
 def _entry(item: dict[str, Any], processor_id: str, *, is_manual: bool) -> dict[str, Any] | None:
@@ -227,11 +232,11 @@ def _entry(item: dict[str, Any], processor_id: str, *, is_manual: bool) -> dict[
     )
     if kind == NOT_CAPTURED:
         ids = {"transaction_id": valid_id(reported, "TransactionID"), "entry_id": valid_id(reported, "EntryID")}
-        raise InvalidEntryError([Violation("Entry", "capture_failed")], **ids)
+        raise InvalidEntryError([Violation("Entry", NOT_CAPTURED)], **ids)
     return reported
 
 
-def _amount(item: dict[str, Any]) -> tuple[int | None, str | None]:
+def _amount(item: dict[str, Any]) -> tuple[int | None, Any]:
     """Return the amount in the smallest units, and its currency; None for what has another type."""
     currency = member(item, "amount", "currency")
     return integer(member(item, "amount", "value")), currency if isinstance(currency, str) else None
