@@ -161,6 +161,8 @@ def test_times_with_and_without_a_fraction_are_compared_as_times() -> None:
     for order in permutations([early, late]):
         assert start_input_of(paid(*order))["Timestamp"] == "2026-11-21T10:18:47.5Z"
         assert start_input_of(paid(*order))["SecureToken"] == "paymtd_late"
+        timeless = [{**CAPTURED, "captured_at": time} for time in (None, 7)]
+        assert start_input_of(paid(*timeless, *order))["Timestamp"] == "2026-11-21T10:18:47.5Z"
 
 
 @pytest.mark.parametrize("event_type", ["transaction.paid", "transaction.completed"])

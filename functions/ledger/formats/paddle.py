@@ -86,7 +86,7 @@ def _success(transaction: dict[str, Any], processor_id: str, event_id: str | Non
     """
     captured = _attempts(transaction, "captured")
     amounts = [_units(attempt.get("amount")) for attempt in captured]
-    units = None if None in amounts else sum(amount or 0 for amount in amounts)
+    units = None if None in amounts else sum(filter(None, amounts))
     if units == 0 and _units(member(transaction, "details", "totals", "grand_total")) == 0:
         return None
     last = _latest(captured, "captured_at")
