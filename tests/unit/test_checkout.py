@@ -177,6 +177,12 @@ def test_totals_that_contradict_the_amount_are_rejected(total: Any) -> None:
     assert broken_by(CAPTURED, data) == {("Amount", "cumulative_amount")}
 
 
+@pytest.mark.parametrize("amount", [None, "10000", 10_000.0, True])
+def test_a_capture_without_an_amount_has_the_rule_of_its_amount(amount: Any) -> None:
+    """The totals contradict nothing then."""
+    assert broken_by(CAPTURED, {**CAPTURE, "amount": amount}) == {("Amount", "type")}
+
+
 def test_captures_in_several_parts_add_up_in_any_order() -> None:
     """Each has its own amount, and the ledger waits for the payment."""
     captures = [capture(1, 7000, 7000), capture(2, 3000, 10_000), capture(3, 500, 10_500)]

@@ -140,8 +140,9 @@ def _returned(report: _Report) -> None:
 
     Checkout.com shows no example of such a payment, so neither its amount nor its time is certain.
     """
-    if report.data.get("destination") is None:
-        raise _fits_no_kind(_action(report, "Refunded"))
+    data = report.data
+    if data.get("destination") is None:
+        raise _fits_no_kind(data.get("id"), data.get("action_id"))
 
 
 def _action(report: _Report, kind: str) -> dict[str, Any]:
@@ -167,8 +168,9 @@ def _dispute_resolved(report: _Report) -> None:
 
     Checkout.com does not say whether the scheme's refund has an event of its own.
     """
-    if report.data.get("resolved_reason") != "already_refunded":
-        raise _fits_no_kind(_dispute(report, "Disputed"))
+    data = report.data
+    if data.get("resolved_reason") != "already_refunded":
+        raise _fits_no_kind(data.get("payment_id"), data.get("id"))
 
 
 def _dispute(report: _Report, kind: str) -> dict[str, Any]:
@@ -199,10 +201,11 @@ def _amount(data: dict[str, Any]) -> str | None:
     return major_units(integer(data.get("amount")), upper(data.get("currency")), _decimals)
 
 
-def _fits_no_kind(read: Mapping[str, Any]) -> InvalidEntryError:
-    """Return the rejection of what may have taken money from a recorded payment, by the IDs of the entry."""
-    ids = {"transaction_id": valid_id(read, "TransactionID"), "entry_id": valid_id(read, "EntryID")}
-    return InvalidEntryError([Violation("Entry", "capture_failed")], **ids)
+def _fits_no_kind(transaction_id: Any, entry_id: Any) -> InvalidEntryError:
+    """Return the rejection of what may have taken money from a recorded payment. It names the IDs that are valid."""
+    ids = {"TransactionID": transaction_id, "EntryID": entry_id}
+    named = {"transaction_id": valid_id(ids, "TransactionID"), "entry_id": valid_id(ids, "EntryID")}
+    return InvalidEntryError([Violation("Entry", "capture_failed")], **named)
 
 
 def _decimals(currency: str) -> int | None:
