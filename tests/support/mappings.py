@@ -116,3 +116,16 @@ def totals_after(messages: list[Any], format_name: str) -> Totals:
         assert len(left) < len(waiting), left
         waiting = left
     return totals
+
+
+def changed_somewhere(draw: st.DrawFn, message: Any, value: Any) -> Any:
+    """Return a copy of a message that has *value* at some place in it."""
+    copy = json.loads(json.dumps(message))
+    place: Any = copy
+    while True:
+        key = draw(st.sampled_from(range(len(place)) if isinstance(place, list) else sorted(place)))
+        if not isinstance(place[key], (dict, list)) or not place[key] or draw(st.booleans()):
+            break
+        place = place[key]
+    place[key] = value
+    return copy

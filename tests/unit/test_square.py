@@ -16,7 +16,16 @@ from ledger.identifiers import mapped_identifier
 from ledger.payment import Payment
 from ledger.signature import SQUARE, InvalidSignatureError, Received, verify
 from ledger.violations import InvalidEntryError, InvalidPaymentError, Violation
-from tests.support.histories import HOSTILE, JSON, changed_somewhere, read, read_whatever, rules, sample, totals_after
+from tests.support.mappings import (
+    HOSTILE,
+    JSON,
+    broken_by,
+    changed_somewhere,
+    read,
+    read_whatever,
+    sample,
+    totals_after,
+)
 
 PAID, REFUNDED, DISPUTED = (
     sample(f"square-{name}") for name in ("payment.updated", "refund.updated", "dispute.created")
@@ -52,7 +61,7 @@ def start_input(message: Any) -> dict[str, Any]:
 
 def broken(message: Any) -> set[tuple[str, str]]:
     """Return the rules that a message breaks."""
-    return rules("square", message)
+    return broken_by("square", message)[1]
 
 
 def recorded(message: Any) -> Payment | Entry | None:
@@ -549,7 +558,7 @@ def test_a_history_adds_up(history: str) -> None:
     """Whatever the order of the events, and however often each comes."""
     messages, expected = HISTORIES[history]
     for order in permutations([PAID, *messages]):
-        totals = totals_after("square", [*order, *order])
+        totals = totals_after([*order, *order], "square")
         assert (totals.captured, totals.refunded, totals.disputed) == ("25.99", *expected)
 
 

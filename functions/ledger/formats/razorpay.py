@@ -132,8 +132,8 @@ def _dispute(event: dict[str, Any], dispute: dict[str, Any], processor_id: str) 
     Razorpay's documentation contradicts itself in two points. There the entry has no documented kind, so that the
     contract rejects it and an operator looks:
 
-    - What is deducted when a dispute is won: nothing, or (in an example) the part that was not contested. Money that
-      was deducted at the onset may also be on its way back.
+    - What is deducted before the end, and when a dispute is won: nothing, or (in an example) the part that was not
+      contested. Money that is deducted at the onset may come back, and no event need say so.
     - Whether a lost dispute sends a refund as well. After more than half of the payment, the ledger refuses the second
       one by itself (`exceeds_captured`). A smaller amount would count twice, and nobody would notice.
 
@@ -144,7 +144,8 @@ def _dispute(event: dict[str, Any], dispute: dict[str, Any], processor_id: str) 
         return None
     paid = integer(member(event, "payload", "payment", "entity", "amount"))
     counts_once = units is not None and paid is not None and 2 * units > paid
-    kind = "Disputed" if counts_once and event["event"] != "payment.dispute.won" else UNDOCUMENTED
+    is_lost = event["event"] in ("payment.dispute.lost", "payment.dispute.closed")
+    kind = "Disputed" if counts_once and is_lost else UNDOCUMENTED
     return _entry(event, dispute, processor_id, kind, units)
 
 
