@@ -8,9 +8,9 @@
 | `refund.created`, `.processed`, `.speed_changed` | pending or processed | `Refunded` |
 | `refund.failed`, or another one of them | failed | `RefundFailed` |
 | all four | the payment was never captured | none: Razorpay releases what it did not take |
-| `payment.dispute.created`, `.under_review`, `.action_required`, `.lost`, `.closed` | money was deducted | `Disputed` |
+| `payment.dispute.lost`, `.closed` | money was deducted | `Disputed` |
 | the same | at most half of the payment was deducted | rejected by the rule `kind` |
-| `payment.dispute.won` | money was deducted | rejected by the rule `kind` |
+| `payment.dispute.created`, `.under_review`, `.action_required`, `.won` | money was deducted | rejected: `kind` |
 | all six | nothing was deducted | none |
 
 A payment that failed may be authorised later, under the same ID (late authorisation). Under its own ID, the failure
