@@ -24,7 +24,7 @@ run: $(READY) ## run the sample payments through the real workflow
 	@$(BIN)/ledger run
 
 test: $(READY) $(NODE_READY) ## run every test that takes seconds
-	@$(BIN)/pytest --numprocesses auto --dist loadfile --ignore tests/proof
+	@$(BIN)/pytest --numprocesses auto --dist loadfile --ignore tests/proof --ignore tests/simulation
 
 test-containers: $(READY) .venv/sam/.ready ## run the workflow in containers, as sam local does
 	@$(BIN)/python -m tests.containers
@@ -36,6 +36,7 @@ test-vendors: $(READY) .venv/vendors/.ready ## let the processors' own libraries
 	@$(BIN)/pytest -q tests/vendors
 
 prove: $(READY) $(NODE_READY) .venv/checkov/.ready ## prove the promises about the deployed stack: minutes
+	@$(BIN)/pytest -q --numprocesses 2 tests/simulation
 	@$(BIN)/pytest -q tests/proof
 
 simulate: $(READY) ## try every fault at every call, and planted bugs: minutes

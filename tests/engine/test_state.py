@@ -21,6 +21,7 @@ from moto.dynamodb.models.dynamo_type import DynamoType, Item
 from ledger_cli import REGION, ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.engine.state import FILE, State, StateError
+from ledger_cli.samples import PROCESSORS
 
 BEFORE = """
 import json, sys
@@ -96,7 +97,7 @@ def test_an_engine_continues_where_another_one_stopped(tmp_path: Path) -> None:
         "taken": True,
         "redriven": "RECORDED",
         "items": ["failed", "txn-2026-0001"],
-        "secrets": ["payment-ledger/processors/acme-pay", "payment-ledger/processors/stripe"],
+        "secrets": sorted(f"payment-ledger/processors/{processor_id}" for processor_id in PROCESSORS),
         "events": ["PaymentRecorded", "PaymentConflict", "PaymentDuplicate", "PaymentRecorded"],
     }
     kept = json.loads((folder / FILE).read_text())

@@ -13,6 +13,7 @@ REFUSED, REFUSED_TOO = "refused-1", "refused-2"
 ARGUMENTS: dict[str, list[str]] = {
     "accept": [REFUSED, "--reason", "the bank confirmed it"],
     "completion": ["bash"],
+    "formats": [],
     "entries": ["--processor", "acme-pay"],
     "executions": [],
     "get": [ID],
