@@ -22,7 +22,7 @@ GOALS: Mapping[str, tuple[float, float | None]] = {
     f"{CHAIN}, relative to typical": (0.50, 0.40),
     "cold start of validate_payment, relative to the runtime client with Logger and Metrics": (1.10, None),
     **{f"warm call of {step}, relative to its bare SDK calls": (1.15, None) for step in STEPS[1:]},
-    "size of a function's artefact, MB": (1.7, None),
+    "size of a function's artefact, MB": (2.0, None),
     "AWS calls per payment": (4, None),
     "states per payment": (4, None),
     "requests per payment, with 100,000 payments in the table relative to 100": (1, None),

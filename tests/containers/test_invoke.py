@@ -182,7 +182,7 @@ def test_a_line_of_the_page_works_as_it_is_written(line: str) -> None:
 
 # ── The artefact ────────────────────────────────────────────────────────────────────────────────────
 
-MAX_BYTES = 1_700_000
+MAX_BYTES = 2_000_000
 """The largest size of a function's files in the artefact."""
 
 
@@ -199,6 +199,7 @@ def test_the_artefact_has_only_what_the_functions_need(function: str) -> None:
     assert {name.removesuffix(".py") for name in found - expected} == packages
     assert {file.name for file in (folder / "ledger").iterdir()} - {"__pycache__"} == {
         *(file.name for file in (ROOT / "functions/ledger").glob("*.py")),
+        "formats",
         "sdk_data",
     }
     assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < MAX_BYTES
