@@ -30,6 +30,9 @@ could replay a recorded request."""
 
 TIME = re.compile(r"[0-9]{1,12}")
 
+MAX_ADYEN_BYTES = 256 * 1024
+"""The largest body that is read before it is known who signed it."""
+
 STANDARD_KEY_BYTES = range(24, 65)
 """Lengths of a key. Source: the Standard Webhooks specification, version 1.0.0, signing secrets."""
 
@@ -125,8 +128,11 @@ def plausible_schemes(received: Received, now_s: int) -> list[Scheme]:
     plausible: list[Scheme] = []
     reasons = []
     for scheme in SCHEMES:
-        if scheme is ADYEN and plausible:
-            continue  # it has no header of its own, and what is signed by a header need not be read as Adyen's
+        if scheme is ADYEN:
+            # It has no header, and reading a body costs something: only a processor that signs so is worth that.
+            if not plausible and _may_be_adyens(received.body):
+                plausible.append(scheme)
+            continue
         try:
             _claim(scheme, received, now_s)
         except InvalidSignatureError as invalid:
@@ -223,7 +229,7 @@ STANDARD_SECRET = SecretForm("whsec_ and base64 of 24 to 64 bytes", _is_standard
 STRIPES_SECRET = SecretForm("whsec_ and 16 characters or more", _matches("whsec_.{16,}"), _text)
 ADYENS_SECRET = SecretForm("64 hexadecimal digits", _matches("[0-9A-Fa-f]{64}"), _hexadecimal_keys)
 OWN_SECRET = SecretForm("16 characters or more", _matches(".{16,}"), _text)
-CHOSEN_SECRET = SecretForm("16 to 40 characters, chosen by you", _matches(".{16,40}"), _text)
+CHOSEN_SECRET = SecretForm("16 characters or more, chosen by you", _matches(".{16,}"), _text)
 """Of a processor that lets a person choose the secret."""
 POLARS_SECRET = SecretForm(OWN_SECRET.description, OWN_SECRET.is_valid, _polar_keys)
 
@@ -291,11 +297,17 @@ def _of_the_body(header: str, secret: SecretForm, prefix: str = "") -> "Scheme":
 
 def _square_claim(received: Received) -> Claim:
     signature = _header(received, "x-square-hmacsha256-signature")
-    return Claim(content=received.url.encode() + received.body, signatures=[signature])
+    return Claim(content=_bytes(received.url) + received.body, signatures=[signature])
+
+
+def _may_be_adyens(body: bytes) -> bool:
+    return len(body) <= MAX_ADYEN_BYTES and b'"hmacSignature"' in body
 
 
 def _adyen_claim(received: Received) -> Claim:
     """Return the claim of the one notification in the body. Its signature is in the body too."""
+    if not _may_be_adyens(received.body):
+        raise InvalidSignatureError("no_signature")
     try:
         notification = loads(received.body)
     except StrictJSONError:

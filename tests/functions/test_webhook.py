@@ -866,6 +866,20 @@ def test_attempts_come_to_an_end(webhook: Webhook, engine: Engine, faults: Fault
     assert started(engine) == 9
 
 
+def test_the_last_attempt_holds_up_no_other_message(webhook: Webhook, engine: Engine, faults: Faults) -> None:
+    """Adyen sends nothing else until a message is taken. The alarm rings, and the nine executions keep the payment."""
+    body = (ROOT / "events/webhooks/razorpay-payment.captured.json").read_bytes()
+    faults.refuse("PutItem", "ResourceNotFoundException", times=9)
+    for _ in range(9):
+        answer = webhook.post(body, "razorpay")
+        assert answer[0] == 200
+        prefix = engine.outputs["WorkflowArn"].replace(":stateMachine:", ":execution:")
+        assert engine.wait_for(f"{prefix}:{answer[1]['Execution']}").outcome is None
+    assert webhook.post(body, "razorpay") == (200, {"Outcome": "NOT_STARTED"})
+    assert log_lines(engine, "payment not started")[0]["code"] == "TooManyAttemptsError"
+    assert started(engine) == 9
+
+
 @pytest.mark.parametrize("stored", ["whsec_canary", '{"Format": "stripe", "Secrets": "whsec_canary_canary_canary"}'])
 def test_a_secret_that_is_none_lets_nobody_in(webhook: Webhook, engine: Engine, stored: str) -> None:
     """If the list of secrets is a string, its letters would be secrets.

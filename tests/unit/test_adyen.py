@@ -196,7 +196,8 @@ def test_the_token_stands_for_the_stored_payment_method_or_the_card(added: Any, 
     [
         ("no text", "adyen.merchant_reference", 7),
         ("absent", "adyen.merchant_reference", None),
-        ("long", "adyen.merchant_reference", "x" * 257),
+        ("long", "adyen.merchant_reference", "x" * 65),
+        ("a person", "adyen.merchant_reference", "Anna Smith, anna@example.com"),
         ("half a surrogate pair", "adyen.merchant_reference", "order \ud800"),
         ("a card number", "adyen.merchant_reference", "4111111111111111"),
         ("the token", "adyen.merchant_reference", "M5N7TQ4TG5PFWR50"),
@@ -209,7 +210,7 @@ def test_no_payment_is_lost_for_the_merchants_reference(name: str, field: str, r
     assert field not in payment.metadata, name
 
 
-@pytest.mark.parametrize("reference", ["x" * 256, "Bestellung Köln: 7 / 2026", "a:b:c", "\\\\slashes are fun"])
+@pytest.mark.parametrize("reference", ["x" * 64, "order-2026.0101_A"])
 def test_the_merchants_reference_is_kept(reference: str) -> None:
     """Its owner looks for the payment by it."""
     payment, _ = payment_of(authorisation(merchantReference=reference))
@@ -330,23 +331,11 @@ def test_every_event_that_moves_money_has_a_row() -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("action", ["cancel", "refund", None, "", "void", ["refund"], 7])
-def test_a_reversal_is_what_its_action_says(action: Any, variant: str) -> None:
-    """Without an action that Adyen documents, an operator has to look. The entry's ID does not depend on it.
-
-    So a copy with another action, which is not signed, is a conflict with the recorded entry.
-    """
+def test_an_action_that_nobody_signed_decides_nothing(action: Any, variant: str) -> None:
+    """Otherwise a copy of a refused message with another action would be recorded."""
     item = event("CANCEL_OR_REFUND", additionalData={"modification.action": action})
-    if action == "refund":
-        entry = entry_of(item, variant)
-        assert entry is not None
-        assert (entry.kind, entry.entry_id, entry.amount) == ("Refunded", ID, "25.00")
-    elif action == "cancel" and variant == "manual":
-        entry = entry_of(item, variant)
-        assert entry is not None
-        assert (entry.kind, entry.entry_id, entry.amount) == ("Voided", ID, "25.00")
-    else:
-        assert broken_by(item, variant) == [("Entry", "capture_failed") if action == "cancel" else ("Kind", "kind")]
-        assert broken_by({**item, "additionalData": None}, variant) == [("Kind", "kind")]
+    assert broken_by(item, variant) == [("Kind", "kind")]
+    assert broken_by({**item, "additionalData": None}, variant) == [("Kind", "kind")]
     assert read({**item, "success": "false"}, variant) is None
 
 
@@ -750,11 +739,6 @@ LIVES: dict[str, tuple[str, list[dict[str, Any]], tuple[str, str, str]]] = {
         ("100.00", "0.00", "0.00"),
     ),
     "a refused refund": ("automatic", [{**REFUNDED, "success": "false"}], ("100.00", "0.00", "0.00")),
-    "a reversal": (
-        "automatic",
-        [event("CANCEL_OR_REFUND", value=10000, additionalData={"modification.action": "refund"})],
-        ("100.00", "100.00", "0.00"),
-    ),
     "a dispute that is won": (
         "automatic",
         [event("NOTIFICATION_OF_CHARGEBACK", "DSPT0000000000A2", 4000), DISPUTED, WON],

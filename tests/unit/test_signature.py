@@ -297,6 +297,19 @@ def test_a_request_without_its_signature_claims_nothing(name: str) -> None:
         plausible_schemes(received._replace(headers=kept), NOW_S)
 
 
+def test_a_body_is_read_only_if_it_may_be_adyens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody may post millions of brackets. Nobody's body is parsed before its processor is known to sign so."""
+    read: list[bytes] = []
+    monkeypatch.setattr(signature, "loads", lambda body: read.append(body) or {})
+    largest = b'{"hmacSignature"' + b" " * (signature.MAX_ADYEN_BYTES - 16)
+    for body in (b"[" * 1000, b"", largest + b" "):
+        with pytest.raises(InvalidSignatureError, match="no_signature"):
+            plausible_schemes(Received({}, URL, body), NOW_S)
+        assert judged(signature.ADYEN, ["0A" * 32], Received({}, URL, body)) == "no_signature"
+    assert plausible_schemes(Received({}, URL, largest), NOW_S) == [signature.ADYEN]
+    assert read == []
+
+
 UNSIGNED_ITEM = b'{"notificationItems": [{"NotificationRequestItem": {"additionalData": {"hmacSignature": 1}}}]}'
 
 

@@ -13,9 +13,9 @@ A setting at Adyen decides whether an authorisation takes the money, and no mess
 
 If another event has no success, nothing happened. No amount is cumulative.
 
-Adyen signs eight values, and neither the time, the token, the mode nor the action of `CANCEL_OR_REFUND`. So the IDs
-come from signed values alone: a message that is replayed with another time or action conflicts with what is recorded,
-and adds nothing.
+Adyen signs eight values, and neither the time, the token, the mode nor the action of `CANCEL_OR_REFUND`. What is
+recorded, and under which IDs, depends on signed values alone: a message that is replayed with another time conflicts
+with what is recorded, and adds nothing.
 
 Source: Adyen's Webhooks API, version 1 (its OpenAPI file); its pages "Verify HMAC signatures", "Handle webhook events"
 (duplicates), "Webhook types" (JSON has one item), "Capture", "Cancel", "Refund", and those named below.
@@ -26,7 +26,6 @@ from typing import Any
 
 from ledger.amounts import canonical_amount
 from ledger.cards import holds_card_number
-from ledger.fields import MAX_METADATA_VALUE_CHARACTERS
 from ledger.formats.mapping import UNDOCUMENTED, code, entry, integer, major_units, member, microseconds, payment
 from ledger.payment import MIN_SEARCHED_TOKEN_CHARACTERS, valid_id
 from ledger.signature import adyen_item
@@ -73,15 +72,12 @@ KINDS: Mapping[str, tuple[str | None, str | None]] = {
 }
 """What each event becomes in the automatic and in the manual variant; None if it moves no money of the ledger's.
 
-The action of `CANCEL_OR_REFUND` decides about it. If money is captured at once, nothing is left to release or to
-adjust. `REFUND_WITH_DATA` need not name a payment: then
-it is refused by its TransactionID. `NOTIFICATION_OF_CHARGEBACK` only announces the debit. Adyen documents no movement
+Adyen does not sign the action of `CANCEL_OR_REFUND`, so it decides nothing, and a person has to look. If money is
+captured at once, nothing is left to release or to adjust. `REFUND_WITH_DATA` need not name a payment: then it is
+refused by its TransactionID. `NOTIFICATION_OF_CHARGEBACK` only announces the debit. Adyen documents no movement
 of money for the events of pre-arbitration and arbitration; `SECOND_CHARGEBACK` follows a loss. A dispute that is lost
 changes no total. Source: Adyen's pages "Dispute process and flow" and "Cancel an unreferenced refund".
 """
-
-ACTIONS = {"cancel": "CANCELLATION", "refund": "REFUND"}
-"""What `CANCEL_OR_REFUND` may have done, and the event that says the same."""
 
 ENTRY_SUFFIXES = {"EXPIRE": "_expired", "SECOND_CHARGEBACK": "_second"}
 """What follows the reference in the EntryID of an event that has the payment's, or the first chargeback's."""
@@ -185,16 +181,10 @@ def _token(item: dict[str, Any]) -> tuple[Any, str]:
 def _is_recordable(text: Any, token: Any) -> bool:
     """Return whether the contract takes a value as metadata beside the token. If not, the payment is recorded without.
 
-    The merchant's reference may be any text, and no payment is lost for it.
+    The merchant's reference may be any text, such as a name, and no payment is lost for it.
     """
     is_searched = isinstance(token, str) and len(token) >= MIN_SEARCHED_TOKEN_CHARACTERS
-    return (
-        isinstance(text, str)
-        and len(text) <= MAX_METADATA_VALUE_CHARACTERS
-        and text.isprintable()
-        and not holds_card_number(text)
-        and not (is_searched and token in text)
-    )
+    return code(text) is not None and not holds_card_number(text) and not (is_searched and token in text)
 
 
 def _entry(item: dict[str, Any], processor_id: str, *, is_manual: bool) -> dict[str, Any] | None:
@@ -208,8 +198,7 @@ def _entry(item: dict[str, Any], processor_id: str, *, is_manual: bool) -> dict[
     """
     event, is_success = item["eventCode"], item["success"] == "true"
     reference, original = item.get("pspReference"), item.get("originalReference")
-    action = member(item, "additionalData", "modification.action") if event == "CANCEL_OR_REFUND" else None
-    kind = KINDS[ACTIONS.get(action, event) if isinstance(action, str) else event][is_manual]
+    kind = KINDS[event][is_manual]
     if not is_success:
         kind = NOT_CAPTURED if event == "CAPTURE" and not is_manual else None
     if kind is None:

@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import Any
 
 from tests.proof.contexts import PARTNER_RULE, PARTNER_SOURCE
-from tests.proof.policies import Resources, of_type
+from tests.proof.policies import Resources, as_list, of_type
 from tests.proof.resolved import arn
 
 MAX_INTEGRATION_S = 30
@@ -118,7 +118,8 @@ def payments_and_entries_from_buses(resources: Resources) -> Iterator[str]:
         }
         if targets != [expected]:
             yield f"{name}: its target is another, or has no dead-letter queue"
-        if resources[name].get("DependsOn") != "UndeliveredPaymentsPolicy":
+        needed = ["UndeliveredPaymentsPolicy", *(["PartnerRulePermission"] if name == "PartnerRule" else [])]
+        if as_list(resources[name].get("DependsOn", [])) != needed:
             yield f"{name}: may send to its queue before the queue's policy allows it"
     for name, made in of_type(resources, "AWS::Events::EventBus"):
         # AWS refuses a partner's bus of another name than its source's, and no linter sees that.
