@@ -20,6 +20,7 @@ from ledger.signature import (
     InvalidSignatureError,
     Received,
     Scheme,
+    SecretForm,
     plausible_schemes,
     verify,
 )
@@ -357,3 +358,108 @@ def test_a_header_with_two_signatures_needs_one_that_is_right() -> None:
     for text in ("", ",", right.removeprefix("sha256="), f"md5={right[7:]}", f"sha256=00 {right}"):
         headers = {"x-mollie-signature": text}
         assert judged(signature.MOLLIE, secrets, received._replace(headers=headers)) == "wrong_signature"
+
+
+# ── Secrets, and what people read ───────────────────────────────────────────────────────────────────
+
+
+def standard(length: int) -> str:
+    """Return a secret of Standard Webhooks with so many bytes."""
+    return "whsec_" + base64.b64encode(bytes(range(length))).decode()
+
+
+@pytest.mark.parametrize(
+    ("form", "secret", "is_valid"),
+    [
+        *((signature.STANDARD_SECRET, standard(length), 24 <= length <= 64) for length in (0, 23, 24, 64, 65)),
+        (signature.STANDARD_SECRET, standard(24).removeprefix("whsec_"), True),
+        (signature.STANDARD_SECRET, "whsec_" + "!" * 32, False),
+        (signature.STANDARD_SECRET, standard(24) + "\n", False),
+        (signature.STANDARD_SECRET, standard(24)[:-1], False),
+        (signature.STRIPES_SECRET, "whsec_" + "x" * 16, True),
+        (signature.STRIPES_SECRET, "whsec_" + "x" * 15, False),
+        (signature.STRIPES_SECRET, "x" * 30, False),
+        (signature.ADYENS_SECRET, "0aF9" * 16, True),
+        (signature.ADYENS_SECRET, "0aF9" * 16 + "0", False),
+        (signature.ADYENS_SECRET, "0aG9" * 16, False),
+        *((form, "x" * 16, True) for form in (signature.OWN_SECRET, signature.CHOSEN_SECRET, signature.POLARS_SECRET)),
+        *((form, "x" * 15, False) for form in (signature.OWN_SECRET, signature.CHOSEN_SECRET, signature.POLARS_SECRET)),
+    ],
+)
+def test_a_secret_has_the_form_of_its_scheme(form: SecretForm, secret: str, *, is_valid: bool) -> None:
+    """A secret that somebody can guess, or that cannot sign, is not registered."""
+    assert form.is_valid(secret) is is_valid
+
+
+def test_each_scheme_says_what_it_signs_and_what_its_secret_is() -> None:
+    """`ledger formats` prints it, and the errors of the commands for processors have it."""
+    own = "16 characters or more"
+    assert {name: (scheme.signs, scheme.secret.description) for name, scheme in OF_EACH.items()} == {
+        "standard-webhooks": ("the message's ID, the time, the body", "whsec_ and base64 of 24 to 64 bytes"),
+        "adyen": ("eight values, no time and no token", "64 hexadecimal digits"),
+        "checkout": ("the body", own),
+        "lemon-squeezy": ("the body", f"{own}, chosen by you"),
+        "mollie": ("the body", own),
+        "paddle": ("the time, the body", own),
+        "polar": ("the message's ID, the time, the body", own),
+        "razorpay": ("the body", f"{own}, chosen by you"),
+        "square": ("the webhook's URL, the body", own),
+        "stripe": ("the time, the body", "whsec_ and 16 characters or more"),
+    }
+
+
+def test_each_value_of_adyens_counts_in_its_place() -> None:
+    """Two that change places are signed otherwise."""
+    secrets, received = request_of("adyen", originalReference="ORIGINAL")
+    notification = json.loads(received.body)
+    (item,) = [one["NotificationRequestItem"] for one in notification["notificationItems"]]
+    for name in (
+        "pspReference",
+        "originalReference",
+        "merchantAccountCode",
+        "merchantReference",
+        "eventCode",
+        "success",
+    ):
+        changed = {**item, name: "x"}
+        body = json.dumps({"notificationItems": [{"NotificationRequestItem": changed}]}).encode()
+        assert judged(signature.ADYEN, secrets, received._replace(body=body)) == "wrong_signature", name
+    for amount in ({"value": 1, "currency": "EUR"}, {"value": 1130, "currency": "USD"}, {}, None, "1130:EUR"):
+        body = json.dumps({"notificationItems": [{"NotificationRequestItem": {**item, "amount": amount}}]}).encode()
+        assert judged(signature.ADYEN, secrets, received._replace(body=body)) == "wrong_signature", amount
+
+
+def test_the_first_item_is_the_one_that_is_signed_for() -> None:
+    """The mapping rejects a notification with several items; it must not become nobody's before that."""
+    secrets, received = request_of("adyen")
+    notification = json.loads(received.body)
+    notification["notificationItems"].append({"NotificationRequestItem": {}})
+    assert judged(signature.ADYEN, secrets, received._replace(body=json.dumps(notification).encode())) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b'"hmacSignature"', b'{"hmacSignature"', b'["hmacSignature"]', b'{"notificationItems": "hmacSignature"}'),
+        *(b'{"notificationItems": %s}' % items for items in (b'["hmacSignature"]', b'{"0": "hmacSignature"}')),
+        b'{"notificationItems": [{"NotificationRequestItem": ["hmacSignature"]}]}',
+        b'{"notificationItems": [{"NotificationRequestItem": {"additionalData": ["hmacSignature"]}}]}',
+        b'{"hmacSignature": 1, "notificationItems": {"0": {}}}',
+        b'{"hmacSignature": 1, "notificationItems": ["x"]}',
+    ],
+)
+def test_what_only_looks_like_adyens_is_signed_by_nobody(body: bytes) -> None:
+    """Its form passes the first look, and no error but this one leaves the second."""
+    assert plausible_schemes(Received({}, URL, body), NOW_S) == [signature.ADYEN]
+    assert judged(signature.ADYEN, ["0A" * 32], Received({}, URL, body)) == "no_signature"
+
+
+def test_a_request_with_a_signed_header_is_not_read_as_adyens() -> None:
+    """Its body is not parsed, whatever it holds."""
+    received = Received.of(STRIPE_HEADERS, URL, b'{"hmacSignature": 1}')
+    assert plausible_schemes(received, NOW_S) == [STRIPE]
+
+
+def test_the_limit_of_a_body_is_that_of_an_execution() -> None:
+    """Nothing larger can be recorded."""
+    assert signature.MAX_ADYEN_BYTES == 262_144
