@@ -85,8 +85,8 @@ def _success(transaction: dict[str, Any], processor_id: str, event_id: str | Non
     `payout_totals` are in the currency of the seller's balance, and `total` is before credits, so neither is read.
     """
     captured = _attempts(transaction, "captured")
-    amounts = [_units(attempt.get("amount")) for attempt in captured]
-    units = None if None in amounts else sum(filter(None, amounts))
+    amounts = [amount for attempt in captured if (amount := _units(attempt.get("amount"))) is not None]
+    units = sum(amounts) if len(amounts) == len(captured) else None
     if units == 0 and _units(member(transaction, "details", "totals", "grand_total")) == 0:
         return None
     last = _latest(captured, "captured_at")
