@@ -10,7 +10,7 @@ import pytest
 from moto.core.botocore_stubber import BotocoreStubber
 
 from ledger_cli.engine import Engine, lambda_runtime
-from ledger_cli.engine.http_api import Request
+from ledger_cli.engine.http_api import ENDPOINT, Request
 from ledger_cli.samples import PROCESSORS, register_sample_processors
 from ledger_cli.stack.webhook import signed
 from tests.support.faults import Faults
@@ -41,8 +41,9 @@ def webhook(engine: Engine, traces: Traces) -> Callable[..., int]:
     register_sample_processors(engine)
 
     def post(body: bytes, processor: str = "acme-pay") -> int:
-        headers = signed(PROCESSORS[processor], body, round(time.time()))
-        answer = engine.answer(Request("POST", f"/processors/{processor}/payments", headers, body))
+        path = f"/processors/{processor}/payments"
+        headers = signed(PROCESSORS[processor], body, round(time.time()), f"{ENDPOINT}{path}")
+        answer = engine.answer(Request("POST", path, headers, body))
         assert answer is not None
         return traces.answered(answer)
 

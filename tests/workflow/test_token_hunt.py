@@ -17,11 +17,13 @@ from aws_lambda_powertools import single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 
 from ledger.aws import CALL_ATTEMPTS
+from ledger.formats import FORMATS
 from ledger.intake import seal
 from ledger.item import EncryptedPayment
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.samples import PROCESSORS
+from ledger_cli.stack.webhook import signed_body
 from tests.support.faults import Faults
 from tests.support.hunt import CANARY, FRAGMENT_BYTES, PLAIN_CANARY, Hunt
 from tests.support.traces import ENCRYPTED, SENT, VALIDATED, Traces
@@ -172,6 +174,40 @@ def test_a_token_in_a_processors_own_format_is_sealed_too(webhook: Callable[...,
     event["data"]["object"]["payment_method"] = CANARY
     assert webhook(json.dumps(event).encode(), "stripe") == 202
     assert_in_exactly(SEALED_BY_THE_WEBHOOK, traces)
+
+
+PAYMENTS = {
+    "adyen": "adyen-authorisation",
+    "checkout": "checkout-payment_captured",
+    "lemon-squeezy": "lemon-squeezy-order_created",
+    "mollie": "mollie-payment.paid",
+    "paddle": "paddle-transaction.completed",
+    "polar": "polar-order.paid",
+    "razorpay": "razorpay-payment.captured",
+    "square": "square-payment.updated",
+    "stripe": "stripe-charge.succeeded",
+}
+"""A sample payment of each processor with a format of its own."""
+
+
+@pytest.mark.parametrize("processor", PAYMENTS)
+def test_what_stands_for_a_payment_method_is_sealed_in_every_format(
+    engine: Engine, webhook: Callable[..., int], traces: Traces, processor: str
+) -> None:
+    """Recurring references are tokens too: whoever has one can charge again."""
+    described = PROCESSORS[processor]
+    text = (ROOT / f"events/webhooks/{PAYMENTS[processor]}.json").read_text()
+    sample = FORMATS[described["Format"]].start_input(json.loads(text), processor)
+    assert sample is not None
+    # Lemon Squeezy's stand-in is a number behind a word.
+    token = sample["SecureToken"].removeprefix("customer-")
+    canary = PLAIN_CANARY if token == sample["SecureToken"] else "98700001234500067"
+    changed = text.replace(f'"{token}"', f'"{canary}"').replace(f": {token},", f": {canary},")
+    assert changed != text
+    assert webhook(signed_body(described, changed.encode()), processor) in {200, 202}
+    (arn,) = engine.executions()
+    assert engine.wait_for(arn).outcome == "RECORDED"
+    assert_in_exactly(SEALED_BY_THE_WEBHOOK, traces, canary)
 
 
 @pytest.mark.parametrize("key", ["DisabledException", "ThrottlingException", "AccessDeniedException"])
