@@ -51,22 +51,25 @@ def start_input(message: Any, processor_id: str, *, live: bool) -> dict[str, Any
     and a subscription is in one mode.
 
     Raises:
-        InvalidInputError: the message is not an event, or has no entity; or a payment was paid and nothing captured.
+        InvalidInputError: the message is not an event, or has no entity, or no mode that Mollie documents; or a payment
+            was paid and nothing captured.
     """
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise InvalidPaymentError([Violation("Payment", "not_an_event")])
     event_type, entity = message["type"], member(message, "_embedded", "entity")
     if not isinstance(entity, dict):
-        _reject_if_thin(event_type, message.get("entityId"))
+        _reject(event_type, message.get("entityId"))
         return None
     read, mode = EVENTS.get(event_type), entity.get("mode")
-    if read is None or mode not in (None, "live" if live else "test"):
+    if read is None or mode == ("test" if live else "live"):
         return None
+    if mode not in ("live", "test") and (mode is not None or not event_type.startswith("chargeback.")):
+        _reject(event_type, None)
     return read(_Report(message, entity, processor_id))
 
 
-def _reject_if_thin(event_type: str, entity_id: Any) -> None:
-    """Raise an error if an event without entity is about an object that moves money."""
+def _reject(event_type: str, entity_id: Any) -> None:
+    """Raise an error if an event without its entity, or without a mode, is about an object that moves money."""
     for name, prefix in OBJECTS.items():
         if event_type.startswith(f"{name}.") or (isinstance(entity_id, str) and entity_id.startswith(prefix)):
             if name == "payment":
