@@ -31,6 +31,7 @@ TESTS = {
         "tests/unit/test_signature.py",
         "tests/unit/test_adyen.py::test_adyens_own_vectors_are_valid_and_no_others",
         "tests/unit/test_adyen.py::test_a_null_and_an_absent_value_are_signed_alike",
+        "tests/unit/test_checkout.py::test_a_known_vector_is_checkout_coms",
         "tests/unit/test_polar.py::test_both_forms_of_the_key_count",
         "tests/unit/test_polar.py::test_a_secret_without_padding_is_read",
         "tests/unit/test_polar.py::test_a_standard_key_is_not_polars_usual_one",

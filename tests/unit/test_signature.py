@@ -1,6 +1,7 @@
 """Signatures: known vectors, and every request that is not the processor's own and recent."""
 
 import base64
+import hmac
 import json
 import re
 from collections.abc import Callable
@@ -446,6 +447,7 @@ def test_the_first_item_is_the_one_that_is_signed_for() -> None:
         b'{"notificationItems": [{"NotificationRequestItem": {"additionalData": ["hmacSignature"]}}]}',
         b'{"hmacSignature": 1, "notificationItems": {"0": {}}}',
         b'{"hmacSignature": 1, "notificationItems": ["x"]}',
+        b'{"hmacSignature": 1, "notificationItems": []}',
     ],
 )
 def test_what_only_looks_like_adyens_is_signed_by_nobody(body: bytes) -> None:
@@ -458,6 +460,19 @@ def test_a_request_with_a_signed_header_is_not_read_as_adyens() -> None:
     """Its body is not parsed, whatever it holds."""
     received = Received.of(STRIPE_HEADERS, URL, b'{"hmacSignature": 1}')
     assert plausible_schemes(received, NOW_S) == [STRIPE]
+
+
+def test_polar_usually_signs_with_the_secret_as_it_stands() -> None:
+    """`ledger send` signs so."""
+    expected = hmac.digest(STANDARD_SECRET.encode(), b"content", "sha256")
+    assert POLAR.sign(STANDARD_SECRET, b"content") == base64.b64encode(expected).decode()
+
+
+def test_the_reason_is_exact() -> None:
+    """The log's reasons are stable."""
+    with pytest.raises(InvalidSignatureError) as caught:
+        plausible_schemes(Received({}, URL, b""), NOW_S)
+    assert str(caught.value) == "no_signature"
 
 
 def test_the_limit_of_a_body_is_that_of_an_execution() -> None:

@@ -194,7 +194,7 @@ PAYMENTS = {
 def test_what_stands_for_a_payment_method_is_sealed_in_every_format(
     engine: Engine, webhook: Callable[..., int], traces: Traces, processor: str
 ) -> None:
-    """Recurring references are tokens too: whoever has one can charge again."""
+    """Recurring references are tokens too: a holder of one can charge again."""
     described = PROCESSORS[processor]
     text = (ROOT / f"events/webhooks/{PAYMENTS[processor]}.json").read_text()
     sample = FORMATS[described["Format"]].start_input(json.loads(text), processor)
