@@ -8,7 +8,7 @@ The ledger defines none of these schemes, so a processor signs as it always does
 | `STRIPE`, `PADDLE` | the time, the body | signed |
 | `SQUARE` | the URL of the webhook, the body | none |
 | `CHECKOUT`, `LEMON_SQUEEZY`, `MOLLIE`, `RAZORPAY` | the body | none |
-| `ADYEN` | eight values in the body, none of which is a time | none |
+| `ADYEN` | eight values in the body, and no time | none |
 
 Without a signed time, a recorded request is valid forever. Then it is the ledger that records nothing twice.
 """

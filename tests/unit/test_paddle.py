@@ -44,7 +44,7 @@ def event(message: Any, event_type: str | None = None, **changes: Any) -> Any:
 
 
 def paid(*attempts: Any, due: Any = "65215", event_type: str = "transaction.completed", **changes: Any) -> Any:
-    """Return the sample transaction with other attempts, of which *due* was to be paid."""
+    """Return the sample transaction with other attempts, and *due* as the amount to pay."""
     changed = event(COMPLETED, event_type, payments=list(attempts), **changes)
     changed["data"]["details"]["totals"]["grand_total"] = due
     return changed
@@ -251,7 +251,7 @@ def test_no_currency_is_guessed(currency: str) -> None:
 
 
 def test_the_currencies_are_those_of_paddles_library() -> None:
-    """There are 33, of which four have no decimals, and none has three."""
+    """There are 33: four have no decimals, and none has three."""
     assert len(CURRENCIES) == 33
     assert {one for one in CURRENCIES if MINOR_UNITS[one] != 2} == {"CLP", "JPY", "KRW", "VND"}
 

@@ -177,7 +177,7 @@ def _entry(
 
 
 def _source(event: dict[str, Any], reported: dict[str, Any]) -> dict[str, str | None]:
-    """Return the metadata that say which event it was, of which seller, and at which location."""
+    """Return the metadata that name the event, the seller and the location."""
     return {
         "square.event": code(event.get("event_id")),
         "square.merchant": code(event.get("merchant_id")),
