@@ -91,8 +91,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 def _publish_rejection(invalid: InvalidInputError, event_id: str) -> dict[str, Any]:
     """Have the workflow publish the rejection, since the partner can correct nothing."""
-    ids = {"transaction_id": invalid.transaction_id, "entry_id": invalid.entry_id}
-    rejected = type(invalid)(invalid.violations, **ids, processor_id=PARTNER_PROCESSOR)
+    rejected = invalid.sent_by(PARTNER_PROCESSOR)
     name = INTAKE.reject(rejected, event_id).rpartition(":")[2]
     line = "entry refused" if isinstance(rejected, InvalidEntryError) else "payment rejected"
     logger.warning(line, **rejected.log_keys, execution=name)

@@ -229,8 +229,7 @@ def violations_response(processor: Processor, processor_id: str, invalid: Invali
     Raises:
         ClientError: the workflow could not be started; the processor should send the message again.
     """
-    ids = {"transaction_id": invalid.transaction_id, "entry_id": invalid.entry_id}
-    rejected = type(invalid)(invalid.violations, **ids, processor_id=processor_id)
+    rejected = invalid.sent_by(processor_id)
     name = INTAKE.reject(rejected, message_id(processor, body)).rpartition(":")[2]
     event = "entry refused" if isinstance(rejected, InvalidEntryError) else "payment rejected"
     logger.warning(event, **rejected.log_keys, execution=name)

@@ -5,7 +5,7 @@ No message contains a value of the input, because a value may be secret.
 
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
     from ledger.entry import Entry
@@ -60,6 +60,11 @@ class InvalidInputError(Exception):
         ids = {name: getattr(self, attribute) for attribute, name in ID_NAMES.items()}
         refusal = {**ids, "Violations": as_dicts(self.violations)}
         super().__init__(json.dumps({name: value for name, value in refusal.items() if value is not None}))
+
+    def sent_by(self, processor_id: str) -> Self:
+        """Return the same refusal of an input that this processor has sent, whatever the input says."""
+        ids = {"transaction_id": self.transaction_id, "entry_id": self.entry_id}
+        return type(self)(self.violations, **ids, processor_id=processor_id)
 
     @property
     def log_keys(self) -> dict[str, Any]:
