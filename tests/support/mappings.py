@@ -100,8 +100,12 @@ def totals_after(messages: list[Any], format_name: str) -> Totals:
     reported = [one for one in (read(format_name, message) for message in messages) if one is not None]
     (payment, *others) = [one for one in reported if isinstance(one, Payment) and one.status == "Success"]
     assert {one.fingerprint for one in others} <= {payment.fingerprint}
+    return totals_of(payment, [one for one in reported if isinstance(one, Entry)])
+
+
+def totals_of(payment: Payment, waiting: list[Entry]) -> Totals:
+    """Return the payment's totals after all of its entries. Each is recorded once, as soon as it fits."""
     totals, kept = opening(payment), list[Entry]()
-    waiting = [one for one in reported if isinstance(one, Entry)]
     while waiting:
         left = []
         for entry in waiting:

@@ -16,10 +16,11 @@ from ledger.formats.checkout import EVENTS, THREE_DECIMAL, TWO_DECIMAL, ZERO_DEC
 from ledger.identifiers import mapped_identifier
 from ledger.payment import Payment, parse_payment
 from ledger.signature import CHECKOUT, InvalidSignatureError, Received, plausible_schemes, verify
-from ledger.totals import Totals, after, opening, violations
+from ledger.totals import Totals
 from ledger.violations import InvalidEntryError, InvalidInputError, InvalidPaymentError, Violation
 from ledger_cli import ROOT
 from ledger_cli.samples import PROCESSORS
+from tests.support.mappings import totals_of
 
 OF_CHECKOUT = FORMATS["checkout"].start_input
 
@@ -531,22 +532,7 @@ def totals_after(events: list[tuple[str, dict[str, Any]]]) -> Totals:
     found = [one for one in (read(kind, data) for kind, data in events) if one is not None]
     payments = [one for one in found if isinstance(one, Payment)]
     assert len({one.fingerprint for one in payments}) == 1
-    totals, recorded = opening(payments[0]), list[Entry]()
-    waiting = [one for one in found if isinstance(one, Entry)]
-    while waiting:
-        left = []
-        for entry in waiting:
-            twin = next((one for one in recorded if one.entry_id == entry.entry_id), None)
-            if twin is not None:
-                assert twin.fingerprint == entry.fingerprint
-            elif violations(payments[0], recorded, totals, entry):
-                left.append(entry)
-            else:
-                totals = after(totals, entry)
-                recorded.append(entry)
-        assert len(left) < len(waiting), left
-        waiting = left
-    return totals
+    return totals_of(payments[0], [one for one in found if isinstance(one, Entry)])
 
 
 PAID = (CAPTURED, CAPTURE)

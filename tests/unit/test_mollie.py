@@ -15,10 +15,11 @@ from ledger.formats.mollie import EVENTS
 from ledger.identifiers import mapped_identifier
 from ledger.payment import Payment, parse_payment
 from ledger.signature import MOLLIE, InvalidSignatureError, Received, plausible_schemes, verify
-from ledger.totals import Totals, after, opening, violations
+from ledger.totals import Totals
 from ledger.violations import InvalidEntryError, InvalidInputError, InvalidPaymentError, Violation
 from ledger_cli import ROOT
 from ledger_cli.samples import PROCESSORS
+from tests.support.mappings import totals_of
 
 OF_MOLLIE = FORMATS["mollie-test"].start_input
 
@@ -476,22 +477,8 @@ def totals_after(events: list[str]) -> Totals:
     """Return the totals after the events as the ledger keeps them: each once, and one that is too early waits."""
     payment = read(PAID, PAYMENT)
     assert isinstance(payment, Payment)
-    totals, recorded = opening(payment), list[Entry]()
-    waiting = [one for one in (read(kind, ENTITIES.get(kind, PAYMENT)) for kind in events) if isinstance(one, Entry)]
-    while waiting:
-        left = []
-        for entry in waiting:
-            twin = next((one for one in recorded if one.entry_id == entry.entry_id), None)
-            if twin is not None:
-                assert twin.fingerprint == entry.fingerprint
-            elif violations(payment, recorded, totals, entry):
-                left.append(entry)
-            else:
-                totals = after(totals, entry)
-                recorded.append(entry)
-        assert len(left) < len(waiting), left
-        waiting = left
-    return totals
+    reported = (read(kind, ENTITIES.get(kind, PAYMENT)) for kind in events)
+    return totals_of(payment, [one for one in reported if isinstance(one, Entry)])
 
 
 @pytest.mark.parametrize(

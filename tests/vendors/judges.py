@@ -16,7 +16,7 @@ import stripe
 from Adyen.util import generate_notification_sig, is_valid_hmac_notification
 from mollie.utils.webhooks import InvalidSignatureException, SignatureValidator
 from paddle_billing.Notifications import PaddleSignature, Secret
-from polar.webhooks import validate_event
+from polar.webhooks import PolarWebhookVerificationError, validate_event
 from square.utils.webhooks_helper import verify_signature
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
@@ -44,10 +44,8 @@ def paddle_(secret: str, headers: dict[str, str], body: str, **_: Any) -> bool:
 def polar(secret: str, headers: dict[str, str], body: str, **_: Any) -> bool:
     try:
         validate_event(body, headers, secret, frozenset({json.loads(body)["type"]}), lambda data: data)
-    except Exception as error:
-        if type(error).__name__ == "PolarWebhookVerificationError":
-            return False
-        raise
+    except PolarWebhookVerificationError:
+        return False
     return True
 
 
