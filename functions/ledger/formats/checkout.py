@@ -31,7 +31,17 @@ Source: Checkout.com's documentation, "Webhook event types" with a page for each
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ledger.formats.mapping import code, entry, integer, iso_decimals, major_units, member, microseconds, payment, upper
+from ledger.formats.mapping import (
+    code,
+    entry,
+    integer,
+    listed_decimals,
+    major_units,
+    member,
+    microseconds,
+    payment,
+    upper,
+)
 from ledger.payment import valid_id
 from ledger.violations import BrokenRuleError, InvalidEntryError, InvalidPaymentError, Violation
 
@@ -43,6 +53,9 @@ THREE_DECIMAL = frozenset("BHD IQD JOD KWD LYD OMR TND".split())
 CLP has no minor unit in ISO 4217, but the page has it among those that are divided by 100. The contract rejects an
 amount in CLP that is not a multiple of 100, by the rule `decimals`. Source: "Format the amount value".
 """
+
+_decimals = listed_decimals(zero=ZERO_DECIMAL, three=THREE_DECIMAL, two=TWO_DECIMAL)
+"""Decimals of a currency in Checkout.com's integers."""
 
 
 def start_input(message: Any, processor_id: str) -> dict[str, Any] | None:
@@ -206,15 +219,6 @@ def _fits_no_kind(transaction_id: Any, entry_id: Any) -> InvalidEntryError:
     ids = {"TransactionID": transaction_id, "EntryID": entry_id}
     named = {"transaction_id": valid_id(ids, "TransactionID"), "entry_id": valid_id(ids, "EntryID")}
     return InvalidEntryError([Violation("Entry", "capture_failed")], **named)
-
-
-def _decimals(currency: str) -> int | None:
-    """Return the decimals of a currency in Checkout.com's integers; None if ISO 4217 contradicts the usual two."""
-    if currency in ZERO_DECIMAL:
-        return 0
-    if currency in THREE_DECIMAL:
-        return 3
-    return 2 if currency in TWO_DECIMAL or iso_decimals(currency) == 2 else None
 
 
 EVENTS: Mapping[str, Callable[[_Report], dict[str, Any] | None]] = {

@@ -5,7 +5,7 @@ the name of the field.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -172,6 +172,31 @@ def upper(value: Any) -> str | None:
 def iso_decimals(currency: str) -> int:
     """Return the decimals of a currency in ISO 4217. The contract rejects a currency that ISO 4217 does not have."""
     return MINOR_UNITS.get(currency, 2)
+
+
+def listed_decimals(
+    *, zero: Collection[str], three: Collection[str] = (), two: Collection[str] = ()
+) -> Callable[[str], int | None]:
+    """Return a function for `major_units`, for a processor that lists what deviates from two decimals.
+
+    Args:
+        zero: the currencies whose amounts have no decimals.
+        three: those with three.
+        two: those with two that have others in ISO 4217.
+
+    Returns:
+        A function that returns None for a currency that is not listed and has other decimals in ISO 4217: the
+        processor's documentation leaves its amounts open. The contract checks codes that ISO 4217 does not have.
+    """
+
+    def decimals_of(currency: str) -> int | None:
+        if currency in zero:
+            return 0
+        if currency in three:
+            return 3
+        return 2 if currency in two or iso_decimals(currency) == 2 else None
+
+    return decimals_of
 
 
 def major_units(units: int | None, currency: str | None, decimals_of: Callable[[str], int | None]) -> str | None:

@@ -27,7 +27,7 @@ from ledger.formats.mapping import (
     code,
     entry,
     integer,
-    iso_decimals,
+    listed_decimals,
     major_units,
     microseconds,
     payment,
@@ -39,6 +39,9 @@ ZERO_DECIMAL = frozenset("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XO
 TWO_DECIMAL = frozenset({"ISK", "UGX"})
 """Currencies by the decimals of Polar's integers, if ISO 4217 has others; Polar offers none with three. The units are
 Stripe's, with which Polar charges. Source: `get_currency_decimal_factor` and `PresentmentCurrency`."""
+
+_decimals = listed_decimals(zero=ZERO_DECIMAL, two=TWO_DECIMAL)
+"""Decimals of a currency in Polar's integers."""
 
 
 def start_input(message: Any, processor_id: str) -> dict[str, Any] | None:
@@ -119,13 +122,6 @@ def _refund(refund: dict[str, Any], processor_id: str) -> dict[str, Any]:
             "polar.dispute": code(dispute.get("id")) if isinstance(dispute, dict) else None,
         },
     )
-
-
-def _decimals(currency: str) -> int | None:
-    """Return the decimals of a currency in Polar's integers; None if Polar does not define them."""
-    if currency in ZERO_DECIMAL:
-        return 0
-    return 2 if currency in TWO_DECIMAL or iso_decimals(currency) == 2 else None
 
 
 EVENTS: Mapping[str, Callable[[dict[str, Any], str], dict[str, Any] | None]] = {

@@ -39,7 +39,7 @@ from ledger.formats.mapping import (
     entry,
     first_text,
     integer,
-    iso_decimals,
+    listed_decimals,
     major_units,
     member,
     payment,
@@ -54,6 +54,10 @@ THREE_DECIMAL = frozenset({"BHD", "IQD", "JOD", "KWD", "OMR", "TND"})
 currencies."""
 
 REFUNDS: Mapping[str | None, str] = {"pending": "Refunded", "processed": "Refunded", "failed": "RefundFailed"}
+
+_decimals = listed_decimals(zero=ZERO_DECIMAL, three=THREE_DECIMAL)
+"""Decimals of a currency in Razorpay's integers. An amount with three decimals ends in 0, which senders must ensure.
+Any other one is not ambiguous either."""
 
 
 def start_input(message: Any, processor_id: str) -> dict[str, Any] | None:
@@ -167,18 +171,6 @@ def _entry(
             "razorpay.phase": code(reported.get("phase")),
         },
     )
-
-
-def _decimals(currency: str) -> int | None:
-    """Return the decimals of a currency in Razorpay's integers; None if its documentation leaves them open.
-
-    An amount with three decimals ends in 0, which senders must ensure. Any other one is not ambiguous either.
-    """
-    if currency in ZERO_DECIMAL:
-        return 0
-    if currency in THREE_DECIMAL:
-        return 3
-    return 2 if iso_decimals(currency) == 2 else None
 
 
 EVENTS: Mapping[str, tuple[str, Callable[[dict[str, Any], dict[str, Any], str], dict[str, Any] | None]]] = {

@@ -28,7 +28,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from ledger.formats.mapping import entry, integer, iso_decimals, major_units, member, payment, unix_time, upper
+from ledger.formats.mapping import entry, integer, listed_decimals, major_units, member, payment, unix_time, upper
 from ledger.violations import InvalidEntryError, InvalidPaymentError, Violation
 
 ZERO_DECIMAL = frozenset(
@@ -44,6 +44,10 @@ ISK and UGX have no minor unit, but Stripe writes them with two decimals, as spe
 
 REASON = re.compile(r"[a-z_]{1,64}")
 """Form of Stripe's reasons of refunds, failures and disputes. Anything else could be free text."""
+
+_decimals = listed_decimals(zero=ZERO_DECIMAL, three=THREE_DECIMAL, two=TWO_DECIMAL)
+"""Decimals of a currency in Stripe's integers. Some currencies have other decimals in ISO 4217 than Stripe documents
+(IQD, for example), and Stripe does not charge in them."""
 
 
 def start_input(message: Any, processor_id: str, *, live: bool) -> dict[str, Any] | None:
@@ -276,19 +280,6 @@ def _entry(report: _Report, kind: str, units: int | None, seconds: Any) -> dict[
 def _id_in(value: Any) -> Any:
     """Return the ID of an object that Stripe may have expanded."""
     return value.get("id") if isinstance(value, dict) else value
-
-
-def _decimals(currency: str) -> int | None:
-    """Return the decimals of a currency in Stripe's integers; None if Stripe's documentation leaves them open.
-
-    Some currencies have other decimals in ISO 4217 than Stripe documents (IQD, for example), and Stripe does not charge
-    in them. In a message with such a currency, the amount would be ambiguous.
-    """
-    if currency in ZERO_DECIMAL:
-        return 0
-    if currency in THREE_DECIMAL:
-        return 3
-    return 2 if currency in TWO_DECIMAL or iso_decimals(currency) == 2 else None
 
 
 EVENTS: Mapping[str, Callable[[_Report], dict[str, Any] | None]] = {
