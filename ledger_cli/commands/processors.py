@@ -2,7 +2,6 @@
 
 import json
 import sys
-from http import HTTPStatus
 
 import click
 
@@ -13,6 +12,7 @@ from ledger_cli.stack import processors
 from ledger_cli.stack.client import Stack, report_if_stopped
 from ledger_cli.stack.partner import put_partner_event
 from ledger_cli.stack.webhook import send as send_payment
+from ledger_cli.stack.webhook import was_taken
 from ledger_cli.views import records, text
 from ledger_cli.views.terminal import display, say, say_json
 
@@ -153,7 +153,7 @@ def formats(*, as_json: bool) -> int:
     return 0
 
 
-@stack_command("0 the webhook or the bus took it, 1 it did not, 2 nothing was sent, or no answer came")
+@stack_command("0 it was taken, 1 it was refused or is a conflict, 2 nothing was sent, or no answer came")
 @click.argument("file", metavar="FILE|-", type=CONTENTS)
 @click.option("--processor", "processor_id", type=NAME, metavar="PROCESSOR", help="The processor that posts it.")
 @click.option("--partner", is_flag=True, help="Put it on the partner's event bus instead, as the partner does.")
@@ -184,4 +184,4 @@ def send(stack: Stack, *, file: tuple[str, bytes], processor_id: str | None, par
         say_json({"status": status, "body": body})  # the body is the webhook's, as the processor gets it
     else:
         say(f"{status} {json.dumps(body)}")
-    return 0 if status < HTTPStatus.BAD_REQUEST else 1
+    return 0 if was_taken(status, body) else 1

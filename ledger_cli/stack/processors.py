@@ -215,7 +215,7 @@ def _generate_secret(format_name: str) -> str:
     if form is CHOSEN_SECRET:
         return secrets.token_hex(GENERATED_HEX_BYTES)
     raise WebhookError(
-        f"a {format_name} processor makes its secrets itself: copy its secret, and give it with --secret -"
+        f"with the format {format_name}, the processor makes the secret: copy it, and give it with --secret -"
     )
 
 

@@ -78,6 +78,15 @@ def post(address: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
     return answer.status, answered
 
 
+def was_taken(status: int, answered: Any) -> bool:
+    """Return whether the webhook took a message: its workflow runs, or the ledger has it, or it is ignored.
+
+    A processor that corrects nothing gets 200 for each message that it signed, so the body decides as well.
+    """
+    taken = status < HTTPStatus.BAD_REQUEST and "Violations" not in answered
+    return taken and answered.get("Outcome") in {None, "RECORDED", "IGNORED"}
+
+
 def signed(processor: Mapping[str, Any], body: bytes, now_s: int, url: str = "") -> dict[str, str]:
     """Return the headers of a request that is signed with the newest secret of a processor's secret text.
 

@@ -4,10 +4,12 @@ import json
 import re
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ledger.intake import execution_prefix
 from ledger_cli.engine import Engine
 from ledger_cli.samples import PROCESSORS, register_sample_processors
 from tests.support.cli import ledger
@@ -258,7 +260,7 @@ def test_a_registration_with_a_given_secret_is_safe_to_repeat(endpoint: str, eng
         (
             ("register-processor", "new", "--format", "stripe"),
             "",
-            "a stripe processor makes its secrets itself: copy its secret, and give it with --secret -\n",
+            "with the format stripe, the processor makes the secret: copy it, and give it with --secret -\n",
         ),
         (
             ("register-processor", "new", "--format", "stripe", "--secret", "-"),
@@ -281,7 +283,7 @@ def test_a_registration_with_a_given_secret_is_safe_to_repeat(endpoint: str, eng
         (
             ("rotate-secret", "stripe", "--only"),
             "",
-            "a stripe-test processor makes its secrets itself: copy its secret, and give it with --secret -\n",
+            "with the format stripe-test, the processor makes the secret: copy it, and give it with --secret -\n",
         ),
         (
             ("rotate-secret", "acme-pay", "--format", "stripe"),
@@ -320,6 +322,25 @@ def test_a_rejection_is_shown_as_the_processor_sees_it(endpoint: str) -> None:
     report = json.loads(done.stdout)
     assert (report["status"], report["body"]["Violations"]) == (400, [{"Field": "Payment", "Rule": "not_json"}])
     assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_200_for_what_was_not_recorded_is_no_success(endpoint: str, engine: Engine) -> None:
+    """Adyen gets 200 for a refusal and for a known conflict too, since it corrects nothing."""
+    text = Path("events/webhooks/adyen-authorisation.json").read_text(encoding="utf-8")
+    statuses = []
+    another = text.replace('"value": ', '"value": 1')
+    for changed in (text, text.replace('"EUR"', '"XXX"'), another, another):
+        arguments = ("send", "-", "--processor", "adyen", "--json", "--endpoint-url", endpoint)
+        done = ledger(*arguments, stdin=changed)
+        report = json.loads(done.stdout)
+        statuses.append((done.returncode, report["status"], sorted(report["body"])))
+        engine.wait_for(f"{execution_prefix(engine.outputs['WorkflowArn'])}:{report['body']['Execution']}")
+    assert statuses == [
+        (0, 200, ["Execution"]),
+        (1, 200, ["Execution", "Violations"]),
+        (0, 200, ["Execution"]),
+        (1, 200, ["Execution", "Outcome"]),
+    ]
 
 
 @pytest.mark.parametrize(
