@@ -125,12 +125,10 @@ def receive(processor_id: str, received: Received, now_s: int) -> Response:
         return response if processor.format.corrects else replace(response, status=200)
     except InvalidSignatureError as invalid:
         return unauthorized_response(processor_id, str(invalid))
-    except UnreadableItemError as damaged:
-        ids = {"transaction_id": damaged.transaction_id, "attribute": damaged.attribute}
-        return retry_later_response(processor_id, damaged, **ids)
-    except TooManyAttemptsError as failed:
-        response = retry_later_response(processor_id, failed, transaction_id=failed.transaction_id)
-        # Some processors would send nothing else until this message is taken. Its nine executions keep it.
+    except (TooManyAttemptsError, UnreadableItemError) as failed:
+        damaged = {"attribute": failed.attribute} if isinstance(failed, UnreadableItemError) else {}
+        response = retry_later_response(processor_id, failed, transaction_id=failed.transaction_id, **damaged)
+        # Some processors would send nothing else until this message is taken. The executions that it has keep it.
         return response if processor is None or processor.format.corrects else Response(200, {"Outcome": "NOT_STARTED"})
     except (ClientError, BotoCoreError, ProcessorSecretError) as failure:
         return retry_later_response(processor_id, failure)

@@ -93,6 +93,7 @@ class Scheme:
         secret: the form of the secrets.
         encode: returns a signature as requests have it.
         signs: what it signs, in a few words. Without a time, a recorded request is valid forever.
+        leaves_unsigned: what it does not sign, in a few words.
         header: the name of the header that has nothing but one signature, if there is such a header.
         prefix: what stands before the signature in that header.
     """
@@ -101,6 +102,7 @@ class Scheme:
     secret: SecretForm
     encode: Callable[[bytes], str]
     signs: str
+    leaves_unsigned: str
     header: str = ""
     prefix: str = ""
 
@@ -204,13 +206,16 @@ def _is_standard(secret: str) -> bool:
 
 
 def _polar_keys(secret: str) -> list[bytes]:
-    """Return the secret as it stands, and what its base64 holds: Polar signs with either, as the endpoint is set."""
+    """Return the secret as it stands, and what its base64 holds: Polar signs with either, as the endpoint is set.
+
+    What is too short for a key of the standard is no key.
+    """
     text = secret.removeprefix("whsec_")
     try:
         decoded = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except binascii.Error:
         return [secret.encode()]
-    return [secret.encode(), decoded]
+    return [secret.encode(), decoded] if len(decoded) >= STANDARD_KEY_BYTES.start else [secret.encode()]
 
 
 def _text(secret: str) -> list[bytes]:
@@ -292,7 +297,7 @@ def _of_the_body(header: str, secret: SecretForm, prefix: str = "") -> "Scheme":
             signatures=[one.removeprefix(prefix) for one in signatures if one.startswith(prefix)],
         )
 
-    return Scheme(claim, secret, _hexadecimal, "the body", header, prefix)
+    return Scheme(claim, secret, _hexadecimal, "the body", "the time, the webhook's URL", header, prefix)
 
 
 def _square_claim(received: Received) -> Claim:
@@ -359,17 +364,20 @@ def adyen_content(item: Any) -> bytes:
 
 # ── Schemes ─────────────────────────────────────────────────────────────────────────────────────────
 
-STANDARD_WEBHOOKS = Scheme(_standard_claim, STANDARD_SECRET, _base64, "the message's ID, the time, the body")
+STANDARD_WEBHOOKS = Scheme(
+    _standard_claim, STANDARD_SECRET, _base64, "the message's ID, the time, the body", "the webhook's URL"
+)
 """Source: the Standard Webhooks specification, version 1.0.0, symmetric signatures; Svix's documentation, verifying
 webhooks manually, for its header names."""
 
-POLAR = Scheme(_standard_claim, POLARS_SECRET, _base64, STANDARD_WEBHOOKS.signs)
+POLAR = Scheme(_standard_claim, POLARS_SECRET, _base64, STANDARD_WEBHOOKS.signs, STANDARD_WEBHOOKS.leaves_unsigned)
 
 STRIPE = Scheme(
     _timed("stripe-signature", "t", "v1", separator=",", after_time=b"."),
     STRIPES_SECRET,
     _hexadecimal,
     "the time, the body",
+    "the webhook's URL",
 )
 """Source: Stripe's documentation, "Verify webhook signatures manually"."""
 
@@ -378,12 +386,13 @@ PADDLE = Scheme(
     OWN_SECRET,
     _hexadecimal,
     "the time, the body",
+    "the webhook's URL",
 )
-SQUARE = Scheme(_square_claim, OWN_SECRET, _base64, "the webhook's URL, the body")
+SQUARE = Scheme(_square_claim, OWN_SECRET, _base64, "the webhook's URL, the body", "the time")
 CHECKOUT = _of_the_body("cko-signature", OWN_SECRET)
 LEMON_SQUEEZY = _of_the_body("x-signature", CHOSEN_SECRET)
 MOLLIE = _of_the_body("x-mollie-signature", OWN_SECRET, prefix="sha256=")
 RAZORPAY = _of_the_body("x-razorpay-signature", CHOSEN_SECRET)
-ADYEN = Scheme(_adyen_claim, ADYENS_SECRET, _base64, "eight values, no time and no token")
+ADYEN = Scheme(_adyen_claim, ADYENS_SECRET, _base64, "eight values", "the time, the mode, the token")
 
 SCHEMES = (STANDARD_WEBHOOKS, POLAR, STRIPE, PADDLE, SQUARE, CHECKOUT, LEMON_SQUEEZY, MOLLIE, RAZORPAY, ADYEN)

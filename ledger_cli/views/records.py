@@ -58,8 +58,12 @@ def delivery(result: DeliveryResult) -> dict[str, Any]:
 
 
 def format_(name: str, described: Format) -> dict[str, Any]:
-    """Return a format of processors: its name, what it signs, and what its secret is."""
-    return {"format": name, "signs": described.scheme.signs, "secret": described.scheme.secret.description}
+    """Return a format of processors: its name, what it signs and what not, and what its secret is."""
+    scheme = described.scheme
+    return {
+        "format": name, "signs": scheme.signs, "leaves_unsigned": scheme.leaves_unsigned,
+        "secret": scheme.secret.description,
+    }  # fmt: skip
 
 
 def registration(changed: Registration) -> dict[str, Any]:

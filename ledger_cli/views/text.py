@@ -218,8 +218,11 @@ def delivery(result: DeliveryResult) -> Labelled:
 
 def formats(described: Mapping[str, Format]) -> Rows:
     """Show the formats of processors."""
-    columns = [Column("Format"), Column("Signs", wraps=True), Column("Secret", wraps=True)]
-    rows = [(name, one.scheme.signs, one.scheme.secret.description) for name, one in described.items()]
+    columns = [Column("Format"), Column("Signs, and not", wraps=True), Column("Secret", wraps=True)]
+    rows = [
+        (name, f"{one.scheme.signs}; not {one.scheme.leaves_unsigned}", one.scheme.secret.description)
+        for name, one in described.items()
+    ]
     return Rows(columns, rows)
 
 

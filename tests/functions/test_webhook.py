@@ -705,6 +705,23 @@ def test_an_item_that_cannot_be_read_is_named(webhook: Webhook, engine: Engine, 
     assert webhook.post()[0] == 503
     (line,) = log_lines(engine, "payment not started")
     assert (line["code"], line["transaction_id"], line["attribute"]) == ("UnreadableItemError", ID, attribute)
+
+
+def test_an_item_that_cannot_be_read_holds_up_no_other_message(webhook: Webhook, engine: Engine) -> None:
+    """Adyen sends nothing else until a message is taken. The alarm rings, and the first execution keeps the payment."""
+    body = (ROOT / "events/webhooks/razorpay-payment.captured.json").read_bytes()
+    prefix = engine.outputs["WorkflowArn"].replace(":stateMachine:", ":execution:")
+    assert engine.wait_for(f"{prefix}:{webhook.post(body, 'razorpay')[1]['Execution']}").outcome == "RECORDED"
+    (item,) = engine.items()
+    engine.client("dynamodb").update_item(
+        TableName=engine.outputs["TableName"],
+        Key={"TransactionID": item["TransactionID"]},
+        UpdateExpression="REMOVE Fingerprint",
+    )
+    assert webhook.post(body, "razorpay") == (200, {"Outcome": "NOT_STARTED"})
+    (line,) = log_lines(engine, "payment not started")
+    assert (line["code"], line["attribute"]) == ("UnreadableItemError", "Fingerprint")
+
     assert '"PaymentNotStarted":[1.0]' in engine.logs().replace(" ", "")
 
 

@@ -402,6 +402,12 @@ def test_the_id_and_the_time_are_signed(signature: str) -> None:
     assert reason(POLAR, SECRET, other, BODY, NOW_S) == "wrong_signature"
 
 
+def test_what_is_too_short_for_a_key_of_the_standard_is_none() -> None:
+    """An attacker could guess what the base64 of a short secret holds."""
+    assert POLAR.secret.keys(f"whsec_{'A' * 31}") == [f"whsec_{'A' * 31}".encode()]
+    assert len(POLAR.secret.keys(f"whsec_{'A' * 32}")) == 2
+
+
 def test_a_secret_without_padding_is_read() -> None:
     """Polar's own example has 43 characters after the prefix, and base64 wants 44."""
     secret = "whsec_ovyN6cPrTv56AApvzCaJno08SSmGJmgbWilb33N2JuK"

@@ -277,6 +277,15 @@ def test_nothing_personal_is_kept() -> None:
     assert "Ada" not in back
 
 
+def test_an_id_with_a_card_number_is_named_nowhere() -> None:
+    """The readable beginning of a mapped ID would have most of its digits, and the hash of the ID the rest."""
+    with pytest.raises(InvalidPaymentError) as error:
+        read("razorpay", paid(id="order-12:4111111111111111"))
+    assert Violation("TransactionID", "identifier") in error.value.violations
+    assert error.value.transaction_id is None
+    assert "41111111" not in f"{error.value} {error.value.log_keys}"
+
+
 @pytest.mark.parametrize("text", [None, 7, "", "Mr. Smith's card", "a" * 65, ["x"], "a\n"])
 def test_what_is_not_a_code_is_not_kept(text: Any) -> None:
     """Anything else could be text of a person. What happened is recorded all the same."""

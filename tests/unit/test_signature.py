@@ -394,18 +394,20 @@ def test_a_secret_has_the_form_of_its_scheme(form: SecretForm, secret: str, *, i
 
 def test_each_scheme_says_what_it_signs_and_what_its_secret_is() -> None:
     """`ledger formats` prints it, and the errors of the commands for processors have it."""
-    own = "16 characters or more"
-    assert {name: (scheme.signs, scheme.secret.description) for name, scheme in OF_EACH.items()} == {
-        "standard-webhooks": ("the message's ID, the time, the body", "whsec_ and base64 of 24 to 64 bytes"),
-        "adyen": ("eight values, no time and no token", "64 hexadecimal digits"),
-        "checkout": ("the body", own),
-        "lemon-squeezy": ("the body", f"{own}, chosen by you"),
-        "mollie": ("the body", own),
-        "paddle": ("the time, the body", own),
-        "polar": ("the message's ID, the time, the body", own),
-        "razorpay": ("the body", f"{own}, chosen by you"),
-        "square": ("the webhook's URL, the body", own),
-        "stripe": ("the time, the body", "whsec_ and 16 characters or more"),
+    own, url, both = "16 characters or more", "the webhook's URL", "the time, the webhook's URL"
+    assert {
+        name: (scheme.signs, scheme.leaves_unsigned, scheme.secret.description) for name, scheme in OF_EACH.items()
+    } == {
+        "standard-webhooks": ("the message's ID, the time, the body", url, "whsec_ and base64 of 24 to 64 bytes"),
+        "adyen": ("eight values", "the time, the mode, the token", "64 hexadecimal digits"),
+        "checkout": ("the body", both, own),
+        "lemon-squeezy": ("the body", both, f"{own}, chosen by you"),
+        "mollie": ("the body", both, own),
+        "paddle": ("the time, the body", url, own),
+        "polar": ("the message's ID, the time, the body", url, own),
+        "razorpay": ("the body", both, f"{own}, chosen by you"),
+        "square": ("the webhook's URL, the body", "the time", own),
+        "stripe": ("the time, the body", url, "whsec_ and 16 characters or more"),
     }
 
 

@@ -7,7 +7,7 @@ A setting at Adyen decides whether an authorisation takes the money, and no mess
 |---|---|---|---|
 | `AUTHORISATION` | success | payment, `Success` | payment, `Success`, of 0 |
 | `AUTHORISATION` | no success | payment, `Failure` | payment, `Failure` |
-| `CAPTURE` | success | | `Captured` |
+| `CAPTURE` | success | rejected, `capture_failed` | `Captured` |
 | `CAPTURE` | no success | rejected, `capture_failed` | |
 | others | success | `KINDS` | `KINDS` |
 
@@ -54,7 +54,7 @@ NOT_CAPTURED = "capture_failed"
 """Rule in the place of a kind: money that the ledger counts as taken was not taken, or not this amount."""
 
 KINDS: Mapping[str, tuple[str | None, str | None]] = {
-    "CAPTURE": (None, "Captured"),
+    "CAPTURE": (NOT_CAPTURED, "Captured"),
     "CAPTURE_FAILED": (NOT_CAPTURED, NOT_CAPTURED),
     "AUTHORISATION_ADJUSTMENT": (NOT_CAPTURED, None),
     "CANCELLATION": (NOT_CAPTURED, "Voided"),
@@ -190,9 +190,9 @@ def _is_recordable(text: Any, token: Any) -> bool:
 def _entry(item: dict[str, Any], processor_id: str, *, is_manual: bool) -> dict[str, Any] | None:
     """Return the entry of an event; None if it moved no money.
 
-    In the automatic variant, a request to capture what was captured already changes nothing. If it is refused, perhaps
-    nothing was captured: some payment methods never are without a request. The merchant's reference is no metadata of
-    an entry, because it may be the payment's token.
+    In the automatic variant, no capture is requested. If one was, the payment may have been captured later, in part or
+    not at all, so a person has to look. The merchant's reference is no metadata of an entry, because it may be the
+    payment's token.
 
     Source: Adyen's Checkout API, "Capture an authorised payment"; its page "Capture".
     """

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from ledger.cards import holds_card_number
 from ledger.currencies import MINOR_UNITS
 from ledger.entry import KIND_BEFORE
 from ledger.identifiers import ORIGINAL_ENTRY_ID, ORIGINAL_TRANSACTION_ID, mapped_identifier
@@ -132,7 +133,10 @@ def _present(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _mapped(original: Any) -> str | None:
-    return mapped_identifier(original) if isinstance(original, str) else None
+    """Return the mapped ID; one with a card number unchanged, so that the contract rejects it and names it nowhere."""
+    if not isinstance(original, str):
+        return None
+    return original if holds_card_number(original) else mapped_identifier(original)
 
 
 def _original(original: Any, mapped: str | None) -> Any:
