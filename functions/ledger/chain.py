@@ -109,8 +109,8 @@ class RecordedEntry(NamedTuple):
 
     @property
     def hash(self) -> str:
-        """SHA-256 (hex) of the facts as JSON with sorted keys, no spaces, and ASCII only."""
-        return hashlib.sha256(json.dumps(self.facts(), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        """The hash of the facts, which the next entry has as `Previous`."""
+        return facts_hash(self.facts())
 
     def as_item(self) -> dict[str, Any]:
         """Return the item of an entry that is not published yet."""
@@ -120,6 +120,11 @@ class RecordedEntry(NamedTuple):
             "ProcessorShard": {"S": f"{self.entry.processor_id}#{shard}"},
             "Unpublished": {"S": f"{shard}"},
         }
+
+
+def facts_hash(facts: Mapping[str, Any]) -> str:
+    """Return the SHA-256 (hex) of an entry's facts as JSON with sorted keys, no spaces, and ASCII only."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _attribute(value: Any) -> dict[str, Any]:

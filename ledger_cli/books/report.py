@@ -32,6 +32,7 @@ class ReportLine(NamedTuple):
         timestamp: when it happened, in the ledger's form of UTC; None if the report does not show it for certain.
         identity: text that no other line of a right report has; None if the format has nothing of the kind.
         status: `Success`, `Failure` if no money moved, or `Pending` if that is open.
+        report: the name of the file.
     """
 
     number: int
@@ -44,6 +45,7 @@ class ReportLine(NamedTuple):
     timestamp: str | None
     identity: str | None = None
     status: str = "Success"
+    report: str = ""
 
 
 class Report(NamedTuple):

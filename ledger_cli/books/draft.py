@@ -1,0 +1,159 @@
+"""An export that is being made: its records, sorted, and how far each list of the ledger was read.
+
+They are in a file of SQLite beside the export, so that an export which was interrupted continues, and memory does not
+grow with the ledger.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ledger_cli.books.export import Writer, line_of, position_of
+from ledger_cli.errors import CommandError
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS asked (query TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS lists (name TEXT PRIMARY KEY, cursor TEXT, is_read INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS records (
+    transaction_id TEXT, entry INTEGER, line TEXT NOT NULL, PRIMARY KEY (transaction_id, entry)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unreadable (
+    transaction_id TEXT, entry INTEGER, item TEXT NOT NULL, PRIMARY KEY (transaction_id, entry)
+) WITHOUT ROWID;
+"""
+
+
+class DraftError(CommandError):
+    """The draft cannot be used. The message says why, and what to do."""
+
+
+class Draft:
+    """The draft of one export, which one command at a time may have open.
+
+    Attributes:
+        continues: whether an earlier command began it.
+    """
+
+    def __init__(self, path: Path, query: Mapping[str, Any]) -> None:
+        """Open the draft in the file *path*, or begin one.
+
+        Args:
+            path: the file.
+            query: what is exported. A draft of something else is never continued.
+
+        Raises:
+            DraftError: the file is of another export, or another command has it open.
+        """
+        self.path = path
+        asked = json.dumps(query, sort_keys=True)
+        try:
+            self._database = sqlite3.connect(path, timeout=0)
+            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.executescript(SCHEMA)
+            row = self._database.execute("SELECT query FROM asked").fetchone()
+            self.continues = row is not None
+            if row is None:
+                with self._database:
+                    self._database.execute("INSERT INTO asked VALUES (?)", (asked,))
+        except sqlite3.OperationalError as error:
+            raise DraftError(f"{path}: cannot be used ({error}): does another export run?") from None
+        except sqlite3.DatabaseError:
+            raise DraftError(f"{path}: not what an interrupted export left: name another file") from None
+        if row not in {None, (asked,)}:
+            self._database.close()
+            raise DraftError(f"{path}: left by another export that was interrupted: delete it, or name another file")
+
+    def close(self) -> None:
+        """Close the file, which stays for the next command."""
+        self._database.close()
+
+    def cursor_of(self, name: str) -> tuple[str | None, bool]:
+        """Return where a list goes on, and whether it was read to its end."""
+        row = self._database.execute("SELECT cursor, is_read FROM lists WHERE name = ?", (name,)).fetchone()
+        return (None, False) if row is None else (row[0], bool(row[1]))
+
+    def add(
+        self,
+        name: str,
+        cursor: str | None,
+        found: Iterable[Mapping[str, Any]],
+        unreadable: Iterable[Mapping[str, Any]] = (),
+    ) -> None:
+        """Add a page of a list, and remember where the list goes on; None means that this was its last page."""
+        with self._database:
+            self._put(found, unreadable)
+            self._database.execute("INSERT OR REPLACE INTO lists VALUES (?, ?, ?)", (name, cursor, int(cursor is None)))
+
+    def replace(
+        self, transaction_id: str, found: Iterable[Mapping[str, Any]], unreadable: Iterable[Mapping[str, Any]] = ()
+    ) -> None:
+        """Replace all records of one payment."""
+        with self._database:
+            for table in ("records", "unreadable"):
+                self._database.execute(f"DELETE FROM {table} WHERE transaction_id = ?", (transaction_id,))  # noqa: S608  # one of two names
+            self._put(found, unreadable)
+
+    def incomplete(self) -> list[str]:
+        """Return the payments with a gap, but for those that have a damaged item.
+
+        A gap is an entry without the entry or the payment before it. An index follows its table a moment later, so a
+        list may have an entry, and not yet what is before it.
+        """
+        rows = self._database.execute(
+            "SELECT DISTINCT transaction_id FROM records AS later WHERE entry > 0"
+            " AND transaction_id NOT IN (SELECT transaction_id FROM unreadable)"
+            " AND NOT EXISTS (SELECT 1 FROM records AS one"
+            " WHERE one.transaction_id = later.transaction_id AND one.entry = later.entry - 1)"
+        )
+        return [transaction_id for (transaction_id,) in rows]
+
+    def number(self) -> int:
+        """Return how many records there are so far."""
+        return int(self._database.execute("SELECT count(*) FROM records").fetchone()[0])
+
+    def unreadable(self) -> list[dict[str, Any]]:
+        """Return the damaged items, in order."""
+        rows = self._database.execute("SELECT item FROM unreadable ORDER BY transaction_id, entry")
+        return [json.loads(item) for (item,) in rows]
+
+    def lines(self) -> Iterator[tuple[str, bool]]:
+        """Yield the line of each record in order, and whether it is an entry's."""
+        for entry, line in self._database.execute("SELECT entry, line FROM records ORDER BY transaction_id, entry"):
+            yield line, entry > 0
+
+    def write(self, path: Path, header: Mapping[str, Any]) -> Iterator[None]:
+        """Write the export to *path*, yield after each record, and delete the draft at the end.
+
+        The export appears under its name at once and whole. Its first line has the header, and what the draft knows.
+        """
+        unfinished = path.with_name(f"{path.name}.unfinished")
+        with unfinished.open("wb") as file:
+            writer = Writer(file, {**header, "records": self.number(), "unreadable": self.unreadable()})
+            for line, is_entry in self.lines():
+                writer.write(line, is_entry=is_entry)
+                yield
+            writer.end()
+        unfinished.replace(path)
+        self.delete()
+
+    def delete(self) -> None:
+        """Delete the draft."""
+        self._database.close()
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                self.path.with_name(f"{self.path.name}{suffix}").unlink()
+
+    def _put(self, found: Iterable[Mapping[str, Any]], unreadable: Iterable[Mapping[str, Any]]) -> None:
+        self._database.executemany(
+            "INSERT OR REPLACE INTO records VALUES (?, ?, ?)",
+            ((*position_of(facts), line_of(facts)) for facts in found),
+        )
+        self._database.executemany(
+            "INSERT OR REPLACE INTO unreadable VALUES (?, ?, ?)",
+            ((*position_of(item), json.dumps(item)) for item in unreadable),
+        )

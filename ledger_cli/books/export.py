@@ -1,0 +1,232 @@
+"""The file of an export: every recorded payment and entry as one line of JSON, between a first and a last line.
+
+    {"record": "export", "format": 1, "stack": …, "taken_at": …, "version": …, "processors": …, "from": …, "to": …,
+     "records": …, "unreadable": …}
+    {"record": "payment", "TransactionID": …, …}
+    {"record": "entry", "TransactionID": …, "Entry": 1, …}
+    {"record": "end", "payments": …, "entries": …, "sha256": …}
+
+A line between them has the facts of one record under the contract's names, as an outcome event has them. The lines are
+in the order of the TransactionID, and each payment is followed by its entries. Each line is canonical JSON (RFC 8785),
+so the same records give the same text. The last line has the SHA-256 of all bytes before it.
+
+The JSON Schema is `events/schemas/export.schema.json`.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from ledger.chain import facts_hash
+from ledger.entry import KINDS, Entry
+from ledger.payment import STATUSES, Payment
+from ledger.strict_json import StrictJSONError, loads
+from ledger_cli.errors import CommandError
+
+FORMAT = 1
+"""The number of this form. A later form that this version cannot read has another number."""
+
+MAX_LINE_BYTES = 512 * 1024
+"""More than the largest item of DynamoDB, 400 KB, has as JSON of ASCII text. A longer line is of no export."""
+
+PAYMENT, ENTRY = "payment", "entry"
+
+
+class UnreadableExportError(CommandError):
+    """A file is not an export, or was changed or cut off. The message names the file and the line."""
+
+
+def canonical(value: Mapping[str, Any]) -> str:
+    """Return canonical JSON as RFC 8785 describes it, for values of text, whole numbers, null, lists and objects.
+
+    All keys of a record are ASCII, so their order by code points is the order by UTF-16 that RFC 8785 asks for.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def line_of(facts: Mapping[str, Any]) -> str:
+    """Return the line of a payment or an entry, whose facts are given under the contract's names."""
+    return canonical({"record": ENTRY if "EntryID" in facts else PAYMENT, **facts})
+
+
+def position_of(facts: Mapping[str, Any]) -> tuple[str, int]:
+    """Return the place of a record in the order of an export."""
+    return facts["TransactionID"], facts.get("Entry", 0)
+
+
+class Writer:
+    """Writes an export to an open file, line by line, and counts and hashes what it writes."""
+
+    def __init__(self, file: IO[bytes], header: Mapping[str, Any]) -> None:
+        """Write the first line."""
+        self._file, self._hash = file, hashlib.sha256()
+        self._counts = {PAYMENT: 0, ENTRY: 0}
+        self._write(canonical({"record": "export", "format": FORMAT, **header}))
+
+    def write(self, line: str, *, is_entry: bool) -> None:
+        """Write the line of a record, as `line_of` returns it."""
+        self._counts[ENTRY if is_entry else PAYMENT] += 1
+        self._write(line)
+
+    def end(self) -> None:
+        """Write the last line."""
+        counts = {"payments": self._counts[PAYMENT], "entries": self._counts[ENTRY]}
+        self._write(canonical({"record": "end", **counts, "sha256": self._hash.hexdigest()}))
+
+    def _write(self, line: str) -> None:
+        encoded = f"{line}\n".encode()
+        self._hash.update(encoded)
+        self._file.write(encoded)
+
+
+@dataclass(slots=True)
+class Export:
+    """An export that is read line by line.
+
+    Attributes:
+        path: the file.
+        header: the first line.
+        end: the last line; None until all records were read.
+    """
+
+    path: Path
+    header: dict[str, Any]
+    end: dict[str, Any] | None = None
+
+    @classmethod
+    def open(cls, path: Path) -> "Export":
+        """Read the first line.
+
+        Raises:
+            UnreadableExportError: the file cannot be read, or does not begin as an export does.
+        """
+        with _opened(path) as file:
+            header = _object(path, 1, file.readline(MAX_LINE_BYTES))
+        if header.get("record") != "export":
+            raise UnreadableExportError(f"{path}: not an export of `ledger export`")
+        if header.get("format") != FORMAT:
+            raise UnreadableExportError(f"{path}: another format than {FORMAT}: use the `ledger` that wrote it")
+        unreadable = header.get("unreadable")
+        if not isinstance(unreadable, list) or not all(isinstance(item, dict) for item in unreadable):
+            raise UnreadableExportError(f"{path}:1: not the first line of an export")
+        return cls(path, header)
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Yield the facts of each payment and entry, in order. Memory does not grow with the file.
+
+        What was changed is found at the latest after the last record, so a caller acts on nothing before that.
+
+        Raises:
+            UnreadableExportError: a line is not what `ledger export` has written there, or the end is missing.
+        """
+        is_whole = self.header.get("from") is None and self.header.get("to") is None
+        damaged = {item.get("TransactionID") for item in self.header["unreadable"]}
+        digest, counts, before = hashlib.sha256(), {PAYMENT: 0, ENTRY: 0}, NOTHING
+        with _opened(self.path) as file:
+            digest.update(file.readline(MAX_LINE_BYTES))
+            number = 1
+            while line := file.readline(MAX_LINE_BYTES):
+                number += 1
+                facts = _object(self.path, number, line)
+                record = facts.pop("record", None)
+                if record == "end":
+                    self._check_end(facts, counts, digest.hexdigest(), rest=file.readline(1))
+                    self.end = facts
+                    return
+                why_not = _fault(record, facts, before, is_whole=is_whole and facts.get("TransactionID") not in damaged)
+                if why_not:
+                    raise UnreadableExportError(f"{self.path}:{number}: {why_not}")
+                digest.update(line)
+                counts[record] += 1
+                before = facts
+                yield facts
+        raise UnreadableExportError(f"{self.path}: cut off: the last line is missing; export again")
+
+    def _check_end(self, end: Mapping[str, Any], counts: Mapping[str, int], digest: str, *, rest: bytes) -> None:
+        if rest:
+            raise UnreadableExportError(f"{self.path}: has lines behind its last line")
+        if (end.get("payments"), end.get("entries")) != (counts[PAYMENT], counts[ENTRY]):
+            raise UnreadableExportError(f"{self.path}: records are missing or too many: its last line has other counts")
+        if end.get("sha256") != digest:
+            raise UnreadableExportError(f"{self.path}: changed after it was written: its SHA-256 differs")
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise UnreadableExportError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+
+
+def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    """Return the object of a line.
+
+    Raises:
+        UnreadableExportError: the line is not one whole object of JSON.
+    """
+    try:
+        value = loads(line.decode())
+    except (UnicodeDecodeError, StrictJSONError):
+        value = None
+    if not line.endswith(b"\n") or not isinstance(value, dict):
+        raise UnreadableExportError(f"{path}:{number}: not a line of an export, or cut off")
+    return value
+
+
+AMOUNT = re.compile(r"[0-9]{1,38}(\.[0-9]{1,38})?")
+
+NOTHING: Mapping[str, Any] = {"TransactionID": "", "Entry": 0}
+"""What is before the first record."""
+
+
+def _fault(record: object, facts: Mapping[str, Any], before: Mapping[str, Any], *, is_whole: bool) -> str | None:
+    """Return what is wrong with a record; None if nothing is.
+
+    Args:
+        record: what the line says it is.
+        facts: the rest of the line.
+        before: the facts in the line before.
+        is_whole: whether the export has the payment and all of its entries.
+    """
+    if record not in {PAYMENT, ENTRY} or not _is_as_written(facts, is_entry=record == ENTRY):
+        return "not a record as the ledger has written it"
+    position, last = position_of(facts), position_of(before)
+    if position <= last:
+        return "out of order, or there twice"
+    follows = position == (last[0], last[1] + 1)
+    if record == ENTRY and follows and facts["Previous"] != _hash(before):
+        return "its hash of the record before is another one"
+    if record == ENTRY and is_whole and not follows:
+        return "the record before it is missing"
+    return None
+
+
+def _is_as_written(facts: Mapping[str, Any], *, is_entry: bool) -> bool:
+    """Return whether a record has the fields that the ledger writes, and the fingerprint that belongs to them."""
+    made = Entry if is_entry else Payment
+    texts = ("Fingerprint", "RecordedAt", "Execution", *(("Previous",) if is_entry else ()))
+    try:
+        recorded: Payment | Entry = made.from_state(facts)
+        values = [value for name, value in recorded._asdict().items() if name not in {"metadata", "reverses"}]
+        return (
+            all(isinstance(value, str) for value in (*values, *(facts[name] for name in texts)))
+            and isinstance(recorded.metadata, dict)
+            and AMOUNT.fullmatch(recorded.amount) is not None
+            and (facts["Kind"] in KINDS and _is_number(facts["Entry"]) if is_entry else facts["Status"] in STATUSES)
+            and recorded.fingerprint == facts["Fingerprint"]
+        )
+    except KeyError:
+        return False
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _hash(facts: Mapping[str, Any]) -> str:
+    """Return what the next entry of the payment has as `Previous`: see `ledger.chain`."""
+    return facts_hash(facts) if "EntryID" in facts else str(facts["Fingerprint"])

@@ -1,0 +1,315 @@
+"""The matcher: it compares the lines of reports with the ledger's records, and gives each exactly one verdict.
+
+Lines and records meet by the payment's ID, and then by the ID of the capture, refund or dispute. A processor may report
+one capture in several lines, and several captures in one, so the lines and the records that meet are compared by their
+sums. If a report does not name the refund or the dispute, those of the same payment meet by their amounts.
+
+Everything here follows from the arguments alone. Memory and time grow with the number of lines and records, not faster.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import zip_longest
+from typing import NamedTuple
+
+from ledger_cli.books.amounts import total
+from ledger_cli.books.record import PAYMENT, Record
+from ledger_cli.books.report import NO_PAYMENT, UNKNOWN_TYPE, ReportLine
+
+MATCHED, AMOUNT, CURRENCY, STATUS = "matched", "amount", "currency", "status"
+MISSING_IN_LEDGER, MISSING_IN_REPORT, NOT_YET = "missing_in_ledger", "missing_in_report", "not_yet"
+DUPLICATE_LINE = "duplicate_line"
+
+VERDICTS = (
+    MATCHED, MISSING_IN_LEDGER, MISSING_IN_REPORT, AMOUNT, CURRENCY, STATUS, DUPLICATE_LINE, NOT_YET, NO_PAYMENT,
+    UNKNOWN_TYPE,
+)  # fmt: skip
+
+EXPLAINED = frozenset({MATCHED, NOT_YET, NO_PAYMENT})
+"""The verdicts that need nobody. Every other one needs a person."""
+
+CAPTURES = frozenset({PAYMENT, "Captured"})
+
+
+class Finding(NamedTuple):
+    """A verdict, and what it is about.
+
+    Attributes:
+        verdict: one of `VERDICTS`.
+        line: the report's line; None if a record has no line.
+        record: the ledger's record; None if a line has no record, or shares the record of the finding before it.
+        first: for a duplicate, the line that says the same.
+    """
+
+    verdict: str
+    line: ReportLine | None = None
+    record: Record | None = None
+    first: ReportLine | None = None
+
+    @property
+    def report_amount(self) -> Decimal:
+        """What the line adds to the merchant's balance; 0 if there is no line, or it moved no money."""
+        return Decimal(0) if self.line is None else moved(self.line)
+
+    @property
+    def ledger_amount(self) -> Decimal:
+        """What the record adds to the merchant's balance; 0 if there is no record, or it moved no money."""
+        return Decimal(0) if self.record is None else self.record.moved
+
+
+class Period(NamedTuple):
+    """The time that reports cover. All texts are in the ledger's form of UTC.
+
+    Attributes:
+        first: the first moment; None if there is no limit.
+        last: the first moment after it; None if there is no limit.
+        open_from: records from here on may be missing in the reports, because their turn comes later; None if none may.
+    """
+
+    first: str | None = None
+    last: str | None = None
+    open_from: str | None = None
+
+    def has(self, timestamp: str) -> bool:
+        """Return whether a time is part of the period."""
+        return (self.first is None or self.first <= timestamp) and (self.last is None or timestamp < self.last)
+
+
+def moved(line: ReportLine) -> Decimal:
+    """Return what a line adds to the merchant's balance: nothing, unless it says that money moved."""
+    return line.amount if line.status == "Success" else Decimal(0)
+
+
+def match(lines: Sequence[ReportLine], records: Iterable[Record], period: Period) -> list[Finding]:
+    """Return the findings: those of the lines in their order, then those of the records without a line by time.
+
+    Args:
+        lines: the lines of all reports.
+        records: the records of one processor, each once. One outside the period counts only if a line is about it.
+        period: the time that the reports cover.
+    """
+    ledger = _Ledger.of(records)
+    findings: list[Finding] = []
+    seen: dict[str, ReportLine] = {}
+    of_payments: dict[str, list[ReportLine]] = defaultdict(list)
+    for line in lines:
+        first = line if line.identity is None else seen.setdefault(line.identity, line)
+        if first is not line:
+            findings.append(Finding(DUPLICATE_LINE, line, first=first))
+        elif line.kind in {NO_PAYMENT, UNKNOWN_TYPE}:
+            findings.append(Finding(line.kind, line))
+        elif (transaction_id := ledger.payment_of(line)) is None:
+            findings.append(Finding(MISSING_IN_LEDGER, line))
+        else:
+            of_payments[transaction_id].append(line)
+    for transaction_id in {**ledger.records, **of_payments}:
+        for group in _groups(of_payments.get(transaction_id, []), ledger.records.get(transaction_id, [])):
+            findings.extend(_judge(group, period))
+    return sorted(findings, key=_order)
+
+
+def _order(finding: Finding) -> tuple[bool, str, int, str, str]:
+    if finding.line is not None:
+        return False, finding.line.report, finding.line.number, "", ""
+    record = finding.record
+    return (True, "", 0, *((record.timestamp, record.transaction_id) if record else ("", "")))
+
+
+@dataclass(slots=True)
+class _Ledger:
+    """The records by the ID of their payment, and the payments by the IDs of their entries."""
+
+    records: dict[str, list[Record]] = field(default_factory=lambda: defaultdict(list))
+    payments: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> "_Ledger":
+        ledger = cls()
+        for record in records:
+            ledger.records[record.transaction_id].append(record)
+            if record.entry_id is not None:
+                ledger.payments[record.entry_id].add(record.transaction_id)
+        return ledger
+
+    def payment_of(self, line: ReportLine) -> str | None:
+        """Return the ID of the payment that a line is about; None if it names none, or if several could be meant."""
+        if line.transaction_id is not None:
+            return line.transaction_id
+        named = self.payments.get(line.entry_id or "", set())
+        return next(iter(named)) if len(named) == 1 else None
+
+
+class _Group(NamedTuple):
+    """Lines and records of one payment that are about the same.
+
+    `is_sum` says whether their sums decide. Otherwise each line has a record of its own.
+    """
+
+    lines: list[ReportLine]
+    records: list[Record]
+    is_sum: bool
+
+
+def _groups(lines: Sequence[ReportLine], records: Sequence[Record]) -> Iterator[_Group]:
+    """Yield the lines and records of one payment in groups: by kind, and by the ID of the entry if a line names it."""
+    known = {(_class(record), entry_id) for record in records for entry_id in (record.entry_id, record.reverses)}
+    groups: dict[tuple[str, str | None], _Group] = {}
+
+    def group(kind: str, entry_id: str | None) -> _Group:
+        return groups.setdefault((kind, entry_id), _Group([], [], is_sum=entry_id is not None or kind == PAYMENT))
+
+    for line in lines:
+        kind = _class(line)
+        # A processor names each capture. The ledger may have recorded all of them as one payment.
+        is_named = (kind, line.entry_id) in known or kind != PAYMENT
+        group(kind, line.entry_id if is_named else None).lines.append(line)
+    for record in records:
+        kind = _class(record)
+        named = [one for one in (record.entry_id, record.reverses) if one is not None and (kind, one) in groups]
+        group(kind, named[0] if named else None).records.append(record)
+    yield from groups.values()
+
+
+def _class(one: ReportLine | Record) -> str:
+    """Return the kind, which is `PAYMENT` for every capture."""
+    return PAYMENT if one.kind in CAPTURES else one.kind
+
+
+def _judge(group: _Group, period: Period) -> list[Finding]:
+    """Return the findings of one group."""
+    lines, records, is_sum = group
+    if not lines:
+        return [finding for record in records for finding in _without_line(record, period)]
+    if not records:
+        return [Finding(MISSING_IN_LEDGER, line) for line in lines]
+    once, repeated = _split_repeated(lines)
+    if is_sum and _fits(lines, records):
+        return _paired(MATCHED, lines, records)
+    if is_sum and repeated and _fits(once, records):
+        return [*_paired(MATCHED, once, records), *repeated]
+    findings, left_lines, left_records = _pair_equal(lines, records)
+    return [*findings, *_judge_rest(left_lines, left_records, findings, period, is_sum=is_sum)]
+
+
+def _without_line(record: Record, period: Period) -> Iterator[Finding]:
+    """Yield the finding of a record that no line is about; none if the record is outside the period."""
+    if not period.has(record.timestamp):
+        return
+    if not record.moved:
+        yield Finding(MATCHED, record=record)  # no money moved, and the report has none
+    elif period.open_from is not None and record.timestamp >= period.open_from:
+        yield Finding(NOT_YET, record=record)
+    else:
+        yield Finding(MISSING_IN_REPORT, record=record)
+
+
+def _split_repeated(lines: Sequence[ReportLine]) -> tuple[list[ReportLine], list[Finding]]:
+    """Return the lines without exact repetitions, and a finding for each repetition.
+
+    Lines with an identity are never repetitions, since those were found before.
+    """
+    seen: dict[ReportLine, ReportLine] = {}
+    once, repeated = [], []
+    for line in lines:
+        first = seen.setdefault(line._replace(number=0, report=""), line)
+        if first is line:
+            once.append(line)
+        else:
+            repeated.append(Finding(DUPLICATE_LINE, line, first=first))
+    return once, repeated
+
+
+def _fits(lines: Sequence[ReportLine], records: Sequence[Record]) -> bool:
+    """Return whether the lines and the records have one currency, one status, and the same sum."""
+    currencies = {line.currency for line in lines} | {record.currency for record in records}
+    statuses = {line.status for line in lines} | {record.status for record in records}
+    is_one = len(currencies) == len(statuses) == 1
+    return is_one and total(map(moved, lines)) == total(record.moved for record in records)
+
+
+def _paired(verdict: str, lines: Sequence[ReportLine], records: Sequence[Record]) -> list[Finding]:
+    """Return one finding for each line with a record; what is left of the longer list has findings of its own."""
+    by_size = sorted(records, key=lambda record: -abs(record.moved))
+    return [Finding(verdict, line, record) for line, record in zip_longest(lines, by_size)]
+
+
+def _pair_equal(
+    lines: Sequence[ReportLine], records: Sequence[Record]
+) -> tuple[list[Finding], list[ReportLine], list[Record]]:
+    """Return a finding for each line that has a record of its own with the same amount, and what is left of both."""
+    waiting: dict[tuple[str, str, Decimal], list[Record]] = defaultdict(list)
+    for record in reversed(records):
+        waiting[record.currency, record.status, record.moved].append(record)
+    findings, left = [], []
+    for line in lines:
+        same = waiting[line.currency, line.status, moved(line)]
+        if same:
+            findings.append(Finding(MATCHED, line, same.pop()))
+        else:
+            left.append(line)
+    return findings, left, [record for same in waiting.values() for record in same]
+
+
+def _judge_rest(
+    lines: list[ReportLine], records: list[Record], paired: Sequence[Finding], period: Period, *, is_sum: bool
+) -> Iterator[Finding]:
+    """Yield the findings of lines and records that did not fit.
+
+    Args:
+        lines: the lines.
+        records: the records.
+        paired: the findings of the lines of the same group that did fit.
+        period: the time that the reports cover.
+        is_sum: whether all of them are about the same movement of money.
+    """
+    equal = {one.line._replace(number=0, report=""): one.line for one in paired if one.line is not None}
+    differing: list[ReportLine] = []
+    for place, line in enumerate(lines):
+        first = equal.get(line._replace(number=0, report=""))
+        if first is not None and len(lines) - place + len(differing) > len(records):
+            yield Finding(DUPLICATE_LINE, line, first=first)
+        else:
+            differing.append(line)
+    differing.sort(key=lambda line: (abs(moved(line)), line.number))
+    records = sorted(records, key=lambda record: (abs(record.moved), record.entry_id or ""))
+    for line, record in zip_longest(differing, records):
+        if line is not None and record is not None:
+            yield Finding(_difference(line, record), line, record)
+        elif is_sum and differing and records:
+            yield Finding(AMOUNT, line, record)
+        elif line is not None:
+            yield Finding(MISSING_IN_LEDGER, line)
+        else:
+            yield from _without_line(record, period)
+
+
+def _difference(line: ReportLine, record: Record) -> str:
+    if line.status != record.status:
+        return STATUS
+    return CURRENCY if line.currency != record.currency else AMOUNT
+
+
+def remainders(
+    findings: Iterable[Finding], lines: Iterable[ReportLine], records: Iterable[Record], period: Period
+) -> dict[str, Decimal]:
+    """Return by currency what of the difference between reports and ledger no finding explains: always 0.
+
+    The sums of the lines and of the records are made without the findings. So a line or a record that was lost, or that
+    counts twice, would show.
+    """
+    difference: dict[str, list[Decimal]] = defaultdict(list)
+    used = set()
+    for finding in findings:
+        if finding.line is not None:
+            difference[finding.line.currency].append(-finding.report_amount)
+        if finding.record is not None:
+            difference[finding.record.currency].append(finding.ledger_amount)
+            used.add(finding.record)
+    for line in lines:
+        difference[line.currency].append(moved(line))
+    for record in records:
+        if record in used or period.has(record.timestamp):
+            difference[record.currency].append(-record.moved)
+    return {currency: total(amounts) for currency, amounts in sorted(difference.items())}
