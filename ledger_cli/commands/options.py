@@ -122,12 +122,16 @@ STACK_OPTIONS = (
 )
 
 
-def stack_command(exit_status: str, name: str | None = None) -> Callable[[Callable[..., int]], click.Command]:
+def stack_command(
+    exit_status: str, name: str | None = None, *, instead: str | None = None
+) -> Callable[[Callable[..., int]], click.Command]:
     """Make a command of a function whose first argument is the stack that the command's options name.
 
     Args:
         exit_status: what each exit status means, for the end of the help text.
         name: the command's name; None means the function's.
+        instead: an argument of the function that is a file. If it is given, no stack is needed: then the first argument
+            is None.
     """
 
     def decorate(function: Callable[..., int]) -> click.Command:
@@ -135,6 +139,8 @@ def stack_command(exit_status: str, name: str | None = None) -> Callable[[Callab
         def run_on_stack(
             stack_name: str, profile: str | None, region: str | None, endpoint_url: str | None, **arguments: Any
         ) -> int:
+            if instead is not None and arguments[instead] is not None:
+                return function(None, **arguments)
             if overruled := _overruled_options():
                 note(f"LEDGER_ENDPOINT_URL is set, so {overruled} does not reach AWS: unset it to reach AWS")
             # A served engine needs no settings of AWS, and a proxy does not know this machine.

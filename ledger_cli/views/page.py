@@ -64,7 +64,15 @@ def page(found: Inspection, now: datetime | None = None) -> str:
     if found.execution:
         parts += _events(found.execution.events)
     made = format_time(now or datetime.now(UTC))
-    body = "\n".join(parts)
+    parts.append(
+        f'<p class="soft">Made {made} by <code>ledger inspect</code>. ✓ succeeded, ! refused or conflict, ✗ failed, '
+        "… running,\n· not reached. Times are in UTC.</p>"
+    )
+    return document(f"{found.requested_id}: {found.outcome}", "\n".join(parts))
+
+
+def document(title: str, body: str) -> str:
+    """Return a whole page with the body, in which all text of others is escaped already."""
     # The policy holds even if the text of a sender were not escaped.
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return f"""<!doctype html>
@@ -73,35 +81,34 @@ def page(found: Inspection, now: datetime | None = None) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{policy}">
-<title>{_text(found.requested_id)}: {found.outcome}</title>
+<title>{escaped(title)}</title>
 <style>{STYLE}</style>
 </head>
 <body>
 {body}
-<p class="soft">Made {made} by <code>ledger inspect</code>. ✓ succeeded, ! refused or conflict, ✗ failed, … running,
-· not reached. Times are in UTC.</p>
 </body>
 </html>
 """
 
 
-def _text(value: object) -> str:
+def escaped(value: object) -> str:
+    """Return a value as text of a page, with each control character spelled out."""
     return html.escape(visible(value))
 
 
 def _head(found: Inspection) -> Iterable[str]:
-    yield f"<h1>{_text(found.requested_id)}</h1>"
+    yield f"<h1>{escaped(found.requested_id)}</h1>"
     yield f'<span class="outcome {found.outcome}">{found.outcome}</span>'
     execution = found.execution
     if execution:
         ended = "" if execution.ended_at is None else f", ended {format_time(execution.ended_at)}"
         yield (
-            f'<p class="soft">Execution <code>{_text(execution.name)}</code>, {_text(execution.status)}, started '
+            f'<p class="soft">Execution <code>{escaped(execution.name)}</code>, {escaped(execution.status)}, started '
             f"{format_time(execution.started_at)}{ended}</p>"
         )
         if execution.reason:
-            yield f'<p class="why"><strong>Why:</strong> {_text(execution.reason)}</p>'
-    yield f'<p class="next"><strong>Next:</strong> {_text(found.next_step)}</p>'
+            yield f'<p class="why"><strong>Why:</strong> {escaped(execution.reason)}</p>'
+    yield f'<p class="next"><strong>Next:</strong> {escaped(found.next_step)}</p>'
 
 
 def _graph(execution: Execution | None) -> Iterable[str]:
@@ -112,7 +119,7 @@ def _graph(execution: Execution | None) -> Iterable[str]:
     yield "</div>"
     if execution.published:
         kind, outcome_id = execution.published
-        yield f"<p>Published: <code>{kind}</code>, OutcomeID <code>{_text(outcome_id)}</code></p>"
+        yield f"<p>Published: <code>{kind}</code>, OutcomeID <code>{escaped(outcome_id)}</code></p>"
 
 
 def _ledger(found: Inspection) -> Iterable[str]:
@@ -129,16 +136,16 @@ def _ledger(found: Inspection) -> Iterable[str]:
         for one in found.entries:
             left = f"{one['Totals']['Refundable']} {currency}"
             yield (
-                f'<tr><td class="number">{one["Entry"]}</td><td>{_text(entry_kind(one))}</td>'
-                f'<td class="number">{_text(format_amount(one))}</td><td class="number">{_text(left)}</td>'
-                f"<td>{format_time(one['Timestamp'])}</td><td><code>{_text(one['EntryID'])}</code></td></tr>"
+                f'<tr><td class="number">{one["Entry"]}</td><td>{escaped(entry_kind(one))}</td>'
+                f'<td class="number">{escaped(format_amount(one))}</td><td class="number">{escaped(left)}</td>'
+                f"<td>{format_time(one['Timestamp'])}</td><td><code>{escaped(one['EntryID'])}</code></td></tr>"
             )
         yield "</table></div>"
     for one in found.entries:
         if "Acceptance" in one:
-            yield f"<p>{_text(acceptance(one))}</p>"
+            yield f"<p>{escaped(acceptance(one))}</p>"
     for damaged in found.unreadable:
-        yield f'<p class="why">{_text(describe_unreadable(damaged))}</p>'
+        yield f'<p class="why">{escaped(describe_unreadable(damaged))}</p>'
     if found.totals is not None:
         yield from _facts("Totals", totals_attributes(found.totals, currency))
 
@@ -146,13 +153,13 @@ def _ledger(found: Inspection) -> Iterable[str]:
 def _facts(title: str, values: Mapping[str, str]) -> Iterable[str]:
     yield f'<h2>{title}</h2><table class="facts">'
     for name, value in values.items():
-        yield f"<tr><th>{name}</th><td>{_text(value)}</td></tr>"
+        yield f"<tr><th>{name}</th><td>{escaped(value)}</td></tr>"
     yield "</table>"
 
 
 def _others(others: Iterable[ExecutionSummary]) -> Iterable[str]:
     rows = [
-        f"<tr><td><code>{_text(one.name)}</code></td><td>{_text(one.outcome)}</td><td>{_text(one.reason or '')}</td>"
+        f"<tr><td><code>{escaped(one.name)}</code></td><td>{escaped(one.outcome)}</td><td>{escaped(one.reason or '')}</td>"
         f"<td>{format_time(one.started_at)}</td></tr>"
         for one in others
     ]
@@ -170,7 +177,7 @@ def _events(events: Iterable[Event]) -> Iterable[str]:
         css = ' class="error"' if event.error else ""
         yield (
             f'<tr{css}><td class="number">{event.number}</td><td>{_clock_time(event.at)}</td>'
-            f"<td>{_text(event.type)}</td><td>{_text(event.state)}</td><td>{_text(event.error or '')}</td></tr>"
+            f"<td>{escaped(event.type)}</td><td>{escaped(event.state)}</td><td>{escaped(event.error or '')}</td></tr>"
         )
     yield "</table></div>"
 
