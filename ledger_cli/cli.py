@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
+from ledger_cli.commands.books import export, reconcile, totals
 from ledger_cli.commands.executions import executions, inspect, redrive
 from ledger_cli.commands.graph import graph
 from ledger_cli.commands.payments import entries, get, list_, republish, reveal, unpublished
@@ -97,7 +98,8 @@ def completion(shell: str) -> int:
 
 COMMANDS = (
     run, serve, start, send, formats, register_processor, rotate_secret, set_prefix,
-    get, list_, entries, reveal, unpublished, republish, executions, inspect, redrive, retry, accept, graph, completion,
+    get, list_, entries, reveal, unpublished, republish, export, totals, reconcile,
+    executions, inspect, redrive, retry, accept, graph, completion,
 )  # fmt: skip
 
 for command in COMMANDS:

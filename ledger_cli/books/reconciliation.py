@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from ledger_cli.books.amounts import EXACT, decimals_of, text, total
+from ledger_cli.books.amounts import EXACT, decimals_of, text
 from ledger_cli.books.matcher import (
     AMOUNT,
     CURRENCY,
@@ -86,19 +86,15 @@ class Reconciliation:
         """Return an amount as text, with the decimals that its currency has here."""
         return text(amount, self.decimals.get(currency, 0))
 
-    def sums_of(self, verdict: str) -> dict[str, tuple[Decimal, Decimal]]:
-        """Return what the lines and the records of one verdict add up to, by currency."""
-        lines: dict[str, list[Decimal]] = defaultdict(list)
-        records: dict[str, list[Decimal]] = defaultdict(list)
+    def sums_of(self, verdict: str) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+        """Return what the lines of one verdict add up to by currency, and what its records do."""
+        lines, records = _Sums(), _Sums()
         for finding in self.findings:
             if finding.verdict == verdict and finding.line is not None:
-                lines[finding.line.currency].append(finding.report_amount)
+                lines.add(finding.line.currency, finding.report_amount)
             if finding.verdict == verdict and finding.record is not None:
-                records[finding.record.currency].append(finding.ledger_amount)
-        return {
-            currency: (total(lines.get(currency, [])), total(records.get(currency, [])))
-            for currency in sorted(lines.keys() | records.keys())
-        }
+                records.add(finding.record.currency, finding.ledger_amount)
+        return lines.by_currency(), records.by_currency()
 
 
 def reconcile(
@@ -145,6 +141,9 @@ class _Sums:
 
     def of(self, currency: str) -> Decimal:
         return self._sums[currency]
+
+    def by_currency(self) -> dict[str, Decimal]:
+        return dict(sorted(self._sums.items()))
 
 
 def next_step(finding: Finding) -> str | None:

@@ -17,12 +17,14 @@ from ledger.violations import BrokenRuleError
 from ledger_cli.books import reconciliation
 from ledger_cli.books.draft import Draft
 from ledger_cli.books.matcher import MISSING_IN_LEDGER, Period
-from ledger_cli.books.reconciliation import Reconciliation, reconcile as reconcile_records
+from ledger_cli.books.reconciliation import Reconciliation
+from ledger_cli.books.reconciliation import reconcile as reconcile_records
 from ledger_cli.books.record import Record
 from ledger_cli.books.report import ReportLine
 from ledger_cli.books.reports import FORMATS, read_report
 from ledger_cli.books.sources import records_of_export
-from ledger_cli.books.totals import day_in, totals as totals_of
+from ledger_cli.books.totals import day_in
+from ledger_cli.books.totals import totals as totals_of
 from ledger_cli.commands.options import NAME, json_option, stack_command
 from ledger_cli.errors import CommandError
 from ledger_cli.stack.client import Stack, report_if_stopped
@@ -151,7 +153,7 @@ def _now() -> str:
     show_default=True,
     type=ZONE,
     metavar="ZONE",
-    help="The time zone of the day: Europe/Berlin.",
+    help="The day's time zone: Europe/Berlin.",
 )
 @ledger_option
 @json_option
@@ -261,7 +263,8 @@ def reconcile(
 
     \b
     Examples:
-      ledger reconcile events/reports/acme-pay.csv --processor acme-pay --format csv --mapping events/reports/acme-pay.toml
+      ledger reconcile payouts.csv --processor stripe --format stripe
+      ledger reconcile acme-pay.csv --processor acme-pay --format csv --mapping acme-pay.toml --ledger ledger.jsonl
     """
     if first is not None and last is not None and first >= last:
         raise click.UsageError("--from is not before --to.")

@@ -1,6 +1,6 @@
 """A reconciliation as one page that needs no network, no script and no other file. A controller reads and prints it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from ledger_cli.books.matcher import VERDICTS, Finding
@@ -14,8 +14,8 @@ def page(result: Reconciliation, reports: Sequence[str], made_at: str) -> str:
     """Return the page: the sums first, then what needs a person by size, each with the next step beside it."""
     parts = [*_head(result, reports), *_sums(result), *_verdicts(result), *_findings(result)]
     parts.append(
-        f'<p class="soft">Made {format_time(made_at)} by <code>ledger reconcile</code>. A positive amount was received, '
-        "a negative one was paid back or taken. The remainder is what no verdict explains.</p>"
+        f'<p class="soft">Made {format_time(made_at)} by <code>ledger reconcile</code>. A positive amount was '
+        "received, a negative one was paid back or taken. The remainder is what no verdict explains.</p>"
     )
     return document(f"Reconciliation of {result.processor_id}", "\n".join(parts))
 
@@ -50,20 +50,19 @@ def _verdicts(result: Reconciliation) -> Iterable[str]:
         '<th class="number">Ledger</th><th>Meaning</th></tr>'
     )
     for verdict in VERDICTS:
-        sums = result.sums_of(verdict)
-        reported = "<br>".join(
-            f"{result.text(one, currency)} {escaped(currency)}" for currency, (one, _) in sums.items()
-        )
-        recorded = "<br>".join(
-            f"{result.text(one, currency)} {escaped(currency)}" for currency, (_, one) in sums.items()
-        )
+        reported, recorded = result.sums_of(verdict)
         number = result.counts.get(verdict, 0)
         if number:
             yield (
                 f'<tr><td><code>{verdict}</code></td><td class="number">{number:,}</td>'
-                f'<td class="number">{reported}</td><td class="number">{recorded}</td><td>{MEANINGS[verdict]}</td></tr>'
+                f'<td class="number">{_amounts(result, reported)}</td>'
+                f'<td class="number">{_amounts(result, recorded)}</td><td>{MEANINGS[verdict]}</td></tr>'
             )
     yield "</table></div>"
+
+
+def _amounts(result: Reconciliation, amounts: Mapping[str, Decimal]) -> str:
+    return "<br>".join(f"{result.text(amount, currency)} {escaped(currency)}" for currency, amount in amounts.items())
 
 
 def _findings(result: Reconciliation) -> Iterable[str]:

@@ -94,7 +94,7 @@ def _sums(result: Reconciliation) -> Rows:
 
 def _verdicts(result: Reconciliation) -> Rows:
     columns = (Column("Verdict"), Column("Number", right=True), Column("Meaning", drop=1, wraps=True))
-    rows = [
+    rows: list[list[Text | str]] = [
         [Text(verdict, "" if verdict in EXPLAINED else "bold yellow"), f"{number:,}", MEANINGS[verdict]]
         for verdict in VERDICTS
         if (number := result.counts.get(verdict, 0))

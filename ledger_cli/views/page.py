@@ -159,8 +159,8 @@ def _facts(title: str, values: Mapping[str, str]) -> Iterable[str]:
 
 def _others(others: Iterable[ExecutionSummary]) -> Iterable[str]:
     rows = [
-        f"<tr><td><code>{escaped(one.name)}</code></td><td>{escaped(one.outcome)}</td><td>{escaped(one.reason or '')}</td>"
-        f"<td>{format_time(one.started_at)}</td></tr>"
+        f"<tr><td><code>{escaped(one.name)}</code></td><td>{escaped(one.outcome)}</td>"
+        f"<td>{escaped(one.reason or '')}</td><td>{format_time(one.started_at)}</td></tr>"
         for one in others
     ]
     if rows:
