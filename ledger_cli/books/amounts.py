@@ -1,4 +1,8 @@
-"""Exact sums of amounts, which may be negative."""
+"""Exact sums of amounts, which may be negative.
+
+An operator such as `-` or `*` rounds to the 28 digits of Python's usual context, and so do `abs` and a minus sign. An
+amount has up to 38 digits. So the books use the functions of this module, and `copy_negate` and `copy_abs`.
+"""
 
 from collections.abc import Iterable
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
@@ -13,6 +17,16 @@ def total(amounts: Iterable[Decimal]) -> Decimal:
     for amount in amounts:
         sum_ = EXACT.add(sum_, amount)
     return sum_
+
+
+def difference(amount: Decimal, other: Decimal) -> Decimal:
+    """Return how much more *amount* is than *other*."""
+    return EXACT.subtract(amount, other)
+
+
+def signed(amount: Decimal, sign: int) -> Decimal:
+    """Return an amount, or its negative if *sign* is negative."""
+    return amount.copy_negate() if sign < 0 else amount
 
 
 def decimals_of(amount: Decimal) -> int:

@@ -7,9 +7,9 @@ grow with the ledger.
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ledger_cli.books.export import Writer, line_of, position_of
 from ledger_cli.errors import CommandError
@@ -28,6 +28,22 @@ CREATE TABLE IF NOT EXISTS unreadable (
 
 class DraftError(CommandError):
     """The draft cannot be used. The message says why, and what to do."""
+
+
+@contextmanager
+def opened_draft(path: Path, query: Mapping[str, Any]) -> Iterator["Draft"]:
+    """Yield the draft in the file *path*, which stays for the next command unless it is deleted.
+
+    Raises:
+        DraftError: the draft cannot be used, or the disk is full.
+    """
+    draft = Draft(path, query)
+    try:
+        yield draft
+    except sqlite3.OperationalError as error:
+        raise DraftError(f"{path}: {error}") from None
+    finally:
+        draft.close()
 
 
 class Draft:
@@ -126,20 +142,16 @@ class Draft:
         for entry, line in self._database.execute("SELECT entry, line FROM records ORDER BY transaction_id, entry"):
             yield line, entry > 0
 
-    def write(self, path: Path, header: Mapping[str, Any]) -> Iterator[None]:
-        """Write the export to *path*, yield after each record, and delete the draft at the end.
+    def write(self, file: IO[bytes], header: Mapping[str, Any]) -> Iterator[None]:
+        """Write the export to an open file, and yield after each record.
 
-        The export appears under its name at once and whole. Its first line has the header, and what the draft knows.
+        Its first line has the header, and what the draft knows.
         """
-        unfinished = path.with_name(f"{path.name}.unfinished")
-        with unfinished.open("wb") as file:
-            writer = Writer(file, {**header, "records": self.number(), "unreadable": self.unreadable()})
-            for line, is_entry in self.lines():
-                writer.write(line, is_entry=is_entry)
-                yield
-            writer.end()
-        unfinished.replace(path)
-        self.delete()
+        writer = Writer(file, {**header, "records": self.number(), "unreadable": self.unreadable()})
+        for line, is_entry in self.lines():
+            writer.write(line, is_entry=is_entry)
+            yield
+        writer.end()
 
     def delete(self) -> None:
         """Delete the draft."""

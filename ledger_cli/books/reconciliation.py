@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from ledger_cli.books.amounts import EXACT, decimals_of, text
+from ledger_cli.books.amounts import decimals_of, difference, text, total
 from ledger_cli.books.matcher import (
     AMOUNT,
     CURRENCY,
@@ -46,12 +46,12 @@ class CurrencySums:
     @property
     def difference(self) -> Decimal:
         """What the reports have more than the ledger."""
-        return EXACT.subtract(self.report, self.ledger)
+        return difference(self.report, self.ledger)
 
     @property
     def to_decide(self) -> Decimal:
         """The part of the difference that needs a person."""
-        return EXACT.subtract(EXACT.subtract(self.difference, self.explained), self.remainder)
+        return difference(difference(self.difference, self.explained), self.remainder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def reconcile(
         if finding.verdict in EXPLAINED and finding.line is not None:
             explained.add(finding.line.currency, finding.report_amount)
         if finding.verdict in EXPLAINED and finding.record is not None:
-            explained.add(finding.record.currency, -finding.ledger_amount)
+            explained.add(finding.record.currency, finding.ledger_amount.copy_negate())
     return Reconciliation(
         processor_id=processor_id,
         findings=findings,
@@ -137,7 +137,7 @@ class _Sums:
         self._sums: dict[str, Decimal] = defaultdict(Decimal)
 
     def add(self, currency: str, amount: Decimal) -> None:
-        self._sums[currency] = EXACT.add(self._sums[currency], amount)
+        self._sums[currency] = total((self._sums[currency], amount))
 
     def of(self, currency: str) -> Decimal:
         return self._sums[currency]
@@ -215,4 +215,4 @@ def summary(result: Reconciliation) -> dict[str, Any]:
 
 def by_size(findings: Iterable[Finding]) -> list[Finding]:
     """Return findings with the largest difference first."""
-    return sorted(findings, key=lambda one: -abs(EXACT.subtract(one.report_amount, one.ledger_amount)))
+    return sorted(findings, key=lambda one: difference(one.report_amount, one.ledger_amount).copy_abs(), reverse=True)

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from ledger.totals import CHANGES
+from ledger_cli.books.amounts import signed
 
 PAYMENT = "Payment"
 """Kind of a record that is a payment. An entry's kind is one of `ledger.entry.KINDS`."""
@@ -65,9 +66,9 @@ class Record(NamedTuple):
         """What the record adds to its total; 0 if it changes none."""
         if self.total is None:
             return Decimal(0)
-        return self.amount if self.kind == PAYMENT else self.amount * CHANGES[self.kind][1]
+        return self.amount if self.kind == PAYMENT else signed(self.amount, CHANGES[self.kind][1])
 
     @property
     def moved(self) -> Decimal:
         """What the record adds to the merchant's balance: negative for a refund or a dispute, 0 if no money moved."""
-        return self.change if self.total is None else self.change * DIRECTIONS[self.total]
+        return self.change if self.total is None else signed(self.change, DIRECTIONS[self.total])

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from ledger.timestamps import utc_timestamp
-from ledger_cli.books.amounts import EXACT
+from ledger_cli.books.amounts import difference, total
 from ledger_cli.books.record import PAYMENT, Record
 
 
@@ -30,7 +30,7 @@ class Sums(NamedTuple):
     @property
     def net(self) -> Decimal:
         """What remains of what was captured."""
-        return EXACT.subtract(EXACT.subtract(self.captured, self.refunded), self.disputed)
+        return difference(difference(self.captured, self.refunded), self.disputed)
 
     def plus(self, record: Record) -> "Sums":
         """Return the sums with one more record."""
@@ -38,7 +38,7 @@ class Sums(NamedTuple):
         counted = self._replace(payments=self.payments + is_payment, entries=self.entries + (not is_payment))
         if record.total is None:
             return counted
-        changed: dict[str, Any] = {record.total: EXACT.add(getattr(self, record.total), record.change)}
+        changed: dict[str, Any] = {record.total: total((getattr(self, record.total), record.change))}
         return counted._replace(**changed)
 
 

@@ -3,11 +3,12 @@
 import csv
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import IO, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
@@ -15,7 +16,7 @@ import click
 from ledger.timestamps import utc_timestamp
 from ledger.violations import BrokenRuleError
 from ledger_cli.books import reconciliation
-from ledger_cli.books.draft import Draft
+from ledger_cli.books.draft import opened_draft
 from ledger_cli.books.matcher import MISSING_IN_LEDGER, Period
 from ledger_cli.books.reconciliation import Reconciliation
 from ledger_cli.books.reconciliation import reconcile as reconcile_records
@@ -81,7 +82,7 @@ to_option = click.option("--to", "last", metavar="TIME", type=TIME, help="Before
 
 
 @stack_command("0 all is exported, 1 some items are damaged and are named instead, 2 nothing was exported")
-@click.argument("file", metavar="FILE", type=FILE)
+@click.argument("file", metavar="FILE|-", type=FILE)
 @click.option(
     "--processor",
     "processors",
@@ -106,28 +107,34 @@ def export(
     Examples:
       ledger export ledger.jsonl --processor acme-pay
       ledger export november.jsonl --processor acme-pay --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z
+      ledger export - --processor acme-pay | gzip > ledger.jsonl.gz
     """
-    _require_absent(file)
+    to_stdout = str(file) == "-"
+    if to_stdout and as_json:
+        raise click.UsageError("Give FILE with --json: standard output has the export itself.")
+    if not to_stdout:
+        _require_absent(file)
     names = sorted(set(processors))
     query = {"stack": stack.name, "processors": names, "from": first, "to": last}
-    draft_file = file.with_name(f"{file.name}.part")
-    with closing(Draft(draft_file, query)) as draft:
-        continued = f"what was read is in {draft_file}: give the same command again to continue"
-        with report_if_stopped(lambda: continued), progress("Reading records") as track:
+    with _draft_file(file) as draft_file, opened_draft(draft_file, query) as draft:
+        kept = "" if to_stdout else f"what was read is in {draft_file}: give the same command again to continue"
+        with report_if_stopped(lambda: kept):
             if draft.continues:
                 note(f"continues an export that was interrupted, with {draft.number():,} records")
-            for _ in track.over(gather(stack, draft, names, first, last)):
-                pass
+            with progress("Reading records") as track:
+                for _ in track.over(gather(stack, draft, names, first, last)):
+                    pass
+            header = {**query, "taken_at": _now(), "version": version("payment-ledger")}
+            with _export_file(file) as written, progress("Writing records") as track:
+                for _ in track.over(draft.write(written, header), total=draft.number()):
+                    pass
         number, unreadable = draft.number(), draft.unreadable()
-        header = {**query, "taken_at": _now(), "version": version("payment-ledger")}
-        with report_if_stopped(lambda: continued), progress("Writing records") as track:
-            for _ in track.over(draft.write(file, header), total=number):
-                pass
+        draft.delete()
     for item in unreadable:
         note(describe_unreadable(item))
     if as_json:
         say_json({"file": str(file), "records": number, "unreadable": len(unreadable)})
-    else:
+    elif not to_stdout:
         say(f"{file}: {number:,} records")
     return 1 if unreadable else 0
 
@@ -138,6 +145,36 @@ def _require_absent(file: Path) -> None:
         raise CommandError(f"{file}: exists already: name another file, or remove it")
     if not file.parent.is_dir():
         raise CommandError(f"{file}: there is no folder {file.parent}")
+
+
+@contextmanager
+def _draft_file(file: Path) -> Iterator[Path]:
+    """Yield the name of the draft: beside the export, or in a folder that is deleted if that is standard output."""
+    if str(file) != "-":
+        yield file.with_name(f"{file.name}.part")
+        return
+    with TemporaryDirectory() as folder:
+        yield Path(folder) / "export.part"
+
+
+@contextmanager
+def _export_file(file: Path) -> Iterator[IO[bytes]]:
+    """Yield an open file that has the name *file* once it is whole; standard output for `-`.
+
+    Raises:
+        CommandError: the file cannot be written.
+    """
+    if str(file) == "-":
+        yield sys.stdout.buffer
+        sys.stdout.flush()
+        return
+    unfinished = file.with_name(f"{file.name}.unfinished")
+    try:
+        with unfinished.open("wb") as written:
+            yield written
+        unfinished.replace(file)
+    except OSError as error:
+        raise CommandError(f"{file}: {(error.strerror or 'cannot be written').lower()}") from None
 
 
 def _now() -> str:

@@ -103,8 +103,8 @@ def _verdicts(result: Reconciliation) -> Rows:
 
 
 def _finding(result: Reconciliation, finding: Finding) -> Iterator[RenderableType]:
-    yield Labelled(Text(finding.verdict, "yellow"), visible(described(result, finding)), 2)
-    yield Labelled("", Text(visible(f"  {next_step(finding)}"), style="dim"), 2)
+    yield Labelled(Text(finding.verdict, "yellow"), described(result, finding), 4)
+    yield Labelled("", Text(f"{next_step(finding)}", style="dim"), 4)
 
 
 def described(result: Reconciliation, finding: Finding) -> str:
