@@ -60,6 +60,7 @@ class Reconciliation:
 
     Attributes:
         processor_id: the processor.
+        period: the time that the reports cover.
         findings: every finding, those of the lines first.
         counts: how many findings each verdict has.
         sums: the sums by currency.
@@ -67,6 +68,7 @@ class Reconciliation:
     """
 
     processor_id: str
+    period: Period
     findings: Sequence[Finding]
     counts: dict[str, int]
     sums: dict[str, CurrencySums]
@@ -120,6 +122,7 @@ def reconcile(
             explained.add(finding.record.currency, finding.ledger_amount.copy_negate())
     return Reconciliation(
         processor_id=processor_id,
+        period=period,
         findings=findings,
         counts=dict(Counter(finding.verdict for finding in findings)),
         sums={

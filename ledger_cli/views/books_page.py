@@ -14,7 +14,7 @@ def page(result: Reconciliation, reports: Sequence[str], made_at: str) -> str:
     """Return the page: the sums first, then what needs a person by size, each with the next step beside it."""
     parts = [*_head(result, reports), *_sums(result), *_verdicts(result), *_findings(result)]
     parts.append(
-        f'<p class="soft">Made {format_time(made_at)} by <code>ledger reconcile</code>. A positive amount was '
+        f'<p class="soft end">Made {format_time(made_at)} by <code>ledger reconcile</code>. A positive amount was '
         "received, a negative one was paid back or taken. The remainder is what no verdict explains.</p>"
     )
     return document(f"Reconciliation of {result.processor_id}", "\n".join(parts))
@@ -27,7 +27,16 @@ def _head(result: Reconciliation, reports: Sequence[str]) -> Iterable[str]:
         yield '<span class="outcome RECORDED">All is explained</span>'
     else:
         yield f'<span class="outcome CONFLICT">{number:,} to decide</span>'
-    yield f'<p class="soft">Reports: {", ".join(f"<code>{escaped(report)}</code>" for report in reports)}</p>'
+    yield f'<p class="soft">Reports: {", ".join(f"<code>{escaped(report)}</code>" for report in reports)}<br>'
+    yield f"Period: {_period(result)}</p>"
+
+
+def _period(result: Reconciliation) -> str:
+    first, last = result.period.first, result.period.last
+    if first is None and last is None:
+        return "all records of the processor"
+    begin = "the first record" if first is None else format_time(first)
+    return f"{begin} to {'the last record' if last is None else format_time(last)}"
 
 
 def _sums(result: Reconciliation) -> Iterable[str]:
@@ -69,7 +78,7 @@ def _findings(result: Reconciliation) -> Iterable[str]:
     to_decide = by_size(result.to_decide)
     if not to_decide:
         return
-    yield '<h2>To decide</h2><div class="scroll"><table id="findings">'
+    yield '<h2>To decide</h2><div class="scroll"><table id="findings" class="whole">'
     yield (
         '<tr><th>Payment</th><th>Verdict</th><th class="number">Line</th><th class="number">Report</th>'
         '<th class="number">Ledger</th><th>Next step</th></tr>'

@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from ledger_cli.books.amounts import decimals_of, text
-from ledger_cli.books.matcher import EXPLAINED, VERDICTS, Finding
+from ledger_cli.books.amounts import decimals_of, difference, text
+from ledger_cli.books.matcher import AMOUNT, EXPLAINED, VERDICTS, Finding
 from ledger_cli.books.reconciliation import Reconciliation, by_size, next_step
 from ledger_cli.books.totals import Sums
 from ledger_cli.views.layout import Column, Labelled, Rows, glued
@@ -120,4 +120,7 @@ def described(result: Reconciliation, finding: Finding) -> str:
         parts.append(f"line {line.number}: {glued(f'{amount} {line.currency}')}")
     if record is not None:
         parts.append(f"ledger: {glued(f'{result.text(finding.ledger_amount, record.currency)} {record.currency}')}")
+    if finding.verdict == AMOUNT and line is not None:
+        more = result.text(difference(finding.report_amount, finding.ledger_amount), line.currency)
+        parts.append(f"difference: {glued(f'{more} {line.currency}')}")
     return ", ".join(parts)

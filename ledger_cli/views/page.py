@@ -43,6 +43,8 @@ code { font: .92em ui-monospace, monospace; overflow-wrap: anywhere }
 th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line) }
 th { color: var(--soft); font-weight: 600; white-space: nowrap } .number { text-align: right; white-space: nowrap }
 .facts th { width: 1% } .facts td { overflow-wrap: anywhere } tr.error td { color: var(--failed) }
+.end { margin-top: 2rem }
+.whole code { white-space: nowrap; overflow-wrap: normal }
 svg { display: block; max-width: 100%; height: auto; margin: .5rem auto }
 svg text { fill: var(--ink); font: 14px system-ui, sans-serif; text-anchor: middle }
 svg text.error { fill: var(--soft); font-size: 11px }
