@@ -38,6 +38,7 @@ from ledger_cli.books.reports.rows import Columns, Lines, Row, Table, opened
 from ledger_cli.books.reports.times import Clock
 
 COLUMNS = Columns(
+    "adyen",
     "an Adyen settlement details report",
     (
         "Psp Reference",

@@ -120,7 +120,7 @@ def read(path: Path, *, mapping: Path, zone: str | None = None) -> Report:
     """
     mapped = read_mapping(mapping, zone)
     title = f"the CSV file that {mapping} describes"
-    columns = Columns(title, tuple(dict.fromkeys(mapped.columns.values())), (), "give decimal_mark and grouping")
+    columns = Columns("csv", title, tuple(dict.fromkeys(mapped.columns.values())), (), "give decimal_mark and grouping")
     with opened(path) as lines:
         clock = Clock()
         read_lines = [_line(row, mapped, clock) for row in Table(lines, columns)]

@@ -51,6 +51,7 @@ from ledger_cli.books.reports.rows import (
 from ledger_cli.books.reports.times import with_offset
 
 COLUMNS = Columns(
+    "paypal",
     "a PayPal report",
     (
         "Transaction ID",
@@ -133,7 +134,7 @@ def _rows(lines: Lines) -> Iterator[tuple[int, list[str]]]:
             yield first_line, fields
             yield from lines.rows(delimiter)
             return
-    other = recognised(fields_by.values())
+    other = recognised(fields_by.values(), COLUMNS)
     raise lines.error(f"this is not {COLUMNS.title}: the first row has no type, such as RH or CH{other}")
 
 

@@ -34,6 +34,8 @@ MAX_NAMED_LINES = 10
 EXACT = Context(prec=200, traps=[Inexact, InvalidOperation, Overflow])
 """Context of sums. No sum of a file's amounts has 200 digits; if one had, the sum would fail and not be rounded."""
 
+NOT_TERMINATED = "no line break follows the row, so the file may be cut off; if it is whole, add one"
+
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 DELIMITERS = (",", ";", "\t")
@@ -152,12 +154,14 @@ class Columns(NamedTuple):
     """What a reader takes of a table.
 
     Attributes:
+        format: the name of the reader's format.
         title: what the file is, for messages: `a Stripe report`.
         required: columns without which the file is another one.
         optional: columns that are read if the table has them.
         number_hint: what to do if numbers have a decimal comma or grouped digits.
     """
 
+    format: str
     title: str
     required: Sequence[str]
     optional: Sequence[str] = ()
@@ -280,9 +284,12 @@ class Table:
         """Read the row of column names.
 
         Raises:
-            UnreadableReportError: a required column is missing, or two columns have the same name.
+            UnreadableReportError: a required column is missing, two columns have the same name, or the row has no line
+                break at its end.
         """
         names, self._delimiter = _names(lines, columns)
+        if not lines.is_terminated:
+            raise lines.error(NOT_TERMINATED, lines.number)
         self._lines = lines
         self._header = Header(lines, columns, names)
 
@@ -296,7 +303,7 @@ class Table:
         for number, fields in self._lines.rows(self._delimiter):
             row = self._header.row(number, fields)
             if not self._lines.is_terminated:
-                raise row.error("no line break follows, so the file may be cut off; if it is whole, add one")
+                raise row.error(NOT_TERMINATED)
             yield row
 
     def __contains__(self, column: object) -> bool:
@@ -313,7 +320,9 @@ def _names(lines: Lines, columns: Columns) -> tuple[list[str], str]:
             return names, delimiter
     names = max(names_by.values(), key=lambda names: (len(required & set(names)), len(names)))
     missing = ", ".join(name for name in columns.required if name not in names)
-    raise lines.error(f"this is not {columns.title}: it has no column {missing}{recognised(names_by.values())}")
+    raise lines.error(
+        f"this is not {columns.title}: it has no column {missing}{recognised(names_by.values(), columns)}"
+    )
 
 
 def first_row(lines: Lines) -> list[str]:
@@ -345,13 +354,13 @@ def split(text: Sequence[str], delimiter: str) -> list[str]:
     return rows[0] if len(rows) == 1 else []
 
 
-def recognised(headers: Iterable[Sequence[str]]) -> str:
-    """Return the end of a message that says which format to give, if the first row is that of a known report."""
+def recognised(headers: Iterable[Sequence[str]], columns: Columns) -> str:
+    """Return the end of a message that says which format to give, if the first row is that of another known report."""
     for names in headers:
         found = [name for name, signature in SIGNATURES.items() if signature <= set(names)]
         if names and names[0] in PAYPAL_ROW_TYPES:
             found.append("paypal")
-        if found:
+        if found and found[0] != columns.format:
             return f"; it looks like another report: give --format {found[0]}"
     return ""
 

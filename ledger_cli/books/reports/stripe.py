@@ -36,6 +36,7 @@ from ledger_cli.books.reports.rows import Columns, Lines, Row, Table, named_line
 from ledger_cli.books.reports.times import Clock
 
 COLUMNS = Columns(
+    "stripe",
     "a Stripe report",
     ("balance_transaction_id", "source_id", "currency", "gross", "fee", "net", "reporting_category"),
     (
