@@ -3,8 +3,10 @@
 import io
 import time
 import tracemalloc
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -209,7 +211,9 @@ def test_a_report_of_another_format_is_rejected(sample: Sample, other: Sample) -
         (lambda content: content.replace(b"\r\n", b"\n").replace(b"\n", b"\r"), ""),
     ],
 )
-def test_what_is_not_csv_in_utf_8_is_rejected(sample: Sample, spoil: object, message: str, tmp_path: Path) -> None:
+def test_what_is_not_csv_in_utf_8_is_rejected(
+    sample: Sample, spoil: Callable[[bytes], bytes], message: str, tmp_path: Path
+) -> None:
     """Nothing is guessed about a file whose bytes are not those of a report."""
     path = written(tmp_path, spoil(sample.content))
     assert message in rejection(lambda: sample.read(path), path)
@@ -238,7 +242,9 @@ def test_the_name_of_a_file_cannot_break_the_line(tmp_path: Path) -> None:
         ("adyen", {"mapping": Path("m.toml")}, "the format adyen has no mapping; leave --mapping out"),
     ],
 )
-def test_an_option_that_does_not_fit_the_format_is_rejected(format_name: str, options: dict, message: str) -> None:
+def test_an_option_that_does_not_fit_the_format_is_rejected(
+    format_name: str, options: dict[str, Any], message: str
+) -> None:
     """An option without effect would be taken for one that had it."""
     with pytest.raises(UnreadableReportError, match=message):
         read_report(FOLDER / "stripe.csv", format_name, **options)

@@ -18,7 +18,7 @@ unit = "major"            # or "minor": whole numbers, by the decimals that ISO 
 currency = "EUR"          # one for all rows
 decimal_mark = "."        # or ","
 grouping = ","            # optional: what groups the digits by three: . , ' or a space
-sign = "as_written"       # or "by_kind": the file has no signs, and a refund or dispute is negative
+sign = "as_written"       # or "by_kind": only no_payment keeps its sign, and a refund or dispute is negative
 
 [time]
 format = "rfc3339"        # or codes of strptime, such as "%d.%m.%Y %H:%M"

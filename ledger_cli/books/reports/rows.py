@@ -42,7 +42,7 @@ DELIMITERS = (",", ";", "\t")
 
 # For `fullmatch`. [0-9], because `\d` accepts the digits of any script. No exponent, and no sign but the minus.
 AMOUNT = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)")
-LOCALE_AMOUNT = re.compile(r"[-+]?[0-9][0-9.,'’\s]*")
+LOCALE_AMOUNT = re.compile(r"[-+]?[0-9](?:[0-9.,'’\s]*[0-9])?")
 CURRENCY = re.compile(r"[A-Za-z]{3}")
 
 PAYPAL_ROW_TYPES = frozenset({"RH", "FH", "SH", "CH", "SB", "SF", "SC", "RF", "RC", "FF"})
