@@ -253,6 +253,23 @@ class Intake:
         arn = _execution_arn(first.workflow, _attempt_name(first.name, number))
         return self.states.describe_execution(executionArn=arn, includedData="METADATA_ONLY")["status"]
 
+    def find(self, start_input: Mapping[str, Any]) -> str | None:
+        """Return the outcome that the tables show for a payment or an entry, and start nothing.
+
+        Returns:
+            `RECORDED` if the ledger has it, `CONFLICT` if it has another one under the ID, and None if it has none.
+
+        Raises:
+            InvalidInputError: the payment or the entry breaks its contract.
+            UnreadableItemError: the ledger's item under the ID is damaged.
+            ClientError: any error of DynamoDB, unchanged.
+        """
+        if is_entry(start_input):
+            found = self._recorder(parse_entry(start_input))
+        else:
+            found = self._recorder(parse_payment(start_input, default_currency=self.default_currency)[0])
+        return None if found is None else "RECORDED" if found else "CONFLICT"
+
     def _find_in_ledger(self, first: _Attempt) -> Delivery | None:
         """Return the outcome that the table shows; None if it has no item under the ID.
 
@@ -262,7 +279,23 @@ class Intake:
         Raises:
             UnreadableItemError: the item is damaged.
         """
-        delivered = first.delivered
+        recorder = self._recorder(first.delivered)
+        if recorder is None:
+            return None
+        if recorder:
+            return Delivery(recorder, started=False, outcome="RECORDED")
+        publishing = f"{first.name}-c"
+        arn = _execution_arn(first.workflow, publishing)
+        return Delivery(arn, started=self._start(first, publishing), outcome="CONFLICT")
+
+    def _recorder(self, delivered: Payment | Entry) -> str | None:
+        """Return the ARN of the execution that recorded this payment or entry.
+
+        The text is empty if the ledger has another one under the ID, and None if it has none.
+
+        Raises:
+            UnreadableItemError: the item is damaged.
+        """
         item = self._item_of_entry(delivered) if isinstance(delivered, Entry) else self._item_of_payment(delivered)
         if not item:
             return None
@@ -271,14 +304,12 @@ class Intake:
             is_recorded = as_recorded(delivered, fingerprint) is not None
         else:
             is_recorded = fingerprint == delivered.fingerprint
-        if is_recorded:
-            recorder = read_attribute(item, "Execution", "S", delivered.transaction_id)
-            if not recorder:
-                raise UnreadableItemError(delivered.transaction_id, "Execution")
-            return Delivery(recorder, started=False, outcome="RECORDED")
-        publishing = f"{first.name}-c"
-        arn = _execution_arn(first.workflow, publishing)
-        return Delivery(arn, started=self._start(first, publishing), outcome="CONFLICT")
+        if not is_recorded:
+            return ""
+        recorder: str = read_attribute(item, "Execution", "S", delivered.transaction_id)
+        if not recorder:
+            raise UnreadableItemError(delivered.transaction_id, "Execution")
+        return recorder
 
     def _item_of_payment(self, payment: Payment) -> Mapping[str, Any] | None:
         reply = self.dynamodb.get_item(

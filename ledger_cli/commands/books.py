@@ -107,7 +107,7 @@ def export(
     Examples:
       ledger export ledger.jsonl --processor acme-pay
       ledger export november.jsonl --processor acme-pay --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z
-      ledger export - --processor acme-pay | gzip > ledger.jsonl.gz
+      ledger export - --processor acme-pay > ledger.jsonl
     """
     to_stdout = str(file) == "-"
     if to_stdout and as_json:
@@ -300,7 +300,7 @@ def reconcile(
 
     \b
     Examples:
-      ledger reconcile payouts.csv --processor stripe --format stripe
+      ledger reconcile acme-pay.csv --processor acme-pay --format csv --mapping acme-pay.toml
       ledger reconcile acme-pay.csv --processor acme-pay --format csv --mapping acme-pay.toml --ledger ledger.jsonl
     """
     if first is not None and last is not None and first >= last:

@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import shlex
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -107,6 +108,7 @@ class Stack:
     Attributes:
         name: its name or its ARN, as the caller gave it.
         options: the options that named the stack, as the caller typed them.
+        stopping: set when the command ends early, so that nothing waits any longer.
     """
 
     def __init__(
@@ -122,6 +124,7 @@ class Stack:
         self.name = name
         self.options = ""
         self.endpoint_url = endpoint_url
+        self.stopping = threading.Event()
         self._clients: dict[str, Any] = {}
         try:
             if endpoint_url:  # the engine accepts any credentials
@@ -227,9 +230,8 @@ class Stack:
         states, deadline = self.client("stepfunctions"), time.monotonic() + wait_s
         while True:
             described: dict[str, Any] = states.describe_execution(executionArn=execution)
-            if described["status"] != "RUNNING" or time.monotonic() >= deadline:
+            if described["status"] != "RUNNING" or time.monotonic() >= deadline or self.stopping.wait(POLL_S):
                 return described
-            time.sleep(POLL_S)
 
 
 def _require_encryption(client: Any) -> None:

@@ -242,7 +242,7 @@ def test_the_day_of_a_zone_is_asked_for(at: Any, recorded: Engine) -> None:
 
 @pytest.mark.parametrize("source", ["stack", "export"])
 def test_a_report_is_reconciled(at: Any, recorded: Engine, tmp_path: Path, source: str) -> None:
-    """Whoever has an export needs no stack and no credentials."""
+    """A person with an export needs no stack and no credentials."""
     more: tuple[str, ...] = ()
     if source == "export":
         file = tmp_path / "ledger.jsonl"

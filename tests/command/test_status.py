@@ -63,7 +63,10 @@ def test_start_says_at_which_payment_it_stopped(raised: BaseException, status: i
         start.start.callback.__wrapped__(Mock(), files=("a.jsonl",), wait=True, again=False, as_json=True)
     line = str(stopped.value)
     assert (stopped.value.status, line.startswith(why)) == (status, True), line
-    assert "stopped at input 2 of 3 (a.jsonl): 1 were handled before it, it may be started, and none after" in line
+    assert (
+        "stopped at input 2 of 3 (a.jsonl): 1 were handled before it, inputs 2 to 3 may be started, and none after"
+        in line
+    )
     assert line.endswith("Give the same command again: what is started does not start twice")
 
 
@@ -79,7 +82,7 @@ def test_start_goes_on_as_its_line_says(
     stopped = ledger("start", str(file), "--endpoint-url", endpoint)  # t-1 is there, and cannot be looked up
     assert stopped.returncode == 2
     assert f"stopped at input 2 of 3 ({file})" in stopped.stderr
-    assert [item["TransactionID"]["S"] for item in engine.items()] == ["t-0", "t-1"]
+    assert {"t-0", "t-1"} <= {item["TransactionID"]["S"] for item in engine.items()}
     again = ledger("start", str(file), "--endpoint-url", endpoint)
     assert (again.returncode, len(engine.items()), len(engine.executions())) == (0, 3, 3)
 

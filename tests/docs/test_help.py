@@ -10,10 +10,13 @@ from pathlib import Path
 import click
 import pytest
 
+from ledger.chain import entry_facts
+from ledger.item import recorded_facts
 from ledger_cli import ROOT
 from ledger_cli.cli import cli
 from ledger_cli.engine import Engine
 from ledger_cli.samples import register_sample_processors
+from tests.support.books import exported
 from tests.support.cli import ledger, lent
 
 COMMANDS = sorted(cli.commands)
@@ -39,12 +42,15 @@ def folder(tmp_path: Path, engine: Engine) -> Path:
     refund = json.loads((ROOT / "events/start/10-refund.json").read_text()) | {"TransactionID": "txn-2026-0101"}
     (tmp_path / "refund.json").write_text(json.dumps(refund))
     (tmp_path / "payments.jsonl").write_text(sample.replace("\n", " ") + "\n")
+    for name in ("acme-pay.csv", "acme-pay.toml"):
+        (tmp_path / name).write_text((ROOT / "events/reports" / name).read_text())
     (tmp_path / "secret.txt").write_text("whsec_0123456789abcdef\n")
     (tmp_path / "home/.config/fish/completions").mkdir(parents=True)
     register_sample_processors(engine)
     outcomes = [engine.run(sample).outcome]
     outcomes += [engine.run((ROOT / f"events/start/{name}.json").read_text()).outcome for name in ENTRIES]
     assert outcomes == ["RECORDED", "RECORDED", "REFUSED"]
+    exported(tmp_path / "ledger.jsonl", [*map(recorded_facts, engine.items()), *map(entry_facts, engine.entries())])
     return tmp_path
 
 
@@ -69,6 +75,8 @@ def run_line(line: str, folder: Path, **environment: str) -> subprocess.Complete
 def test_an_example_works(folder: Path, engine: Engine, endpoint: str, name: str, line: str) -> None:
     """People copy an example word by word, except for the name of the stack."""
     line = re.sub(r" --(stack|profile) [\w-]+", "", line)
+    if name == "export":  # which never overwrites a file
+        (folder / "ledger.jsonl").unlink()
     line = line.replace("--format stripe ", "--format stripe-test ").replace("http://127.0.0.1:4510", endpoint)
     with lent(engine) if name == "run" else nullcontext():
         done = run_line(line, folder, LEDGER_ENDPOINT_URL=endpoint, HOME=str(folder / "home"))

@@ -9,17 +9,20 @@ from ledger_cli.samples import register_sample_processors
 
 ID = "txn-2026-0001"
 SUCCESS = "events/start/01-success.json"
+REPORT = ["events/reports/acme-pay.csv", "--format", "csv", "--mapping", "events/reports/acme-pay.toml"]
 REFUSED, REFUSED_TOO = "refused-1", "refused-2"
 ARGUMENTS: dict[str, list[str]] = {
     "accept": [REFUSED, "--reason", "the bank confirmed it"],
     "completion": ["bash"],
     "formats": [],
     "entries": ["--processor", "acme-pay"],
+    "export": ["-", "--processor", "acme-pay"],
     "executions": [],
     "get": [ID],
     "graph": [],
     "inspect": [ID],
     "list": ["--processor", "acme-pay"],
+    "reconcile": [*REPORT, "--processor", "acme-pay"],
     "redrive": ["--all"],
     "register-processor": ["new-pay"],
     "republish": [],
@@ -31,6 +34,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "serve": ["--port", "0"],
     "set-prefix": ["acme-pay", "txn-"],
     "start": [SUCCESS],
+    "totals": ["--processor", "acme-pay", "--day", "2026-11-23"],
     "unpublished": [],
 }
 """Arguments with which each command works if the ledger has what `prepare` records."""
