@@ -8,7 +8,7 @@ import pytest
 from ledger.entry import parse_entry
 from ledger.formats import adyen
 from ledger.identifiers import mapped_identifier
-from ledger_cli.books.report import NO_PAYMENT, Report, ReportLine
+from ledger_cli.books.report import NO_PAYMENT, UNKNOWN_TYPE, Report, ReportLine
 from ledger_cli.books.reports import read_report
 from tests.support.reports import as_csv, rejection, written
 
@@ -126,6 +126,14 @@ def test_the_customers_currency_is_compared(tmp_path: Path) -> None:
     """The net amount is in another one. No rounding of an exchange rate is on the way."""
     values = {"Gross Currency": "JPY", "Gross Credit (GC)": "3158", "Net Credit (NC)": "21.08"}
     assert line(tmp_path, **values)[5:7] == (Decimal(3158), "JPY")
+
+
+def test_an_unknown_type_has_the_amount_that_it_has(tmp_path: Path) -> None:
+    """A person sees its references, and nothing of it is compared with a second line."""
+    gross = line(tmp_path, Type="ManualCorrected")
+    assert (gross.kind, gross.transaction_id, gross.entry_id, gross.identity) == (UNKNOWN_TYPE, "PSP1", "MOD1", None)
+    assert gross.amount == Decimal("10.00")
+    assert line(tmp_path, **{**PAYOUT, "Type": "ManualCorrected"}).amount == Decimal("-9.50")
 
 
 def test_an_id_that_does_not_fit_the_contract_is_mapped(tmp_path: Path) -> None:

@@ -281,7 +281,7 @@ def test_a_file_of_several_is_read_without_the_reports_totals(tmp_path: Path) ->
 
 
 def test_a_detail_report_may_sum_only_what_moved(tmp_path: Path) -> None:
-    """PayPal does not document whether denied transactions are in its totals."""
+    """PayPal does not document whether denied transactions and authorisations are in its totals."""
     denied = Transaction(status="D", own_id="TX9", amount="77")
     moved = Transaction(status="S")
     for summed in ([moved], [moved, denied]):
@@ -290,6 +290,12 @@ def test_a_detail_report_may_sum_only_what_moved(tmp_path: Path) -> None:
             if row[0] in {"SF", "RF"}:
                 row[:] = totals(row[0], summed)
         assert len(read(tmp_path, rows).lines) == 2
+    held = Transaction("T1300", status="S", own_id="TX8", amount="55")
+    rows = report_of(moved, held)
+    for row in rows:
+        if row[0] in {"SF", "RF"}:
+            row[:] = totals(row[0], [moved])
+    assert len(read(tmp_path, rows).lines) == 2
     rows[6][2] = "78"
     assert "the gross credits of the footer SF" in rejected(tmp_path, rows)
     rows[6][2:] = []

@@ -15,7 +15,7 @@ from ledger.entry import KINDS
 from ledger.fields import IDENTIFIER
 from ledger.timestamps import utc_timestamp
 from ledger_cli.books.report import NO_PAYMENT, UNKNOWN_TYPE, UnreadableReportError
-from ledger_cli.books.reports import FORMATS, read_report
+from ledger_cli.books.reports import FORMATS, read_report, rows
 from ledger_cli.books.reports.rows import Columns, Table, named_lines, opened
 from tests.support.reports import (
     FOLDER,
@@ -205,6 +205,23 @@ def test_what_is_not_csv_in_utf_8_is_rejected(
     """Nothing is guessed about a file whose bytes are not those of a report."""
     path = written(tmp_path, spoil(sample.content))
     assert message in rejection(lambda: sample.read(path), path)
+
+
+@each_format
+def test_a_file_has_a_bounded_size(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong file, such as a backup, ends with a message and not with the machine's memory."""
+    size = len(sample.content)
+    monkeypatch.setattr(rows, "MAX_FILE_BYTES", size)
+    assert sample.read()
+    monkeypatch.setattr(rows, "MAX_FILE_BYTES", size - 1)
+    assert rejection(sample.read, sample.path) == f"the file has more than {size - 1:,} bytes; split the report by days"
+
+
+@each_table
+def test_the_first_row_may_have_line_breaks_within_limits(sample: Sample, tmp_path: Path) -> None:
+    """A quote that never closes would make one row of the whole file."""
+    path = written(tmp_path, b'"' + b"line\n" * 5_000)
+    assert rejection(lambda: sample.read(path), path) == "a quoted field of the first row does not end"
 
 
 def test_a_file_that_cannot_be_opened_is_rejected(tmp_path: Path) -> None:
