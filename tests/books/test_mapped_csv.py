@@ -203,7 +203,18 @@ def test_the_kind_gives_the_sign_if_the_mapping_says_so(tmp_path: Path) -> None:
     words = {"sale": 1, "part": 1, "back": -1, "back again": 1, "fight": -1, "won": 1, "fee": 1}
     lines = read(tmp_path, *(ROW.replace("sale", word) for word in words), mapping=mapping).lines
     assert [line.amount for line in lines] == [Decimal("10.50") * sign for sign in words.values()]
-    assert "the amount has a sign" in rejected(tmp_path, ROW.replace("10.50", "-10.50"), mapping=mapping)
+    negative = ROW.replace("10.50", "-10.50")
+    assert "the amount has a sign" in rejected(tmp_path, negative, mapping=mapping)
+    for word in ("fee", "unknown"):
+        assert read(tmp_path, negative.replace("sale", word), mapping=mapping).lines[0].amount == Decimal("-10.50")
+
+
+def test_a_mapping_of_two_values_that_exclude_each_other_is_rejected(tmp_path: Path) -> None:
+    """Each of the two keys is right alone."""
+    by_kind = SIDES.replace("[amount]", '[amount]\nsign = "by_kind"')
+    assert refused(tmp_path, by_kind).startswith("the key amount.sign is superfluous: the columns debit and credit")
+    euro = changed(('currency = "Cur"', ""), ("[amount]", '[amount]\ncurrency = "Euro"'))
+    assert refused(tmp_path, euro) == "the key amount.currency must be a currency's code of three letters"
 
 
 def test_one_currency_may_be_that_of_all_rows(tmp_path: Path) -> None:
