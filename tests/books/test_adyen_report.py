@@ -159,6 +159,8 @@ def test_each_account_batch_and_currency_has_a_sum_of_its_own(tmp_path: Path) ->
     assert len(read(tmp_path, *rows, *({**PAYOUT, **row} for row in rows)).lines) == 8
     for row in rows:
         assert "is not the sum" in rejected(tmp_path, {}, PAYOUT, {**PAYOUT, **row})
+        if row:
+            assert "is not the sum" in rejected(tmp_path, {}, {**PAYOUT, **row})
 
 
 def test_a_batch_that_nothing_closes_is_a_note(tmp_path: Path) -> None:
