@@ -41,7 +41,7 @@ EXECUTION = re.compile(r"arn:[a-z-]+:states:[a-z0-9-]+:[0-9]{12}:execution:Payme
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Append an entry although it breaks rules about its payment and the totals.
 
-    The sweep publishes it. If it breaks no rule any more, it is appended as any other entry.
+    The sweep publishes it, unless it is a quiet import. If it breaks no rule any more, it is appended as any other one.
 
     Event:
         `{"Entry", "Execution", "Reason", "Requester"}`. Entry is the start input that was refused, and Execution the
@@ -66,7 +66,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     execution = event.get("Execution")
     if not isinstance(execution, str) or not EXECUTION.fullmatch(execution):
         raise InvalidRequestError("Execution is the ARN of the execution that refused the entry")
-    entry = parse_entry(event.get("Entry"))
+    entry = parse_entry(event.get("Entry"), imports=True)
     ids: dict[str, Any] = {"transaction_id": entry.transaction_id, "entry_id": entry.entry_id}
     payment = read_payment(dynamodb, TABLE_NAME, entry)
     accepted_at = utc_timestamp(datetime.now(UTC).isoformat())

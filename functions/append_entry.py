@@ -12,6 +12,7 @@ from aws_lambda_powertools import Logger
 from ledger.aws import private_client
 from ledger.chain import DeliveredEntry, append_once, read_payment
 from ledger.entry import Entry
+from ledger.item import publication_of
 from ledger.timestamps import utc_timestamp
 from ledger.violations import EntryConflictError, InvalidEntryError
 
@@ -44,4 +45,6 @@ def handler(event: AppendEvent, context: LambdaContext) -> AppendedEntry:
         logger.warning("entry conflicts", **ids, differs=conflict.differs)
         raise
     logger.info("entry appended", **ids, entry=recorded.number, outcome=outcome)
-    return {"Outcome": outcome, "Entry": recorded.facts(), "Published": recorded.published_at is not None}
+    facts, is_marked = recorded.facts(), recorded.published_at is not None
+    published = publication_of(outcome, facts, is_marked=is_marked, is_import=entry.imported is not None)
+    return {"Outcome": outcome, "Entry": facts, "Published": published}

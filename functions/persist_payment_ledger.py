@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from aws_lambda_powertools import Logger
 
 from ledger.aws import private_client
-from ledger.item import EncryptedPayment, differing_fields, recorded_facts
+from ledger.item import EncryptedPayment, differing_fields, publication_of, recorded_facts
 from ledger.payment import Payment
 from ledger.timestamps import utc_timestamp
 from ledger.violations import PaymentConflictError
@@ -38,14 +38,16 @@ def handler(event: PersistEvent, context: LambdaContext) -> PersistedPayment:
         execution=event["Execution"],
         recorded_at=utc_timestamp(event["StartTime"]),
     )
-    transaction_id = encrypted.payment.transaction_id
+    transaction_id, is_import = encrypted.payment.transaction_id, encrypted.payment.imported is not None
     try:
         outcome, item = put_once(dynamodb, TABLE_NAME, encrypted)
     except PaymentConflictError as conflict:
         logger.warning("payment conflicts", transaction_id=transaction_id, differs=conflict.differs)
         raise
     logger.info("payment persisted", transaction_id=transaction_id, outcome=outcome)
-    return {"Outcome": outcome, "Payment": recorded_facts(item), "Published": "Unpublished" not in item}
+    facts = recorded_facts(item)
+    published = publication_of(outcome, facts, is_marked="Unpublished" not in item, is_import=is_import)
+    return {"Outcome": outcome, "Payment": facts, "Published": published}
 
 
 def put_once(

@@ -32,12 +32,14 @@ ENTRIES_TABLE_NAME = os.environ["ENTRIES_TABLE_NAME"]
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: PublishEvent, context: LambdaContext) -> dict[str, Any]:
-    """Publish the outcome of one payment or entry, then mark it as published.
+    """Publish the outcome of one payment or entry, then mark it as published. An import may need neither.
 
     Returns:
         The result of the state, which the execution ends with: the outcome, and the cause if nothing was recorded.
     """
     name, execution = event["Outcome"], event["Execution"]
+    if "Published" in event and event["Published"] is None:
+        return _leave_unpublished(event)
     if "Cause" in event:
         outcome = Outcome.from_refusal(name, refusal_of(event["Cause"]), execution)
         publish(events, EVENT_BUS_NAME, [outcome])
@@ -63,4 +65,19 @@ def handler(event: PublishEvent, context: LambdaContext) -> dict[str, Any]:
         processor_id=outcome.detail.get("ProcessorID"),
     )
     emit_outcome_metrics(metrics, outcome)
+    return result
+
+
+def _leave_unpublished(event: PublishEvent) -> dict[str, Any]:
+    """Count an import that has no event, and return the result of the state.
+
+    An import of what the ledger had counts nothing, so that a repeated import changes no figure.
+    """
+    recorded = event["Entry"] if "Entry" in event else event["Payment"]
+    outcome = Outcome.from_recorded(event["Outcome"], recorded, event["Execution"])
+    result = outcome.as_result()
+    del result["OutcomeID"]
+    logger.info("import left unpublished", outcome=outcome.name, transaction_id=result["TransactionID"])
+    if outcome.is_import:
+        emit_outcome_metrics(metrics, outcome)
     return result

@@ -34,7 +34,7 @@ def handler(event: object, context: LambdaContext) -> ValidatedEntry:
     try:
         if refused := parse_refused_entry(event):
             raise refused
-        entry = parse_entry(event)
+        entry = parse_entry(event, imports=True)
     except InvalidEntryError as invalid:
         logger.warning("entry refused", **invalid.log_keys)
         raise

@@ -44,7 +44,9 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
     try:
         if rejected := parse_rejection(event):
             raise rejected
-        payment, token = parse_payment(event, default_currency=DEFAULT_CURRENCY, plaintext_tokens=PLAINTEXT_TOKENS)
+        payment, token = parse_payment(
+            event, default_currency=DEFAULT_CURRENCY, plaintext_tokens=PLAINTEXT_TOKENS, imports=True
+        )
     except InvalidPaymentError as invalid:
         logger.warning("payment rejected", **invalid.log_keys)
         raise

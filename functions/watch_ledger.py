@@ -15,7 +15,16 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from ledger.chain import read_entry
-from ledger.item import ATTRIBUTES, UnreadableItemError, published_at, read_attribute, recorded_facts, shard_of
+from ledger.fields import QUIET
+from ledger.item import (
+    ATTRIBUTES,
+    IMPORT_PAIR,
+    UnreadableItemError,
+    published_at,
+    read_attribute,
+    recorded_facts,
+    shard_of,
+)
 from ledger.payment import valid_id
 
 if TYPE_CHECKING:
@@ -58,7 +67,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def unexpected_change(event_name: str, images: Mapping[str, Item]) -> Change | None:
     """Return the change that one record of the stream shows; None if the ledger itself made it.
 
-    The ledger adds an item that it can read back, and later moves the item's marker, once. It does nothing else.
+    The ledger adds an item that it can read back, and later moves the item's marker, once. It does nothing else. A
+    quiet import has no marker, which never moves.
     """
     if event_name == "REMOVE":
         return Change("removed", [])
@@ -76,16 +86,17 @@ def unexpected_change(event_name: str, images: Mapping[str, Item]) -> Change | N
 
 def _unexpected_payment(item: Item, change: str) -> Change | None:
     """Return the change that the item's content shows; None if the ledger could have written this content."""
-    marker = "PublishedAt" if change == "marked" else "Unpublished"
+    is_quiet = item.get("Metadata", {}).get("M", {}).get(IMPORT_PAIR) == {"S": QUIET}
+    markers = set() if is_quiet else {"PublishedAt" if change == "marked" else "Unpublished"}
     try:
-        wrong = sorted(item.keys() ^ {*ATTRIBUTES, marker})
+        wrong = sorted(item.keys() ^ (ATTRIBUTES | markers))
         if wrong:
             return Change(change, wrong)
         facts = recorded_facts(item)
         published_at(item)
         shard = f"{shard_of(facts['TransactionID'])}"
         expected = {"ProcessorShard": f"{facts['ProcessorID']}#{shard}"} | (
-            {"Unpublished": shard} if change == "added" else {}
+            {"Unpublished": shard} if "Unpublished" in markers else {}
         )
         wrong = [name for name, value in expected.items() if read_attribute(item, name, "S", "") != value]
         wrong += [
@@ -101,10 +112,11 @@ def _unexpected_payment(item: Item, change: str) -> Change | None:
 def _unexpected_entry(item: Item, change: str) -> Change | None:
     """Return what `_unexpected_payment` returns for a payment."""
     try:
-        expected = read_entry(item).as_item()
+        read = read_entry(item)
     except UnreadableItemError as unreadable:
         return Change(change, [unreadable.attribute])
-    if change == "marked":
+    expected = read.as_item()
+    if change == "marked" and read.entry.imported != QUIET:
         del expected["Unpublished"]
         expected["PublishedAt"] = item["PublishedAt"]  # read_entry has read it
     wrong = sorted(name for name in {*item, *expected} if item.get(name) != expected.get(name))

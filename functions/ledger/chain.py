@@ -21,14 +21,17 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ledger.amounts import DECIMAL
 from ledger.entry import FINGERPRINTED, STATE_NAMES, Entry
+from ledger.fields import IMPORT
 from ledger.item import (
     UnreadableItemError,
+    check_import,
     published_at,
     read_attribute,
     read_metadata,
     read_timestamp,
     recorded_payment,
     shard_of,
+    unpublished_marker,
 )
 from ledger.totals import Totals, after, opening, violations
 from ledger.violations import EntryConflictError, EntryTooEarlyError, InvalidEntryError, Violation
@@ -113,18 +116,22 @@ class RecordedEntry(NamedTuple):
         return facts_hash(self.facts())
 
     def as_item(self) -> dict[str, Any]:
-        """Return the item of an entry that is not published yet."""
+        """Return the item of an entry that is not published yet, or of a quiet import."""
         shard = shard_of(self.entry.transaction_id)
         return {
             **{name: _attribute(value) for name, value in self.facts().items()},
             "ProcessorShard": {"S": f"{self.entry.processor_id}#{shard}"},
-            "Unpublished": {"S": f"{shard}"},
+            **unpublished_marker(shard, self.entry.imported),
         }
 
 
 def facts_hash(facts: Mapping[str, Any]) -> str:
-    """Return the SHA-256 (hex) of an entry's facts as JSON with sorted keys, no spaces, and ASCII only."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    """Return the SHA-256 (hex) of an entry's facts as JSON with sorted keys, no spaces, and ASCII only.
+
+    The import is no part of it: the same entry has the same hash, however the ledger learned of it.
+    """
+    hashed = {name: value for name, value in facts.items() if name != IMPORT}
+    return hashlib.sha256(json.dumps(hashed, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _attribute(value: Any) -> dict[str, Any]:
@@ -225,7 +232,10 @@ def _entry_in(item: Mapping[str, Any]) -> RecordedEntry:
 
     texts = {name: value(STATE_NAMES[name]) for name in FINGERPRINTED if name != "reverses"}
     reverses = value("Reverses") if "Reverses" in item else None
-    entry = Entry(**texts, reverses=reverses, metadata=read_metadata(item))
+    imported = value(IMPORT) if IMPORT in item else None
+    if imported is not None:
+        check_import(imported, transaction_id, IMPORT)
+    entry = Entry(**texts, reverses=reverses, metadata=read_metadata(item), imported=imported)
     if entry.fingerprint != value("Fingerprint"):
         raise UnreadableItemError(transaction_id, "Fingerprint")
     if not DECIMAL.fullmatch(entry.amount):

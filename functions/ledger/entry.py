@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 from ledger.amounts import minor_unit, parse_amount
 from ledger.currencies import FORMER_MINOR_UNITS
 from ledger.fields import (
+    IMPORT,
     FieldReader,
     card_violations,
     parse_currency,
     parse_identifier,
+    parse_import,
     parse_metadata,
     parse_refused,
     unknown_fields,
@@ -42,6 +44,7 @@ ENTRY_FIELDS = (
     "Reverses",
     "Metadata",
 )
+"""Fields that a processor may send. Whoever may start executions may also send `Import`."""
 
 STATE_NAMES = {
     "transaction_id": "TransactionID",
@@ -53,10 +56,11 @@ STATE_NAMES = {
     "timestamp": "Timestamp",
     "reverses": "Reverses",
     "metadata": "Metadata",
+    "imported": IMPORT,
 }
 """Attributes of `Entry`, and their names in the contract."""
 
-FINGERPRINTED = tuple(name for name in STATE_NAMES if name != "metadata")
+FINGERPRINTED = tuple(name for name in STATE_NAMES if name not in {"metadata", "imported"})
 """Attributes that decide whether two entries are the same one."""
 
 
@@ -79,6 +83,7 @@ class Entry(NamedTuple):
 
     `entry_id` is the processor's own ID of the event, such as a refund's. `amount` is decimal text with the decimals
     that the currency had at the entry's time. `reverses` is the EntryID of another entry; None if the kind has none.
+    `imported` is `quiet` or `published` if the entry is history from elsewhere, and None otherwise.
     """
 
     transaction_id: str
@@ -90,10 +95,11 @@ class Entry(NamedTuple):
     timestamp: str
     reverses: str | None
     metadata: Mapping[str, str]
+    imported: str | None = None
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the entry's identity: of every field but the metadata."""
+        """SHA-256 (hex) of the entry's identity: of every field but the metadata and the import."""
         identity = [getattr(self, name) for name in FINGERPRINTED]
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
@@ -109,11 +115,12 @@ class Entry(NamedTuple):
         return cls(**values)
 
 
-def parse_entry(start_input: object) -> Entry:
+def parse_entry(start_input: object, *, imports: bool = False) -> Entry:
     """Return the canonical entry, or report every violation at once.
 
     Args:
         start_input: parsed JSON of any form, as the Lambda runtime passes it on.
+        imports: whether the sender may say that the entry is imported. A processor may not.
 
     Raises:
         InvalidEntryError: the input breaks at least one rule. Never retried.
@@ -123,8 +130,8 @@ def parse_entry(start_input: object) -> Entry:
 
     fields = FieldReader(start_input)
     violations = fields.violations
-    unknown = (name for name in start_input if name not in ENTRY_FIELDS)
-    violations.extend(unknown_fields(unknown, ENTRY_FIELDS, "Entry"))
+    unknown = (name for name in start_input if name not in ENTRY_FIELDS and name != IMPORT)
+    violations.extend(unknown_fields(unknown, (*ENTRY_FIELDS, IMPORT) if imports else ENTRY_FIELDS, "Entry"))
     transaction_id = fields.required("TransactionID", parse_identifier)
     entry_id = fields.required("EntryID", parse_identifier)
     processor_id = fields.required("ProcessorID", parse_identifier)
@@ -140,18 +147,21 @@ def parse_entry(start_input: object) -> Entry:
     metadata = fields.optional("Metadata", _parse_metadata, default={})
     if metadata is not None:  # and so within its lengths, which bound the cost of the search
         violations.extend(card_violations(metadata))
+    imported = fields.required(IMPORT, parse_import, imports) if IMPORT in start_input else None
     if entry_id is not None and entry_id == transaction_id:
         violations.append(Violation("EntryID", "id_of_the_payment"))
     if violations:
         ids = {"transaction_id": transaction_id, "entry_id": entry_id, "processor_id": processor_id}
         # An ID could be the token: then no message may name it.
         raise InvalidEntryError(violations, **({} if TOKENS & start_input.keys() else ids))
-    return Entry(transaction_id, entry_id, kind, amount, currency, processor_id, timestamp, reverses, metadata)
+    return Entry(
+        transaction_id, entry_id, kind, amount, currency, processor_id, timestamp, reverses, metadata, imported
+    )
 
 
 def parse_refused_entry(start_input: object) -> InvalidEntryError | None:
     """Return the refusal of an entry that `refused_input` wrote; None for any other input."""
-    return parse_refused(start_input, InvalidEntryError, {*ENTRY_FIELDS, "Entry"})
+    return parse_refused(start_input, InvalidEntryError, {*ENTRY_FIELDS, IMPORT, "Entry"})
 
 
 def _parse_kind(value: object) -> str:

@@ -20,7 +20,7 @@ RULES = frozenset(
     # Both contracts'.
     "required type not_an_object unknown_field misspelled_field identifier not_unicode decimal negative digits "
     "decimals float_digits currency retired_currency no_minor_unit timestamp timestamp_precision timestamp_range "
-    "leap_second metadata_pairs metadata_key metadata_value card_number card_data "
+    "leap_second metadata_pairs metadata_key metadata_value card_number card_data import not_for_processors "
     # A payment's.
     "exactly_one_token plaintext_token token_length base64 ciphertext_length not_sealed_for_this_payment "
     "too_many_attempts holds_token status "
@@ -32,6 +32,12 @@ RULES = frozenset(
     "capture_failed cumulative_amount".split()
 )
 """Every rule that a refusal can name. One from outside the workflow names no other: each rule is a metric."""
+
+IMPORT = "Import"
+"""Field by which a start input says that it is history from elsewhere. It is in no contract with a processor."""
+
+QUIET, PUBLISHED = "quiet", "published"
+"""Values of `Import`: consumers learn nothing of a quiet import, and of the other one by an event of its own type."""
 
 MAX_METADATA_PAIRS = 16
 MAX_METADATA_VALUE_CHARACTERS = 256
@@ -113,6 +119,21 @@ def parse_currency(value: object, timestamp: str | None) -> str:
         if value in NO_MINOR_UNIT:
             raise BrokenRuleError("no_minor_unit")
         raise BrokenRuleError("retired_currency" if value in FORMER_MINOR_UNITS else "currency")
+    return value
+
+
+def parse_import(value: object, allowed: bool) -> str:  # noqa: FBT001  # the readers of fields have no keywords
+    """Return the value, which says whether consumers learn of the import.
+
+    Raises:
+        BrokenRuleError: the sender may not import, or the value is none of the two.
+    """
+    if not allowed:
+        raise BrokenRuleError("not_for_processors")
+    if not isinstance(value, str):
+        raise BrokenRuleError("type")
+    if value not in (QUIET, PUBLISHED):
+        raise BrokenRuleError("import")
     return value
 
 

@@ -93,6 +93,8 @@ class Intake:
         table_name: the name of the ledger's table (the output `TableName`).
         entries_table_name: the name of the table of entries (the output `EntriesTableName`).
         default_currency: the stack's parameter `DefaultCurrency`.
+        imports: whether a start input may have the field `Import`. Never give a processor this right: it could keep
+            consumers from learning of a payment.
     """
 
     states: SFNClient
@@ -104,6 +106,7 @@ class Intake:
     table_name: str
     entries_table_name: str
     default_currency: str
+    imports: bool = False
 
     def deliver(self, start_input: Mapping[str, Any], *, again: bool = False) -> Delivery:
         """Start an execution for a payment or an entry, or find the outcome of the execution that it has already.
@@ -157,7 +160,7 @@ class Intake:
         Raises:
             InvalidPaymentError: the payment breaks the contract.
         """
-        payment, token = parse_payment(start_input, default_currency=self.default_currency)
+        payment, token = parse_payment(start_input, default_currency=self.default_currency, imports=self.imports)
         content = {name: value for name, value in start_input.items() if name not in {"SecureToken", "SealedToken"}}
         if token.field == "SealedToken":
             sealed, name = token.text, execution_name(payment, token.text)
@@ -180,7 +183,7 @@ class Intake:
         Raises:
             InvalidEntryError: the entry breaks the contract.
         """
-        entry = parse_entry(start_input)
+        entry = parse_entry(start_input, imports=self.imports)
         return _Attempt(
             workflow=self.entries_workflow, name=execution_name(entry), text=json.dumps(start_input), delivered=entry
         )

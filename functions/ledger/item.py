@@ -1,7 +1,7 @@
 """The ledger's item: how the table `PaymentLedger` keeps one payment, in DynamoDB's attribute form.
 
 The ledger writes business attributes once. Only the publication marker changes later: the update that sets
-`PublishedAt` also removes `Unpublished`.
+`PublishedAt` also removes `Unpublished`. A quiet import has neither of the two.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from ledger.amounts import from_dynamodb_number, to_dynamodb_number
+from ledger.fields import IMPORT, PUBLISHED, QUIET
 from ledger.payment import FINGERPRINTED, STATE_NAMES, Payment
 from ledger.timestamps import utc_timestamp
 from ledger.violations import BrokenRuleError
@@ -25,7 +26,12 @@ ATTRIBUTES = frozenset(
     "TransactionID SecureToken Amount Currency ProcessorID Status Timestamp Metadata Fingerprint RecordedAt Execution "
     "TokenKey ProcessorShard".split()
 )
-"""Attributes of every item. An item has `Unpublished` as well, or `PublishedAt` once it is marked."""
+"""Attributes of every item. An item has `Unpublished` as well, or `PublishedAt` once it is marked; or neither, if it is
+a quiet import."""
+
+IMPORT_PAIR = "ledger:import"
+"""Key in the map `Metadata` of an imported payment; the pair's text is the payment's `Import`. The attributes of an
+index cannot be changed, and the sweep and the lists read indexes that have the map. No sender's key has a colon."""
 
 
 class UnreadableItemError(Exception):
@@ -59,9 +65,10 @@ class EncryptedPayment(NamedTuple):
     recorded_at: str
 
     def as_item(self) -> dict[str, Any]:
-        """Return the item of a payment that is not published yet."""
+        """Return the item of a payment that is not published yet, or of a quiet import."""
         payment = self.payment
         shard = shard_of(payment.transaction_id)
+        imported = {} if payment.imported is None else {IMPORT_PAIR: payment.imported}
         return {
             "TransactionID": {"S": payment.transaction_id},
             "SecureToken": {"B": self.ciphertext},
@@ -70,13 +77,13 @@ class EncryptedPayment(NamedTuple):
             "ProcessorID": {"S": payment.processor_id},
             "Status": {"S": payment.status},
             "Timestamp": {"S": payment.timestamp},
-            "Metadata": {"M": {key: {"S": text} for key, text in payment.metadata.items()}},
+            "Metadata": {"M": {key: {"S": text} for key, text in {**payment.metadata, **imported}.items()}},
             "Fingerprint": {"S": payment.fingerprint},
             "RecordedAt": {"S": self.recorded_at},
             "Execution": {"S": self.execution},
             "TokenKey": {"S": self.token_key},
             "ProcessorShard": {"S": f"{payment.processor_id}#{shard}"},
-            "Unpublished": {"S": f"{shard}"},
+            **unpublished_marker(shard, payment.imported),
         }
 
     def is_own_write(self, item: Mapping[str, Any]) -> bool:
@@ -121,7 +128,11 @@ def recorded_facts(item: Mapping[str, Any]) -> dict[str, Any]:
         UnreadableItemError: the item is damaged.
     """
     transaction_id = item["TransactionID"]["S"]
-    recorded = recorded_payment(item, read_metadata(item))
+    metadata = read_metadata(item)
+    imported = metadata.pop(IMPORT_PAIR, None)
+    if imported is not None:
+        check_import(imported, transaction_id, "Metadata")
+    recorded = recorded_payment(item, metadata)._replace(imported=imported)
     facts = {name: read_attribute(item, name, "S", transaction_id) for name in ("Fingerprint", "Execution")}
     if not facts["Execution"]:
         raise UnreadableItemError(transaction_id, "Execution")
@@ -155,7 +166,7 @@ def recorded_payment(item: Mapping[str, Any], metadata: Mapping[str, str]) -> Pa
 
 
 def read_metadata(item: Mapping[str, Any]) -> dict[str, str]:
-    """Return the metadata of a payment or an entry.
+    """Return the metadata of a payment or an entry. Those of an imported payment have the pair `IMPORT_PAIR` as well.
 
     Raises:
         UnreadableItemError: it is damaged.
@@ -165,6 +176,43 @@ def read_metadata(item: Mapping[str, Any]) -> dict[str, str]:
         return {key: text["S"] for key, text in read_attribute(item, "Metadata", "M", transaction_id).items()}
     except KeyError:
         raise UnreadableItemError(transaction_id, "Metadata") from None
+
+
+def unpublished_marker(shard: int, imported: str | None) -> dict[str, Any]:
+    """Return the attribute by which the sweep finds what it has to publish; nothing for a quiet import."""
+    return {} if imported == QUIET else {"Unpublished": {"S": f"{shard}"}}
+
+
+def check_import(imported: str, transaction_id: str, attribute: str) -> None:
+    """Return if the text is one that the ledger writes for an import.
+
+    Raises:
+        UnreadableItemError: it is not, so that the attribute is damaged.
+    """
+    if imported not in (QUIET, PUBLISHED):
+        raise UnreadableItemError(transaction_id, attribute)
+
+
+def is_quiet(facts: Mapping[str, Any]) -> bool:
+    """Return whether the facts of a payment or an entry are those of a quiet import, which nothing ever publishes."""
+    return facts.get(IMPORT) == QUIET
+
+
+def publication_of(outcome: str, facts: Mapping[str, Any], *, is_marked: bool, is_import: bool) -> bool | None:
+    """Return whether the ledger has published what it recorded, and None if this delivery publishes nothing.
+
+    That is a quiet import, or an import of what the ledger had before. History must not wake consumers: if what it had
+    is not published yet, the sweep publishes it.
+
+    Args:
+        outcome: `RECORDED` or `DUPLICATE`.
+        facts: those of the recorded payment or entry.
+        is_marked: whether its item says that it was published.
+        is_import: whether this delivery is an import, whatever the recorded one was.
+    """
+    if is_import and (outcome == "DUPLICATE" or is_quiet(facts)):
+        return None
+    return is_marked or is_quiet(facts)
 
 
 def published_at(item: Mapping[str, Any]) -> str | None:

@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ledger.fields import IMPORT
+
 SOURCE = "payment.ledger"
 VERSION = "1"
 
@@ -16,13 +18,16 @@ DETAIL_TYPES = {
     "DUPLICATE": "PaymentDuplicate",
     "REJECTED": "PaymentRejected",
     "CONFLICT": "PaymentConflict",
+    "IMPORTED": "PaymentImported",
 }
+"""Types of the events about payments, by outcome. `IMPORTED` stands for the outcome `RECORDED` of an import."""
 
 ENTRY_DETAIL_TYPES = {
     "RECORDED": "EntryRecorded",
     "DUPLICATE": "EntryDuplicate",
     "REFUSED": "EntryRefused",
     "CONFLICT": "EntryConflict",
+    "IMPORTED": "EntryImported",
 }
 
 OUTCOME_BY_ERROR = {
@@ -72,6 +77,11 @@ class Outcome(NamedTuple):
         return self.detail_type in ENTRY_DETAIL_TYPES.values()
 
     @property
+    def is_import(self) -> bool:
+        """Whether the event publishes history from elsewhere."""
+        return self.detail_type in {"PaymentImported", "EntryImported"}
+
+    @property
     def detail_type(self) -> str:
         """The event's type, which is also the name of the metric that counts it."""
         return detail_type_of(self.name, self.detail)
@@ -97,7 +107,7 @@ class Outcome(NamedTuple):
         result: dict[str, Any] = {"Outcome": self.name}
         if self.name in OUTCOME_BY_ERROR.values():
             result["Cause"] = reason(self.detail)
-        shown = ("TransactionID", "EntryID", "Entry", "OutcomeID")
+        shown = ("TransactionID", "EntryID", "Entry", IMPORT, "OutcomeID")
         return result | {key: self.detail[key] for key in shown if key in self.detail}
 
     @property
@@ -110,7 +120,8 @@ class Outcome(NamedTuple):
 def detail_type_of(outcome: str, facts: Mapping[str, Any]) -> str:
     """Return the type of the event that publishes an outcome. A refused entry may lack a valid EntryID."""
     is_entry = outcome == "REFUSED" or "EntryID" in facts
-    return (ENTRY_DETAIL_TYPES if is_entry else DETAIL_TYPES)[outcome]
+    is_import = outcome == "RECORDED" and IMPORT in facts
+    return (ENTRY_DETAIL_TYPES if is_entry else DETAIL_TYPES)["IMPORTED" if is_import else outcome]
 
 
 def outcome_of(described: Mapping[str, Any]) -> str | None:

@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 from ledger.amounts import minor_unit, parse_amount
 from ledger.cards import is_card_number
 from ledger.fields import (
+    IMPORT,
     FieldReader,
     card_violations,
     is_identifier,
     parse_currency,
     parse_identifier,
+    parse_import,
     parse_metadata,
     parse_refused,
     unknown_fields,
@@ -49,6 +51,7 @@ CONTRACT_FIELDS = (
     "Timestamp",
     "Metadata",
 )
+"""Fields that a processor may send. Whoever may start executions may also send `Import`."""
 
 STATE_NAMES = {
     "transaction_id": "TransactionID",
@@ -58,6 +61,7 @@ STATE_NAMES = {
     "status": "Status",
     "timestamp": "Timestamp",
     "metadata": "Metadata",
+    "imported": IMPORT,
 }
 """Attributes of `Payment`, and their names in the contract."""
 
@@ -69,7 +73,8 @@ class Payment(NamedTuple):
     """A payment in canonical form: equal payments have equal fields.
 
     `amount` is decimal text with exactly the currency's decimals. `timestamp` is UTC with microseconds, 27 characters,
-    so that text order is time order.
+    so that text order is time order. `imported` is `quiet` or `published` if the payment is history from elsewhere, and
+    None otherwise.
     """
 
     transaction_id: str
@@ -79,21 +84,24 @@ class Payment(NamedTuple):
     status: str
     timestamp: str
     metadata: Mapping[str, str]
+    imported: str | None = None
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the payment's identity: of every field but the metadata, and never of the token."""
+        """SHA-256 (hex) of the payment's identity: neither the metadata, the token nor the import is a part of it."""
         identity = [getattr(self, name) for name in FINGERPRINTED]
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
     def as_state(self) -> dict[str, Any]:
         """Return the payment as the workflow carries it, under the contract's names."""
-        return {STATE_NAMES[name]: value for name, value in self._asdict().items()}
+        values = {STATE_NAMES[name]: value for name, value in self._asdict().items()}
+        return {name: value for name, value in values.items() if value is not None}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Payment":
         """Return the payment that `as_state` wrote."""
-        return cls(**{name: state[STATE_NAMES[name]] for name in cls._fields})
+        written = {name: state[STATE_NAMES[name]] for name in cls._fields if name != "imported"}
+        return cls(**written, imported=state.get(IMPORT))
 
 
 class Token(NamedTuple):
@@ -120,7 +128,7 @@ def seal_context(transaction_id: str, processor_id: str) -> dict[str, str]:
 
 
 def parse_payment(
-    start_input: object, *, default_currency: str, plaintext_tokens: bool = True
+    start_input: object, *, default_currency: str, plaintext_tokens: bool = True, imports: bool = False
 ) -> tuple[Payment, Token]:
     """Return the canonical payment and its token, or report every violation at once.
 
@@ -128,6 +136,8 @@ def parse_payment(
         start_input: parsed JSON of any form, as the Lambda runtime passes it on.
         default_currency: an ISO 4217 code with a minor unit, which is used if `Currency` is absent.
         plaintext_tokens: whether a token may come in plaintext, and so appear in the execution's history.
+        imports: whether the sender may say that the payment is imported. A processor may not: it could keep consumers
+            from learning of a payment.
 
     Raises:
         InvalidPaymentError: the input breaks at least one rule. Never retried.
@@ -137,8 +147,8 @@ def parse_payment(
 
     fields = FieldReader(start_input)
     violations = fields.violations
-    unknown = (name for name in start_input if name not in CONTRACT_FIELDS)
-    violations.extend(unknown_fields(unknown, CONTRACT_FIELDS, "Payment"))
+    unknown = (name for name in start_input if name not in CONTRACT_FIELDS and name != IMPORT)
+    violations.extend(unknown_fields(unknown, (*CONTRACT_FIELDS, IMPORT) if imports else CONTRACT_FIELDS, "Payment"))
     transaction_id = fields.required("TransactionID", parse_identifier)
     processor_id = fields.required("ProcessorID", parse_identifier)
     timestamp = fields.required("Timestamp", utc_timestamp)
@@ -148,6 +158,7 @@ def parse_payment(
     metadata = fields.optional("Metadata", parse_metadata, default={})
     if metadata is not None:  # and so within its lengths, which bound the cost of the search
         violations.extend(card_violations(metadata))
+    imported = fields.required(IMPORT, parse_import, imports) if IMPORT in start_input else None
     token: Token | None = None
     if "SecureToken" in start_input and "SealedToken" in start_input:
         violations.append(Violation("SecureToken", "exactly_one_token"))
@@ -166,7 +177,7 @@ def parse_payment(
             transaction_id=valid_id(start_input, "TransactionID"),
             processor_id=valid_id(start_input, "ProcessorID"),
         )
-    return Payment(transaction_id, amount, currency, processor_id, status, timestamp, metadata), token
+    return Payment(transaction_id, amount, currency, processor_id, status, timestamp, metadata, imported), token
 
 
 def valid_id(start_input: Mapping[str, Any], field: str) -> str | None:
@@ -179,7 +190,7 @@ def valid_id(start_input: Mapping[str, Any], field: str) -> str | None:
 
 def parse_rejection(start_input: object) -> InvalidPaymentError | None:
     """Return the rejection of a payment that `refused_input` wrote; None for any other input."""
-    return parse_refused(start_input, InvalidPaymentError, {*CONTRACT_FIELDS, "Payment"})
+    return parse_refused(start_input, InvalidPaymentError, {*CONTRACT_FIELDS, IMPORT, "Payment"})
 
 
 def _parse_status(value: object) -> str:

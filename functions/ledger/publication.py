@@ -100,13 +100,13 @@ def emit_outcome_metrics(metrics: Metrics, outcome: Outcome) -> None:
     """Write the outcome's metrics to the log (EMF).
 
     They count each outcome, recorded payments by currency and by processor, recorded entries by kind, and broken rules
-    by rule. Only recorded payments are counted by processor: an invalid payment could invent a name, and so a metric,
-    each time.
+    by rule. An import counts in a metric of its own alone, so that the others say what happens now. Only recorded
+    payments are counted by processor: an invalid payment could invent a name, and so a metric, each time.
     """
     metrics.add_metric(name=outcome.detail_type, unit=MetricUnit.Count, value=1)
-    if outcome.name == "RECORDED" and outcome.is_entry:
+    if outcome.name == "RECORDED" and outcome.is_entry and not outcome.is_import:
         metrics.add_dimensions(service=metrics.service, Kind=outcome.detail["Kind"])
-    elif outcome.name == "RECORDED":
+    elif outcome.name == "RECORDED" and not outcome.is_import:
         metrics.add_dimensions(service=metrics.service, Currency=outcome.detail["Currency"])
         metrics.add_dimensions(service=metrics.service, ProcessorID=outcome.detail["ProcessorID"])
     metrics.flush_metrics()

@@ -13,6 +13,7 @@ class PaymentState(TypedDict):
     Status: str
     Timestamp: str
     Metadata: dict[str, str]
+    Import: NotRequired[str]
 
 
 class ValidatedPayment(TypedDict):
@@ -39,11 +40,14 @@ class PersistEvent(EncryptedToken):
 
 
 class PersistedPayment(TypedDict):
-    """The result of Persist Payment. `Payment` has the facts that `recorded_facts` reads from the item."""
+    """The result of Persist Payment. `Payment` has the facts that `recorded_facts` reads from the item.
+
+    `Published` says whether its event was published; None if this execution publishes nothing: see `publication_of`.
+    """
 
     Outcome: Literal["RECORDED", "DUPLICATE"]
     Payment: dict[str, Any]
-    Published: bool
+    Published: bool | None
 
 
 class ValidatedEntry(TypedDict):
@@ -60,11 +64,11 @@ class AppendEvent(ValidatedEntry):
 
 
 class AppendedEntry(TypedDict):
-    """The result of Append Entry. `Entry` has the facts that `RecordedEntry.facts` returns."""
+    """The result of Append Entry. `Entry` has the facts that `RecordedEntry.facts` returns; the rest is as above."""
 
     Outcome: Literal["RECORDED", "DUPLICATE"]
     Entry: dict[str, Any]
-    Published: bool
+    Published: bool | None
 
 
 class PublishEvent(TypedDict):
@@ -75,5 +79,5 @@ class PublishEvent(TypedDict):
     Cause: NotRequired[str]
     Payment: NotRequired[dict[str, Any]]
     Entry: NotRequired[dict[str, Any]]
-    Published: NotRequired[bool]
+    Published: NotRequired[bool | None]
     PublishedAt: NotRequired[str]

@@ -211,6 +211,7 @@ class Stack:
             table_name=self.outputs["TableName"],
             entries_table_name=self.outputs["EntriesTableName"],
             default_currency=self.parameters["DefaultCurrency"],
+            imports=True,
         )
 
     @property

@@ -370,7 +370,7 @@ def _with_outcome(stack: Stack, execution: ExecutionSummary) -> ExecutionSummary
     described = stack.client("stepfunctions").describe_execution(executionArn=execution.arn)
     outcome, start_input = outcome_of(described), _input_of(described)
     try:
-        entry = parse_entry(start_input) if execution.is_entry else None
+        entry = parse_entry(start_input, imports=True) if execution.is_entry else None
     except InvalidEntryError:
         entry = None
     return replace(

@@ -42,7 +42,7 @@ def test_a_valid_entry_is_canonical() -> None:
     assert parse_entry({**REFUND, "Amount": "010.50", "Timestamp": "2026-11-24T09:15:00Z"}) == entry
     assert parse_entry(FAILED).reverses == "re_1"
     assert Entry.from_state(json.loads(json.dumps(entry.as_state()))) == entry
-    assert [*STATE_NAMES.values()] == [*ENTRY_FIELDS]
+    assert [*STATE_NAMES.values()] == [*ENTRY_FIELDS, "Import"]
     assert [*STATE_NAMES] == [*Entry._fields]
 
 
