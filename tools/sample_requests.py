@@ -8,6 +8,7 @@ from typing import Any
 
 from ledger.chain import DeliveredEntry, RecordedEntry, next_entry, refusal
 from ledger.entry import Entry, parse_entry
+from ledger.fields import QUIET
 from ledger.payment import Payment, parse_payment
 from ledger.timestamps import utc_timestamp
 from ledger.totals import violations
@@ -110,6 +111,8 @@ def entry_samples() -> Iterator[tuple[str, Any]]:
     yield "publish_outcome-entry-recorded", {"Outcome": "RECORDED", "Entry": facts, "Published": False, **published}
     again = published | {"Execution": f"{EXECUTION}-again"}
     yield "publish_outcome-entry-duplicate", {"Outcome": "DUPLICATE", "Entry": facts, "Published": True, **again}
+    quiet = recorded._replace(entry=entry._replace(imported=QUIET)).facts()
+    yield "publish_outcome-entry-imported", {"Outcome": "RECORDED", "Entry": quiet, "Published": None, **published}
     refused = _refusal(payment, recorded, parse_entry(_start_input("11-refund-refused")))
     yield "publish_outcome-entry-refused", _caught("REFUSED", refused)
     conflict = EntryConflictError(entry._replace(amount="5.00"), ["Amount"])

@@ -17,11 +17,11 @@ from ledger_cli.views.layout import Labelled
 from ledger_cli.views.terminal import display, note, progress, say, say_as_it_is, say_json, visible
 
 CSV_COLUMNS = (
-    "TransactionID", "Amount", "Currency", "ProcessorID", "Status", "Timestamp", "RecordedAt", "PublishedAt",
+    "TransactionID", "Amount", "Currency", "ProcessorID", "Status", "Timestamp", "RecordedAt", "PublishedAt", "Import",
 )  # fmt: skip
 ENTRY_CSV_COLUMNS = (
     "TransactionID", "Entry", "EntryID", "Kind", "Amount", "Currency", "ProcessorID", "Timestamp", "Reverses",
-    "RecordedAt", "PublishedAt",
+    "RecordedAt", "PublishedAt", "Import",
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from ledger.entry import Entry, parse_entry
 from ledger.fields import IDENTIFIER
 from ledger.intake import DIGITS, NAMED_CHARACTERS
+from ledger.item import is_quiet
 from ledger.outcome import outcome_of
 from ledger.payment import valid_id
 from ledger.violations import InvalidEntryError
@@ -94,9 +95,14 @@ class Inspection:
     retry_command: str = ""
 
     @property
-    def is_published(self) -> bool:
-        """Whether the payment is recorded and published. Nothing is left to do then, however its execution ended."""
-        return self.payment is not None and self.payment["PublishedAt"] is not None
+    def is_quiet_import(self) -> bool:
+        """Whether the payment was imported, and nothing ever publishes it."""
+        return self.payment is not None and is_quiet(self.payment)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the payment is recorded, and is published or never will be: then no execution has anything to do."""
+        return self.payment is not None and (self.payment["PublishedAt"] is not None or self.is_quiet_import)
 
     @property
     def undecided(self) -> list[ExecutionSummary]:
@@ -121,13 +127,13 @@ class Inspection:
         if self.execution is None:
             return "RECORDED" if self.payment else "UNKNOWN"
         if self.execution.had_technical_failure:
-            return "RECORDED" if self.is_published else "FAILED"
+            return "RECORDED" if self.is_settled else "FAILED"
         return self.execution.outcome or "RUNNING"
 
     @property
     def next_step(self) -> str:
         """What the operator on duty does next: one sentence that begins with it, for each outcome."""
-        if self.outcome == "RECORDED" and not self.is_published and self.payment:
+        if self.outcome == "RECORDED" and not self.is_settled and self.payment:
             return (
                 "Wait: the payment is recorded, but not published yet. The first sweep after it is "
                 f"{self.republish_after_minutes} minutes old publishes it. If it is older, run `ledger republish`, "
@@ -135,8 +141,9 @@ class Inspection:
             )
         if self.outcome in {"RECORDED", "DUPLICATE"} and (step := self._next_step_beside_the_payment):
             return step
+        settled = "it was imported, and is not published" if self.is_quiet_import else "it is recorded and published"
         return {
-            "RECORDED": "Nothing to do: it is recorded and published.",
+            "RECORDED": f"Nothing to do: {settled}.",
             "DUPLICATE": "Nothing to do: it was recorded before, and this delivery changed nothing.",
             "REFUSED": self._next_step_if_refused,
             "REJECTED": "Tell the sender which rules the payment breaks (docs/integrate/contract.md#rules). The sender "

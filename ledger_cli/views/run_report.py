@@ -7,13 +7,13 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from ledger.chain import entry_view
-from ledger.item import recorded_facts
+from ledger.item import published_at, recorded_facts
 from ledger.outcome import SOURCE, reason
 from ledger_cli.reading import StartInput
 from ledger_cli.stack.execution import Execution
 from ledger_cli.views.layout import Column, Labelled, Rows, glued
 from ledger_cli.views.terminal import visible
-from ledger_cli.views.text import entry_rows, format_amount, format_time, outcome_text
+from ledger_cli.views.text import entry_rows, format_amount, format_time, outcome_text, publication
 
 MAX_ROWS = 50
 """Rows of each table. `--json` prints every execution."""
@@ -86,7 +86,7 @@ def _items_table(items: Sequence[Mapping[str, Any]]) -> Rows:
                 facts["Status"],
                 format_time(facts["Timestamp"]),
                 f"{len(item['SecureToken']['B'])} bytes",
-                "yes" if "PublishedAt" in item else "no",
+                publication({**facts, "PublishedAt": published_at(item)}, "no"),
             )
         )
     return Rows(columns, rows, "Payments in the ledger")

@@ -7,7 +7,9 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from ledger.fields import IMPORT
 from ledger.formats import Format
+from ledger.item import is_quiet
 from ledger_cli.stack.deliveries import DeliveryResult
 from ledger_cli.stack.execution import Execution, StateRun
 from ledger_cli.stack.inspection import Inspection
@@ -73,10 +75,17 @@ def payment_attributes(payment: Mapping[str, Any]) -> dict[str, str]:
         if name == "Metadata":
             attributes[name] = ", ".join(f"{key}={text}" for key, text in value.items()) or "-"
         elif name == "PublishedAt":
-            attributes[name] = value or "not yet"
+            attributes[name] = value or ("never: a quiet import" if is_quiet(payment) else "not yet")
         else:
             attributes[name] = value or "-"
     return attributes
+
+
+def publication(recorded: Mapping[str, Any], unpublished: str) -> str:
+    """Return whether a recorded payment or entry was published; *unpublished* is the word for no."""
+    if is_quiet(recorded):
+        return "no, imported"
+    return "yes" if recorded["PublishedAt"] else unpublished
 
 
 def totals_attributes(totals: Mapping[str, Any], currency: str) -> dict[str, str]:
@@ -88,8 +97,9 @@ def totals_attributes(totals: Mapping[str, Any], currency: str) -> dict[str, str
 
 
 def entry_kind(entry: Mapping[str, Any]) -> str:
-    """Return an entry's kind, and whether an operator accepted the entry."""
-    return f"{entry['Kind']} (accepted)" if "Acceptance" in entry else str(entry["Kind"])
+    """Return an entry's kind, and whether an operator accepted the entry or it was imported."""
+    notes = [note for name, note in (("Acceptance", "accepted"), (IMPORT, "imported")) if name in entry]
+    return f"{entry['Kind']} ({', '.join(notes)})" if notes else str(entry["Kind"])
 
 
 def acceptance(entry: Mapping[str, Any]) -> str:
@@ -167,7 +177,7 @@ def entry_rows(
             "Refundable": one["Totals"]["Refundable"],
             "Timestamp": format_time(one["Timestamp"]),
             "EntryID": one["EntryID"],
-            "Published": "yes" if one["PublishedAt"] else unpublished,
+            "Published": publication(one, unpublished),
         }
         rows.append(tuple(cells[column.name] for column in columns))
     return Rows(columns, rows, title)
@@ -184,7 +194,7 @@ def payments(listed: Iterable[Mapping[str, Any]], *, of_one_processor: bool) -> 
     for one in listed:
         status = Text(one["Status"], "red" if one["Status"] == "Failure" else "")
         if of_one_processor:
-            last_values = format_time(one["Timestamp"]), "yes" if one["PublishedAt"] else "not yet"
+            last_values = format_time(one["Timestamp"]), publication(one, "not yet")
         else:
             last_values = format_time(one["RecordedAt"]), one["ProcessorID"]
         rows.append((one["TransactionID"], format_amount(one), status, *last_values))

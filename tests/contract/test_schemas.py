@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from ledger.currencies import FORMER_MINOR_UNITS, MINOR_UNITS
 from ledger.entry import ENTRY_FIELDS, KIND_BEFORE, KINDS, MAX_METADATA_BYTES, is_entry, parse_entry
-from ledger.fields import MAX_METADATA_PAIRS, MAX_METADATA_VALUE_CHARACTERS
+from ledger.fields import IMPORT, MAX_METADATA_PAIRS, MAX_METADATA_VALUE_CHARACTERS, PUBLISHED, QUIET
 from ledger.outcome import DETAIL_TYPES, ENTRY_DETAIL_TYPES, Outcome
 from ledger.payment import CONTRACT_FIELDS, STATUSES, parse_payment
 from ledger.totals import MAX_ENTRIES
@@ -42,6 +42,8 @@ TEXTS = st.text(max_size=8) | st.sampled_from(
         "Success",
         "Refunded",
         "DisputeWon",
+        "quiet",
+        "published",
         "2026-11-23T09:30:00Z",
         "2026-11-23T09:30:60Z",
         "AAAA",
@@ -57,6 +59,9 @@ VALID = json.loads((ROOT / "events/start/01-success.json").read_text())
 VALID_ENTRY = json.loads((ROOT / "events/start/10-refund.json").read_text())
 
 
+FIELDS, FIELDS_OF_ENTRIES = (*CONTRACT_FIELDS, IMPORT), (*ENTRY_FIELDS, IMPORT)
+
+
 def broken(parse: Callable[[Any], object], start_input: Any) -> set[str]:
     """Return the rules that the input breaks, according to the code."""
     try:
@@ -68,18 +73,16 @@ def broken(parse: Callable[[Any], object], start_input: Any) -> set[str]:
 
 def rules(start_input: Any) -> set[str]:
     """Return the rules of the contract of payments that the input breaks."""
-    return broken(lambda given: parse_payment(given, default_currency="USD"), start_input)
+    return broken(lambda given: parse_payment(given, default_currency="USD", imports=True), start_input)
 
 
 def entry_rules(start_input: Any) -> set[str]:
     """Return the rules of the contract of entries that the input breaks."""
-    return broken(parse_entry, start_input)
+    return broken(lambda given: parse_entry(given, imports=True), start_input)
 
 
 @st.composite
-def near_valid(
-    draw: st.DrawFn, valid: Mapping[str, Any] = VALID, fields: Collection[str] = CONTRACT_FIELDS
-) -> dict[str, Any]:
+def near_valid(draw: st.DrawFn, valid: Mapping[str, Any] = VALID, fields: Collection[str] = FIELDS) -> dict[str, Any]:
     """Draw a valid input with up to three fields replaced, left out or added."""
     changed: dict[str, Any] = dict(valid)
     for name in draw(st.lists(st.sampled_from([*fields, "Extra"]), max_size=3)):
@@ -98,8 +101,8 @@ def test_the_schema_accepts_what_the_code_accepts(start_input: Any) -> None:
         VALIDATOR.validate(start_input)
 
 
-NEAR_VALID_ENTRIES = near_valid(VALID_ENTRY, ENTRY_FIELDS) | near_valid(
-    {**VALID_ENTRY, "Kind": "RefundFailed", "Reverses": "refund-0000"}, ENTRY_FIELDS
+NEAR_VALID_ENTRIES = near_valid(VALID_ENTRY, FIELDS_OF_ENTRIES) | near_valid(
+    {**VALID_ENTRY, "Kind": "RefundFailed", "Reverses": "refund-0000"}, FIELDS_OF_ENTRIES
 )
 
 
@@ -125,14 +128,14 @@ def values_of(spec: dict[str, Any]) -> st.SearchStrategy[Any]:
     return text | numbers if "number" in spec["type"] else text
 
 
-VALUES_OF_FIELDS = {name: values_of(SCHEMA["properties"][name]) for name in CONTRACT_FIELDS}
-VALUES_OF_ENTRY_FIELDS = {name: values_of(ENTRY_SCHEMA["properties"][name]) for name in ENTRY_FIELDS}
+VALUES_OF_FIELDS = {name: values_of(SCHEMA["properties"][name]) for name in FIELDS}
+VALUES_OF_ENTRY_FIELDS = {name: values_of(ENTRY_SCHEMA["properties"][name]) for name in FIELDS_OF_ENTRIES}
 
 
 @st.composite
 def schema_valid(draw: st.DrawFn) -> dict[str, Any]:
     """Draw any input that the schema accepts."""
-    names = set(draw(st.sets(st.sampled_from(CONTRACT_FIELDS)))) | set(SCHEMA["required"])
+    names = set(draw(st.sets(st.sampled_from(FIELDS)))) | set(SCHEMA["required"])
     names -= {"SecureToken", "SealedToken"}
     names.add(draw(st.sampled_from(["SecureToken", "SealedToken"])))
     return {name: draw(VALUES_OF_FIELDS[name]) for name in sorted(names)}
@@ -142,7 +145,7 @@ def schema_valid(draw: st.DrawFn) -> dict[str, Any]:
 def schema_valid_entry(draw: st.DrawFn) -> dict[str, Any]:
     """Draw any entry that the schema accepts."""
     kind = draw(VALUES_OF_ENTRY_FIELDS["Kind"])
-    names = {*ENTRY_SCHEMA["required"], *draw(st.sets(st.just("Metadata")))} - {"Kind"}
+    names = {*ENTRY_SCHEMA["required"], *draw(st.sets(st.sampled_from(["Metadata", IMPORT])))} - {"Kind"}
     names |= {"Reverses"} if kind in KIND_BEFORE else set()
     return {name: draw(VALUES_OF_ENTRY_FIELDS[name]) for name in sorted(names)} | {"Kind": kind}
 
@@ -238,10 +241,12 @@ def test_the_bytes_of_an_entrys_metadata_are_the_same_everywhere() -> None:
 
 def test_the_schema_has_the_codes_fields_statuses_and_currencies() -> None:
     """A new field of the code must come with its schema."""
-    assert set(SCHEMA["properties"]) == set(CONTRACT_FIELDS)
+    assert set(SCHEMA["properties"]) == set(FIELDS)
     assert SCHEMA["properties"]["Status"]["enum"] == list(STATUSES)
     assert all(VALIDATOR.is_valid({**VALID, "Currency": code, "Amount": "1"}) for code in MINOR_UNITS)
-    assert set(ENTRY_SCHEMA["properties"]) == set(ENTRY_FIELDS)
+    assert set(ENTRY_SCHEMA["properties"]) == set(FIELDS_OF_ENTRIES)
+    assert SCHEMA["properties"][IMPORT] == ENTRY_SCHEMA["properties"][IMPORT]
+    assert SCHEMA["properties"][IMPORT]["enum"] == [QUIET, PUBLISHED]
     assert ENTRY_SCHEMA["properties"]["Kind"]["enum"] == list(KINDS)
     assert ENTRY_SCHEMA["if"]["properties"]["Kind"]["enum"] == list(KIND_BEFORE)
     for code in {*MINOR_UNITS, *FORMER_MINOR_UNITS}:
@@ -278,9 +283,10 @@ def assert_published_as_its_schema_says(event: Mapping[str, Any]) -> None:
 def test_the_events_of_entries_are_what_their_schemas_say(engine: Engine) -> None:
     """A consumer trusts the schemas. Each outcome is published by the real workflow, in each of its forms."""
     failed = {**VALID_ENTRY, "EntryID": "failure-1", "Kind": "RefundFailed", "Reverses": VALID_ENTRY["EntryID"]}
+    imported = {**VALID_ENTRY, "EntryID": "history", IMPORT: PUBLISHED}
     inputs = {
-        "RECORDED": [VALID, VALID_ENTRY, failed],
-        "DUPLICATE": [VALID_ENTRY, failed],
+        "RECORDED": [VALID, VALID_ENTRY, failed, imported],
+        "DUPLICATE": [VALID_ENTRY, failed, {**VALID_ENTRY, "EntryID": "history"}],
         "CONFLICT": [{**VALID_ENTRY, "Amount": "0.01"}],
         "REFUSED": [
             {**VALID_ENTRY, "EntryID": "refund-2", "Amount": "1000000"},

@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ledger.entry import ENTRY_FIELDS, KINDS, is_entry
+from ledger.fields import IMPORT, PUBLISHED, QUIET
 from ledger.formats import FORMATS
 from ledger.intake import Intake
 from ledger.payment import CONTRACT_FIELDS
@@ -58,7 +59,11 @@ VALUES = st.recursive(
 """JSON texts of any value, with numbers written as people write them and not as Python does."""
 
 
-LIKELY = {"Amount": NUMBERS, "Kind": st.sampled_from([json.dumps(kind) for kind in KINDS])}
+LIKELY = {
+    "Amount": NUMBERS,
+    "Kind": st.sampled_from([json.dumps(kind) for kind in KINDS]),
+    IMPORT: st.sampled_from([json.dumps(form) for form in (QUIET, PUBLISHED)]),
+}
 """JSON texts of a field that are valid, or nearly so, more often than any value is."""
 
 
@@ -95,8 +100,11 @@ def verdict_of_the_workflow(engine: Engine, text: str) -> Verdict:
 MACHINES = ("PaymentLedger", "PaymentEntries")
 
 
-def verdict_of_the_intake(engine: Engine, message: Any) -> Verdict:
-    """Return the verdict of `ledger start` and the webhook: violations, or the workflow's on what they start."""
+def verdict_of_the_intake(engine: Engine, message: Any, *, imports: bool) -> Verdict:
+    """Return the verdict of `ledger start`, or of the webhook, where nobody imports.
+
+    That is a list of violations, or the workflow's verdict on what they start.
+    """
     started: list[Mapping[str, str]] = []
     states: Any = SimpleNamespace(
         start_execution=lambda **request: started.append(request),
@@ -115,6 +123,7 @@ def verdict_of_the_intake(engine: Engine, message: Any) -> Verdict:
         table_name="",
         entries_table_name="",
         default_currency="USD",
+        imports=imports,
     )
     try:
         intake.deliver(message)
@@ -126,7 +135,9 @@ def verdict_of_the_intake(engine: Engine, message: Any) -> Verdict:
 
 
 @settings(max_examples=500)
-@given(text=near_valid(VALID, CONTRACT_FIELDS) | VALUES)
+@given(text=near_valid(VALID, (*CONTRACT_FIELDS, IMPORT)) | VALUES)
+@example(text=as_object({**VALID, IMPORT: '"quiet"'}))
+@example(text=as_object({**VALID, IMPORT: "null"}))
 @example(text="null")
 @example(text='["Kind"]')
 @example(text='"EntryID"')
@@ -172,7 +183,9 @@ def test_every_way_of_sending_gives_the_same_verdict(
 
 
 @settings(max_examples=300)
-@given(text=near_valid(ENTRY, ENTRY_FIELDS))
+@given(text=near_valid(ENTRY, (*ENTRY_FIELDS, IMPORT)))
+@example(text=as_object({**ENTRY, IMPORT: '"published"'}))
+@example(text=as_object({**ENTRY, IMPORT: "7"}))
 @example(text=as_object({**ENTRY, "Amount": "1e2"}))
 @example(text=as_object({**ENTRY, "Amount": "29.900"}))
 @example(text=as_object({**ENTRY, "Amount": "29.90000000000000001"}))
@@ -201,9 +214,14 @@ def the_one_verdict(engine: Engine, tmp_path_factory: pytest.TempPathFactory, te
     message = loads(text)
     amount = message.get("Amount") if isinstance(message, dict) else None
     if isinstance(amount, float) and math.isnan(amount):
-        assert {"Field": "Amount", "Rule": "float_digits"} in verdict_of_the_intake(engine, message)
+        assert {"Field": "Amount", "Rule": "float_digits"} in verdict_of_the_intake(engine, message, imports=True)
         return None
-    assert verdict_of_the_intake(engine, message) == verdict
+    assert verdict_of_the_intake(engine, message, imports=True) == verdict
+    of_the_webhook = verdict_of_the_intake(engine, message, imports=False)
+    if isinstance(message, dict) and IMPORT in message:
+        assert {"Field": IMPORT, "Rule": "not_for_processors"} in of_the_webhook
+    else:
+        assert of_the_webhook == verdict
     if isinstance(message, dict):
         file = tmp_path_factory.getbasetemp() / "start-input.json"
         file.write_text(text)

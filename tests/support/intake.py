@@ -4,8 +4,8 @@ from ledger.intake import Intake
 from ledger_cli.engine import Engine
 
 
-def intake_of(engine: Engine) -> Intake:
-    """Return the intake of the engine's stack, as a sender has it."""
+def intake_of(engine: Engine, *, imports: bool = False) -> Intake:
+    """Return the intake of the engine's stack, as a processor has it, or as somebody who may import."""
     return Intake(
         states=engine.client("stepfunctions"),
         kms=engine.client("kms"),
@@ -16,4 +16,5 @@ def intake_of(engine: Engine) -> Intake:
         table_name=engine.outputs["TableName"],
         entries_table_name=engine.outputs["EntriesTableName"],
         default_currency="USD",
+        imports=imports,
     )
