@@ -12,7 +12,16 @@ from typing import Any, NamedTuple
 from ledger.entry import Entry, parse_entry
 from ledger.violations import InvalidEntryError
 from tests.simulation.interpreter import Execution
-from tests.simulation.observations import Item, LastRead, Moment, Observations, ViolationError, is_written_by, published
+from tests.simulation.observations import (
+    Item,
+    LastRead,
+    Moment,
+    Observations,
+    ViolationError,
+    import_of,
+    is_written_by,
+    published,
+)
 from tests.support.entry_model import broken_rules, expected_totals
 
 NO_FACTS = {"ProcessorShard", "PublishedAt", "Unpublished"}
@@ -21,7 +30,7 @@ NO_FACTS = {"ProcessorShard", "PublishedAt", "Unpublished"}
 COMPARED = ("Amount", "Currency", "ProcessorID", "Status")
 """Attributes of a payment by which its entries are judged."""
 
-NO_IDENTITY = {"Metadata"}
+NO_IDENTITY = {"Metadata", "Import"}
 WAITED_FOR = {"unknown_payment", "unknown_entry"}
 LONGEST_OVERTAKING_S = 3600
 """Seconds by which an entry may overtake what it needs. The docs promise an hour."""
@@ -59,7 +68,8 @@ def check_chain(observed: Observations, payment: Item | None, chain: Sequence[It
     for number, entry in enumerate(entries, 1):
         if entry["Previous"] != previous:
             raise ViolationError(f"entry {number} of {about} does not have the hash of the one before it")
-        previous = hashlib.sha256(json.dumps(entry, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        hashed = {name: value for name, value in entry.items() if name != "Import"}
+        previous = hashlib.sha256(json.dumps(hashed, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
         _check_totals(payment, entries[:number])
         _check_rules(payment, entries[:number])
     for item, entry in zip(chain, entries, strict=True):
@@ -99,11 +109,13 @@ def _check_delivered(observed: Observations, item: Item, entry: Mapping[str, Any
     if not start_inputs:
         raise ViolationError(f"{about} was not delivered by its execution")
     try:
-        delivered = parse_entry(start_inputs[0]).as_state()
+        delivered = parse_entry(start_inputs[0], imports=True).as_state()
     except InvalidEntryError:
         raise ViolationError(f"{about} breaks the contract") from None
     if any(entry.get(name) != value for name, value in delivered.items()):
         raise ViolationError(f"{about} is not what was delivered")
+    if import_of(item) != delivered.get("Import"):
+        raise ViolationError(f"{about} is an import, and was not delivered as one")
 
 
 class Expected(NamedTuple):
@@ -117,7 +129,7 @@ class Expected(NamedTuple):
 def expected(observed: Observations, execution: Execution, moment: Moment) -> Expected:
     """Return the outcome that follows from what was there when the execution last read."""
     try:
-        delivered = parse_entry(observed.delivered[execution.key])
+        delivered = parse_entry(observed.delivered[execution.key], imports=True)
     except InvalidEntryError as invalid:
         return Expected("REFUSED", {violation.rule for violation in invalid.violations})
     has_payment, length = observed.reads.get(execution.key, LastRead(has_payment=False, entries=0))
@@ -156,10 +168,17 @@ def check_ended_execution(observed: Observations, execution: Execution, moment: 
         about = {key: entry[key]["S"] for key in ("TransactionID", "EntryID")}
         if execution.data["Entry"] != int(entry["Entry"]["N"]):
             raise ViolationError(f"{execution.arn} names entry {execution.data['Entry']}, which is another one")
-        if not published("EntryRecorded", moment.events, **about):
-            raise ViolationError(f"{execution.arn} succeeded, and its entry was not published")
-        if name == "DUPLICATE" and not published("EntryDuplicate", moment.events, DuplicateExecution=execution.arn):
+        form = observed.delivered[execution.key].get("Import")
+        as_duplicate = published("EntryDuplicate", moment.events, DuplicateExecution=execution.arn)
+        if form and as_duplicate:
+            raise ViolationError(f"{execution.arn} is an import, and was published as a duplicate")
+        if not form and name == "DUPLICATE" and not as_duplicate:
             raise ViolationError(f"{execution.arn} is a duplicate, and that was not published")
+        is_left = import_of(entry) == "quiet" or (form and name == "DUPLICATE")
+        if not is_left and not published(
+            "EntryImported" if import_of(entry) else "EntryRecorded", moment.events, **about
+        ):
+            raise ViolationError(f"{execution.arn} succeeded, and its entry was not published")
         return
     if any(is_written_by(item, execution.key) for chain in moment.entries.values() for item in chain):
         raise ViolationError(f"{execution.arn} is a {name}, and added an entry")
@@ -192,7 +211,7 @@ def check_events(moment: Moment) -> None:
     """Require that each event of a recorded entry says what the table has."""
     for event in moment.events:
         detail = event["detail"]
-        if event["detail-type"] in {"EntryRecorded", "EntryDuplicate"}:
+        if event["detail-type"] in {"EntryRecorded", "EntryImported", "EntryDuplicate"}:
             facts = plain(moment.entries[detail["TransactionID"]][detail["Entry"] - 1])
             if not facts.items() <= detail.items():
                 raise ViolationError(f"{event['detail-type']} {detail['OutcomeID']} differs from its entry")

@@ -34,6 +34,9 @@ TOO_MUCH: Entry = {**REFUND, "Amount": "129.91", "ProcessorID": "other-pay"}
 INVALID: Entry = {**REFUND, "Amount": "1.001", "Kind": "refunded"}
 SMALL: tuple[Entry, ...] = tuple({**REFUND, "EntryID": f"re_{number}", "Amount": "10.00"} for number in range(10, 13))
 
+QUIET: Entry = {**REFUND, "Import": "quiet"}
+PUBLISHED: Entry = {**REFUND, "Import": "published"}
+
 SAME_NAME = "beginning-1"
 """Name of the execution with which `Run.begin_with` delivers what comes second."""
 
@@ -227,6 +230,23 @@ ONE_AFTER_THE_OTHER = {
     ),
     "refund before its payment": Scenario(overtaking(REFUND, PAYMENT), (Budget(2),)),
     "reversal before its refund": Scenario(overtaking(FAILED, REFUND, PAYMENT), (Budget(1),)),
+    "quiet import of a refund": Scenario(
+        one_after_the_other({**SECOND, "Amount": "10.00"}, given=({**PAYMENT, "Import": "quiet"}, QUIET)),
+        (Budget(1),),
+        quick=Budget(0),
+    ),
+    "import of a refund": Scenario(one_after_the_other(QUIET), (Budget(2),), quick=Budget(1)),
+    "published import of a refund": Scenario(one_after_the_other(PUBLISHED), (Budget(2),), quick=Budget(1)),
+    "refund imported, then delivered": Scenario(one_after_the_other(QUIET, TWIN), (Budget(1),), quick=Budget(0)),
+    "refund delivered, then imported": Scenario(one_after_the_other(REFUND, PUBLISHED), (Budget(1),), quick=Budget(1)),
+    "import of another refund": Scenario(
+        one_after_the_other({**OTHER_CONTENT, "Import": "quiet"}, given=(PAYMENT, REFUND)),
+        (Budget(1),),
+        quick=Budget(0),
+    ),
+    "import that does not add up": Scenario(
+        one_after_the_other({**TOO_MUCH, "Import": "quiet"}), (Budget(1),), quick=Budget(0)
+    ),
     "refund without a payment": Scenario(one_after_the_other(REFUND, given=()), (Budget(1),)),
     "losing each race": Scenario(losing_each_race, (Budget(1, turns=0),), quick=Budget(0, turns=0)),
 }
@@ -239,6 +259,8 @@ TWO_AT_ONCE: dict[str, tuple[tuple[Entry, Entry], tuple[Entry, ...]]] = {
     "reversal twice at once": ((FAILED, FAILED_AGAIN), (PAYMENT, REFUND)),
     "failed refund and the next at once": ((FAILED, SECOND), (PAYMENT, REFUND)),
     "refund and its payment at once": ((REFUND, PAYMENT), ()),
+    "import and delivery of a refund at once": ((QUIET, TWIN), (PAYMENT,)),
+    "published import and delivery of a refund at once": ((PUBLISHED, TWIN), (PAYMENT,)),
 }
 """Two deliveries, and what each run begins with."""
 

@@ -14,7 +14,16 @@ from ledger.payment import Payment, parse_payment
 from ledger.violations import InvalidPaymentError
 from tests.simulation import entry_invariants
 from tests.simulation.interpreter import Execution
-from tests.simulation.observations import Events, Moment, Observations, ViolationError, is_written_by, published
+from tests.simulation.observations import (
+    Events,
+    Item,
+    Moment,
+    Observations,
+    ViolationError,
+    import_of,
+    is_written_by,
+    published,
+)
 
 MARKER = {"PublishedAt", "Unpublished"}
 COMPARED = ("Amount", "Currency", "ProcessorID", "Status", "Timestamp")
@@ -33,7 +42,7 @@ def is_technical_failure(execution: Execution) -> bool:
 def _expected(observed: Observations, execution: Execution, moment: Moment) -> tuple[str, list[str]]:
     """Return the outcome that a payment's execution must have, and the fields in which a conflict differs."""
     try:
-        payment, _ = parse_payment(observed.delivered[execution.key], default_currency="EUR")
+        payment, _ = parse_payment(observed.delivered[execution.key], default_currency="EUR", imports=True)
     except InvalidPaymentError:
         return "REJECTED", []
     item = moment.payments.get(payment.transaction_id)
@@ -62,8 +71,16 @@ def check_after_each_call(observed: Observations, moment: Moment) -> None:
         business = {name: value for name, value in item.items() if name not in MARKER}
         if observed.first.setdefault(key, business) != business:
             raise ViolationError(f"the item {key} was changed after it was written")
-        if ("PublishedAt" in item) == ("Unpublished" in item):
+        markers = MARKER & item.keys()
+        if import_of(item) == "quiet":
+            if markers:
+                raise ViolationError(f"the item {key} is a quiet import, and is marked")
+            if _published_as_news(item, moment.events) or _published_as_recorded(item, moment.events):
+                raise ViolationError(f"the item {key} is a quiet import, and was published")
+        elif len(markers) != 1:
             raise ViolationError(f"the item {key} is marked as both or as neither")
+        elif import_of(item) and _published_as_news(item, moment.events):
+            raise ViolationError(f"the item {key} is an import, and was published as something new")
         marker = item.get("PublishedAt")
         if observed.marked.get(key, marker) != marker:
             raise ViolationError(f"the marker of the item {key} was changed")
@@ -75,9 +92,18 @@ def check_after_each_call(observed: Observations, moment: Moment) -> None:
         entry_invariants.check_chain(observed, moment.payments.get(transaction_id), chain)
 
 
-def _published_as_recorded(item: Mapping[str, Any], events: Events) -> bool:
+def _published_as_recorded(item: Item, events: Events) -> bool:
+    """Return whether a recorded item was published, by an event of the type that it must have."""
+    return _published_as("Imported" if import_of(item) else "Recorded", item, events)
+
+
+def _published_as_news(item: Item, events: Events) -> bool:
+    return _published_as("Recorded", item, events)
+
+
+def _published_as(what: str, item: Item, events: Events) -> bool:
     about = {name: item[name]["S"] for name in ("TransactionID", "EntryID") if name in item}
-    return bool(published("EntryRecorded" if "EntryID" in item else "PaymentRecorded", events, **about))
+    return bool(published(f"{'Entry' if 'EntryID' in item else 'Payment'}{what}", events, **about))
 
 
 def check_refused(observed: Observations, execution: Execution, error: str) -> None:
@@ -104,10 +130,17 @@ def _check_ended_payment(observed: Observations, execution: Execution, moment: M
     if execution.status == "SUCCEEDED":
         if execution.data["Outcome"] != name:
             raise ViolationError(f"{execution.arn} ended as {execution.data['Outcome']}, and is a {name}")
-        if not published("PaymentRecorded", moment.events, TransactionID=execution.data["TransactionID"]):
-            raise ViolationError(f"{execution.arn} succeeded, and its payment was not published")
-        if name == "DUPLICATE" and not published("PaymentDuplicate", moment.events, DuplicateExecution=execution.arn):
+        item, form = moment.payments[execution.data["TransactionID"]], observed.delivered[execution.key].get("Import")
+        if name == "RECORDED" and import_of(item) != form:
+            raise ViolationError(f"{execution.arn} was delivered as {form}, and recorded as {import_of(item)}")
+        as_duplicate = published("PaymentDuplicate", moment.events, DuplicateExecution=execution.arn)
+        if form and as_duplicate:
+            raise ViolationError(f"{execution.arn} is an import, and was published as a duplicate")
+        if not form and name == "DUPLICATE" and not as_duplicate:
             raise ViolationError(f"{execution.arn} is a duplicate, and that was not published")
+        is_left = import_of(item) == "quiet" or (form and name == "DUPLICATE")
+        if not is_left and not _published_as_recorded(item, moment.events):
+            raise ViolationError(f"{execution.arn} succeeded, and its payment was not published")
         return
     if OUTCOME_BY_ERROR[str(execution.error)] != name:
         raise ViolationError(f"{execution.arn} ended with {execution.error}, and is a {name}")
@@ -126,7 +159,7 @@ def check_final_state(observed: Observations, executions: Sequence[Execution], m
             raise ViolationError(f"{execution.arn} does not converge: {execution.status} in {execution.state}")
     _check_identities(moment.events)
     for key, item in moment.items.items():
-        if not _published_as_recorded(item, moment.events):
+        if import_of(item) != "quiet" and not _published_as_recorded(item, moment.events):
             raise ViolationError(f"the item {key} is recorded, and was not published")
     entry_invariants.check_events(moment)
     ends = [(execution.data, execution.cause) for execution in executions]

@@ -58,6 +58,16 @@ def is_written_by(item: Item, execution: tuple[str, str]) -> bool:
     return (item["Execution"]["S"], item["RecordedAt"]["S"][:23] + "Z") == execution
 
 
+def import_of(item: Item) -> str | None:
+    """Return whether an item says that it is imported, and how; None if it is news.
+
+    A payment says it in its metadata, because the indexes of payments have these, and an entry by an attribute.
+    """
+    attribute = item.get("Import") if "EntryID" in item else item["Metadata"]["M"].get("ledger:import")
+    form: str | None = attribute["S"] if attribute else None
+    return form
+
+
 def published(detail_type: str, events: Events, **about: str) -> list[Mapping[str, Any]]:
     """Return the published events of this type whose details have these values."""
     return [

@@ -1,7 +1,8 @@
 """What is delivered in a run, by whom and when. The search adds the faults and the order of the calls."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ledger.intake import seal
 from ledger.item import shard_of
@@ -14,6 +15,11 @@ from tests.simulation.scenario import Budget, Scenario
 DUPLICATE = {**PAYMENT, "SecureToken": "tok_reissued", "Metadata": {"order": "A-1001", "delivery": "2"}}
 CONFLICT = {**PAYMENT, "Amount": "1.00", "Status": "Failure"}
 INVALID = {**PAYMENT, "Amount": "1.001", "Status": "success"}
+
+
+QUIET, PUBLISHED = {"Import": "quiet"}, {"Import": "published"}
+NEW: Mapping[str, Any] = {}
+"""Forms of a delivery: two of an import, and that of what happens now."""
 
 
 OTHER = {
@@ -94,6 +100,29 @@ def two_sweeps(run: Run) -> None:
     run.concurrently(run.sweep, run.sweep)
 
 
+def imported(*deliveries: Mapping[str, Any]) -> Callable[[Run], None]:
+    """Make a scenario that delivers the payment once for each of these changes, one delivery after the other."""
+
+    def play(run: Run) -> None:
+        for number, changes in enumerate(deliveries):
+            run.deliver({**PAYMENT, **changes}, f"delivery-{number}")
+
+    return play
+
+
+def imported_at_once(*deliveries: Mapping[str, Any]) -> Callable[[Run], None]:
+    """Make a scenario that delivers them all at once."""
+
+    def play(run: Run) -> None:
+        actors = [
+            lambda number=number, changes=changes: run.deliver({**PAYMENT, **changes}, f"delivery-{number}")
+            for number, changes in enumerate(deliveries)
+        ]
+        run.concurrently(*actors)
+
+    return play
+
+
 def lasting(operation: str, fault: str, state: str) -> Callable[[Run], None]:
     """Make a scenario with a fault that outlasts every retry; then it is fixed, and the execution is redriven."""
 
@@ -132,6 +161,14 @@ PAYMENT_SCENARIOS: dict[str, Scenario] = {
     "conflict at once": Scenario(conflict_at_once, (Budget(1),)),
     "sweep at once": Scenario(sweep_at_once, (Budget(1),)),
     "two sweeps": Scenario(two_sweeps, (Budget(1),)),
+    "quiet import": Scenario(imported(QUIET), (Budget(2),), quick=Budget(1)),
+    "published import": Scenario(imported(PUBLISHED), (Budget(2),), quick=Budget(1)),
+    "imported, then delivered": Scenario(imported(QUIET, NEW), (Budget(1),), quick=Budget(0)),
+    "delivered, then imported": Scenario(imported(NEW, PUBLISHED), (Budget(1),), quick=Budget(1)),
+    "imported again": Scenario(imported(PUBLISHED, QUIET), (Budget(1),), quick=Budget(0)),
+    "import of another content": Scenario(imported(NEW, {**QUIET, "Amount": "1.00"}), (Budget(1),), quick=Budget(0)),
+    "import and delivery at once": Scenario(imported_at_once(QUIET, NEW), (Budget(1),)),
+    "published import and delivery at once": Scenario(imported_at_once(PUBLISHED, NEW), (Budget(1),)),
 } | {
     f"{fault} without end at {operation}": Scenario(
         lasting(operation, fault, state), (Budget(int(fault in REPRESENTATIVE)),)
