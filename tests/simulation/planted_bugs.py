@@ -30,6 +30,7 @@ SUITE = [
     "tests/workflow/test_outcomes.py",
     "tests/workflow/test_retries.py",
     "tests/workflow/test_entry_histories.py",
+    "tests/workflow/test_imported.py",
 ]
 TIMEOUT_S = 400
 
