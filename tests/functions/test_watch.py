@@ -254,7 +254,12 @@ def test_a_damaged_item_is_found_when_it_is_marked(engine: Engine) -> None:
     assert unexpected("MODIFY", {"Keys": KEYS, "OldImage": before, "NewImage": after}) == ("marked", ["Fingerprint"])
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "tests/items").glob("*.json")), ids=lambda file: file.stem)
+QUIET_ITEM = ROOT / "tests/items/2-imported-quiet.json"
+
+
+@pytest.mark.parametrize(
+    "file", sorted({*(ROOT / "tests/items").glob("*.json")} - {QUIET_ITEM}), ids=lambda file: file.stem
+)
 def test_items_of_every_version_are_known(engine: Engine, file: Path) -> None:
     """An item that an earlier version wrote is no alarm when it is marked."""
     item = json.loads(file.read_text())["Item"]
@@ -267,6 +272,63 @@ def test_items_of_every_version_are_known(engine: Engine, file: Path) -> None:
         )
         is None
     )
+
+
+def test_imports_are_found_by_nobody(engine: Engine, payment: dict[str, Any], refund: dict[str, Any]) -> None:
+    """The alarm must not ring for each of a million imported items."""
+    tables = [dynamodb_backends[ACCOUNT_ID][REGION].tables[engine.outputs["EntriesTableName"]], table_of(engine)]
+    tables[0].set_stream_specification({"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"})
+    for form in ("quiet", "published"):
+        ids = {"TransactionID": f"txn-{form}", "Import": form}
+        assert engine.run(json.dumps(payment | ids)).outcome == "RECORDED"
+        assert engine.run(json.dumps(refund | ids)).outcome == "RECORDED"
+    records = [record.to_json() for table in tables for record in table.stream_shard.items]
+    tables[0].set_stream_specification(None)
+    tables[0].stream_shard = None
+    assert len(records) == 6  # each item is added, and each of the published form is marked
+    reply, _ = engine.functions["WatchLedger"].invoke(json.dumps({"Records": records}, default=str).encode())
+    assert json.loads(reply) == {"Found": 0}
+
+
+def quiet_payment() -> dict[str, Any]:
+    """Return the item of a payment that was imported quietly."""
+    item: dict[str, Any] = json.loads(QUIET_ITEM.read_text())["Item"]
+    return item
+
+
+def quiet_entry() -> dict[str, Any]:
+    """Return the item of an entry that was imported quietly."""
+    _, recorded = sample_requests.recorded_entry()
+    return recorded._replace(entry=recorded.entry._replace(imported="quiet")).as_item()
+
+
+@pytest.mark.parametrize("item", [quiet_payment(), quiet_entry()], ids=["payment", "entry"])
+def test_a_quiet_import_has_no_marker_and_gets_none(engine: Engine, item: dict[str, Any]) -> None:
+    """Whoever marks one by hand makes the sweep publish history, or hides that it was never published."""
+    unexpected = engine.functions["WatchLedger"].module.unexpected_change
+    keys = {name: item[name] for name in ("TransactionID", "Entry") if name in item}
+    waiting, marked = {"Unpublished": {"S": f"{shard_of('txn-2026-0001')}"}}, {"PublishedAt": AT}
+    assert unexpected("INSERT", {"Keys": keys, "NewImage": item}) is None
+    for marker in (waiting, marked):
+        (name,) = marker
+        assert unexpected("INSERT", {"Keys": keys, "NewImage": item | marker}) == ("added", [name])
+        assert unexpected("MODIFY", {"Keys": keys, "OldImage": item, "NewImage": item | marker}) == ("replaced", [name])
+    images = {"OldImage": item | waiting, "NewImage": item | marked}
+    assert unexpected("MODIFY", {"Keys": keys, **images}) == ("marked", ["PublishedAt"])
+
+
+def test_an_item_that_lost_its_marker_is_not_taken_for_an_import(engine: Engine) -> None:
+    """Nothing would ever publish it."""
+    before, _ = marked()
+    unexpected = engine.functions["WatchLedger"].module.unexpected_change
+    lost = {name: value for name, value in before.items() if name != "Unpublished"}
+    assert unexpected("INSERT", {"Keys": KEYS, "NewImage": lost}) == ("added", ["Unpublished"])
+    loud = lost | {"Metadata": {"M": {"ledger:import": {"S": "loud"}}}, "Unpublished": before["Unpublished"]}
+    assert unexpected("INSERT", {"Keys": KEYS, "NewImage": loud}) == ("added", ["Metadata"])
+    _, recorded = sample_requests.recorded_entry()
+    entry = recorded.as_item() | {"Import": {"S": "loud"}}
+    keys = {name: entry[name] for name in ("TransactionID", "Entry")}
+    assert unexpected("INSERT", {"Keys": keys, "NewImage": entry}) == ("added", ["Import"])
 
 
 def test_no_value_is_in_the_log(engine: Engine, payment: dict[str, Any]) -> None:

@@ -177,6 +177,65 @@ def test_a_changed_value_is_seen(seen: Seen, changes: list[tuple[Sequence[Any], 
         check(seen, changes)
 
 
+@pytest.fixture(scope="module")
+def imported(deployed: tuple[Engine, list[float]]) -> Seen:
+    """Return a run with an imported payment, imported entries of both forms, and deliveries of the same."""
+    engine, _ = deployed
+    engine.clear()
+    run = Run(Simulator(engine), {})
+    run.has_faults = False
+    delivered = {
+        "payment": {**PAYMENT, "Import": "published"},
+        "quiet": entries.QUIET,
+        "twin": entries.TWIN,
+        "loud": {**entries.SMALL[0], "Import": "published"},
+        "again": {**entries.SMALL[0], "Import": "quiet"},
+        "news": entries.SMALL[1],
+    }
+    with intercepted_calls(lambda: run):
+        for name, start_input in delivered.items():
+            run.deliver(start_input, name)
+    return Seen(copy.deepcopy(run.moment()), run.observed, run.executions)
+
+
+def test_a_correct_run_of_imports_passes(imported: Seen) -> None:
+    """The quiet one has no event but that of its duplicate, and the repeated import has none at all."""
+    check(imported)
+    check(imported, FORGET)
+    names = [event["detail-type"] for event in imported.moment.events]
+    assert names == ["PaymentImported", "EntryDuplicate", "EntryImported", "EntryRecorded"]
+
+
+AT = {"S": "2026-11-23T08:30:00.000000Z"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ([(("entries", 0, "PublishedAt"), AT)], "is a quiet import, and is marked"),
+        ([(("entries", 0, "Unpublished"), {"S": "1"})], "is a quiet import, and is marked"),
+        ([(("events", 1, "detail-type"), "EntryRecorded")], "is a quiet import, and was published"),
+        ([(("events", 1, "detail-type"), "EntryImported")], "is a quiet import, and was published"),
+        ([(("events", 0, "detail-type"), "PaymentRecorded")], "is an import, and was published as something new"),
+        ([(("events", 2, "detail-type"), "EntryRecorded")], "is an import, and was published as something new"),
+        ([(("events", 0), GONE)], "is marked as published, and was not"),
+        ([*FORGET, (("payment", "Metadata", "M", "ledger:import", "S"), "quiet")], "a quiet import, and is marked"),
+        ([(("delivered", "payment", "Import"), "quiet")], "was delivered as quiet, and recorded as published"),
+        ([(("delivered", "loud", "Import"), GONE)], "is an import, and was not delivered as one"),
+        ([*FORGET, (("entries", 2, "Import"), {"S": "published"})], "is an import, and was published as something new"),
+        ([(("delivered", "twin", "Import"), "quiet")], "is an import, and was published as a duplicate"),
+        ([(("delivered", "again", "Import"), GONE)], "is a duplicate, and that was not published"),
+        ([(("events", 1), GONE)], "is a duplicate, and that was not published"),
+    ],
+)
+def test_a_changed_value_of_an_import_is_seen(
+    imported: Seen, changes: list[tuple[Sequence[Any], Any]], message: str
+) -> None:
+    """History that wakes a consumer, and news that wakes none, are both errors."""
+    with pytest.raises(ViolationError, match=message):
+        check(imported, changes)
+
+
 def test_an_outcome_has_one_identity(seen: Seen) -> None:
     """A consumer drops repeats by OutcomeID: none may have two, and no two entries may share one."""
     recorded, other = seen.moment.events[1], seen.moment.events[3]

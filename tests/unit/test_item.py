@@ -4,18 +4,22 @@ import base64
 import json
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.amounts import to_dynamodb_number
+from ledger.fields import METADATA_KEY
 from ledger.item import (
+    IMPORT_PAIR,
     SHARDS,
     EncryptedPayment,
     UnreadableItemError,
     as_recorded,
     differing_fields,
+    publication_of,
     published_at,
     recorded_facts,
     shard_of,
@@ -82,6 +86,57 @@ def test_the_facts_of_an_item_are_the_payment_that_was_written() -> None:
         "RecordedAt": ENCRYPTED.recorded_at,
         "Execution": ENCRYPTED.execution,
     }
+
+
+@pytest.mark.parametrize("form", ["quiet", "published"])
+def test_an_import_is_in_what_every_index_has(form: str) -> None:
+    """The lists and the sweep read indexes, whose attributes cannot be changed. A sender's metadata stay apart."""
+    imported = ENCRYPTED._replace(payment=PAYMENT._replace(imported=form))
+    item = imported.as_item()
+    assert item["Metadata"] == {"M": {"order": {"S": "A-1"}, "ledger:import": {"S": form}}}
+    assert item.keys() == ENCRYPTED.as_item().keys() - ({"Unpublished"} if form == "quiet" else set())
+    facts = recorded_facts(item)
+    assert facts == {**recorded_facts(ENCRYPTED.as_item()), "Import": form}
+    assert facts["Fingerprint"] == PAYMENT.fingerprint
+    assert Payment.from_state(facts) == imported.payment
+    assert differing_fields(item, PAYMENT) == differing_fields(ENCRYPTED.as_item(), imported.payment) == []
+
+
+@pytest.mark.parametrize("value", [{"S": "loud"}, {"S": ""}, {"N": "1"}, {"NULL": True}])
+def test_an_import_that_the_ledger_does_not_write_is_damage(value: dict[str, Any]) -> None:
+    """Whoever changes it could make history of a payment, or news of history."""
+    item = ENCRYPTED.as_item()
+    item["Metadata"]["M"]["ledger:import"] = value
+    with pytest.raises(UnreadableItemError, match="Metadata"):
+        recorded_facts(item)
+
+
+def test_no_sender_can_write_the_pair_of_an_import() -> None:
+    """Otherwise a processor could keep consumers from learning of a payment."""
+    assert METADATA_KEY.fullmatch(IMPORT_PAIR) is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "form", "marked", "imports", "published"),
+    [
+        ("RECORDED", None, False, False, False),
+        ("RECORDED", None, True, False, True),  # its own write, which the sweep has published
+        ("RECORDED", "published", False, True, False),
+        ("RECORDED", "quiet", False, True, None),
+        ("DUPLICATE", None, False, False, False),
+        ("DUPLICATE", None, True, False, True),
+        ("DUPLICATE", "quiet", False, False, True),
+        ("DUPLICATE", "quiet", True, False, True),
+        ("DUPLICATE", "published", False, False, False),
+        *(("DUPLICATE", form, marked, True, None) for form in (None, "quiet", "published") for marked in (False, True)),
+    ],
+)
+def test_what_is_left_to_publish(
+    outcome: str, form: str | None, *, marked: bool, imports: bool, published: bool | None
+) -> None:
+    """The table of all cases: nothing is lost, and history wakes nobody."""
+    facts = {} if form is None else {"Import": form}
+    assert publication_of(outcome, facts, is_marked=marked, is_import=imports) is published
 
 
 def test_card_data_that_was_recorded_is_read() -> None:
