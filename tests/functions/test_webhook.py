@@ -617,6 +617,27 @@ def test_what_breaks_the_contract_is_rejected_with_its_rules(
     assert (started(engine), len(engine.published()), engine.items()) == (1, 1, [])
 
 
+@pytest.mark.parametrize("form", ["quiet", "published", "loud", None, ["quiet"]])
+@pytest.mark.parametrize("is_event", [False, True])
+@pytest.mark.parametrize("name", ["acme-pay", "acme-pay-refund"])
+def test_a_processor_imports_nothing(webhook: Webhook, engine: Engine, name: str, form: Any, *, is_event: bool) -> None:
+    """It could keep consumers from learning of a payment or a refund. Its operator sees that it tried."""
+    sample = json.loads((ROOT / f"events/webhooks/{name}.json").read_text())
+    message = {**sample.get("data", sample), "Import": form}
+    message = {"type": "payment.succeeded", "data": message} if is_event else message
+    status, answer = webhook.post(json.dumps(message).encode())
+    violations = [{"Field": "Import", "Rule": "not_for_processors"}]
+    assert (status, answer["Violations"]) == (400, violations)
+    is_entry = name == "acme-pay-refund"
+    workflow = engine.outputs["EntriesWorkflowArn" if is_entry else "WorkflowArn"]
+    arn = f"{workflow.removesuffix(':live').replace(':stateMachine:', ':execution:')}:{answer['Execution']}"
+    assert engine.wait_for(arn).outcome == ("REFUSED" if is_entry else "REJECTED")
+    (event,) = engine.published()
+    assert event["detail-type"] == ("EntryRefused" if is_entry else "PaymentRejected")
+    assert (event["detail"]["Violations"], event["detail"]["ProcessorID"]) == (violations, "acme-pay")
+    assert (engine.items(), engine.entries()) == ([], [])
+
+
 @pytest.mark.parametrize(
     ("processor", "body", "prefix", "is_taken"),
     [

@@ -122,6 +122,9 @@ def test_an_envelope_hides_nothing_from_the_rules(payment: dict[str, Any]) -> No
         {"event": "ping", "kind": "test", "entity_id": "1f81eb52"},
         {"type": "customer.created", "data": {"kind": "person", "entry_id": "1f81eb52"}},
         {"type": "order.refunded", "data": {"id": "1f81eb52", "amount": 100}},
+        {"type": "refund.created", "data": {"id": "1f81eb52", "important": True, "imported": False}},
+        {"event": "ping", "import": "x", "important": True},
+        {"type": "customer.created", "data": {"Import": "quiet"}},
         {"type": "voidance.created", "data": {"id": "1f81eb52", "amount": 100}},
         *(
             {"type": name, "timestamp": "2026-11-24T10:15:01Z", "data": {"id": "1f81eb52", "kind": "test"}}
@@ -315,6 +318,22 @@ def test_any_message_is_a_start_input_or_ignored_or_breaks_a_rule(message: Any) 
             parse_entry(start_input)
         elif start_input is not None:
             parse_payment(start_input, default_currency="EUR")
+
+
+def test_an_import_is_judged_and_not_dropped(payment: dict[str, Any], entry: dict[str, Any]) -> None:
+    """What a processor must not send is refused by its rule: without the field, it would be recorded as news."""
+    for message in (payment, entry):
+        imported = {**message, "Import": "quiet"}
+        for sent in (imported, {"type": "payment.succeeded", "data": imported}):
+            assert OF_THE_CONTRACT(sent, "acme-pay") == imported
+    with pytest.raises(InvalidPaymentError) as rejected:
+        parse_payment({**payment, "Import": "quiet"}, default_currency="EUR")
+    with pytest.raises(InvalidEntryError) as refused:
+        parse_entry({**entry, "Import": "quiet"})
+    assert rejected.value.violations == refused.value.violations == [Violation("Import", "not_for_processors")]
+    without_a_kind = {"type": "refund.created", "data": {"Import": "quiet", "Amount": "1.00"}}
+    with pytest.raises(InvalidEntryError, match="not_for_processors"):
+        OF_THE_CONTRACT(without_a_kind, "acme-pay")
 
 
 @pytest.mark.parametrize("name", [name for name in ENTRY_FIELDS if name not in CONTRACT_FIELDS])

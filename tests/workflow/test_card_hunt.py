@@ -29,6 +29,7 @@ CARDS: dict[str, tuple[dict[str, Any], str]] = {
     "metadata value": ({"Metadata": {"note": f"card {CARD} 12/28"}}, "Metadata: card_number"),
     "metadata name": ({"Metadata": {CARD: ""}}, "Metadata: card_number"),
     "metadata in groups": ({"Metadata": {"card": GROUPED}}, "Metadata: card_number"),
+    "import": ({"Import": CARD}, "Import: import"),
     "a verification code": ({"Metadata": {"card_cvv": CARD[-4:], "pan": CARD}}, "Metadata: card_data"),
     "the token": ({"SecureToken": CARD}, "SecureToken: card_number"),
     "everywhere": (dict.fromkeys(("TransactionID", "ProcessorID", "SecureToken", "Status", CARD), CARD),

@@ -73,14 +73,15 @@ def assert_recorded(engine: Engine, payment: dict[str, Any], amount: str | None 
     key = {"TransactionID": {"S": payment["TransactionID"]}}
     item = engine.client("dynamodb").get_item(TableName=engine.outputs["TableName"], Key=key)["Item"]
     detail = engine.published()[-1]["detail"]
-    assert_valid_event(engine.published()[-1], "PaymentRecorded")
+    assert_valid_event(engine.published()[-1], "PaymentImported" if "Import" in payment else "PaymentRecorded")
     for name in ("TransactionID", "ProcessorID", "Status", "Currency"):
         assert item[name]["S"] == payment[name]
         assert detail[name] == payment[name]
     sent = Decimal(json.loads(amount, parse_int=str, parse_float=str) if amount else payment["Amount"])
     assert Decimal(item["Amount"]["N"]) == sent
     assert Decimal(detail["Amount"]) == sent
-    assert {key: value["S"] for key, value in item["Metadata"]["M"].items()} == payment["Metadata"]
+    imported = {"ledger:import": payment["Import"]} if "Import" in payment else {}
+    assert {key: value["S"] for key, value in item["Metadata"]["M"].items()} == payment["Metadata"] | imported
     assert detail["Metadata"] == payment["Metadata"]
     assert item["Timestamp"]["S"] == detail["Timestamp"]
     assert datetime.fromisoformat(item["Timestamp"]["S"]) == datetime.fromisoformat(payment["Timestamp"].upper())
@@ -140,6 +141,7 @@ RULES: dict[str, Callable[[str], str | None]] = {
     "Currency": lambda text: None if text in MINOR_UNITS else "currency",
     "Status": lambda text: None if text in {"Success", "Failure"} else "status",
     "Timestamp": lambda _: "timestamp",
+    "Import": lambda text: None if text in {"quiet", "published"} else "import",
     "Metadata value": lambda text: None if len(text) <= 256 else "metadata_value",
     "Metadata name": lambda text: "metadata_key" if identifier_rule(text.replace(".", "-")) else None,
 }
@@ -232,6 +234,18 @@ def test_the_workflow_records_naughty_strings_exactly(
 def test_text_is_neither_normalised_nor_interpreted(engine: Engine, payment: dict[str, Any], text: str) -> None:
     """Two texts that look alike are two tokens, and a text that looks like an ASL expression is still a text."""
     assert_recorded(engine, {**payment, "SecureToken": f"{text}~{text}", "Metadata": {"note": text}})
+
+
+def test_an_import_with_as_many_metadata_as_there_can_be_is_recorded(engine: Engine, payment: dict[str, Any]) -> None:
+    """The ledger's own pair is one more than a sender may have, and its name is none that a sender can choose."""
+    full = {f"ledger.import-{number}": "quiet" for number in range(MAX_METADATA_PAIRS)}
+    assert_recorded(engine, {**payment, "Import": "published", "Metadata": full})
+    own = {**payment, "TransactionID": "own-pair", "Metadata": {"ledger:import": "quiet"}}
+    assert_rejected(engine, json.dumps(own), ["Metadata: metadata_key"])
+    forms = [["quiet"], {"quiet": "published"}, 1, 0, True, 1e400, "quiet\n", "QUIET", "quiet\0", "published "]
+    for form in forms:
+        rule = "import" if isinstance(form, str) else "type"
+        assert_rejected(engine, json.dumps({**payment, "Import": form}), [f"Import: {rule}"])
 
 
 def test_every_naughty_token_comes_back_to_the_byte(engine: Engine, naughty: list[str]) -> None:

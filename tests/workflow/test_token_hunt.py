@@ -70,6 +70,23 @@ def test_a_valid_payments_token_goes_to_kms_and_nowhere_else(
     assert reply["Plaintext"].decode() == CANARY
 
 
+@pytest.mark.parametrize("form", ["quiet", "published"])
+def test_an_imported_payments_token_goes_to_kms_and_nowhere_else(
+    engine: Engine, traces: Traces, faults: Faults, canary_payment: dict[str, Any], form: str
+) -> None:
+    """History holds tokens that are still worth money."""
+    imported = {**canary_payment, "Import": form}
+    if form == "published":  # by the sweep
+        failed = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "NotAuthorizedForSourceException"}]}
+        faults.answer("PutEvents", failed)
+    assert traces.run(imported).status == ("FAILED" if form == "published" else "SUCCEEDED")
+    reply, _ = engine.functions["RepublishOutcomes"].invoke(b'{"ScheduledTime": "9999-01-01T00:00:00Z"}')
+    assert json.loads(reply)["Published"] == (form == "published")
+    assert traces.run(imported).outcome == "DUPLICATE"
+    assert traces.run(canary_payment).outcome == "DUPLICATE"
+    assert_in_exactly(unless_sealed(canary_payment, ENCRYPTED), traces)
+
+
 def test_a_hunt_for_another_token_finds_nothing(traces: Traces, canary_payment: dict[str, Any]) -> None:
     """The hunt finds the token in these places, and not something that every run leaves there."""
     traces.run(canary_payment)
@@ -101,6 +118,8 @@ MISPLACED: dict[str, tuple[Fields, str]] = {
         field: (token_as(field), f"{field}: holds_token")
         for field in ("TransactionID", "ProcessorID", "Amount", "Currency", "Status", "Timestamp")
     },
+    "import": (lambda token: {"Import": token}, "Import: import"),
+    "import of a list": (lambda token: {"Import": [token]}, "Import: type"),
     "unknown field's value": (lambda token: {"Note": token}, "Payment: unknown_field"),
     "unknown field's name": (lambda token: {token: 1}, "Payment: unknown_field"),
     "misspelled field": (lambda token: {"secure_token": token, "SecureToken": ...}, "SecureToken: misspelled_field"),
