@@ -29,7 +29,6 @@ CARDS: dict[str, tuple[dict[str, Any], str]] = {
     "metadata value": ({"Metadata": {"note": f"card {CARD} 12/28"}}, "Metadata: card_number"),
     "metadata name": ({"Metadata": {CARD: ""}}, "Metadata: card_number"),
     "metadata in groups": ({"Metadata": {"card": GROUPED}}, "Metadata: card_number"),
-    "import": ({"Import": CARD}, "Import: import"),
     "a verification code": ({"Metadata": {"card_cvv": CARD[-4:], "pan": CARD}}, "Metadata: card_data"),
     "the token": ({"SecureToken": CARD}, "SecureToken: card_number"),
     "everywhere": (dict.fromkeys(("TransactionID", "ProcessorID", "SecureToken", "Status", CARD), CARD),
@@ -52,6 +51,13 @@ def test_a_card_number_stays_where_its_sender_put_it(
     execution = traces.run({**payment, **fields})
     assert execution.outcome == "REJECTED"
     assert violation in execution.cause.split("; ")
+    assert cards_found(traces) == SENT
+
+
+def test_a_card_number_as_an_import_stays_where_its_sender_put_it(traces: Traces, payment: dict[str, Any]) -> None:
+    """The field has two values, and no message repeats another one."""
+    execution = traces.run({**payment, "Import": CARD})
+    assert execution.cause == "Import: import"
     assert cards_found(traces) == SENT
 
 
