@@ -126,7 +126,7 @@ def parse_import(value: object, allowed: bool) -> str:  # noqa: FBT001  # the re
     """Return the value, which says whether consumers learn of the import.
 
     Raises:
-        BrokenRuleError: the sender may not import, or the value is none of the two.
+        BrokenRuleError: the sender may not import, or the value is another one.
     """
     if not allowed:
         raise BrokenRuleError("not_for_processors")

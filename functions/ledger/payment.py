@@ -51,7 +51,7 @@ CONTRACT_FIELDS = (
     "Timestamp",
     "Metadata",
 )
-"""Fields that a processor may send. Whoever may start executions may also send `Import`."""
+"""Fields that a processor may send. A caller that may start executions may also send `Import`."""
 
 STATE_NAMES = {
     "transaction_id": "TransactionID",

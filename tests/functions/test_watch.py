@@ -304,7 +304,7 @@ def quiet_entry() -> dict[str, Any]:
 
 @pytest.mark.parametrize("item", [quiet_payment(), quiet_entry()], ids=["payment", "entry"])
 def test_a_quiet_import_has_no_marker_and_gets_none(engine: Engine, item: dict[str, Any]) -> None:
-    """Whoever marks one by hand makes the sweep publish history, or hides that it was never published."""
+    """A person who marks one by hand makes the sweep publish history, or hides that it was never published."""
     unexpected = engine.functions["WatchLedger"].module.unexpected_change
     keys = {name: item[name] for name in ("TransactionID", "Entry") if name in item}
     waiting, marked = {"Unpublished": {"S": f"{shard_of('txn-2026-0001')}"}}, {"PublishedAt": AT}

@@ -104,7 +104,7 @@ def test_an_import_is_in_what_every_index_has(form: str) -> None:
 
 @pytest.mark.parametrize("value", [{"S": "loud"}, {"S": ""}, {"N": "1"}, {"NULL": True}])
 def test_an_import_that_the_ledger_does_not_write_is_damage(value: dict[str, Any]) -> None:
-    """Whoever changes it could make history of a payment, or news of history."""
+    """Somebody who changes it could make history of a payment, or news of history."""
     item = ENCRYPTED.as_item()
     item["Metadata"]["M"]["ledger:import"] = value
     with pytest.raises(UnreadableItemError, match="Metadata"):
