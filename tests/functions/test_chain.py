@@ -234,6 +234,35 @@ def test_an_entry_knows_whether_it_is_published(dynamodb: Any) -> None:
         mark_published(dynamodb, TABLE, {"TransactionID": "ch_1", "Entry": 2}, AT)
 
 
+@pytest.mark.parametrize("form", ["quiet", "published"])
+def test_an_import_changes_nothing_of_the_chain(dynamodb: Any, form: str) -> None:
+    """Two ledgers with the same entries have the same hashes, however each learned of an entry."""
+    entry = refund("re_1", "20.00")
+    plain = next_entry(PAYMENT, [], DeliveredEntry(entry, "arn:1", AT))
+    assert append(dynamodb, entry._replace(imported=form)) == "RECORDED"
+    (recorded,) = read_chain(dynamodb, TABLE, PAYMENT)
+    assert recorded.facts() == {**plain.facts(), "Import": form}
+    assert recorded.hash == plain.hash
+    assert next_entry(PAYMENT, [recorded], DeliveredEntry(refund("re_2", "1.00"), "arn:1", AT)).previous == plain.hash
+    shard = {} if form == "quiet" else {"Unpublished": plain.as_item()["Unpublished"]}
+    markless = {name: value for name, value in plain.as_item().items() if name != "Unpublished"}
+    assert recorded.as_item() == {**markless, **shard, "Import": {"S": form}}
+    assert append(dynamodb, entry, "arn:2") == "DUPLICATE"
+    assert append(dynamodb, refund("re_2", "1.00")) == "RECORDED"
+    check(read_chain(dynamodb, TABLE, PAYMENT))
+
+
+@pytest.mark.parametrize("value", [{"S": "loud"}, {"S": ""}, {"N": "1"}])
+def test_an_import_that_the_ledger_does_not_write_is_damage(dynamodb: Any, value: dict[str, str]) -> None:
+    """A person who changes it could make news of history."""
+    append(dynamodb, refund("re_1", "20.00", imported="quiet"))
+    (item,) = dynamodb.scan(TableName=TABLE)["Items"]
+    dynamodb.put_item(TableName=TABLE, Item={**item, "Import": value})
+    with pytest.raises(UnreadableItemError) as damaged:
+        read_chain(dynamodb, TABLE, PAYMENT)
+    assert (damaged.value.attribute, damaged.value.entry) == ("Import", 1)
+
+
 def test_a_duplicate_is_recognised_when_nothing_is_left(dynamodb: Any) -> None:
     """A repeat of the last refund is no new refund, so no rule about totals concerns it."""
     assert append(dynamodb, refund("re_1", "50.00"), "arn:1") == "RECORDED"

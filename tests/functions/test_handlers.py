@@ -390,6 +390,40 @@ def test_a_duplicate_publishes_an_unpublished_payment_first(engine: Engine) -> N
     assert "PublishedAt" in engine.items()[0]
 
 
+@pytest.mark.parametrize("form", [None, "quiet", "published"])
+@pytest.mark.parametrize("again", [None, "quiet", "published"])
+def test_persist_says_what_is_left_to_publish(engine: Engine, form: str | None, again: str | None) -> None:
+    """It alone knows whether an import found what the ledger had; Publish Outcome sees only the recorded payment."""
+    event = sample("persist_payment_ledger")
+
+    def persist(imported: str | None, execution: str) -> Any:
+        payment = event["Payment"] | ({} if imported is None else {"Import": imported})
+        return invoke(engine, "PersistPaymentLedger", event | {"Payment": payment, "Execution": execution})
+
+    first = persist(form, "arn:1")
+    assert (first["Outcome"], first["Published"]) == ("RECORDED", None if form == "quiet" else False)
+    assert persist(form, "arn:1") == first  # its reply was lost
+    second = persist(again, "arn:2")
+    is_published = None if again else form == "quiet"
+    assert (second["Outcome"], second["Published"], second["Payment"]) == ("DUPLICATE", is_published, first["Payment"])
+
+
+@pytest.mark.parametrize("name", ["publish_outcome-imported", "publish_outcome-entry-imported"])
+@pytest.mark.parametrize("outcome", ["RECORDED", "DUPLICATE"])
+def test_publish_leaves_an_import_without_an_event(engine: Engine, faults: Faults, name: str, outcome: str) -> None:
+    """The execution succeeds without a call, and its result names no event that nobody gets."""
+    reply = invoke(engine, "PublishOutcome", sample(name) | {"Outcome": outcome})
+    recorded = sample(name).get("Entry") or sample(name)["Payment"]
+    ids = {key: recorded[key] for key in ("TransactionID", "EntryID", "Entry", "Import") if key in recorded}
+    assert reply == {"Outcome": outcome, **ids}
+    assert faults.calls == []
+    (line,) = log_lines(engine, "import left unpublished")
+    assert (line["outcome"], line["transaction_id"]) == (outcome, recorded["TransactionID"])
+    metric = "EntryImported" if "entry" in name else "PaymentImported"
+    assert engine.logs().count(f'"{metric}":') == (outcome == "RECORDED")
+    assert "Duplicate" not in engine.logs()
+
+
 def test_each_outcome_is_counted(engine: Engine) -> None:
     """The metric in the log line (EMF) is what dashboards and alarms count."""
     rejected = sample("publish_outcome-rejected")

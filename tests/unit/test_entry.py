@@ -8,8 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.entry import ENTRY_FIELDS, FINGERPRINTED, KIND_BEFORE, KINDS, STATE_NAMES, Entry, parse_entry
-from ledger.violations import InvalidEntryError
+from ledger.entry import (
+    ENTRY_FIELDS,
+    FINGERPRINTED,
+    KIND_BEFORE,
+    KINDS,
+    STATE_NAMES,
+    Entry,
+    parse_entry,
+    parse_refused_entry,
+)
+from ledger.fields import refused_input
+from ledger.violations import InvalidEntryError, Violation
 
 REFUND: dict[str, Any] = {
     "TransactionID": "ch_1",
@@ -156,6 +166,40 @@ def test_the_fingerprint_has_every_field(name: str) -> None:
     entry = parse_entry(REFUND)
     assert entry._replace(**{name: CHANGED[name]}).fingerprint != entry.fingerprint
     assert entry._replace(metadata={"note": "x"}).fingerprint == entry.fingerprint
+
+
+@pytest.mark.parametrize("form", ["quiet", "published"])
+def test_an_import_is_the_same_entry(form: str) -> None:
+    """A refund that was imported and is delivered later is a duplicate, and not a conflict."""
+    entry = parse_entry({**REFUND, "Import": form}, imports=True)
+    assert (entry.imported, entry.as_state()["Import"]) == (form, form)
+    assert entry._replace(imported=None) == parse_entry(REFUND) == parse_entry(REFUND, imports=True)
+    assert entry.fingerprint == parse_entry(REFUND).fingerprint
+    assert Entry.from_state(entry.as_state()) == entry
+    assert "Import" not in parse_entry(REFUND).as_state()
+
+
+def test_only_a_sender_that_may_import_has_the_field() -> None:
+    """A processor that used it could keep consumers from learning of a refund. The default is that of processors."""
+    for value in ("quiet", "published", "loud", None):
+        assert broken({**REFUND, "Import": value}) == {("Import", "not_for_processors")}
+    assert broken({**REFUND, "imports": "quiet"}) == {("Entry", "unknown_field")}
+    for changes, violation in (
+        ({"Import": "loud"}, ("Import", "import")),
+        ({"Import": None}, ("Import", "type")),
+        ({"imports": "quiet"}, ("Import", "misspelled_field")),
+        ({"amont": "1"}, ("Amount", "misspelled_field")),
+    ):
+        with pytest.raises(InvalidEntryError) as caught:
+            parse_entry({**REFUND, **changes}, imports=True)
+        assert caught.value.violations == [violation]
+
+
+def test_a_refused_import_is_a_refusal() -> None:
+    """The webhook hands it to the workflow, which publishes it."""
+    for rule in ("import", "not_for_processors"):
+        refused = InvalidEntryError([Violation("Import", rule)], transaction_id="ch_1", entry_id="re_1")
+        assert str(parse_refused_entry(refused_input(refused))) == str(refused)
 
 
 def test_the_fingerprint_never_changes() -> None:

@@ -8,6 +8,7 @@ import pytest
 from ledger.outcome import OUTCOME_BY_ERROR, Outcome, outcome_of, reason, refusal_of
 
 PAYMENT = {"TransactionID": "txn-1", "Fingerprint": "f" * 64, "Execution": "arn:1"}
+IMPORTED = {**PAYMENT, "Import": "published"}
 REFUSAL = {"TransactionID": "txn-1", "Violations": [{"Field": "Amount", "Rule": "decimal"}]}
 CONFLICT = {"TransactionID": "txn-1", "Differs": ["Amount"], "Fingerprint": "e" * 64}
 
@@ -65,6 +66,21 @@ def test_identities_never_change() -> None:
     [
         (Outcome.from_recorded("RECORDED", PAYMENT, "arn:1"), "PaymentRecorded", {"Outcome": "RECORDED", **PAYMENT}),
         (
+            Outcome.from_recorded("RECORDED", IMPORTED, "arn:1"),
+            "PaymentImported",
+            {"Outcome": "RECORDED", **IMPORTED},
+        ),
+        (
+            Outcome.from_recorded("RECORDED", {**IMPORTED, "EntryID": "re_1"}, "arn:1"),
+            "EntryImported",
+            {"Outcome": "RECORDED", **IMPORTED, "EntryID": "re_1"},
+        ),
+        (
+            Outcome.from_recorded("DUPLICATE", IMPORTED, "arn:2"),
+            "PaymentDuplicate",
+            {"Outcome": "DUPLICATE", **IMPORTED, "DuplicateExecution": "arn:2"},
+        ),
+        (
             Outcome.from_recorded("DUPLICATE", PAYMENT, "arn:2"),
             "PaymentDuplicate",
             {"Outcome": "DUPLICATE", **PAYMENT, "DuplicateExecution": "arn:2"},
@@ -93,6 +109,23 @@ def test_an_entry_has_the_whole_outcome(outcome: Outcome, kind: str, expected: d
         "Source": "payment.ledger",
         "DetailType": kind,
         "Resources": [publisher],
+    }
+
+
+def test_an_import_is_distinguished_by_its_type() -> None:
+    """Its metric and its event are not those of what happens now; its identity is that of the payment."""
+    entry = {"EntryID": "re_1"}
+    recorded = [Outcome.from_recorded("RECORDED", facts, "arn:1") for facts in (PAYMENT, {**PAYMENT, **entry})]
+    imported = [Outcome.from_recorded("RECORDED", facts, "arn:1") for facts in (IMPORTED, {**IMPORTED, **entry})]
+    duplicate = Outcome.from_recorded("DUPLICATE", IMPORTED, "arn:1")
+    assert [one.is_import for one in (*recorded, *imported, duplicate)] == [False, False, True, True, False]
+    assert [one.is_entry for one in (*recorded, *imported, duplicate)] == [False, True, False, True, False]
+    assert [one.detail["OutcomeID"] for one in imported] == [one.detail["OutcomeID"] for one in recorded]
+    assert imported[0].as_result() == {
+        "Outcome": "RECORDED",
+        "TransactionID": "txn-1",
+        "Import": "published",
+        "OutcomeID": recorded[0].detail["OutcomeID"],
     }
 
 

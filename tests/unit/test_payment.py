@@ -66,6 +66,64 @@ def test_a_valid_payment_becomes_canonical() -> None:
     assert Payment.from_state(payment.as_state()) == payment
 
 
+FORMS = ["quiet", "published"]
+
+
+def imported(**fields: Any) -> Payment:
+    """Return the canonical payment of a sender that may import."""
+    return parse_payment(with_fields(**fields), default_currency="USD", imports=True)[0]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_import_is_the_same_payment(form: str) -> None:
+    """History that a processor delivers later is a duplicate, so the import is no part of the identity."""
+    payment = imported(Import=form)
+    assert (payment.imported, payment.as_state()["Import"]) == (form, form)
+    assert payment._replace(imported=None) == parsed()
+    assert payment.fingerprint == parsed().fingerprint
+    assert Payment.from_state(payment.as_state()) == payment
+    assert imported() == parsed()
+    assert "Import" not in parsed().as_state()
+
+
+@pytest.mark.parametrize(
+    ("value", "rule"),
+    [
+        *((value, "import") for value in ("", "Quiet", "quiet ", "loud", "quiet\n", "quie")),
+        *((value, "type") for value in (None, True, 1, ["quiet"], {"quiet": "published"})),
+    ],
+)
+def test_another_import_breaks_a_rule(value: object, rule: str) -> None:
+    """If it were ignored, history would wake every consumer."""
+    with pytest.raises(InvalidPaymentError) as caught:
+        imported(Import=value, Amount="x")
+    assert caught.value.violations == [("Amount", "decimal"), ("Import", rule)]
+
+
+@pytest.mark.parametrize("value", [*FORMS, "loud", None])
+def test_only_a_sender_that_may_import_has_the_field(value: object) -> None:
+    """A processor that used it could keep consumers from learning of a payment. The default is that of processors."""
+    assert refused(Import=value) == [("Import", "not_for_processors")]
+    assert refused(Import=value, Amount="x") == [("Amount", "decimal"), ("Import", "not_for_processors")]
+
+
+def test_a_misspelled_import_is_named_to_those_who_may_import() -> None:
+    """A processor does not learn the name of a field that it must not send."""
+    assert refused(imports="quiet") == [("Payment", "unknown_field")]
+    with pytest.raises(InvalidPaymentError) as caught:
+        imported(imports="quiet", amont="1")
+    assert caught.value.violations == [("Amount", "misspelled_field"), ("Import", "misspelled_field")]
+
+
+@pytest.mark.parametrize("rule", ["import", "not_for_processors", "misspelled_field", "type"])
+def test_a_rejected_import_is_a_rejection(rule: str) -> None:
+    """The webhook hands it to the workflow, which publishes it."""
+    rejected = InvalidPaymentError([Violation("Import", rule)], transaction_id="txn-1", processor_id="acme")
+    found = parse_rejection(refused_input(rejected))
+    assert found is not None
+    assert str(found) == str(rejected)
+
+
 def test_every_violation_is_reported_at_once() -> None:
     """A sender fixes its integration in one step, not field by field."""
     broken = refused(
