@@ -56,16 +56,17 @@ def handler(event: PublishEvent, context: LambdaContext) -> dict[str, Any]:
             table_name = ENTRIES_TABLE_NAME if is_entry else TABLE_NAME
             mark_published(dynamodb, table_name, recorded, utc_timestamp(event["PublishedAt"]))
     result = outcome.as_result()
-    entry_id = {"entry_id": result["EntryID"]} if "EntryID" in result else {}
-    logger.info(
-        "outcome published",
-        outcome=name,
-        transaction_id=result.get("TransactionID"),
-        **entry_id,
-        processor_id=outcome.detail.get("ProcessorID"),
-    )
+    logger.info("outcome published", **_log_keys(outcome))
     emit_outcome_metrics(metrics, outcome)
     return result
+
+
+def _log_keys(outcome: Outcome) -> dict[str, Any]:
+    """Return the keys of a log line that name an outcome, and what it is about."""
+    ids = {"transaction_id": outcome.detail.get("TransactionID")}
+    if "EntryID" in outcome.detail:
+        ids["entry_id"] = outcome.detail["EntryID"]
+    return {"outcome": outcome.name, **ids, "processor_id": outcome.detail.get("ProcessorID")}
 
 
 def _leave_unpublished(event: PublishEvent) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def _leave_unpublished(event: PublishEvent) -> dict[str, Any]:
     outcome = Outcome.from_recorded(event["Outcome"], recorded, event["Execution"])
     result = outcome.as_result()
     del result["OutcomeID"]
-    logger.info("import left unpublished", outcome=outcome.name, transaction_id=result["TransactionID"])
+    logger.info("import left unpublished", **_log_keys(outcome))
     if outcome.is_import:
         emit_outcome_metrics(metrics, outcome)
     return result
