@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
-from ledger_cli.commands.books import export, reconcile, totals
+from ledger_cli.commands.books import export, import_, reconcile, totals
 from ledger_cli.commands.executions import executions, inspect, redrive
 from ledger_cli.commands.graph import graph
 from ledger_cli.commands.payments import entries, get, list_, republish, reveal, unpublished
@@ -98,7 +98,7 @@ def completion(shell: str) -> int:
 
 COMMANDS = (
     run, serve, start, send, formats, register_processor, rotate_secret, set_prefix,
-    get, list_, entries, reveal, unpublished, republish, export, totals, reconcile,
+    get, list_, entries, reveal, unpublished, republish, export, import_, totals, reconcile,
     executions, inspect, redrive, retry, accept, graph, completion,
 )  # fmt: skip
 

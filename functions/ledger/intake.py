@@ -268,9 +268,10 @@ class Intake:
             ClientError: any error of DynamoDB, unchanged.
         """
         if is_entry(start_input):
-            found = self._recorder(parse_entry(start_input))
+            found = self._recorder(parse_entry(start_input, imports=self.imports))
         else:
-            found = self._recorder(parse_payment(start_input, default_currency=self.default_currency)[0])
+            payment, _ = parse_payment(start_input, default_currency=self.default_currency, imports=self.imports)
+            found = self._recorder(payment)
         return None if found is None else "RECORDED" if found else "CONFLICT"
 
     def _find_in_ledger(self, first: _Attempt) -> Delivery | None:

@@ -60,10 +60,10 @@ class Summary(NamedTuple):
         accepted: how many of the entries break rules about the totals, since an operator accepted them elsewhere.
     """
 
-    payments: int
-    entries: int
-    without_token: int
-    accepted: int
+    payments: int = 0
+    entries: int = 0
+    without_token: int = 0
+    accepted: int = 0
 
     @property
     def records(self) -> int:

@@ -20,6 +20,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "executions": [],
     "get": [ID],
     "graph": [],
+    "import": ["events/history.jsonl"],
     "inspect": [ID],
     "list": ["--processor", "acme-pay"],
     "reconcile": [*REPORT, "--processor", "acme-pay"],
