@@ -23,6 +23,7 @@ from typing import IO, Any
 
 from ledger.chain import facts_hash
 from ledger.entry import KINDS, Entry
+from ledger.fields import PUBLISHED, QUIET
 from ledger.payment import STATUSES, Payment
 from ledger.strict_json import StrictJSONError, loads
 from ledger_cli.errors import CommandError
@@ -211,10 +212,13 @@ def _is_as_written(facts: Mapping[str, Any], *, is_entry: bool) -> bool:
     texts = ("Fingerprint", "RecordedAt", "Execution", *(("Previous",) if is_entry else ()))
     try:
         recorded: Payment | Entry = made.from_state(facts)
-        values = [value for name, value in recorded._asdict().items() if name not in {"metadata", "reverses"}]
+        values = [
+            value for name, value in recorded._asdict().items() if name not in {"metadata", "reverses", "imported"}
+        ]
         return (
             all(isinstance(value, str) for value in (*values, *(facts[name] for name in texts)))
             and isinstance(recorded.metadata, dict)
+            and recorded.imported in {None, QUIET, PUBLISHED}
             and AMOUNT.fullmatch(recorded.amount) is not None
             and (facts["Kind"] in KINDS and _is_number(facts["Entry"]) if is_entry else facts["Status"] in STATUSES)
             and recorded.fingerprint == facts["Fingerprint"]
