@@ -206,15 +206,17 @@ def _fault(record: object, facts: Mapping[str, Any], before: Mapping[str, Any], 
     return None
 
 
+OTHERS = frozenset({"metadata", "reverses", "imported"})
+"""Attributes of a payment or an entry that are not text, or may be None."""
+
+
 def _is_as_written(facts: Mapping[str, Any], *, is_entry: bool) -> bool:
     """Return whether a record has the fields that the ledger writes, and the fingerprint that belongs to them."""
     made = Entry if is_entry else Payment
     texts = ("Fingerprint", "RecordedAt", "Execution", *(("Previous",) if is_entry else ()))
     try:
         recorded: Payment | Entry = made.from_state(facts)
-        values = [
-            value for name, value in recorded._asdict().items() if name not in {"metadata", "reverses", "imported"}
-        ]
+        values = [value for name, value in recorded._asdict().items() if name not in OTHERS]
         return (
             all(isinstance(value, str) for value in (*values, *(facts[name] for name in texts)))
             and isinstance(recorded.metadata, dict)

@@ -44,6 +44,7 @@ def folder(tmp_path: Path, engine: Engine) -> Path:
     (tmp_path / "payments.jsonl").write_text(sample.replace("\n", " ") + "\n")
     for name in ("acme-pay.csv", "acme-pay.toml"):
         (tmp_path / name).write_text((ROOT / "events/reports" / name).read_text())
+    (tmp_path / "history.jsonl").write_text((ROOT / "events/history.jsonl").read_text())
     (tmp_path / "secret.txt").write_text("whsec_0123456789abcdef\n")
     (tmp_path / "home/.config/fish/completions").mkdir(parents=True)
     register_sample_processors(engine)
