@@ -37,6 +37,7 @@ TESTS = {
         "tests/unit/test_polar.py::test_a_standard_key_is_not_polars_usual_one",
     ],
     "ledger/strict_json.py": ["tests/unit/test_strict_json.py"],
+    "ledger/formats/mapping.py": ["tests/unit/test_mapping.py", "tests/unit/test_stripe.py"],
     "ledger/formats/adyen.py": ["tests/unit/test_adyen.py"],
     "ledger/formats/razorpay.py": ["tests/unit/test_razorpay.py"],
     "ledger/formats/square.py": ["tests/unit/test_square.py"],

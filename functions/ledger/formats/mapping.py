@@ -23,7 +23,7 @@ UNDOCUMENTED = "undocumented"
 """Kind of an entry, or status of a payment, whose message has a state that its processor does not document for it. The
 contract rejects it by the rule `kind` or `status`, so that an operator looks at it."""
 
-FINER = re.compile(r"(\.[0-9]{6})[0-9]{1,3}")
+FINER = re.compile(r"(\.[0-9]{6})[0-9]+")
 CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 """Form of a processor's codes, such as the reason of a refund. Anything else could be free text."""
 
@@ -220,7 +220,7 @@ def major_units(units: int | None, currency: str | None, decimals_of: Callable[[
     if decimals is None:
         raise BrokenRuleError("amount_unit")
     whole, fraction = divmod(abs(units), 10**decimals)
-    kept = f"{fraction:0{decimals}d}".rstrip("0") if decimals else ""
+    kept = f"{fraction:0{decimals}d}".rstrip("0")
     return ("-" if units < 0 else "") + (f"{whole}.{kept}" if kept else f"{whole}")
 
 
