@@ -109,7 +109,7 @@ def _variants(node: Any) -> Iterator[Any]:
         case ast.Call(func=function, args=arguments, keywords=keywords):
             yield from (_with(node, args=kept) for kept in _without_one(arguments))
             for index, argument in enumerate(arguments):
-                if not isinstance(argument, ast.Starred):
+                if not isinstance(argument, ast.Starred) and ast.unparse(argument) != "None":
                     yield _with(node, args=[*arguments[:index], ast.Constant(None), *arguments[index + 1 :]])
             yield from (_with(node, keywords=kept) for kept in _without_one(keywords))
             if isinstance(function, ast.Attribute):
