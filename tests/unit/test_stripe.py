@@ -680,6 +680,19 @@ def test_an_event_without_its_object_is_rejected_as_an_entry(kind: str, data: An
     assert caught.value.violations == [Violation("Entry", "not_an_event")]
 
 
+@pytest.mark.parametrize("kind", EVENTS)
+@pytest.mark.parametrize("data", [None, {}, {"object": {**CHARGE, **REFUND}}])
+def test_a_thin_event_is_rejected(kind: str, data: Any) -> None:
+    """It only names its object. If it were ignored, an endpoint with such events would lose every payment silently."""
+    thin = {"type": f"v1.{kind}", "livemode": False, "related_object": {"id": "ch_1"}, "data": data}
+    is_entry = kind in {*REFUND_EVENTS, *DISPUTE_EVENTS}
+    with pytest.raises(InvalidEntryError if is_entry else InvalidPaymentError) as caught:
+        OF_STRIPE(thin, "stripe")
+    assert caught.value.violations == [Violation("Entry" if is_entry else "Payment", "not_an_event")]
+    assert OF_STRIPE({**thin, "livemode": True}, "stripe") is None
+    assert OF_STRIPE({**thin, "type": "v1.customer.created"}, "stripe") is None
+
+
 @pytest.mark.parametrize(
     ("field", "value", "broken"),
     [
