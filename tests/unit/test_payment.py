@@ -18,7 +18,7 @@ from ledger.currencies import FORMER_MINOR_UNITS, MINOR_UNITS, NO_MINOR_UNIT
 from ledger.fields import MAX_CORRECTED_FIELDS, MAX_METADATA_PAIRS, refused_input
 from ledger.payment import Payment, encryption_context, parse_payment, parse_rejection, valid_id
 from ledger.timestamps import utc_timestamp
-from ledger.violations import BrokenRuleError, InvalidPaymentError, Violation
+from ledger.violations import BrokenRuleError, InvalidEntryError, InvalidInputError, InvalidPaymentError, Violation
 
 VALID = {
     "TransactionID": "txn-1",
@@ -844,6 +844,20 @@ def test_a_rejection_comes_through_the_workflow_as_it_was(ids: dict[str, str]) -
         "transaction_id": ids.get("transaction_id"),
         "processor_id": ids.get("processor_id"),
         "rules": ["Amount: decimals", "Payment: unknown_field"],
+    }
+
+
+@pytest.mark.parametrize("error", [InvalidPaymentError, InvalidEntryError])
+@pytest.mark.parametrize("said", [None, "another"])
+def test_a_rejection_names_the_processor_that_sent_it(error: type[InvalidInputError], said: str | None) -> None:
+    """An input may name another processor, whose operators would then look for a message that it never sent."""
+    rejected = error(BROKEN, transaction_id="t", entry_id="e", processor_id=said).sent_by("acme")
+    assert type(rejected) is error
+    assert json.loads(str(rejected)) == {
+        "TransactionID": "t",
+        "EntryID": "e",
+        "ProcessorID": "acme",
+        "Violations": [{"Field": field, "Rule": rule} for field, rule in BROKEN],
     }
 
 
