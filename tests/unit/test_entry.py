@@ -124,9 +124,16 @@ def test_an_entry_comes_back_from_its_state() -> None:
         assert parse_entry(parse_entry(start_input).as_state()) == parse_entry(start_input)
 
 
-def test_the_largest_metadata_are_accepted() -> None:
-    """The limit is in bytes, of the keys and the values together."""
-    largest = dict.fromkeys("klm", "x" * 256) | {"n": "x" * 227}
+@pytest.mark.parametrize(
+    "largest",
+    [
+        dict.fromkeys("klm", "x" * 256) | {"n": "x" * 227},
+        {"k": "\N{EURO SIGN}" * 256, "l": "\N{EURO SIGN}" * 80 + "x"},
+    ],
+    ids=["ASCII", "three bytes each"],
+)
+def test_the_largest_metadata_are_accepted(largest: dict[str, str]) -> None:
+    """The limit is in bytes of UTF-8, of the keys and the values together."""
     assert parse_entry({**REFUND, "Metadata": largest}).metadata == largest
 
 
