@@ -21,7 +21,7 @@ TESTS = {
     "ledger/entry.py": ["tests/unit/test_entry.py"],
     "ledger/totals.py": ["tests/unit/test_totals.py"],
     "ledger/chain.py": ["tests/functions/test_chain.py"],
-    "ledger/violations.py": ["tests/unit/test_payment.py"],
+    "ledger/violations.py": ["tests/unit/test_payment.py", "tests/unit/test_entry.py"],
     "ledger/amounts.py": ["tests/unit/test_payment.py", "tests/unit/test_item.py"],
     "ledger/timestamps.py": ["tests/unit/test_payment.py"],
     "ledger/cards.py": ["tests/unit/test_cards.py"],

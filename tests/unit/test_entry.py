@@ -19,7 +19,7 @@ from ledger.entry import (
     parse_refused_entry,
 )
 from ledger.fields import refused_input
-from ledger.violations import InvalidEntryError, Violation
+from ledger.violations import EntryConflictError, InvalidEntryError, Violation
 
 REFUND: dict[str, Any] = {
     "TransactionID": "ch_1",
@@ -135,6 +135,20 @@ def test_an_entry_comes_back_from_its_state() -> None:
 def test_the_largest_metadata_are_accepted(largest: dict[str, str]) -> None:
     """The limit is in bytes of UTF-8, of the keys and the values together."""
     assert parse_entry({**REFUND, "Metadata": largest}).metadata == largest
+
+
+def test_a_conflict_tells_whose_it_is_and_what_differs() -> None:
+    """The workflow passes on only the error's message, and an operator finds the entry by both IDs."""
+    entry = parse_entry(REFUND)
+    conflict = EntryConflictError(entry, ["Amount"])
+    assert conflict.differs == ["Amount"]
+    assert json.loads(str(conflict)) == {
+        "TransactionID": "ch_1",
+        "EntryID": "re_1",
+        "ProcessorID": "acme-pay",
+        "Differs": ["Amount"],
+        "Fingerprint": entry.fingerprint,
+    }
 
 
 def test_the_error_has_the_valid_ids_only() -> None:
