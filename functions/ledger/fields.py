@@ -208,7 +208,7 @@ def parse_refused(start_input: object, error: type[T], known_fields: Collection[
     Anybody who may start executions can write such an input. So the IDs must be valid, and the fields and rules must be
     known: otherwise a sender's text could become a metric, or appear in an event.
     """
-    refused = start_input.get("Refused") if isinstance(start_input, dict) and len(start_input) == 1 else None
+    refused = start_input.get("Refused") if isinstance(start_input, dict) else None
     if not isinstance(refused, dict) or not isinstance(refused.get("Violations"), list):
         return None
     ids = {name: refused.get(field) for name, field in ID_NAMES.items()}
