@@ -209,7 +209,7 @@ def parse_refused(start_input: object, error: type[T], known_fields: Collection[
     known: otherwise a sender's text could become a metric, or appear in an event.
     """
     refused = start_input.get("Refused") if isinstance(start_input, dict) else None
-    if not isinstance(refused, dict) or not isinstance(refused.get("Violations"), list):
+    if not isinstance(refused, dict):
         return None
     ids = {name: refused.get(field) for name, field in ID_NAMES.items()}
     if not all(value is None or (isinstance(value, str) and is_identifier(value)) for value in ids.values()):
