@@ -877,6 +877,8 @@ REFUSED = {"Violations": [{"Field": "Amount", "Rule": "decimals"}]}
         {"Refused": {**REFUSED, "SecureToken": "tok_4f1d"}},
         {"Refused": {**REFUSED, "TransactionID": "tok 4f1d"}},
         {"Refused": {**REFUSED, "ProcessorID": None}},
+        {"Refused": {**REFUSED, "TransactionID": 7}},
+        {"Refused": {**REFUSED, "ProcessorID": ["acme"]}},
         {"Refused": {**REFUSED, "TransactionID": CARD}},
         {"Refused": {**REFUSED, "ProcessorID": CARD}},
         *(
