@@ -48,17 +48,6 @@ TESTS = {
     "ledger/formats/checkout.py": ["tests/unit/test_checkout.py"],
     "ledger/formats/mollie.py": ["tests/unit/test_mollie.py"],
     "ledger/formats/stripe.py": ["tests/unit/test_stripe.py"],
-    "ledger/processors.py": [
-        "tests/unit/test_processors.py",
-        "tests/functions/test_webhook.py::test_known_and_unknown_names_together_are_read_in_time",
-        "tests/functions/test_webhook.py::test_what_is_not_signed_at_all_asks_nobody",
-        "tests/functions/test_webhook.py::test_nobody_is_asked_for_a_card_number",
-        "tests/functions/test_webhook.py::test_a_rotated_secret_is_known_within_five_minutes",
-        "tests/functions/test_webhook.py::test_every_page_is_read",
-        "tests/functions/test_webhook.py::test_one_secret_that_is_not_given_stops_no_other",
-        "tests/functions/test_webhook.py::test_a_secret_that_was_read_is_good_for_its_time",
-        "tests/functions/test_webhook.py::test_a_stranger_learns_nothing_of_secrets_manager",
-    ],
     "ledger/identifiers.py": ["tests/unit/test_identifiers.py"],
     "ledger/aws.py": [
         "tests/contract/test_sdk_data.py",
