@@ -222,11 +222,16 @@ def _split_repeated(lines: Sequence[ReportLine]) -> tuple[list[ReportLine], list
 
 
 def _fits(lines: Sequence[ReportLine], records: Sequence[Record]) -> bool:
-    """Return whether the lines and the records have one currency, one status, and the same sum."""
+    """Return whether the lines and the records have one currency, the same sum, and statuses that agree.
+
+    Several lines that succeeded and sum to zero agree with a failure: the money came and went again.
+    """
     currencies = {line.currency for line in lines} | {record.currency for record in records}
-    statuses = {line.status for line in lines} | {record.status for record in records}
-    is_one = len(currencies) == len(statuses) == 1
-    return is_one and total(map(moved, lines)) == total(record.moved for record in records)
+    if len(currencies) != 1 or total(map(moved, lines)) != total(record.moved for record in records):
+        return False
+    line_statuses, record_statuses = {line.status for line in lines}, {record.status for record in records}
+    is_undone = len(lines) > 1 and line_statuses == {"Success"} and record_statuses == {"Failure"}
+    return is_undone or len(line_statuses | record_statuses) == 1
 
 
 def _paired(verdict: str, lines: Sequence[ReportLine], records: Sequence[Record]) -> list[Finding]:
@@ -278,7 +283,7 @@ def _judge_rest(
         if line is not None and record is not None:
             yield Finding(_difference(line, record), line, record)
         elif is_sum and differing and records:
-            yield Finding(AMOUNT, line, record)
+            yield Finding(_difference(line or differing[-1], record or records[-1]), line, record)
         elif line is not None:
             yield Finding(MISSING_IN_LEDGER, line)
         else:

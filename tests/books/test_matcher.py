@@ -1,0 +1,66 @@
+"""Each verdict of the matcher, and each rule by which lines and records meet."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from ledger_cli.books.matcher import Finding, Period, match, remainders
+from ledger_cli.books.record import Record
+from ledger_cli.books.report import ReportLine
+
+NOON = "2026-11-24T12:00:00.000000Z"
+ALL_TIMES = Period()
+DAY = Period("2026-11-24T00:00:00.000000Z", "2026-11-25T00:00:00.000000Z", "2026-11-24T23:00:00.000000Z")
+
+
+def at(clock: str, day: int = 24) -> str:
+    """Return a time of November 2026."""
+    return f"2026-11-{day}T{clock}:00.000000Z"
+
+
+def paid(amount: str, transaction_id: str = "P1", **changes: Any) -> Record:
+    """Return a payment's record."""
+    record = Record(transaction_id, None, "Payment", Decimal(amount), "EUR", "acme-pay", NOON, "Success", None)
+    return record._replace(**changes)
+
+
+def entry(kind: str, amount: str, entry_id: str, **changes: Any) -> Record:
+    """Return an entry's record."""
+    return paid(amount)._replace(entry_id=entry_id, kind=kind, **changes)
+
+
+def line(amount: str, number: int = 2, **changes: Any) -> ReportLine:
+    """Return a report's line about the payment `P1`."""
+    return ReportLine(number, "sale", "Payment", "P1", None, Decimal(amount), "EUR", NOON)._replace(**changes)
+
+
+def refund(amount: str, number: int = 3, **changes: Any) -> ReportLine:
+    """Return a report's line about a refund of the payment `P1`."""
+    return line(amount, number, **{"kind": "Refunded", "type": "refund", **changes})
+
+
+def seen(findings: list[Finding]) -> list[tuple[str, int | None, str | None]]:
+    """Return the verdict, the line's number, and the record's amount of each finding."""
+    return [
+        (
+            finding.verdict,
+            None if finding.line is None else finding.line.number,
+            None if finding.record is None else f"{finding.record.amount:f}",
+        )
+        for finding in findings
+    ]
+
+
+def test_a_payment_whose_money_came_and_went_again_fits_a_failure() -> None:
+    """A bank debit that fails after days has two lines in Stripe's reports: nobody needs to look."""
+    lines = [line("20", 2), line("-20", 3)]
+    records = [paid("20", status="Failure")]
+    assert seen(match(lines, records, ALL_TIMES)) == [("matched", 2, "20"), ("matched", 3, None)]
+
+
+@pytest.mark.parametrize("amounts", [["20"], ["20", "-19.99"], ["0"]])
+def test_money_that_stayed_fits_no_failure(amounts: list[str]) -> None:
+    """The ledger says that the payment failed, and the processor has settled it."""
+    lines = [line(amount, number) for number, amount in enumerate(amounts)]
+    assert {finding.verdict for finding in match(lines, [paid("20", status="Failure")], ALL_TIMES)} == {"status"}
