@@ -236,7 +236,7 @@ def _fits(lines: Sequence[ReportLine], records: Sequence[Record]) -> bool:
 
 def _paired(verdict: str, lines: Sequence[ReportLine], records: Sequence[Record]) -> list[Finding]:
     """Return one finding for each line with a record; what is left of the longer list has findings of its own."""
-    by_size = sorted(records, key=lambda record: record.moved.copy_abs(), reverse=True)
+    by_size = sorted(records, key=lambda record: -abs(record.moved))
     return [Finding(verdict, line, record) for line, record in zip_longest(lines, by_size)]
 
 
@@ -277,8 +277,12 @@ def _judge_rest(
             yield Finding(DUPLICATE_LINE, line, first=first)
         else:
             differing.append(line)
-    differing.sort(key=lambda line: (moved(line).copy_abs(), line.number))
-    records = sorted(records, key=lambda record: (record.moved.copy_abs(), record.entry_id or ""))
+    for record in records:
+        if record.status == "Success" and not record.moved:  # an authorisation: whatever was taken is another record
+            yield from _without_line(record, period)
+    records = [record for record in records if record.status != "Success" or record.moved]
+    differing.sort(key=lambda line: (abs(moved(line)), line.number))
+    records = sorted(records, key=lambda record: (abs(record.moved), record.entry_id or ""))
     for line, record in zip_longest(differing, records):
         if line is not None and record is not None:
             yield Finding(_difference(line, record), line, record)
@@ -308,7 +312,7 @@ def remainders(
     used = set()
     for finding in findings:
         if finding.line is not None:
-            difference[finding.line.currency].append(finding.report_amount.copy_negate())
+            difference[finding.line.currency].append(-finding.report_amount)
         if finding.record is not None:
             difference[finding.record.currency].append(finding.ledger_amount)
             used.add(finding.record)
@@ -316,5 +320,5 @@ def remainders(
         difference[line.currency].append(moved(line))
     for record in records:
         if record in used or period.has(record.timestamp):
-            difference[record.currency].append(record.moved.copy_negate())
+            difference[record.currency].append(-record.moved)
     return {currency: total(amounts) for currency, amounts in sorted(difference.items())}

@@ -64,3 +64,11 @@ def test_money_that_stayed_fits_no_failure(amounts: list[str]) -> None:
     """The ledger says that the payment failed, and the processor has settled it."""
     lines = [line(amount, number) for number, amount in enumerate(amounts)]
     assert {finding.verdict for finding in match(lines, [paid("20", status="Failure")], ALL_TIMES)} == {"status"}
+
+
+def test_a_capture_that_is_not_recorded_is_missing_and_differs_from_no_authorisation() -> None:
+    """Under Adyen's manual capture, the payment itself is recorded with an amount of 0: nothing was taken yet."""
+    lines = [line("20", entry_id="C1"), line("30", 3, entry_id="C2")]
+    records = [paid("0"), entry("Captured", "30", "C2")]
+    findings = match(lines, records, ALL_TIMES)
+    assert seen(findings) == [("missing_in_ledger", 2, None), ("matched", 3, "30"), ("matched", None, "0")]
