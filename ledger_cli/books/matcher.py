@@ -119,7 +119,7 @@ def _order(finding: Finding) -> tuple[bool, str, int, str, str]:
 
 @dataclass(slots=True)
 class _Ledger:
-    """The records by the ID of their payment, and the payments by the IDs of their entries."""
+    """The records by the ID of their payment, and the payments by the IDs that their entries have and name."""
 
     records: dict[str, list[Record]] = field(default_factory=lambda: defaultdict(list))
     payments: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -129,16 +129,20 @@ class _Ledger:
         ledger = cls()
         for record in records:
             ledger.records[record.transaction_id].append(record)
-            if record.entry_id is not None:
-                ledger.payments[record.entry_id].add(record.transaction_id)
+            for entry_id in (record.entry_id, record.reverses):
+                if entry_id is not None:
+                    ledger.payments[entry_id].add(record.transaction_id)
         return ledger
 
     def payment_of(self, line: ReportLine) -> str | None:
-        """Return the ID of the payment that a line is about; None if it names none, or if several could be meant."""
-        if line.transaction_id is not None:
+        """Return the ID of the payment that a line is about; None if it names none, or if several could be meant.
+
+        A line may name an entry in the place of its payment, as PayPal's reversal of a chargeback does.
+        """
+        if line.transaction_id in self.records or (line.transaction_id is not None and line.kind == PAYMENT):
             return line.transaction_id
-        named = self.payments.get(line.entry_id or "", set())
-        return next(iter(named)) if len(named) == 1 else None
+        named = self.payments.get(line.transaction_id or line.entry_id or "", set())
+        return next(iter(named)) if len(named) == 1 else line.transaction_id
 
 
 class _Group(NamedTuple):

@@ -72,3 +72,24 @@ def test_a_capture_that_is_not_recorded_is_missing_and_differs_from_no_authorisa
     records = [paid("0"), entry("Captured", "30", "C2")]
     findings = match(lines, records, ALL_TIMES)
     assert seen(findings) == [("missing_in_ledger", 2, None), ("matched", 3, "30"), ("matched", None, "0")]
+
+
+def test_a_line_that_names_an_entry_as_its_payment_belongs_to_the_payment_of_that_entry() -> None:
+    """PayPal's reversal of a chargeback refers to the chargeback, which may be in an earlier report."""
+    won = line("20", kind="DisputeWon", transaction_id="CB1", entry_id="W1")
+    record = entry("DisputeWon", "20", "W1", reverses="CB1")
+    for records in ([paid("20"), entry("Disputed", "20", "CB1"), record], [paid("20"), record]):
+        findings = match([won], records, Period("2027-01-01T00:00:00.000000Z"))
+        assert seen(findings) == [("matched", 2, "20")]
+
+
+def test_a_line_meets_no_entry_of_another_payment() -> None:
+    """The IDs of entries are the sender's, so two payments may have entries of one ID."""
+    findings = match([refund("-5", entry_id="R1", transaction_id="P2")], [paid("20"), entry("Refunded", "5", "R1")], DAY)
+    assert [finding.verdict for finding in findings] == ["missing_in_ledger", "missing_in_report", "missing_in_report"]
+
+
+def test_a_payment_meets_no_entry_that_has_its_id() -> None:
+    """A payment that the ledger lacks is missing, whatever a sender has called an entry."""
+    findings = match([line("5", transaction_id="R1")], [paid("20"), entry("Captured", "5", "R1")], DAY)
+    assert seen(findings)[0] == ("missing_in_ledger", 2, None)
