@@ -7,9 +7,11 @@ sums. If a report does not name the refund or the dispute, those of the same pay
 Everything here follows from the arguments alone. Memory and time grow with the number of lines and records, not faster.
 """
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from itertools import zip_longest
 from typing import NamedTuple
@@ -76,6 +78,14 @@ class Period(NamedTuple):
         """Return whether a time is part of the period."""
         return (self.first is None or self.first <= timestamp) and (self.last is None or timestamp < self.last)
 
+    def expects(self, record: Record) -> bool:
+        """Return whether the reports must have a record: it is of the period, and its turn does not come later."""
+        return self.has(record.timestamp) and not self.is_open(record.timestamp)
+
+    def is_open(self, timestamp: str) -> bool:
+        """Return whether the next report may have what happened at a time."""
+        return self.open_from is not None and timestamp >= self.open_from
+
 
 def moved(line: ReportLine) -> Decimal:
     """Return what a line adds to the merchant's balance: nothing, unless it says that money moved."""
@@ -105,7 +115,9 @@ def match(lines: Sequence[ReportLine], records: Iterable[Record], period: Period
         else:
             of_payments[transaction_id].append(line)
     for transaction_id in {**ledger.records, **of_payments}:
-        for group in _groups(of_payments.get(transaction_id, []), ledger.records.get(transaction_id, [])):
+        of_payment = sorted(of_payments.get(transaction_id, []), key=_line_order)
+        recorded = sorted(ledger.records.get(transaction_id, []), key=_record_order)
+        for group in _groups(of_payment, recorded):
             findings.extend(_judge(group, period))
     return sorted(findings, key=_order)
 
@@ -115,6 +127,14 @@ def _order(finding: Finding) -> tuple[bool, str, int, str, str]:
         return False, finding.line.report, finding.line.number, "", ""
     record = finding.record
     return (True, "", 0, *((record.timestamp, record.transaction_id) if record else ("", "")))
+
+
+def _line_order(line: ReportLine) -> tuple[str, str, int]:
+    return line.timestamp or "", line.report, line.number
+
+
+def _record_order(record: Record) -> tuple[str, str]:
+    return record.timestamp, record.entry_id or ""
 
 
 @dataclass(slots=True)
@@ -189,12 +209,28 @@ def _judge(group: _Group, period: Period) -> list[Finding]:
     if not records:
         return [Finding(MISSING_IN_LEDGER, line) for line in lines]
     once, repeated = _split_repeated(lines)
-    if is_sum and _fits(lines, records):
-        return _paired(MATCHED, lines, records)
-    if is_sum and repeated and _fits(once, records):
-        return [*_paired(MATCHED, once, records), *repeated]
-    findings, left_lines, left_records = _pair_equal(lines, records)
+    if is_sum:
+        for summed, others in _choices(records, period):
+            without_line = [finding for record in others for finding in _without_line(record, period)]
+            if _fits(lines, summed):
+                return [*_paired(MATCHED, lines, summed), *without_line]
+            if repeated and _fits(once, summed):
+                return [*_paired(MATCHED, once, summed), *repeated, *without_line]
+    findings, left_lines, left_records = _pair_equal(lines, records, period)
     return [*findings, *_judge_rest(left_lines, left_records, findings, period, is_sum=is_sum)]
+
+
+def _choices(records: Sequence[Record], period: Period) -> Iterator[tuple[Sequence[Record], Sequence[Record]]]:
+    """Yield what the lines may be the sum of, and the rest: all records, those of the period, those that must be in it.
+
+    The lines of the other ones are in another report.
+    """
+    before: Sequence[Record] = []
+    for belongs in (lambda _: True, lambda record: period.has(record.timestamp), period.expects):
+        chosen = [record for record in records if belongs(record)]
+        if chosen and chosen != before:
+            yield chosen, [record for record in records if not belongs(record)]
+        before = chosen
 
 
 def _without_line(record: Record, period: Period) -> Iterator[Finding]:
@@ -203,7 +239,7 @@ def _without_line(record: Record, period: Period) -> Iterator[Finding]:
         return
     if not record.moved:
         yield Finding(MATCHED, record=record)  # no money moved, and the report has none
-    elif period.open_from is not None and record.timestamp >= period.open_from:
+    elif period.is_open(record.timestamp):
         yield Finding(NOT_YET, record=record)
     else:
         yield Finding(MISSING_IN_REPORT, record=record)
@@ -245,20 +281,34 @@ def _paired(verdict: str, lines: Sequence[ReportLine], records: Sequence[Record]
 
 
 def _pair_equal(
-    lines: Sequence[ReportLine], records: Sequence[Record]
+    lines: Sequence[ReportLine], records: Sequence[Record], period: Period
 ) -> tuple[list[Finding], list[ReportLine], list[Record]]:
     """Return a finding for each line that has a record of its own with the same amount, and what is left of both."""
     waiting: dict[tuple[str, str, Decimal], list[Record]] = defaultdict(list)
-    for record in reversed(records):
+    for record in records:
         waiting[record.currency, record.status, record.moved].append(record)
     findings, left = [], []
     for line in lines:
         same = waiting[line.currency, line.status, moved(line)]
         if same:
-            findings.append(Finding(MATCHED, line, same.pop()))
+            findings.append(Finding(MATCHED, line, same.pop(_nearest(line, same, period))))
         else:
             left.append(line)
     return findings, left, [record for same in waiting.values() for record in same]
+
+
+def _nearest(line: ReportLine, records: Sequence[Record], period: Period) -> int:
+    """Return the place of the record that a line means, of records that differ in their times only."""
+    if line.timestamp is None:
+        return next((place for place, record in enumerate(records) if period.expects(record)), 0)
+    after = bisect_left(records, line.timestamp, key=lambda record: record.timestamp)
+    if after in {0, len(records)}:
+        return max(after - 1, 0)
+    moment, before, behind = (
+        datetime.fromisoformat(text)
+        for text in (line.timestamp, records[after - 1].timestamp, records[after].timestamp)
+    )
+    return after - 1 if moment - before <= behind - moment else after
 
 
 def _judge_rest(
@@ -285,6 +335,9 @@ def _judge_rest(
         if record.status == "Success" and not record.moved:  # an authorisation: whatever was taken is another record
             yield from _without_line(record, period)
     records = [record for record in records if record.status != "Success" or record.moved]
+    records, others = _compared(records, len(differing), period, is_sum=is_sum)
+    for record in others:
+        yield from _without_line(record, period)
     differing.sort(key=lambda line: (abs(moved(line)), line.number))
     records = sorted(records, key=lambda record: (abs(record.moved), record.entry_id or ""))
     for line, record in zip_longest(differing, records):
@@ -296,6 +349,19 @@ def _judge_rest(
             yield Finding(MISSING_IN_LEDGER, line)
         else:
             yield from _without_line(record, period)
+
+
+def _compared(
+    records: Sequence[Record], lines: int, period: Period, *, is_sum: bool
+) -> tuple[list[Record], list[Record]]:
+    """Return the records to compare with so many lines, and the rest: first those that the reports must have."""
+    expected = [record for record in records if period.expects(record)]
+    others = [record for record in records if not period.expects(record)]
+    if is_sum:
+        return (expected, others) if expected and lines else (others, expected)
+    if len(records) <= lines:
+        return [*records], []
+    return [*expected, *others][:lines], [*expected, *others][lines:]
 
 
 def _difference(line: ReportLine, record: Record) -> str:

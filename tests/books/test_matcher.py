@@ -1,6 +1,7 @@
 """Each verdict of the matcher, and each rule by which lines and records meet."""
 
 from decimal import Decimal
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -93,3 +94,60 @@ def test_a_payment_meets_no_entry_that_has_its_id() -> None:
     """A payment that the ledger lacks is missing, whatever a sender has called an entry."""
     findings = match([line("5", transaction_id="R1")], [paid("20"), entry("Captured", "5", "R1")], DAY)
     assert seen(findings)[0] == ("missing_in_ledger", 2, None)
+
+
+def test_the_order_of_records_decides_nothing() -> None:
+    """An export and a stack give the same records in other orders."""
+    lines = [refund("-5", 3), refund("-7", 4), line("20", 5)]
+    records = [
+        paid("12"),
+        entry("Captured", "8", "C1", timestamp=at("13:00")),
+        *(entry("Refunded", "5", f"R{number}", timestamp=at(f"1{number}:30")) for number in range(3)),
+    ]
+    first = match(lines, records, DAY)
+    assert all(match(lines, list(order), DAY) == first for order in permutations(records))
+
+
+def test_of_equal_records_a_line_meets_the_one_nearest_in_time() -> None:
+    """A refund of yesterday's report must not take the place of today's, which has the same amount."""
+    records = [
+        entry("Refunded", "5", "R1", timestamp=at("10:00", 23)),
+        entry("Refunded", "5", "R2", timestamp=at("10:00")),
+        entry("Refunded", "5", "R3", timestamp=at("23:30")),
+    ]
+    for clock, entry_id in (("10:05", "R2"), ("09:55", "R2"), ("23:35", "R3"), ("23:25", "R3")):
+        matched = match([refund("-5", timestamp=at(clock))], records, DAY)[0]
+        assert matched.record is not None
+        assert matched.record.entry_id == entry_id, clock
+
+
+def test_without_a_time_a_line_meets_a_record_that_the_report_must_have() -> None:
+    """A record of another day, or of the last hour, may be in another report."""
+    records = [
+        entry("Refunded", "5", "R1", timestamp=at("10:00", 23)),
+        entry("Refunded", "5", "R2", timestamp=at("23:30")),
+        entry("Refunded", "5", "R3", timestamp=at("10:00")),
+    ]
+    findings = match([refund("-5", timestamp=None)], records, DAY)
+    assert seen(findings) == [("matched", 3, "5"), ("not_yet", None, "5")]
+    assert findings[0].record == records[2]
+
+
+@pytest.mark.parametrize("other", [at("10:00", 23), at("23:30"), at("10:00", 25)])
+def test_a_capture_of_another_report_does_not_spoil_the_sum_of_this_one(other: str) -> None:
+    """The lines of a format without IDs of captures are one sum, and the report may have a part of them only."""
+    lines = [line("6", 2), line("4", 3)]
+    records = [paid("10"), entry("Captured", "8", "C1", timestamp=other)]
+    verdicts = [finding.verdict for finding in match(lines, records, DAY)]
+    assert verdicts == ["matched", "matched", *(["not_yet"] if other == at("23:30") else [])]
+
+
+@pytest.mark.parametrize("other", [at("10:00", 23), at("23:30")])
+@pytest.mark.parametrize("kind", ["Captured", "Refunded"])
+def test_what_differs_is_compared_with_a_record_that_the_report_must_have(kind: str, other: str) -> None:
+    """The refund of the last hour is not in this report, so the wrong amount is not its own."""
+    sign = "-" if kind == "Refunded" else ""
+    lines = [line(f"{sign}10.01", kind="Payment" if kind == "Captured" else kind)]
+    records = [entry(kind, "8", "E1", timestamp=other), entry(kind, "10", "E2")]
+    findings = match(lines, records, DAY)
+    assert seen(findings) == [("amount", 2, "10"), *([("not_yet", None, "8")] if other == at("23:30") else [])]
