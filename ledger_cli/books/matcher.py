@@ -210,7 +210,7 @@ def _judge(group: _Group, period: Period) -> list[Finding]:
         return [Finding(MISSING_IN_LEDGER, line) for line in lines]
     once, repeated = _split_repeated(lines)
     if is_sum:
-        for summed, others in _choices(records, period):
+        for summed, others in _choices(lines, records, period):
             without_line = [finding for record in others for finding in _without_line(record, period)]
             if _fits(lines, summed):
                 return [*_paired(MATCHED, lines, summed), *without_line]
@@ -220,13 +220,25 @@ def _judge(group: _Group, period: Period) -> list[Finding]:
     return [*findings, *_judge_rest(left_lines, left_records, findings, period, is_sum=is_sum)]
 
 
-def _choices(records: Sequence[Record], period: Period) -> Iterator[tuple[Sequence[Record], Sequence[Record]]]:
-    """Yield what the lines may be the sum of, and the rest: all records, those of the period, those that must be in it.
+def _choices(
+    lines: Sequence[ReportLine], records: Sequence[Record], period: Period
+) -> Iterator[tuple[Sequence[Record], Sequence[Record]]]:
+    """Yield what the lines may be the sum of, and the rest, whose lines are missing or in another report.
 
-    The lines of the other ones are in another report.
+    That is all records, those of the period, those that the reports must have, or the one with the sum of the lines.
     """
+    if len(records) == 1:
+        yield records, []
+        return
+    sum_ = total(map(moved, lines))
+    one = next((record for record in records if record.moved == sum_), None)
     before: Sequence[Record] = []
-    for belongs in (lambda _: True, lambda record: period.has(record.timestamp), period.expects):
+    for belongs in (
+        lambda _: True,
+        lambda record: period.has(record.timestamp),
+        period.expects,
+        lambda record: record is one,
+    ):
         chosen = [record for record in records if belongs(record)]
         if chosen and chosen != before:
             yield chosen, [record for record in records if not belongs(record)]
@@ -358,7 +370,7 @@ def _compared(
     expected = [record for record in records if period.expects(record)]
     others = [record for record in records if not period.expects(record)]
     if is_sum:
-        return (expected, others) if expected and lines else (others, expected)
+        return (expected, others) if expected else (others, [])
     if len(records) <= lines:
         return [*records], []
     return [*expected, *others][:lines], [*expected, *others][lines:]

@@ -151,3 +151,11 @@ def test_what_differs_is_compared_with_a_record_that_the_report_must_have(kind: 
     records = [entry(kind, "8", "E1", timestamp=other), entry(kind, "10", "E2")]
     findings = match(lines, records, DAY)
     assert seen(findings) == [("amount", 2, "10"), *([("not_yet", None, "8")] if other == at("23:30") else [])]
+
+
+def test_lines_that_sum_to_one_record_are_about_that_record() -> None:
+    """The other capture is missing: that does not make the sum of this one wrong."""
+    lines = [line("6", 2), line("4", 3)]
+    records = [paid("30"), entry("Captured", "10", "C1")]
+    expected = [("matched", 2, "10"), ("matched", 3, None), ("missing_in_report", None, "30")]
+    assert seen(match(lines, records, DAY)) == expected
