@@ -213,9 +213,9 @@ def _judge(group: _Group, period: Period) -> list[Finding]:
         for summed, others in _choices(lines, records, period):
             without_line = [finding for record in others for finding in _without_line(record, period)]
             if _fits(lines, summed):
-                return [*_paired(MATCHED, lines, summed), *without_line]
+                return [*_paired(lines, summed), *without_line]
             if repeated and _fits(once, summed):
-                return [*_paired(MATCHED, once, summed), *repeated, *without_line]
+                return [*_paired(once, summed), *repeated, *without_line]
     findings, left_lines, left_records = _pair_equal(lines, records, period)
     return [*findings, *_judge_rest(left_lines, left_records, findings, period, is_sum=is_sum)]
 
@@ -286,10 +286,10 @@ def _fits(lines: Sequence[ReportLine], records: Sequence[Record]) -> bool:
     return is_undone or len(line_statuses | record_statuses) == 1
 
 
-def _paired(verdict: str, lines: Sequence[ReportLine], records: Sequence[Record]) -> list[Finding]:
-    """Return one finding for each line with a record; what is left of the longer list has findings of its own."""
+def _paired(lines: Sequence[ReportLine], records: Sequence[Record]) -> list[Finding]:
+    """Return a finding for each line that fits, with a record; what is left of the longer list has its own findings."""
     by_size = sorted(records, key=lambda record: -abs(record.moved))
-    return [Finding(verdict, line, record) for line, record in zip_longest(lines, by_size)]
+    return [Finding(MATCHED, line, record) for line, record in zip_longest(lines, by_size)]
 
 
 def _pair_equal(
@@ -337,9 +337,9 @@ def _judge_rest(
     """
     equal = {one.line._replace(number=0, report=""): one.line for one in paired if one.line is not None}
     differing: list[ReportLine] = []
-    for place, line in enumerate(lines):
+    for line in lines:
         first = equal.get(line._replace(number=0, report=""))
-        if first is not None and len(lines) - place + len(differing) > len(records):
+        if first is not None:
             yield Finding(DUPLICATE_LINE, line, first=first)
         else:
             differing.append(line)

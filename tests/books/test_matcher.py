@@ -159,3 +159,11 @@ def test_lines_that_sum_to_one_record_are_about_that_record() -> None:
     records = [paid("30"), entry("Captured", "10", "C1")]
     expected = [("matched", 2, "10"), ("matched", 3, None), ("missing_in_report", None, "30")]
     assert seen(match(lines, records, DAY)) == expected
+
+
+def test_the_repetition_of_a_line_that_fits_is_a_duplicate_whatever_else_is_missing() -> None:
+    """A line that says the same to the second is not about the other refund, whose amount it does not have."""
+    records = [entry("Refunded", "5", "R1"), entry("Refunded", "6", "R2")]
+    findings = match([refund("-5", 3), refund("-5", 4)], records, DAY)
+    assert seen(findings) == [("matched", 3, "5"), ("duplicate_line", 4, None), ("missing_in_report", None, "6")]
+    assert findings[1].first == refund("-5", 3)
