@@ -16,7 +16,7 @@ from decimal import Decimal
 from itertools import zip_longest
 from typing import NamedTuple
 
-from ledger_cli.books.amounts import total
+from ledger_cli.books.amounts import EXACT, total
 from ledger_cli.books.record import PAYMENT, Record
 from ledger_cli.books.report import NO_PAYMENT, UNKNOWN_TYPE, ReportLine
 
@@ -347,7 +347,7 @@ def _judge_rest(
         if record.status == "Success" and not record.moved:  # an authorisation: whatever was taken is another record
             yield from _without_line(record, period)
     records = [record for record in records if record.status != "Success" or record.moved]
-    records, others = _compared(records, len(differing), period, is_sum=is_sum)
+    records, others = _compared(differing, records, period, is_sum=is_sum)
     for record in others:
         yield from _without_line(record, period)
     differing.sort(key=lambda line: (abs(moved(line)), line.number))
@@ -364,16 +364,23 @@ def _judge_rest(
 
 
 def _compared(
-    records: Sequence[Record], lines: int, period: Period, *, is_sum: bool
+    lines: Sequence[ReportLine], records: Sequence[Record], period: Period, *, is_sum: bool
 ) -> tuple[list[Record], list[Record]]:
-    """Return the records to compare with so many lines, and the rest: first those that the reports must have."""
+    """Return the records to compare with the lines, and the rest.
+
+    Those that the reports must have come first. Without a sum, there is one for each line: the one nearest in amount.
+    """
     expected = [record for record in records if period.expects(record)]
     others = [record for record in records if not period.expects(record)]
     if is_sum:
         return (expected, others) if expected else (others, [])
-    if len(records) <= lines:
-        return [*records], []
-    return [*expected, *others][:lines], [*expected, *others][lines:]
+    left, compared = [*expected, *others], []
+    for line in lines[: len(records)]:
+        amount = moved(line)
+        nearest = min(left, key=lambda one: (not period.expects(one), abs(EXACT.subtract(one.moved, amount))))  # noqa: B023  # min calls it at once
+        left.remove(nearest)
+        compared.append(nearest)
+    return compared, left
 
 
 def _difference(line: ReportLine, record: Record) -> str:

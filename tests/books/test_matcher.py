@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ledger_cli.books.matcher import Finding, Period, match, remainders
+from ledger_cli.books.matcher import Finding, Period, match
 from ledger_cli.books.record import Record
 from ledger_cli.books.report import ReportLine
 
@@ -86,7 +86,9 @@ def test_a_line_that_names_an_entry_as_its_payment_belongs_to_the_payment_of_tha
 
 def test_a_line_meets_no_entry_of_another_payment() -> None:
     """The IDs of entries are the sender's, so two payments may have entries of one ID."""
-    findings = match([refund("-5", entry_id="R1", transaction_id="P2")], [paid("20"), entry("Refunded", "5", "R1")], DAY)
+    findings = match(
+        [refund("-5", entry_id="R1", transaction_id="P2")], [paid("20"), entry("Refunded", "5", "R1")], DAY
+    )
     assert [finding.verdict for finding in findings] == ["missing_in_ledger", "missing_in_report", "missing_in_report"]
 
 
@@ -167,3 +169,14 @@ def test_the_repetition_of_a_line_that_fits_is_a_duplicate_whatever_else_is_miss
     findings = match([refund("-5", 3), refund("-5", 4)], records, DAY)
     assert seen(findings) == [("matched", 3, "5"), ("duplicate_line", 4, None), ("missing_in_report", None, "6")]
     assert findings[1].first == refund("-5", 3)
+
+
+def test_what_differs_is_compared_with_the_record_nearest_in_amount() -> None:
+    """One refund is missing and another has the wrong currency: a person must see which."""
+    records = [entry("Refunded", "600", "R1"), entry("Refunded", "10", "R2"), entry("Refunded", "1", "R3")]
+    findings = match([refund("-10", currency="USD")], records, DAY)
+    assert seen(findings) == [
+        ("currency", 3, "10"),
+        ("missing_in_report", None, "600"),
+        ("missing_in_report", None, "1"),
+    ]
