@@ -14,8 +14,8 @@ NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm
 NPM_CI := $(NPM) ci --loglevel=error --no-fund --no-audit
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-containers test-dynamodb test-vendors prove simulate mutate check format generate review docs bench build \
-    smoke browser lock clean
+.PHONY: help run test test-containers test-dynamodb test-vendors prove reconcile-proof simulate mutate check format generate review docs \
+    bench build smoke browser lock clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -39,11 +39,14 @@ prove: $(READY) $(NODE_READY) .venv/checkov/.ready ## prove the promises about t
 	@$(BIN)/pytest -q --numprocesses 2 tests/simulation
 	@$(BIN)/pytest -q tests/proof
 
+reconcile-proof: $(READY) ## reconcile thousands of ledgers with planted differences: minutes
+	@$(BIN)/python -m tests.books $(ARGUMENTS)
+
 simulate: $(READY) ## try every fault at every call, and planted bugs: minutes
 	@REFUNDS_AT_ONCE=100 $(BIN)/pytest -q --numprocesses 0 tests/workflow/test_entries.py -k at_once
 	@$(BIN)/python -m tests.simulation
 
-mutate: $(READY) ## check that the tests notice each changed line of the domain: minutes
+mutate: $(READY) ## check that the tests notice each changed line: minutes
 	@$(BIN)/python -m tests.mutation
 
 check: $(READY) $(NODE_READY) ## run the linters and the type checker

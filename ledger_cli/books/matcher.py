@@ -377,7 +377,7 @@ def _compared(
     left, compared = [*expected, *others], []
     for line in lines[: len(records)]:
         amount = moved(line)
-        nearest = min(left, key=lambda one: (not period.expects(one), abs(EXACT.subtract(one.moved, amount))))  # noqa: B023  # min calls it at once
+        nearest = min(left, key=lambda one: (not period.expects(one), abs(EXACT.subtract(one.moved, amount))))
         left.remove(nearest)
         compared.append(nearest)
     return compared, left

@@ -246,7 +246,7 @@ def _disagree(case: Case, verdict: str, pair: Pair | None = None) -> bool:
     if pair is not None:
         for one in pair:
             one.expected = verdict
-        return True
+        return abs(sum(one.amount for one in case.lines)) not in {one.record.amount for one in case.records}
     for one in (*case.lines, *case.records):
         one.expected = verdict
     amounts = {one.record.amount for one in case.records}

@@ -32,7 +32,8 @@ class Figures:
         ledgers: how many ledgers were compared with a true report and with a planted one.
         lines: how many lines the reports had.
         planted: how often each difference was planted.
-        found: how many findings needed a person.
+        found: how many of the differences were found, and led to no false finding.
+        findings: how many findings needed a person.
         wrong: what was wrong, one line each.
     """
 
@@ -40,7 +41,13 @@ class Figures:
     lines: int = 0
     planted: Counter[str] = field(default_factory=Counter)
     found: int = 0
+    findings: int = 0
     wrong: list[str] = field(default_factory=list)
+
+    @property
+    def differences(self) -> int:
+        """How many of the changes are differences."""
+        return sum(number for name, number in self.planted.items() if name not in HARMLESS)
 
     def add(self, other: "Figures") -> None:
         """Add the figures of other seeds."""
@@ -48,6 +55,7 @@ class Figures:
         self.lines += other.lines
         self.planted += other.planted
         self.found += other.found
+        self.findings += other.findings
         self.wrong += other.wrong
 
 
@@ -88,6 +96,7 @@ def prove(seed: int, format_name: str, folder: Path) -> Figures:
     figures.planted = plant(trial.reported(cases), writer.abilities, rng, rng.randrange(1, 9))
     for problem in trial.problems(cases, figures, is_true=False):
         figures.wrong.append(f"planted report: {problem}")
+    figures.found = 0 if figures.wrong else figures.differences
     return figures
 
 
@@ -141,7 +150,7 @@ class _Trial:
         if is_true and not result.is_explained:
             yield "something needs a person"
         if not is_true:
-            figures.found += len(result.to_decide)
+            figures.findings += len(result.to_decide)
         self.rng.shuffle(records)
         if match(lines, records, period) != result.findings:
             yield "another order of the records has other findings"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ledger_cli.books.matcher import Finding, Period, match
+from ledger_cli.books.matcher import Finding, Period, match, remainders
 from ledger_cli.books.record import Record
 from ledger_cli.books.report import ReportLine
 
@@ -180,3 +180,295 @@ def test_what_differs_is_compared_with_the_record_nearest_in_amount() -> None:
         ("missing_in_report", None, "600"),
         ("missing_in_report", None, "1"),
     ]
+
+
+def test_a_line_and_a_record_that_agree_are_matched() -> None:
+    """The usual case."""
+    findings = match([line("20.00")], [paid("20")], DAY)
+    assert findings == [Finding("matched", line("20.00"), paid("20"))]
+    assert (findings[0].report_amount, findings[0].ledger_amount) == (20, 20)
+
+
+@pytest.mark.parametrize(
+    ("changed", "verdict"),
+    [
+        ({"amount": Decimal("20.01")}, "amount"),
+        ({"amount": Decimal(-20)}, "amount"),
+        ({"currency": "USD"}, "currency"),
+        ({"currency": "USD", "amount": Decimal(21)}, "currency"),
+        ({"status": "Failure"}, "status"),
+        ({"status": "Pending"}, "status"),
+        ({"status": "Pending", "currency": "USD"}, "status"),
+    ],
+)
+def test_a_line_that_differs_says_in_what(changed: dict[str, Any], verdict: str) -> None:
+    """A person looks elsewhere for a wrong amount than for a wrong status."""
+    differing = line("20")._replace(**changed)
+    assert match([differing], [paid("20")], DAY) == [Finding(verdict, differing, paid("20"))]
+
+
+def test_a_line_without_a_record_is_missing_in_the_ledger() -> None:
+    """The payment was never recorded, or only its refund was not."""
+    lines = [line("20"), refund("-5", 3, entry_id="R1"), line("9", 4, transaction_id="P2")]
+    findings = match(lines, [paid("20")], DAY)
+    assert seen(findings) == [("matched", 2, "20"), ("missing_in_ledger", 3, None), ("missing_in_ledger", 4, None)]
+    assert (findings[1].report_amount, findings[1].ledger_amount) == (-5, 0)
+
+
+def test_a_line_without_any_id_is_missing_in_the_ledger() -> None:
+    """Nothing says which record it is about."""
+    findings = match([line("20", transaction_id=None)], [paid("20")], ALL_TIMES)
+    assert seen(findings) == [("missing_in_ledger", 2, None), ("missing_in_report", None, "20")]
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "verdicts"),
+    [
+        (at("23:59", 23), []),
+        (at("00:00"), ["missing_in_report"]),
+        (at("22:59"), ["missing_in_report"]),
+        (at("23:00"), ["not_yet"]),
+        (at("23:59"), ["not_yet"]),
+        (at("00:00", 25), []),
+    ],
+)
+def test_the_time_of_a_record_without_a_line_decides(timestamp: str, verdicts: list[str]) -> None:
+    """It is missing, may come in the next report, or belongs to another report."""
+    record = paid("20", timestamp=timestamp)
+    findings = match([], [record], DAY)
+    assert findings == [Finding(verdict, record=record) for verdict in verdicts]
+    assert [(one.report_amount, one.ledger_amount) for one in findings] == [(0, 20) for _ in verdicts]
+
+
+def test_without_a_period_every_record_must_be_in_the_report() -> None:
+    """Nobody said where the reports begin or end."""
+    assert seen(match([], [paid("20")], ALL_TIMES)) == [("missing_in_report", None, "20")]
+
+
+def test_a_record_outside_the_period_counts_if_a_line_is_about_it() -> None:
+    """A payment of one minute before midnight may be booked one minute after it."""
+    record = paid("20", timestamp=at("23:59", 23))
+    assert seen(match([line("20")], [record], DAY)) == [("matched", 2, "20")]
+    assert seen(match([line("21")], [record], DAY)) == [("amount", 2, "20")]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        paid("20", status="Failure"),
+        paid("0"),
+        entry("Voided", "20", "V1"),
+        entry("DisputeLost", "20", "L1", reverses="D1"),
+    ],
+)
+def test_a_record_that_moved_no_money_needs_no_line(record: Record) -> None:
+    """A payment that failed is in no settlement report."""
+    assert match([], [record], DAY) == [Finding("matched", record=record)]
+    assert not match([], [record._replace(timestamp=at("12:00", 23))], DAY)
+
+
+def test_a_failed_payment_may_have_a_line() -> None:
+    """PayPal's transaction report shows what was denied."""
+    denied = line("20", status="Failure")
+    findings = match([denied], [paid("20", status="Failure")], DAY)
+    assert seen(findings) == [("matched", 2, "20")]
+    assert (findings[0].report_amount, findings[0].ledger_amount) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", ["no_payment", "unknown_type"])
+def test_a_line_about_no_payment_or_of_an_unknown_type_has_its_kind_as_verdict(kind: str) -> None:
+    """Nothing is guessed, even if the ID of a payment stands beside it."""
+    other = line("20", kind=kind)
+    assert match([other], [paid("20")], DAY) == [Finding(kind, other), Finding("missing_in_report", record=paid("20"))]
+
+
+def test_a_line_with_the_identity_of_another_is_a_duplicate() -> None:
+    """The processor's own ID of the movement is there twice, in one file or in two."""
+    first, second = line("20", 2, identity="txn_1"), line("20", 2, identity="txn_1", report="b.csv")
+    findings = match([first, second], [paid("20")], DAY)
+    assert findings == [Finding("matched", first, paid("20")), Finding("duplicate_line", second, first=first)]
+
+
+def test_fees_and_unknown_lines_may_be_duplicates_too() -> None:
+    """A fee that was taken twice is money."""
+    lines = [line("-1", number, kind="no_payment", identity="txn_1") for number in (2, 3)]
+    assert [one.verdict for one in match(lines, [], DAY)] == ["no_payment", "duplicate_line"]
+
+
+def test_equal_lines_without_an_identity_are_a_duplicate_if_the_sum_fits_without_it() -> None:
+    """A report that a user gives twice has every line twice."""
+    lines = [line("12", 2), line("8", 3), line("12", 4)]
+    findings = match(lines, [paid("20")], DAY)
+    assert seen(findings) == [("matched", 2, "20"), ("matched", 3, None), ("duplicate_line", 4, None)]
+    assert findings[2].first == lines[0]
+
+
+def test_equal_lines_whose_sum_fits_are_no_duplicates() -> None:
+    """Two partial captures may be of the same amount in the same second."""
+    lines = [line("10", 2), line("10", 3)]
+    assert seen(match(lines, [paid("20")], DAY)) == [("matched", 2, "20"), ("matched", 3, None)]
+
+
+def test_the_captures_of_a_payment_are_summed() -> None:
+    """A processor may report one capture in several lines, and several captures in one."""
+    split = match([line("12", 2), line("8", 3)], [paid("20")], DAY)
+    assert seen(split) == [("matched", 2, "20"), ("matched", 3, None)]
+    records = [paid("8"), entry("Captured", "12", "C1")]
+    assert seen(match([line("20")], records, DAY)) == [("matched", 2, "12"), ("matched", None, "8")]
+
+
+@pytest.mark.parametrize("amounts", [("12.01", "8"), ("12", "7.99")])
+def test_captures_with_another_sum_differ_in_each_line(amounts: tuple[str, str]) -> None:
+    """Nothing says which of the lines is wrong."""
+    lines = [line(amount, number) for number, amount in enumerate(amounts, 2)]
+    assert seen(match(lines, [paid("20")], DAY)) == [("amount", 2, None), ("amount", 3, "20")]
+    records = [paid("8"), entry("Captured", "12", "C1")]
+    assert seen(match([line("20.01")], records, DAY)) == [("amount", 2, "8"), ("amount", None, "12")]
+
+
+def test_of_captures_that_differ_only_those_are_named_that_have_no_partner() -> None:
+    """The other capture is right."""
+    records = [paid("12"), entry("Captured", "8", "C1")]
+    lines = [line("12", 2), line("8.01", 3)]
+    assert seen(match(lines, records, DAY)) == [("matched", 2, "12"), ("amount", 3, "8")]
+    assert seen(match(lines[:1], records, DAY)) == [("matched", 2, "12"), ("missing_in_report", None, "8")]
+    assert seen(match(lines, records[:1], DAY)) == [("matched", 2, "12"), ("missing_in_ledger", 3, None)]
+
+
+def test_a_sum_has_one_currency() -> None:
+    """Ten euros and ten dollars are not twenty of either."""
+    lines = [line("10", 2), line("10", 3, currency="USD")]
+    assert [one.verdict for one in match(lines, [paid("20")], DAY)] == ["amount", "currency"]
+    records = [paid("10"), entry("Captured", "10", "C1", currency="USD")]
+    assert [one.verdict for one in match([line("20")], records, DAY)] == ["amount", "currency"]
+
+
+def test_a_capture_meets_the_record_that_has_its_id() -> None:
+    """A processor names each capture, and the ledger may have recorded it as an entry of its own."""
+    records = [paid("20"), entry("Captured", "5", "C1"), entry("Captured", "5", "C2")]
+    lines = [line("5", 2, entry_id="C2"), line("6", 3, entry_id="C1"), line("20", 4, entry_id="C0")]
+    findings = match(lines, records, DAY)
+    assert [(one.verdict, one.record) for one in findings] == [
+        ("matched", records[2]),
+        ("amount", records[1]),
+        ("matched", records[0]),
+    ]
+
+
+def test_refunds_meet_by_their_ids_and_not_by_their_amounts() -> None:
+    """Two refunds whose amounts were swapped are two differences."""
+    records = [entry("Refunded", "5", "R1"), entry("Refunded", "6", "R2")]
+    lines = [refund("-6", 2, entry_id="R1"), refund("-5", 3, entry_id="R2")]
+    assert [(one.verdict, one.record) for one in match(lines, records, DAY)] == [
+        ("amount", records[0]),
+        ("amount", records[1]),
+    ]
+
+
+def test_lines_of_one_refund_are_summed_if_they_name_it() -> None:
+    """A dispute may be won in parts."""
+    records = [entry("DisputeWon", "20", "W1", reverses="D1")]
+    lines = [line(amount, number, kind="DisputeWon", entry_id="D1") for number, amount in ((2, "12"), (3, "8"))]
+    assert seen(match(lines, records, DAY)) == [("matched", 2, "20"), ("matched", 3, None)]
+
+
+def test_refunds_without_ids_meet_by_their_amounts_and_are_not_summed() -> None:
+    """One refund of 20 is not two of 10."""
+    records = [entry("Refunded", "20", "R1"), entry("Refunded", "5", "R2")]
+    lines = [refund("-5", 3), refund("-10", 4), refund("-10", 5, timestamp=at("12:01"))]
+    assert seen(match(lines, records, DAY)) == [
+        ("matched", 3, "5"),
+        ("amount", 4, "20"),
+        ("missing_in_ledger", 5, None),
+    ]
+
+
+def test_a_reversal_meets_its_record_by_its_own_id_or_by_that_of_what_it_undoes() -> None:
+    """Stripe names the refund that failed, and another processor the failure."""
+    record = entry("RefundFailed", "5", "F1", reverses="R1")
+    for entry_id in ("F1", "R1"):
+        failed = line("5", kind="RefundFailed", entry_id=entry_id)
+        assert match([failed], [record], DAY) == [Finding("matched", failed, record)]
+
+
+def test_entries_of_different_kinds_never_meet() -> None:
+    """A refund of 5 does not explain a dispute of 5 that has the same ID."""
+    findings = match([refund("-5", entry_id="E1")], [entry("Disputed", "5", "E1")], DAY)
+    assert seen(findings) == [("missing_in_ledger", 3, None), ("missing_in_report", None, "5")]
+
+
+def test_a_line_may_name_the_entry_alone() -> None:
+    """Stripe's `source_id` may stand without a `charge_id`."""
+    records = [paid("20"), entry("Refunded", "5", "R1")]
+    findings = match([refund("-5", entry_id="R1", transaction_id=None)], records, DAY)
+    assert seen(findings)[0] == ("matched", 3, "5")
+
+
+def test_an_entry_that_two_payments_have_names_neither() -> None:
+    """IDs of entries are unique within a payment only."""
+    records = [entry("Refunded", "5", "R1"), entry("Refunded", "5", "R1", transaction_id="P2")]
+    findings = match([refund("-5", entry_id="R1", transaction_id=None)], records, DAY)
+    assert [one.verdict for one in findings] == ["missing_in_ledger", "missing_in_report", "missing_in_report"]
+
+
+def test_findings_are_in_the_order_of_the_reports_and_then_of_time() -> None:
+    """A person goes through the report from its top to its end."""
+    lines = [
+        line("1", 3, report="b.csv", transaction_id="P5"),
+        line("1", 2, report="b.csv", transaction_id="P6"),
+        line("1", 4, report="a.csv", transaction_id="P7"),
+    ]
+    records = [
+        paid("3", "P3", timestamp=at("13:00")),
+        paid("2", "P2", timestamp=at("11:00")),
+        paid("1", "P1", timestamp=at("13:00")),
+    ]
+    findings = match(lines, records, DAY)
+    assert [one.line.number for one in findings if one.line] == [4, 2, 3]
+    assert [one.record.transaction_id for one in findings if one.record] == ["P2", "P1", "P3"]
+
+
+def test_lines_meet_records_in_the_order_of_time() -> None:
+    """Which line stands beside which record depends on the report alone, and not on the order of its rows."""
+    lines = [line("12", 3, timestamp=at("12:05")), line("8", 2, timestamp=at("12:10"))]
+    assert seen(match(lines, [paid("20")], DAY)) == [("matched", 2, None), ("matched", 3, "20")]
+
+
+@pytest.mark.parametrize("kind", ["Payment", "Refunded"])
+def test_the_smallest_of_what_differs_is_compared_with_the_smallest(kind: str) -> None:
+    """Amounts that are near each other are the likelier pair."""
+    sign = -1 if kind == "Refunded" else 1
+    lines = [line(f"{sign * amount}", number, kind=kind) for number, amount in enumerate((31, 11, 21), 2)]
+    records = [entry("Captured" if kind == "Payment" else kind, f"{amount}", f"E{amount}") for amount in (20, 30, 10)]
+    assert seen(match(lines, records, DAY)) == [("amount", 2, "30"), ("amount", 3, "10"), ("amount", 4, "20")]
+
+
+REMAINDER_LINES = [line("20"), line("7", 3, transaction_id="P2"), line("3", 4, kind="no_payment", currency="USD")]
+REMAINDER_RECORDS = [paid("21"), paid("4", "P3"), paid("9", "P4", timestamp=at("12:00", 23))]
+
+
+def test_nothing_remains() -> None:
+    """Each line and each record of the period is in exactly one finding."""
+    findings = match(REMAINDER_LINES, REMAINDER_RECORDS, DAY)
+    assert remainders(findings, REMAINDER_LINES, REMAINDER_RECORDS, DAY) == {"EUR": 0, "USD": 0}
+    assert list(remainders(findings, REMAINDER_LINES, REMAINDER_RECORDS, DAY)) == ["EUR", "USD"]
+
+
+def test_a_finding_that_was_lost_or_counts_twice_remains() -> None:
+    """The remainder is made without the findings, so that it can show their faults."""
+    findings = match(REMAINDER_LINES, REMAINDER_RECORDS, DAY)
+    expected = {2: (-1, 0), 3: (7, 0), 4: (0, 3), None: (-4, 0)}
+    for finding in findings:
+        number = None if finding.line is None else finding.line.number
+        euros, dollars = expected[number]
+        lost = [one for one in findings if one is not finding]
+        remainder = remainders(lost, REMAINDER_LINES, REMAINDER_RECORDS, DAY)
+        assert remainder == {"EUR": euros, "USD": dollars}
+        twice = remainders([*findings, finding], REMAINDER_LINES, REMAINDER_RECORDS, DAY)
+        assert twice == {"EUR": -euros, "USD": -dollars}
+
+
+def test_a_record_outside_the_period_is_part_of_the_remainder_if_a_line_is_about_it() -> None:
+    """Then its finding has both amounts."""
+    lines, records = [line("20")], [paid("20", timestamp=at("23:59", 23))]
+    assert remainders(match(lines, records, DAY), lines, records, DAY) == {"EUR": 0}

@@ -1,4 +1,4 @@
-"""`make mutate`: whether the tests of the domain and of its one write notice a mistake in either.
+"""`make mutate`: whether the tests of the domain, of its one write and of the matcher notice a mistake in any of them.
 
 Each mutant runs in a process of its own, forked from this one, which has already imported what takes long. The first
 test that fails kills the mutant. A mutant that survives must be in `survivors.txt`, with the reason why no test can or
@@ -14,10 +14,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from tests.mutation.mutants import mutants
-from tests.mutation.trials import TESTS, passed
+from tests.mutation.trials import TESTS, passed, path_of
 
 SURVIVORS = Path(__file__).parent / "survivors.txt"
 
@@ -31,7 +30,7 @@ def main(modules: list[str]) -> int:
         if not is_passed:
             print(f"mutated: this fails without any mutant: pytest {' '.join(TESTS[module])}", file=sys.stderr)  # noqa: T201
             return 1
-    sources = {module: (ROOT / "functions" / module).read_text() for module in modules}
+    sources = {module: path_of(module).read_text() for module in modules}
     made = [(module, change, code) for module in modules for change, code in mutants(sources[module])]
     runs = track(passed(iter(made)), "Mutants", total=len(made), console=Console(stderr=True))
     results = {f"{module}: {change}": survives for (module, change, _), survives in runs}

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import CodeType
 from typing import Any
 
@@ -58,6 +59,11 @@ TESTS = {
         "tests/engine/test_bridges.py::test_calls_go_to_the_private_endpoint",
     ],
     "persist_payment_ledger.py": ["tests/functions/test_handlers.py"],
+    "ledger_cli/books/matcher.py": ["tests/books/test_matcher.py"],
+    "ledger_cli/books/reconciliation.py": ["tests/books/test_reconciliation.py"],
+    "ledger_cli/books/record.py": ["tests/books/test_sums.py"],
+    "ledger_cli/books/totals.py": ["tests/books/test_sums.py"],
+    "ledger_cli/books/amounts.py": ["tests/books/test_sums.py"],
 }
 LIMIT_S = 120
 KILLED = (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR)
@@ -65,6 +71,11 @@ WORKERS = min(2, os.cpu_count() or 1)
 
 Mutant = tuple[str, str, CodeType | None]
 """A module, the change in it, and its code; None for the unchanged module."""
+
+
+def path_of(module: str) -> Path:
+    """Return the file of a module: one of the functions, or one of the command."""
+    return ROOT / module if module.startswith("ledger_cli/") else ROOT / "functions" / module
 
 
 class WithoutTheCorpora:
@@ -78,7 +89,7 @@ class WithoutTheCorpora:
 def run(module: str, code: CodeType | None) -> int:
     """Run the module's tests in this process, with *code* in its place; return 0 if all pass."""
     get_code = importlib.machinery.SourceFileLoader.get_code
-    path = str(ROOT / "functions" / module)
+    path = str(path_of(module))
 
     def mutated(loader: importlib.machinery.SourceFileLoader, name: str) -> CodeType | None:
         return code if code and loader.path == path else get_code(loader, name)
