@@ -100,7 +100,7 @@ class Recorded:
 class Case:
     """Records and lines that are about the same.
 
-    `meeting` is how far the report's IDs lead: cases that share it can only be told apart by their amounts.
+    `meeting` is how far the report's IDs lead: only their amounts distinguish cases that share it.
     """
 
     meeting: tuple[str | None, ...]
