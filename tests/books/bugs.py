@@ -51,8 +51,8 @@ BUGS = {
     ),
     "lines that are left over are lost": ("yield Finding(MISSING_IN_LEDGER, line)", "pass"),
     "the remainder is made of the findings": (
-        "    for line in lines:\n        difference[line.currency].append(moved(line))",
-        "    for line in [one.line for one in findings if one.line]: difference[line.currency].append(moved(line))",
+        "    for line in lines:\n        amounts[line.currency].append(moved(line))",
+        "    for line in [one.line for one in findings if one.line]: amounts[line.currency].append(moved(line))",
     ),
     "the remainder has records of all times": ("if record in used or period.has(record.timestamp)", "if True"),
 }  # fmt: skip

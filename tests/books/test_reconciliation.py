@@ -113,7 +113,7 @@ def test_a_result_is_explained_if_nothing_needs_a_person_and_nothing_remains() -
     right = reconcile("acme-pay", [LINES[0], LINES[2]], [RECORDS[0], RECORDS[2]], DAY)
     assert right.is_explained
     sums = {"EUR": CurrencySums(Decimal(0), Decimal(0), Decimal(0), Decimal("0.01"))}
-    assert not Reconciliation("acme-pay", [], {}, sums, {}).is_explained
+    assert not Reconciliation("acme-pay", DAY, [], {}, sums, {}).is_explained
 
 
 def test_the_sums_of_a_verdict_are_those_of_its_lines_and_of_its_records(result: Reconciliation) -> None:
@@ -126,7 +126,7 @@ def test_the_sums_of_a_verdict_are_those_of_its_lines_and_of_its_records(result:
     assert result.sums_of("no_payment") == ({"EUR": Decimal("-1.25")}, {})
     assert result.sums_of("status") == ({}, {})
     findings = [Finding("amount", line(2, "P1", "1", currency=name)) for name in ("USD", "EUR", "USD")]
-    both = Reconciliation("acme-pay", findings, {}, {}, {}).sums_of("amount")[0]
+    both = Reconciliation("acme-pay", DAY, findings, {}, {}, {}).sums_of("amount")[0]
     assert list(both.items()) == [("EUR", 1), ("USD", 2)]
 
 
@@ -151,7 +151,7 @@ def test_the_row_of_an_entry_has_its_id() -> None:
     """The ledger's IDs count, if the ledger has a record."""
     refunded = record("P1", "5", entry_id="R1", kind="Refunded", currency="USD")
     findings = [Finding("currency", line(2, "X", "-5", entry_id="Y"), refunded), Finding("not_yet", record=refunded)]
-    found = list(rows(Reconciliation("acme-pay", findings, {}, {}, {"EUR": 2, "USD": 3})))
+    found = list(rows(Reconciliation("acme-pay", DAY, findings, {}, {}, {"EUR": 2, "USD": 3})))
     assert [(row["transaction_id"], row["entry_id"], row["currency"]) for row in found] == [
         ("P1", "R1", "EUR"),
         ("P1", "R1", "USD"),
