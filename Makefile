@@ -91,7 +91,7 @@ browser:
 # The functions' packages come first: the tools run with the same versions.
 lock: .venv/uv/.ready ## upgrade and pin every dependency, with hashes
 	$(LOCK) --python-version 3.13 --group functions --output-file functions/requirements.txt
-	$(LOCK) --python-version 3.11 --group dev --constraint functions/requirements.txt pyproject.toml \
+	$(LOCK) --python-version 3.11 --group dev --extra parquet --constraint functions/requirements.txt pyproject.toml \
 	    --output-file requirements/dev.txt
 	$(LOCK) --python-version 3.13 --group runtime --output-file requirements/runtime.txt
 	for group in bench checkov docs java node sam uv vendors; do \

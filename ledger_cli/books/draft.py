@@ -6,10 +6,10 @@ grow with the ledger.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from ledger_cli.books.export import Writer, line_of, position_of
 from ledger_cli.errors import CommandError
@@ -24,6 +24,16 @@ CREATE TABLE IF NOT EXISTS unreadable (
     transaction_id TEXT, entry INTEGER, item TEXT NOT NULL, PRIMARY KEY (transaction_id, entry)
 ) WITHOUT ROWID;
 """
+
+
+class RecordWriter(Protocol):
+    """What writes the records of an export in one of its formats."""
+
+    def write(self, line: str, *, is_entry: bool) -> None:
+        """Write a record, as `line_of` returns it."""
+
+    def end(self) -> None:
+        """Write what comes after the last record."""
 
 
 class DraftError(CommandError):
@@ -142,12 +152,17 @@ class Draft:
         for entry, line in self._database.execute("SELECT entry, line FROM records ORDER BY transaction_id, entry"):
             yield line, entry > 0
 
-    def write(self, file: IO[bytes], header: Mapping[str, Any]) -> Iterator[None]:
+    def write(
+        self,
+        file: IO[bytes],
+        header: Mapping[str, Any],
+        make_writer: Callable[[IO[bytes], Mapping[str, Any]], RecordWriter] = Writer,
+    ) -> Iterator[None]:
         """Write the export to an open file, and yield after each record.
 
         Its first line has the header, and what the draft knows.
         """
-        writer = Writer(file, {**header, "records": self.number(), "unreadable": self.unreadable()})
+        writer = make_writer(file, {**header, "records": self.number(), "unreadable": self.unreadable()})
         for line, is_entry in self.lines():
             writer.write(line, is_entry=is_entry)
             yield
