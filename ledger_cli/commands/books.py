@@ -3,13 +3,14 @@
 import csv
 import sys
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
@@ -18,7 +19,10 @@ from ledger.fields import PUBLISHED, QUIET
 from ledger.timestamps import utc_timestamp
 from ledger.violations import BrokenRuleError
 from ledger_cli.books import reconciliation
-from ledger_cli.books.draft import opened_draft
+from ledger_cli.books.beancount import BeancountWriter
+from ledger_cli.books.draft import Draft, RecordWriter, opened_draft
+from ledger_cli.books.dynamodb_export import Wanted, gather_items, open_exports
+from ledger_cli.books.export import Writer
 from ledger_cli.books.history import Summary, check, histories
 from ledger_cli.books.matcher import MISSING_IN_LEDGER, Period
 from ledger_cli.books.reconciliation import Reconciliation
@@ -83,6 +87,9 @@ RECORDED = {"RECORDED", "DUPLICATE"}
 MAX_LOOKUPS = 1000
 """Payments of a report that are read one by one. More of them show that the report is another processor's."""
 
+JSONL, PARQUET, BEANCOUNT = EXPORT_FORMATS = ("jsonl", "parquet", "beancount")
+"""The formats of an export. Only the first is read again."""
+
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 processor_option = click.option(
@@ -99,12 +106,13 @@ from_option = click.option("--from", "first", metavar="TIME", type=TIME, help="F
 to_option = click.option("--to", "last", metavar="TIME", type=TIME, help="Before this time.")
 
 
-@stack_command("0 all is exported, 1 some items are damaged and are named instead, 2 nothing was exported")
+@stack_command(
+    "0 all is exported, 1 some items are damaged and are named instead, 2 nothing was exported", instead="folders"
+)
 @click.argument("file", metavar="FILE|-", type=FILE)
 @click.option(
     "--processor",
     "processors",
-    required=True,
     multiple=True,
     type=NAME,
     metavar="PROCESSOR",
@@ -112,39 +120,79 @@ to_option = click.option("--to", "last", metavar="TIME", type=TIME, help="Before
 )
 @from_option
 @to_option
+@click.option(
+    "--format",
+    "format_name",
+    default=JSONL,
+    show_default=True,
+    type=click.Choice(EXPORT_FORMATS),
+    help="Lines of JSON, which the other commands read; Parquet; or double-entry postings for Beancount.",
+)
+@click.option(
+    "--zone", type=ZONE, metavar="ZONE", help="For --format beancount: the time zone of the dates. By default UTC."
+)
+@click.option(
+    "--dynamodb-export",
+    "folders",
+    multiple=True,
+    metavar="FOLDER",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Read the exports to S3 of both tables from copies of their folders, and no stack. Repeat it for the second.",
+)
+@click.option(
+    "--ciphertext", is_flag=True, help="With --dynamodb-export: export each payment's encrypted token and its key."
+)
 @json_option
 def export(
-    stack: Stack, *, file: Path, processors: tuple[str, ...], first: str | None, last: str | None, as_json: bool
+    stack: Stack | None,
+    *,
+    file: Path,
+    processors: tuple[str, ...],
+    first: str | None,
+    last: str | None,
+    format_name: str,
+    zone: ZoneInfo | None,
+    folders: tuple[Path, ...],
+    ciphertext: bool,
+    as_json: bool,
 ) -> int:
-    """Write every recorded payment and entry of processors to FILE, as lines of JSON.
+    """Write every recorded payment and entry of processors to FILE.
 
-    The last line has the number of records and the SHA-256 of all lines before it. No token is exported, not even an
-    encrypted one. If the command is interrupted, the same command continues where it stopped.
+    As lines of JSON, the last line has the number of records and the SHA-256 of all lines before it. If the command is
+    interrupted, the same command continues where it stopped. No token is exported, not even an encrypted one, unless
+    --ciphertext asks for it. From exports of the tables, all processors are exported if none is named.
 
     \b
     Examples:
       ledger export ledger.jsonl --processor acme-pay
       ledger export november.jsonl --processor acme-pay --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z
       ledger export - --processor acme-pay > ledger.jsonl
+      ledger export ledger.beancount --processor acme-pay --format beancount --zone Europe/Berlin
+      ledger export ledger.parquet --dynamodb-export payments --dynamodb-export entries --format parquet
     """
     to_stdout = str(file) == "-"
     if to_stdout and as_json:
         raise click.UsageError("Give FILE with --json: standard output has the export itself.")
+    if to_stdout and format_name == PARQUET:
+        raise click.UsageError("Give FILE with --format parquet: Parquet is not text.")
+    if zone is not None and format_name != BEANCOUNT:
+        raise click.UsageError("--zone is for --format beancount.")
     if not to_stdout:
         _require_absent(file)
-    names = sorted(set(processors))
-    query = {"stack": stack.name, "processors": names, "from": first, "to": last}
-    with _draft_file(file) as draft_file, opened_draft(draft_file, query) as draft:
+    wanted = Wanted(sorted(set(processors)) or None, first, last, ciphertext)
+    writer = _writer(format_name, zone)
+    source = _tables(folders, wanted) if stack is None else _stack(stack, wanted)
+    with _draft_file(file) as draft_file, opened_draft(draft_file, source.query) as draft:
         kept = "" if to_stdout else f"what was read is in {draft_file}: give the same command again to continue"
         with report_if_stopped(lambda: kept):
             if draft.continues:
                 note(f"continues an export that was interrupted, with {draft.number():,} records")
             with progress("Reading records") as track:
-                for _ in track.over(gather(stack, draft, names, first, last)):
+                for _ in track.over(source.gather(draft)):
                     pass
-            header = {**query, "taken_at": _now(), "version": version("payment-ledger")}
+            header = {**source.query, "taken_at": source.taken_at or _now(), "version": version("payment-ledger")}
             with _export_file(file) as written, progress("Writing records") as track:
-                for _ in track.over(draft.write(written, header), total=draft.number()):
+                for _ in track.over(draft.write(written, header, writer), total=draft.number()):
                     pass
         number, unreadable = draft.number(), draft.unreadable()
         draft.delete()
@@ -155,6 +203,70 @@ def export(
     elif not to_stdout:
         say(f"{file}: {number:,} records")
     return 1 if unreadable else 0
+
+
+class _Source(NamedTuple):
+    """What an export is read from.
+
+    Attributes:
+        query: what it is and what is asked of it. An export that was interrupted continues with the same query only.
+        gather: reads its records into a draft, and yields the number of records after each step.
+        taken_at: the moment of which it has the records; None if it has those of now.
+    """
+
+    query: dict[str, Any]
+    gather: Callable[[Draft], Iterator[int]]
+    taken_at: str | None = None
+
+
+def _stack(stack: Stack, wanted: Wanted) -> _Source:
+    """Return a stack as the source.
+
+    Raises:
+        UsageError: no processor is named, or what the stack shows nobody is wanted.
+    """
+    processors = wanted.processors
+    if processors is None:
+        raise click.UsageError("Missing option '--processor'.")
+    if wanted.ciphertext:
+        raise click.UsageError("--ciphertext needs --dynamodb-export: the query function reads no token.")
+    return _Source(
+        query={"stack": stack.name, "processors": processors, "from": wanted.first, "to": wanted.last},
+        gather=lambda draft: gather(stack, draft, processors, wanted.first, wanted.last),
+    )
+
+
+def _tables(folders: Sequence[Path], wanted: Wanted) -> _Source:
+    """Return the exports of both tables as the source, all of whose files were checked.
+
+    Raises:
+        DynamoDBExportError: they are not whole, unchanged, and of one ledger at one moment.
+    """
+    tables = open_exports(folders)
+    with progress("Checking files") as track:
+        for _ in track.over(file for table in tables for file in table.verify()):
+            pass
+    asked = {"processors": wanted.processors, "from": wanted.first, "to": wanted.last, "ciphertext": wanted.ciphertext}
+    return _Source(
+        query={"stack": None, "dynamodb_exports": [table.arn for table in tables], **asked},
+        gather=lambda draft: gather_items(tables, draft, wanted),
+        taken_at=tables[0].exported_at,
+    )
+
+
+def _writer(format_name: str, zone: ZoneInfo | None) -> Callable[[IO[bytes], Mapping[str, Any]], RecordWriter]:
+    """Return what writes an export in a format.
+
+    Raises:
+        CommandError: the package that the format needs is not installed.
+    """
+    if format_name == PARQUET:
+        try:
+            from ledger_cli.books.parquet import ParquetWriter
+        except ModuleNotFoundError:
+            raise CommandError("--format parquet needs pyarrow: pip install 'payment-ledger[parquet]'") from None
+        return ParquetWriter
+    return partial(BeancountWriter, zone=zone or UTC) if format_name == BEANCOUNT else Writer
 
 
 def _require_absent(file: Path) -> None:

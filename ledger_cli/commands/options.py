@@ -130,8 +130,8 @@ def stack_command(
     Args:
         exit_status: what each exit status means, for the end of the help text.
         name: the command's name; None means the function's.
-        instead: an argument of the function that is a file. If it is given, no stack is needed: then the first argument
-            is None.
+        instead: an argument of the function that names files. If it is given, no stack is needed: then the first
+            argument is None.
     """
 
     def decorate(function: Callable[..., int]) -> click.Command:
@@ -139,7 +139,7 @@ def stack_command(
         def run_on_stack(
             stack_name: str, profile: str | None, region: str | None, endpoint_url: str | None, **arguments: Any
         ) -> int:
-            if instead is not None and arguments[instead] is not None:
+            if instead is not None and arguments[instead]:
                 return function(None, **arguments)
             if overruled := _overruled_options():
                 note(f"LEDGER_ENDPOINT_URL is set, so {overruled} does not reach AWS: unset it to reach AWS")

@@ -18,6 +18,7 @@ from ledger_cli.engine import Engine
 from ledger_cli.samples import register_sample_processors
 from tests.support.books import exported
 from tests.support.cli import ledger, lent
+from tests.support.dynamodb_exports import write_export
 
 COMMANDS = sorted(cli.commands)
 EXAMPLES = [
@@ -51,6 +52,8 @@ def folder(tmp_path: Path, engine: Engine) -> Path:
     outcomes = [engine.run(sample).outcome]
     outcomes += [engine.run((ROOT / f"events/start/{name}.json").read_text()).outcome for name in ENTRIES]
     assert outcomes == ["RECORDED", "RECORDED", "REFUSED"]
+    write_export(tmp_path / "payments", "PaymentLedger", engine.items())
+    write_export(tmp_path / "entries", "PaymentEntries", engine.entries())
     exported(tmp_path / "ledger.jsonl", [*map(recorded_facts, engine.items()), *map(entry_facts, engine.entries())])
     return tmp_path
 
