@@ -9,9 +9,11 @@ from typing import Any
 import click
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
-from ledger_cli.commands.books import export, import_, reconcile, totals
+from ledger_cli.commands.books import reconcile, totals
 from ledger_cli.commands.executions import executions, inspect, redrive
+from ledger_cli.commands.exports import export
 from ledger_cli.commands.graph import graph
+from ledger_cli.commands.imports import import_
 from ledger_cli.commands.payments import entries, get, list_, republish, reveal, unpublished
 from ledger_cli.commands.processors import formats, register_processor, rotate_secret, send, set_prefix
 from ledger_cli.commands.refusals import accept, retry

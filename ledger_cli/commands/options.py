@@ -5,14 +5,19 @@ import re
 import shlex
 from collections.abc import Callable
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from ipaddress import IPv6Address, ip_address
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 from click.core import ParameterSource
 
+from ledger.timestamps import utc_timestamp
+from ledger.violations import BrokenRuleError
 from ledger_cli import STACK_NAME
 from ledger_cli.environment import without_the_shells_variables
 from ledger_cli.errors import CommandError
@@ -77,7 +82,35 @@ class _Contents(click.ParamType[tuple[str, bytes]]):
         return value, contents(value)
 
 
-NAME, CONTENTS = _Name(), _Contents()
+class _Time(click.ParamType[str]):
+    """A time, in the ledger's form of UTC."""
+
+    name = "time"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the time in the ledger's form."""
+        try:
+            return utc_timestamp(value)
+        except BrokenRuleError:
+            self.fail("give a date and time with an offset, such as 2026-11-24T00:00:00Z", param, ctx)
+
+
+class _Zone(click.ParamType[ZoneInfo]):
+    """The name of a time zone."""
+
+    name = "zone"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ZoneInfo:
+        """Return the zone."""
+        try:
+            return value if isinstance(value, ZoneInfo) else ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            self.fail("give the name of a time zone, such as Europe/Berlin or UTC", param, ctx)
+
+
+NAME, CONTENTS, TIME, ZONE = _Name(), _Contents(), _Time(), _Zone()
+FILE = click.Path(dir_okay=False, path_type=Path)
+"""The name of a file, which the command itself opens."""
 
 transaction_argument = click.argument("transaction_id", metavar="TRANSACTION_ID", type=NAME)
 processor_argument = click.argument("processor_id", metavar="PROCESSOR", type=NAME)
@@ -87,6 +120,8 @@ json_option = click.option(
 limit_option = click.option(
     "--limit", default=25, show_default=True, type=click.IntRange(1), help="List at most this number."
 )
+from_option = click.option("--from", "first", metavar="TIME", type=TIME, help="From this time on.")
+to_option = click.option("--to", "last", metavar="TIME", type=TIME, help="Before this time.")
 all_option = click.option("--all", "everything", is_flag=True, help="List all of them.")
 
 OPTIONS = {
@@ -180,3 +215,8 @@ def _typed_options() -> str:
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             typed += f" {option} {shlex.quote(context.params[name])}"
     return typed
+
+
+def now() -> str:
+    """Return the time of now in the ledger's form of UTC."""
+    return utc_timestamp(datetime.now(UTC).isoformat())
