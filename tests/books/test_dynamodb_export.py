@@ -431,8 +431,9 @@ def test_what_was_read_is_not_read_again(
 
 
 def test_memory_does_not_grow_with_a_line(folders: tuple[Path, Path], draft: Draft) -> None:
-    """A file whose line has no end is an error, and is not read whole."""
-    rewrite(folders[0], gzip.compress(b" " * (dynamodb_export.MAX_LINE_BYTES + 1)))
+    """A line that is longer than any item is an error, and is not read whole."""
+    item = json.dumps({"Item": PAYMENTS[0]}, default=base64_text)
+    rewrite_lines(folders[0], f"{' ' * dynamodb_export.MAX_LINE_BYTES}{item}")
     assert error_of(folders, draft).endswith(".json.gz:1: not an item in DynamoDB JSON")
 
 
