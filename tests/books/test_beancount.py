@@ -68,7 +68,9 @@ def test_whatever_a_record_says_beancount_reads_it(
     """A customer's order text must not end a string, or be a directive in the books."""
     changes = {"TransactionID": ids[0], "ProcessorID": processor_id, "Metadata": metadata}
     entry = {**ENTRY, **changes, "EntryID": ids[1], "Acceptance": {"Reason": reason}}
-    (paid, refunded), opened = loaded([{**PAYMENT, **changes}, entry])
+    records = [{**PAYMENT, **changes}, entry]
+    assert all(line.isprintable() for line in written(records).split("\n"))  # nothing moves a reader's cursor
+    (paid, refunded), opened = loaded(records)
     assert [one.meta["transaction-id"] for one in (paid, refunded)] == [ids[0]] * 2
     assert (paid.payee, refunded.meta["entry-id"], paid.links) == (processor_id, ids[1], {ids[0]})
     assert json.loads(paid.meta["metadata"]) == metadata
