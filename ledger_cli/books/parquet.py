@@ -47,6 +47,7 @@ COLUMNS = {
     "Previous": pa.string(),
     "Execution": pa.string(),
     "RecordedAt": TIME,
+    "Import": pa.string(),
 }
 
 CIPHERTEXT_COLUMNS = {"SecureToken": pa.string(), "TokenKey": pa.string()}

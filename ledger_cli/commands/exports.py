@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC
 from functools import partial
 from importlib.metadata import version
@@ -227,3 +227,6 @@ def _export_file(file: Path) -> Iterator[IO[bytes]]:
         unfinished.replace(file)
     except OSError as error:
         raise CommandError(f"{file}: {(error.strerror or 'cannot be written').lower()}") from None
+    finally:
+        with suppress(OSError):  # it is gone if the export is whole
+            unfinished.unlink()
