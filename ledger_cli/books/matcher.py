@@ -32,7 +32,8 @@ VERDICTS = (
 EXPLAINED = frozenset({MATCHED, NOT_YET, NO_PAYMENT})
 """The verdicts that need nobody. Every other one needs a person."""
 
-CAPTURES = frozenset({PAYMENT, "Captured"})
+CAPTURED = "Captured"
+ZERO = Decimal()
 
 
 class Finding(NamedTuple):
@@ -53,12 +54,12 @@ class Finding(NamedTuple):
     @property
     def report_amount(self) -> Decimal:
         """What the line adds to the merchant's balance; 0 if there is no line, or it moved no money."""
-        return Decimal(0) if self.line is None else moved(self.line)
+        return ZERO if self.line is None else moved(self.line)
 
     @property
     def ledger_amount(self) -> Decimal:
         """What the record adds to the merchant's balance; 0 if there is no record, or it moved no money."""
-        return Decimal(0) if self.record is None else self.record.moved
+        return ZERO if self.record is None else self.record.moved
 
 
 class Period(NamedTuple):
@@ -89,7 +90,7 @@ class Period(NamedTuple):
 
 def moved(line: ReportLine) -> Decimal:
     """Return what a line adds to the merchant's balance: nothing, unless it says that money moved."""
-    return line.amount if line.status == "Success" else Decimal(0)
+    return line.amount if line.status == "Success" else ZERO
 
 
 def match(lines: Sequence[ReportLine], records: Iterable[Record], period: Period) -> list[Finding]:
@@ -119,14 +120,20 @@ def match(lines: Sequence[ReportLine], records: Iterable[Record], period: Period
         recorded = sorted(ledger.records.get(transaction_id, []), key=_record_order)
         for group in _groups(of_payment, recorded):
             findings.extend(_judge(group, period))
-    return sorted(findings, key=_order)
+    return _ordered(findings)
 
 
-def _order(finding: Finding) -> tuple[bool, str, int, str, str]:
-    if finding.line is not None:
-        return False, finding.line.report, finding.line.number, "", ""
-    record = finding.record
-    return (True, "", 0, *((record.timestamp, record.transaction_id) if record else ("", "")))
+def _ordered(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings of the lines in the order of the reports, then those of the records by time."""
+    of_lines = sorted(
+        (one.line.report, one.line.number, place) for place, one in enumerate(findings) if one.line is not None
+    )
+    of_records = sorted(
+        (one.record.timestamp, one.record.transaction_id, place)
+        for place, one in enumerate(findings)
+        if one.line is None and one.record is not None
+    )
+    return [findings[place] for *_, place in (*of_lines, *of_records)]
 
 
 def _line_order(line: ReportLine) -> tuple[str, str, int]:
@@ -137,12 +144,12 @@ def _record_order(record: Record) -> tuple[str, str]:
     return record.timestamp, record.entry_id or ""
 
 
-@dataclass(slots=True)
+@dataclass
 class _Ledger:
     """The records by the ID of their payment, and the payments by the IDs that their entries have and name."""
 
     records: dict[str, list[Record]] = field(default_factory=lambda: defaultdict(list))
-    payments: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    payments: dict[str | None, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> "_Ledger":
@@ -161,7 +168,7 @@ class _Ledger:
         """
         if line.transaction_id in self.records or (line.transaction_id is not None and line.kind == PAYMENT):
             return line.transaction_id
-        named = self.payments.get(line.transaction_id or line.entry_id or "", set())
+        named = self.payments.get(line.transaction_id or line.entry_id, set())
         return next(iter(named)) if len(named) == 1 else line.transaction_id
 
 
@@ -178,7 +185,7 @@ class _Group(NamedTuple):
 
 def _groups(lines: Sequence[ReportLine], records: Sequence[Record]) -> Iterator[_Group]:
     """Yield the lines and records of one payment in groups: by kind, and by the ID of the entry if a line names it."""
-    known = {(_class(record), entry_id) for record in records for entry_id in (record.entry_id, record.reverses)}
+    captures = {record.entry_id for record in records if _class(record) == PAYMENT}
     groups: dict[tuple[str, str | None], _Group] = {}
 
     def group(kind: str, entry_id: str | None) -> _Group:
@@ -187,18 +194,18 @@ def _groups(lines: Sequence[ReportLine], records: Sequence[Record]) -> Iterator[
     for line in lines:
         kind = _class(line)
         # A processor names each capture. The ledger may have recorded all of them as one payment.
-        is_named = (kind, line.entry_id) in known or kind != PAYMENT
+        is_named = kind != PAYMENT or line.entry_id in captures
         group(kind, line.entry_id if is_named else None).lines.append(line)
     for record in records:
         kind = _class(record)
-        named = [one for one in (record.entry_id, record.reverses) if one is not None and (kind, one) in groups]
-        group(kind, named[0] if named else None).records.append(record)
+        named = (one for one in (record.entry_id, record.reverses) if (kind, one) in groups)
+        group(kind, next(named, None)).records.append(record)
     yield from groups.values()
 
 
 def _class(one: ReportLine | Record) -> str:
     """Return the kind, which is `PAYMENT` for every capture."""
-    return PAYMENT if one.kind in CAPTURES else one.kind
+    return PAYMENT if one.kind == CAPTURED else one.kind
 
 
 def _judge(group: _Group, period: Period) -> list[Finding]:
@@ -206,15 +213,13 @@ def _judge(group: _Group, period: Period) -> list[Finding]:
     lines, records, is_sum = group
     if not lines:
         return [finding for record in records for finding in _without_line(record, period)]
-    if not records:
-        return [Finding(MISSING_IN_LEDGER, line) for line in lines]
     once, repeated = _split_repeated(lines)
     if is_sum:
         for summed, others in _choices(lines, records, period):
             without_line = [finding for record in others for finding in _without_line(record, period)]
             if _fits(lines, summed):
                 return [*_paired(lines, summed), *without_line]
-            if repeated and _fits(once, summed):
+            if _fits(once, summed):
                 return [*_paired(once, summed), *repeated, *without_line]
     findings, left_lines, left_records = _pair_equal(lines, records, period)
     return [*findings, *_judge_rest(left_lines, left_records, findings, period, is_sum=is_sum)]
@@ -227,22 +232,16 @@ def _choices(
 
     That is all records, those of the period, those that the reports must have, or the one with the sum of the lines.
     """
-    if len(records) == 1:
-        yield records, []
-        return
     sum_ = total(map(moved, lines))
-    one = next((record for record in records if record.moved == sum_), None)
-    before: Sequence[Record] = []
-    for belongs in (
-        lambda _: True,
-        lambda record: period.has(record.timestamp),
-        period.expects,
-        lambda record: record is one,
-    ):
-        chosen = [record for record in records if belongs(record)]
-        if chosen and chosen != before:
-            yield chosen, [record for record in records if not belongs(record)]
-        before = chosen
+    choices = (
+        records,
+        [record for record in records if period.has(record.timestamp)],
+        [record for record in records if period.expects(record)],
+        [record for record in records if record.moved == sum_][:1],
+    )
+    for chosen in choices:
+        if chosen:
+            yield chosen, [record for record in records if record not in chosen]
 
 
 def _without_line(record: Record, period: Period) -> Iterator[Finding]:

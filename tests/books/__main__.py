@@ -105,7 +105,10 @@ def main() -> int:
         total.add(prove_all(format_name, [arguments.seed]))
     report(total, console)
     planted = ", ".join(f"{number} {name}" for name, number in sorted(total.planted.items())) or "nothing"
-    console.print(f"{total.ledgers} ledgers, planted: {planted}; {total.findings} findings, {len(total.wrong)} false")
+    console.print(
+        f"{total.ledgers} ledgers, planted: {planted}; {total.findings} findings, {len(total.wrong)} false",
+        soft_wrap=True,
+    )
     return 1 if total.wrong else 0
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from ledger_cli.books.matcher import Finding, Period, match, remainders
-from ledger_cli.books.reconciliation import reconcile
+from ledger_cli.books.matcher import EXPLAINED, VERDICTS, Finding, Period, match, remainders
 from ledger_cli.books.record import Record
 from ledger_cli.books.report import ReportLine
 
@@ -475,17 +474,119 @@ def test_a_record_outside_the_period_is_part_of_the_remainder_if_a_line_is_about
     assert remainders(match(lines, records, DAY), lines, records, DAY) == {"EUR": 0}
 
 
-def test_the_longest_amounts_are_exact() -> None:
-    """An amount has up to 38 digits, and a minus sign of Python rounds to 28."""
-    large, larger = "9" * 36 + ".98", "9" * 36 + ".99"
-    records = [paid(large), entry("Refunded", large, "R1"), entry("Disputed", larger, "D1")]
-    lines = [
-        line(larger, 2),
-        refund(f"-{large}", 3, entry_id="R1"),
-        line(f"-{large}", 4, kind="Disputed", entry_id="D1"),
+def test_the_verdicts_and_those_that_need_nobody_are_these() -> None:
+    """Scripts and pages name them."""
+    assert VERDICTS == (
+        "matched",
+        "missing_in_ledger",
+        "missing_in_report",
+        "amount",
+        "currency",
+        "status",
+        "duplicate_line",
+        "not_yet",
+        "no_payment",
+        "unknown_type",
+    )
+    assert {"matched", "not_yet", "no_payment"} == EXPLAINED
+
+
+def test_lines_with_identities_of_their_own_are_no_duplicates() -> None:
+    """They differ in nothing else."""
+    lines = [line("10", number, identity=f"txn_{number}") for number in (2, 3)]
+    assert [one.verdict for one in match(lines, [paid("20")], DAY)] == ["matched", "matched"]
+
+
+def test_of_lines_of_one_time_the_first_of_the_reports_stands_beside_the_record() -> None:
+    """Those without a time come first, then the file and the line decide."""
+    late = line("5", 2, report="a.csv")
+    other, same = line("5", 9, report="a.csv"), line("5", 2, report="b.csv")
+    timeless = line("5", 9, report="z.csv", timestamp=None)
+    for count, first in ((4, timeless), (3, late), (2, other)):
+        lines = [same, other, late, timeless]
+        for order in permutations([*lines[:count]]):
+            findings = match(order, [paid(f"{5 * count}")], DAY)
+            assert [one.line for one in findings if one.record] == [first]
+
+
+def test_of_records_of_one_time_the_one_with_the_first_id_comes_first() -> None:
+    """A payment comes before its entries."""
+    records = [paid("10"), entry("Captured", "10", "C1"), entry("Captured", "10", "C2")]
+    for order in permutations(records):
+        findings = match([line("10", timestamp=None)], order, DAY)
+        assert [one.record for one in findings] == records
+
+
+def test_earlier_records_come_first_whatever_their_ids_are() -> None:
+    """The time decides before the ID."""
+    records = [entry("Refunded", "5", "R2", timestamp=at("11:00")), entry("Refunded", "5", "R1")]
+    for order in permutations(records):
+        findings = match([refund("-5", timestamp=None)], order, DAY)
+        assert [one.record for one in findings] == records
+
+
+def test_a_payment_that_is_recorded_comes_before_an_entry_of_the_same_id() -> None:
+    """A sender may give an entry the ID of another payment."""
+    records = [entry("Refunded", "5", "R1"), entry("Refunded", "5", "P1", transaction_id="P2")]
+    assert seen(match([refund("-5", entry_id="R1")], records, DAY))[0] == ("matched", 3, "5")
+
+
+def test_a_capture_may_name_its_entry_alone() -> None:
+    """As a refund may."""
+    named = line("20", transaction_id=None, entry_id="C1")
+    assert seen(match([named], [entry("Captured", "20", "C1")], DAY)) == [("matched", 2, "20")]
+
+
+def test_a_refund_that_names_another_id_is_not_met_by_its_amount() -> None:
+    """The report names a refund that the ledger lacks, and lacks one that the ledger has."""
+    findings = match([refund("-5", entry_id="R9")], [entry("Refunded", "5", "R1")], DAY)
+    assert seen(findings) == [("missing_in_ledger", 3, None), ("missing_in_report", None, "5")]
+
+
+def test_a_reversal_meets_the_line_of_its_own_id_first() -> None:
+    """The line that names what it undoes is then about another one."""
+    own, other = (line("5", number, kind="RefundFailed", entry_id=name) for number, name in ((2, "F1"), (3, "R1")))
+    record = entry("RefundFailed", "5", "F1", reverses="R1")
+    findings = match([other, own], [record], DAY)
+    assert findings == [Finding("matched", own, record), Finding("missing_in_ledger", other)]
+
+
+def test_a_repeated_line_does_not_hide_a_capture_of_the_next_report() -> None:
+    """All three have their verdicts."""
+    records = [paid("6"), entry("Captured", "8", "C1", timestamp=at("23:30"))]
+    findings = match([line("6", 2), line("6", 3)], records, DAY)
+    assert seen(findings) == [("matched", 2, "6"), ("duplicate_line", 3, None), ("not_yet", None, "8")]
+
+
+def test_equal_lines_that_the_ledger_lacks_are_missing() -> None:
+    """Nothing that is in the ledger is there twice."""
+    lines = [refund("-5", 3, entry_id="R1"), refund("-5", 4, entry_id="R1"), line("5", 5), line("-5", 6)]
+    assert {one.verdict for one in match(lines, [], DAY)} == {"missing_in_ledger"}
+
+
+@pytest.mark.parametrize(
+    ("amount", "summed"),
+    [("55", {"30", "10", "8", "7"}), ("25", {"10", "8", "7"}), ("18", {"10", "8"}), ("8", {"8"})],
+)
+def test_a_line_is_the_sum_of_all_captures_or_of_those_that_the_report_may_or_must_have(
+    amount: str, summed: set[str]
+) -> None:
+    """The payment is of yesterday, two captures are of today, and one is of the last hour."""
+    records = [
+        paid("30", timestamp=at("12:00", 23)),
+        entry("Captured", "10", "C1"),
+        entry("Captured", "8", "C2"),
+        entry("Captured", "7", "C3", timestamp=at("23:30")),
     ]
-    findings = match(lines, records, ALL_TIMES)
-    assert seen(findings) == [("amount", 2, large), ("matched", 3, large), ("amount", 4, larger)]
-    assert remainders(findings, lines, records, ALL_TIMES) == {"EUR": 0}
-    result = reconcile("acme-pay", lines, records, ALL_TIMES)
-    assert result.sums["EUR"].to_decide == Decimal("0.02")
+    findings = match([line(amount)], records, DAY)
+    assert {f"{one.record.amount:f}" for one in findings if one.verdict == "matched" and one.record} == summed
+    others = {"10", "8"} - summed
+    assert {f"{one.record.amount:f}" for one in findings if one.verdict == "missing_in_report"} == others
+
+
+def test_of_two_captures_with_the_sum_of_the_lines_one_is_missing() -> None:
+    """The lines are not about both."""
+    records = [paid("10"), entry("Captured", "10", "C1")]
+    findings = match([line("6", 2), line("4", 3)], records, DAY)
+    assert seen(findings) == [("matched", 2, "10"), ("matched", 3, None), ("missing_in_report", None, "10")]
+    assert findings[0].record == records[0]
