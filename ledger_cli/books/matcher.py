@@ -261,15 +261,20 @@ def _split_repeated(lines: Sequence[ReportLine]) -> tuple[list[ReportLine], list
 
     Lines with an identity are never repetitions, since those were found before.
     """
-    seen: dict[ReportLine, ReportLine] = {}
+    seen: dict[tuple[object, ...], ReportLine] = {}
     once, repeated = [], []
     for line in lines:
-        first = seen.setdefault(line._replace(number=0, report=""), line)
+        first = seen.setdefault(_content(line), line)
         if first is line:
             once.append(line)
         else:
             repeated.append(Finding(DUPLICATE_LINE, line, first=first))
     return once, repeated
+
+
+def _content(line: ReportLine) -> tuple[object, ...]:
+    """Return what a line says, without its place: its number, which comes first, and its report, which comes last."""
+    return line[1:-1]
 
 
 def _fits(lines: Sequence[ReportLine], records: Sequence[Record]) -> bool:
@@ -278,11 +283,10 @@ def _fits(lines: Sequence[ReportLine], records: Sequence[Record]) -> bool:
     Several lines that succeeded and sum to zero agree with a failure: the money came and went again.
     """
     currencies = {line.currency for line in lines} | {record.currency for record in records}
-    if len(currencies) != 1 or total(map(moved, lines)) != total(record.moved for record in records):
-        return False
+    is_sum = total(map(moved, lines)) == total(record.moved for record in records)
     line_statuses, record_statuses = {line.status for line in lines}, {record.status for record in records}
     is_undone = len(lines) > 1 and line_statuses == {"Success"} and record_statuses == {"Failure"}
-    return is_undone or len(line_statuses | record_statuses) == 1
+    return len(currencies) == 1 and is_sum and (is_undone or len(line_statuses | record_statuses) == 1)
 
 
 def _paired(lines: Sequence[ReportLine], records: Sequence[Record]) -> list[Finding]:
@@ -334,10 +338,10 @@ def _judge_rest(
         period: the time that the reports cover.
         is_sum: whether all of them are about the same movement of money.
     """
-    equal = {one.line._replace(number=0, report=""): one.line for one in paired if one.line is not None}
+    equal = {_content(one.line): one.line for one in paired if one.line is not None}
     differing: list[ReportLine] = []
     for line in lines:
-        first = equal.get(line._replace(number=0, report=""))
+        first = equal.get(_content(line))
         if first is not None:
             yield Finding(DUPLICATE_LINE, line, first=first)
         else:

@@ -14,14 +14,14 @@ from tests.books import proof
 SOURCE = ROOT / "ledger_cli/books/matcher.py"
 
 BUGS = {
-    "sums are compared without their currency": ("if len(currencies) != 1 or total(", "if total("),
+    "sums are compared without their currency": ("return len(currencies) == 1 and is_sum", "return is_sum"),
     "sums are floats": (
-        "total(map(moved, lines)) != total(record.moved for record in records)",
-        "sum(map(float, map(moved, lines))) != sum(float(record.moved) for record in records)",
+        "total(map(moved, lines)) == total(record.moved for record in records)",
+        "sum(map(float, map(moved, lines))) == sum(float(record.moved) for record in records)",
     ),
     "a cent does not matter": (
-        "total(map(moved, lines)) != total(record.moved for record in records)",
-        'abs(total(map(moved, lines)) - total(record.moved for record in records)) > Decimal("0.01")',
+        "total(map(moved, lines)) == total(record.moved for record in records)",
+        'abs(total(map(moved, lines)) - total(record.moved for record in records)) <= Decimal("0.01")',
     ),
     "the first record is taken for every line": ("same.pop(_nearest(line, same, period))", "same[0]"),
     "a doubled line is ignored": ("findings.append(Finding(DUPLICATE_LINE, line, first=first))", "continue"),

@@ -590,3 +590,47 @@ def test_of_two_captures_with_the_sum_of_the_lines_one_is_missing() -> None:
     findings = match([line("6", 2), line("4", 3)], records, DAY)
     assert seen(findings) == [("matched", 2, "10"), ("matched", 3, None), ("missing_in_report", None, "10")]
     assert findings[0].record == records[0]
+
+
+def test_a_repetition_in_another_report_is_a_duplicate() -> None:
+    """A user gives two reports whose days overlap."""
+    first, second = line("20", 2, report="a.csv"), line("20", 7, report="b.csv")
+    findings = match([second, first], [paid("20")], DAY)
+    assert findings == [Finding("matched", first, paid("20")), Finding("duplicate_line", second, first=first)]
+
+
+@pytest.mark.parametrize("other", [{"type": "sale again"}, {"status": "Pending"}])
+def test_a_line_that_differs_in_anything_is_no_repetition(other: dict[str, str]) -> None:
+    """It says something else."""
+    findings = match([line("20"), line("20", 3, **other)], [paid("20")], DAY)
+    assert "duplicate_line" not in {one.verdict for one in findings}
+
+
+def test_lines_that_moved_nothing_fit_no_failure_together() -> None:
+    """One was denied, as the ledger says, and the other is still open."""
+    lines = [line("20", 2, status="Failure"), line("20", 3, status="Pending")]
+    findings = match(lines, [paid("20", status="Failure")], DAY)
+    assert seen(findings) == [("matched", 2, "20"), ("missing_in_ledger", 3, None)]
+
+
+def test_money_that_went_again_fits_no_sum_with_a_success() -> None:
+    """Only a payment that failed as a whole is undone."""
+    records = [paid("20", status="Failure"), entry("Captured", "5", "C1"), entry("Captured", "3", "C2")]
+    findings = match([line("28", 2), line("-20", 3)], records, DAY)
+    assert {one.verdict for one in findings if one.line} != {"matched"}
+
+
+@pytest.mark.parametrize(("day", "clock"), [(23, None), (24, "09:00"), (24, "10:00"), (24, "10:59")])
+def test_of_equal_records_a_line_before_both_or_without_a_time_meets_the_first(day: int, clock: str | None) -> None:
+    """Clocks of two systems differ."""
+    records = [entry("Refunded", "5", f"R{hour}", timestamp=at(f"{hour}:00", day)) for hour in (10, 12)]
+    timestamp = None if clock is None else at(clock)
+    assert match([refund("-5", timestamp=timestamp)], records, DAY)[0].record == records[0]
+
+
+def test_of_equal_records_a_line_between_both_meets_the_first_if_it_is_as_near() -> None:
+    """A line is booked after its record, and not before."""
+    records = [entry("Refunded", "5", f"R{hour}", timestamp=at(f"{hour}:00")) for hour in (10, 12)]
+    assert match([refund("-5", timestamp=at("11:00"))], records, DAY)[0].record == records[0]
+    assert match([refund("-5", timestamp=at("11:01"))], records, DAY)[0].record == records[1]
+    assert match([refund("-5", timestamp=at("13:00"))], records, DAY)[0].record == records[1]
