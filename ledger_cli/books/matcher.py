@@ -9,14 +9,14 @@ Everything here follows from the arguments alone. Memory and time grow with the 
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from itertools import zip_longest
 from typing import NamedTuple
 
-from ledger_cli.books.amounts import difference, total
+from ledger_cli.books.amounts import EXACT, total
 from ledger_cli.books.record import PAYMENT, Record
 from ledger_cli.books.report import NO_PAYMENT, UNKNOWN_TYPE, ReportLine
 
@@ -221,8 +221,12 @@ def _judge(group: _Group, period: Period) -> list[Finding]:
                 return [*_paired(lines, summed), *without_line]
             if _fits(once, summed):
                 return [*_paired(once, summed), *repeated, *without_line]
-    findings, left_lines, left_records = _pair_equal(lines, records, period)
-    return [*findings, *_judge_rest(left_lines, left_records, findings, period, is_sum=is_sum)]
+    pairs, left_lines, left_records = _pair_equal(lines, records, period)
+    fitting = {_content(line): line for line, _ in pairs}
+    return [
+        *(Finding(MATCHED, line, record) for line, record in pairs),
+        *_judge_rest(left_lines, left_records, fitting, period, is_sum=is_sum),
+    ]
 
 
 def _choices(
@@ -291,25 +295,25 @@ def _fits(lines: Sequence[ReportLine], records: Sequence[Record]) -> bool:
 
 def _paired(lines: Sequence[ReportLine], records: Sequence[Record]) -> list[Finding]:
     """Return a finding for each line that fits, with a record; what is left of the longer list has its own findings."""
-    by_size = sorted(records, key=lambda record: record.moved.copy_abs(), reverse=True)
+    by_size = sorted(records, key=lambda record: -abs(record.moved))
     return [Finding(MATCHED, line, record) for line, record in zip_longest(lines, by_size)]
 
 
 def _pair_equal(
     lines: Sequence[ReportLine], records: Sequence[Record], period: Period
-) -> tuple[list[Finding], list[ReportLine], list[Record]]:
-    """Return a finding for each line that has a record of its own with the same amount, and what is left of both."""
+) -> tuple[list[tuple[ReportLine, Record]], list[ReportLine], list[Record]]:
+    """Return each line that has a record of its own with the same amount, beside it, and what is left of both."""
     waiting: dict[tuple[str, str, Decimal], list[Record]] = defaultdict(list)
     for record in records:
         waiting[record.currency, record.status, record.moved].append(record)
-    findings, left = [], []
+    pairs, left = [], []
     for line in lines:
         same = waiting[line.currency, line.status, moved(line)]
         if same:
-            findings.append(Finding(MATCHED, line, same.pop(_nearest(line, same, period))))
+            pairs.append((line, same.pop(_nearest(line, same, period))))
         else:
             left.append(line)
-    return findings, left, [record for same in waiting.values() for record in same]
+    return pairs, left, [record for same in waiting.values() for record in same]
 
 
 def _nearest(line: ReportLine, records: Sequence[Record], period: Period) -> int:
@@ -327,43 +331,43 @@ def _nearest(line: ReportLine, records: Sequence[Record], period: Period) -> int
 
 
 def _judge_rest(
-    lines: list[ReportLine], records: list[Record], paired: Sequence[Finding], period: Period, *, is_sum: bool
+    lines: Sequence[ReportLine],
+    records: Sequence[Record],
+    fitting: Mapping[tuple[object, ...], ReportLine],
+    period: Period,
+    *,
+    is_sum: bool,
 ) -> Iterator[Finding]:
     """Yield the findings of lines and records that did not fit.
 
     Args:
         lines: the lines.
         records: the records.
-        paired: the findings of the lines of the same group that did fit.
+        fitting: the lines of the same group that did fit, by what they say.
         period: the time that the reports cover.
         is_sum: whether all of them are about the same movement of money.
     """
-    equal = {_content(one.line): one.line for one in paired if one.line is not None}
     differing: list[ReportLine] = []
     for line in lines:
-        first = equal.get(_content(line))
+        first = fitting.get(_content(line))
         if first is not None:
             yield Finding(DUPLICATE_LINE, line, first=first)
         else:
             differing.append(line)
-    for record in records:
-        if record.status == "Success" and not record.moved:  # an authorisation: whatever was taken is another record
-            yield from _without_line(record, period)
-    records = [record for record in records if record.status != "Success" or record.moved]
-    records, others = _compared(differing, records, period, is_sum=is_sum)
-    for record in others:
+    # An authorisation took nothing: whatever was taken is another record.
+    taken = [record for record in records if record.moved or record.status != "Success"]
+    compared, others = _compared(differing, taken, period, is_sum=is_sum)
+    for record in (*others, *(record for record in records if record not in taken)):
         yield from _without_line(record, period)
-    differing.sort(key=lambda line: (moved(line).copy_abs(), line.number))
-    records = sorted(records, key=lambda record: (record.moved.copy_abs(), record.entry_id or ""))
-    for line, record in zip_longest(differing, records):
-        if line is not None and record is not None:
-            yield Finding(_difference(line, record), line, record)
-        elif is_sum and differing and records:
-            yield Finding(_difference(line or differing[-1], record or records[-1]), line, record)
-        elif line is not None:
-            yield Finding(MISSING_IN_LEDGER, line)
-        else:
-            yield from _without_line(record, period)
+    differing.sort(key=lambda line: abs(moved(line)))
+    compared.sort(key=lambda record: abs(record.moved))
+    pairs = list(zip(differing, compared, strict=False))
+    for line, record in pairs:
+        yield Finding(_difference(line, record), line, record)
+    for line in differing[len(pairs) :]:
+        yield Finding(_difference(line, compared[-1]) if is_sum and compared else MISSING_IN_LEDGER, line)
+    for record in compared[len(pairs) :]:
+        yield Finding(_difference(differing[-1], record), record=record)
 
 
 def _compared(
@@ -375,12 +379,12 @@ def _compared(
     """
     expected = [record for record in records if period.expects(record)]
     others = [record for record in records if not period.expects(record)]
-    if is_sum:
+    if is_sum and lines:
         return (expected, others) if expected else (others, [])
     left, compared = [*expected, *others], []
     for line in lines[: len(records)]:
         amount = moved(line)
-        nearest = min(left, key=lambda one: (not period.expects(one), difference(one.moved, amount).copy_abs()))
+        nearest = min(left, key=lambda one: (not period.expects(one), abs(EXACT.subtract(one.moved, amount))))
         left.remove(nearest)
         compared.append(nearest)
     return compared, left
@@ -400,17 +404,17 @@ def remainders(
     The sums of the lines and of the records are made without the findings. So a line or a record that was lost, or that
     counts twice, would show.
     """
-    amounts: dict[str, list[Decimal]] = defaultdict(list)
+    difference: dict[str, list[Decimal]] = defaultdict(list)
     used = set()
     for finding in findings:
         if finding.line is not None:
-            amounts[finding.line.currency].append(finding.report_amount.copy_negate())
+            difference[finding.line.currency].append(-finding.report_amount)
         if finding.record is not None:
-            amounts[finding.record.currency].append(finding.ledger_amount)
+            difference[finding.record.currency].append(finding.ledger_amount)
             used.add(finding.record)
     for line in lines:
-        amounts[line.currency].append(moved(line))
+        difference[line.currency].append(moved(line))
     for record in records:
         if record in used or period.has(record.timestamp):
-            amounts[record.currency].append(record.moved.copy_negate())
-    return {currency: total(parts) for currency, parts in sorted(amounts.items())}
+            difference[record.currency].append(-record.moved)
+    return {currency: total(amounts) for currency, amounts in sorted(difference.items())}

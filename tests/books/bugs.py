@@ -40,7 +40,7 @@ BUGS = {
     ),
     "a capture is no payment": ("PAYMENT if one.kind == CAPTURED else one.kind", "one.kind"),
     "an unknown type is matched": ("elif line.kind in {NO_PAYMENT, UNKNOWN_TYPE}", "elif line.kind == NO_PAYMENT"),
-    "an authorisation is compared with a capture": ('if record.status != "Success" or record.moved]', "]"),
+    "an authorisation is compared with a capture": ('if record.moved or record.status != "Success"]', "]"),
     "captures of other reports are summed": (
         "for chosen in choices:",
         "for chosen in choices[:1]:",
@@ -49,7 +49,7 @@ BUGS = {
         "if line.transaction_id in self.records or (line.transaction_id is not None and line.kind == PAYMENT):",
         "if line.transaction_id is not None:",
     ),
-    "lines that are left over are lost": ("yield Finding(MISSING_IN_LEDGER, line)", "pass"),
+    "lines that are left over are lost": ("for line in differing[len(pairs) :]:", "for line in differing[:0]:"),
     "the remainder is made of the findings": (
         "    for line in lines:\n        amounts[line.currency].append(moved(line))",
         "    for line in [one.line for one in findings if one.line]: amounts[line.currency].append(moved(line))",

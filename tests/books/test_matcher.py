@@ -146,13 +146,14 @@ def test_a_capture_of_another_report_does_not_spoil_the_sum_of_this_one(other: s
 
 @pytest.mark.parametrize("other", [at("10:00", 23), at("23:30")])
 @pytest.mark.parametrize("kind", ["Captured", "Refunded"])
-def test_what_differs_is_compared_with_a_record_that_the_report_must_have(kind: str, other: str) -> None:
+@pytest.mark.parametrize("amount", ["8", "10.005"])
+def test_what_differs_is_compared_with_a_record_that_the_report_must_have(kind: str, other: str, amount: str) -> None:
     """The refund of the last hour is not in this report, so the wrong amount is not its own."""
     sign = "-" if kind == "Refunded" else ""
     lines = [line(f"{sign}10.01", kind="Payment" if kind == "Captured" else kind)]
-    records = [entry(kind, "8", "E1", timestamp=other), entry(kind, "10", "E2")]
+    records = [entry(kind, amount, "E1", timestamp=other), entry(kind, "10", "E2")]
     findings = match(lines, records, DAY)
-    assert seen(findings) == [("amount", 2, "10"), *([("not_yet", None, "8")] if other == at("23:30") else [])]
+    assert seen(findings) == [("amount", 2, "10"), *([("not_yet", None, amount)] if other == at("23:30") else [])]
 
 
 def test_lines_that_sum_to_one_record_are_about_that_record() -> None:
@@ -634,3 +635,34 @@ def test_of_equal_records_a_line_between_both_meets_the_first_if_it_is_as_near()
     assert match([refund("-5", timestamp=at("11:00"))], records, DAY)[0].record == records[0]
     assert match([refund("-5", timestamp=at("11:01"))], records, DAY)[0].record == records[1]
     assert match([refund("-5", timestamp=at("13:00"))], records, DAY)[0].record == records[1]
+
+
+def test_what_is_left_over_of_a_sum_is_compared_with_the_largest() -> None:
+    """Each part of a sum has the verdict of its own difference."""
+    lines = [line("1", 2), line("2", 3), line("3", 4), line("4", 5, currency="USD")]
+    records = [paid("10", currency="USD"), entry("Captured", "20", "C1")]
+    found = [one.verdict for one in match(lines, records, DAY)]
+    assert found == ["currency", "amount", "amount", "currency"]
+    records += [entry("Captured", "30", "C2"), entry("Captured", "40", "C3", currency="USD")]
+    found = [one.verdict for one in match(lines[:1] + lines[3:], records, DAY)]
+    assert found == ["currency", "currency", "currency", "amount"]
+
+
+def test_what_differs_by_the_same_amount_is_compared_in_the_order_of_time() -> None:
+    """The order of the rows and of the records decides nothing."""
+    lines = [refund("-7", 2, timestamp=at("12:30")), refund("-7", 3, timestamp=at("12:20"))]
+    records = [entry("Refunded", "5", "R2"), entry("Refunded", "5", "R1", timestamp=at("12:10"))]
+    for order in permutations(records):
+        assert [one.record for one in match(lines, order, DAY)] == [records[1], records[0]]
+
+
+def test_the_captures_of_the_next_report_may_come_later_if_one_of_this_report_is_doubled() -> None:
+    """Nothing is left to compare them with."""
+    records = [paid("20"), entry("Captured", "5", "C1"), entry("Captured", "6", "C2", timestamp=at("23:30"))]
+    findings = match([line("20"), line("20", 3)], records, DAY)
+    assert seen(findings) == [
+        ("matched", 2, "20"),
+        ("duplicate_line", 3, None),
+        ("missing_in_report", None, "5"),
+        ("not_yet", None, "6"),
+    ]
