@@ -1,7 +1,7 @@
 """Exact amounts, what a record moves, and the totals of a day."""
 
 from datetime import date
-from decimal import Decimal, Inexact
+from decimal import Decimal, Inexact, InvalidOperation, Overflow
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -62,7 +62,7 @@ def test_a_sum_that_would_be_rounded_is_an_error() -> None:
 def test_an_amount_is_decimal_text_with_at_least_some_decimals(amount: str, decimals: int, expected: str) -> None:
     """Every amount of a currency has the same number of decimals on a page, and zero has no sign."""
     assert text(Decimal(amount), decimals) == expected
-    assert text(Decimal("1.5")) == "1.5"
+    assert (text(Decimal("1.5")), text(Decimal(3))) == ("1.5", "3")
 
 
 def test_decimals_are_counted_as_written() -> None:
@@ -141,3 +141,16 @@ def test_the_last_day_has_no_next() -> None:
     """The command then says that the day is too late."""
     with pytest.raises(OverflowError):
         day_in(ZoneInfo("UTC"), date.max)
+
+
+def test_a_sum_of_what_is_not_a_number_is_an_error() -> None:
+    """Such an amount would hide every other one."""
+    with pytest.raises(InvalidOperation):
+        total([Decimal("Infinity"), Decimal("-Infinity")])
+    with pytest.raises(Overflow):
+        total([Decimal("9E+999999"), Decimal("9E+999999")])
+
+
+def test_a_day_before_the_zones_of_today_has_its_own_offset() -> None:
+    """Berlin was 53 minutes and 28 seconds ahead of UTC until 1893."""
+    assert day_in(ZoneInfo("Europe/Berlin"), date(1880, 1, 2))[0] == "1880-01-01T23:06:32.000000Z"
