@@ -2,9 +2,8 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from ledger_cli.books.amounts import decimals_of, difference, text, total
 from ledger_cli.books.matcher import (
@@ -27,8 +26,7 @@ from ledger_cli.books.record import Record
 from ledger_cli.books.report import UNKNOWN_TYPE, ReportLine
 
 
-@dataclass(frozen=True, slots=True)
-class CurrencySums:
+class CurrencySums(NamedTuple):
     """The sums of one currency.
 
     Attributes:
@@ -54,8 +52,7 @@ class CurrencySums:
         return difference(difference(self.difference, self.explained), self.remainder)
 
 
-@dataclass(frozen=True, slots=True)
-class Reconciliation:
+class Reconciliation(NamedTuple):
     """The result of a comparison.
 
     Attributes:
