@@ -49,6 +49,7 @@ RECORDS = [
     record("P4", "4", "23:30"),
     record("P5", "5"),
     record("P6", "900", currency="JPY"),
+    record("P8", "9", timestamp="2026-11-23T12:00:00.000000Z"),
 ]
 
 
