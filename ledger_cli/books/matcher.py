@@ -16,7 +16,7 @@ from decimal import Decimal
 from itertools import zip_longest
 from typing import NamedTuple
 
-from ledger_cli.books.amounts import EXACT, total
+from ledger_cli.books.amounts import difference, total
 from ledger_cli.books.record import PAYMENT, Record
 from ledger_cli.books.report import NO_PAYMENT, UNKNOWN_TYPE, ReportLine
 
@@ -295,7 +295,7 @@ def _fits(lines: Sequence[ReportLine], records: Sequence[Record]) -> bool:
 
 def _paired(lines: Sequence[ReportLine], records: Sequence[Record]) -> list[Finding]:
     """Return a finding for each line that fits, with a record; what is left of the longer list has its own findings."""
-    by_size = sorted(records, key=lambda record: -abs(record.moved))
+    by_size = sorted(records, key=lambda record: record.moved.copy_abs(), reverse=True)
     return [Finding(MATCHED, line, record) for line, record in zip_longest(lines, by_size)]
 
 
@@ -359,8 +359,8 @@ def _judge_rest(
     compared, others = _compared(differing, taken, period, is_sum=is_sum)
     for record in (*others, *(record for record in records if record not in taken)):
         yield from _without_line(record, period)
-    differing.sort(key=lambda line: abs(moved(line)))
-    compared.sort(key=lambda record: abs(record.moved))
+    differing.sort(key=lambda line: moved(line).copy_abs())
+    compared.sort(key=lambda record: record.moved.copy_abs())
     pairs = list(zip(differing, compared, strict=False))
     for line, record in pairs:
         yield Finding(_difference(line, record), line, record)
@@ -384,7 +384,7 @@ def _compared(
     left, compared = [*expected, *others], []
     for line in lines[: len(records)]:
         amount = moved(line)
-        nearest = min(left, key=lambda one: (not period.expects(one), abs(EXACT.subtract(one.moved, amount))))
+        nearest = min(left, key=lambda one: (not period.expects(one), difference(one.moved, amount).copy_abs()))
         left.remove(nearest)
         compared.append(nearest)
     return compared, left
@@ -404,17 +404,17 @@ def remainders(
     The sums of the lines and of the records are made without the findings. So a line or a record that was lost, or that
     counts twice, would show.
     """
-    difference: dict[str, list[Decimal]] = defaultdict(list)
+    amounts: dict[str, list[Decimal]] = defaultdict(list)
     used = set()
     for finding in findings:
         if finding.line is not None:
-            difference[finding.line.currency].append(-finding.report_amount)
+            amounts[finding.line.currency].append(finding.report_amount.copy_negate())
         if finding.record is not None:
-            difference[finding.record.currency].append(finding.ledger_amount)
+            amounts[finding.record.currency].append(finding.ledger_amount)
             used.add(finding.record)
     for line in lines:
-        difference[line.currency].append(moved(line))
+        amounts[line.currency].append(moved(line))
     for record in records:
         if record in used or period.has(record.timestamp):
-            difference[record.currency].append(-record.moved)
-    return {currency: total(amounts) for currency, amounts in sorted(difference.items())}
+            amounts[record.currency].append(record.moved.copy_negate())
+    return {currency: total(parts) for currency, parts in sorted(amounts.items())}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ledger_cli.books.matcher import EXPLAINED, VERDICTS, Finding, Period, match, remainders
+from ledger_cli.books.reconciliation import reconcile
 from ledger_cli.books.record import Record
 from ledger_cli.books.report import ReportLine
 
@@ -666,3 +667,19 @@ def test_the_captures_of_the_next_report_may_come_later_if_one_of_this_report_is
         ("missing_in_report", None, "5"),
         ("not_yet", None, "6"),
     ]
+
+
+def test_the_longest_amounts_are_exact() -> None:
+    """An amount has up to 38 digits, and a minus sign of Python rounds to 28."""
+    large, larger = "9" * 36 + ".98", "9" * 36 + ".99"
+    records = [paid(large), entry("Refunded", large, "R1"), entry("Disputed", larger, "D1")]
+    lines = [
+        line(larger, 2),
+        refund(f"-{large}", 3, entry_id="R1"),
+        line(f"-{large}", 4, kind="Disputed", entry_id="D1"),
+    ]
+    findings = match(lines, records, ALL_TIMES)
+    assert seen(findings) == [("amount", 2, large), ("matched", 3, large), ("amount", 4, larger)]
+    assert remainders(findings, lines, records, ALL_TIMES) == {"EUR": 0}
+    result = reconcile("acme-pay", lines, records, ALL_TIMES)
+    assert result.sums["EUR"].to_decide == Decimal("0.02")
