@@ -587,6 +587,7 @@ def test_commands_are_completed() -> None:
     """A shell asks by means of variables."""
     done = ledger(_LEDGER_COMPLETE="bash_complete", COMP_WORDS="ledger re", COMP_CWORD="1")
     assert {line.partition(",")[2] for line in done.stdout.splitlines()} == {
+        "reconcile",
         "redrive",
         "register-processor",
         "republish",

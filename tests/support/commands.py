@@ -23,7 +23,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "import": ["events/history.jsonl"],
     "inspect": [ID],
     "list": ["--processor", "acme-pay"],
-    "reconcile": [*REPORT, "--processor", "acme-pay"],
+    "reconcile": [*REPORT, "--processor", "acme-pay", "--from", "2026-11-01T00:00:00Z", "--to", "2026-11-30T00:00:00Z"],
     "redrive": ["--all"],
     "register-processor": ["new-pay"],
     "republish": [],
@@ -42,10 +42,15 @@ ARGUMENTS: dict[str, list[str]] = {
 
 
 def prepare(engine: Engine) -> None:
-    """Register the sample processors, record a payment, and refuse two entries whose cause is gone then."""
+    """Register the sample processors, record a payment with a refund, and refuse two entries whose cause is gone then.
+
+    The sample report has the payment and its refund. The other entries are of a later time.
+    """
     register_sample_processors(engine)
     engine.run((ROOT / SUCCESS).read_text())
     refund = json.loads((ROOT / "events/start/10-refund.json").read_text())
+    engine.run(json.dumps(refund))
+    refund |= {"Timestamp": "2026-12-01T10:00:00Z"}
     for name in (REFUSED, REFUSED_TOO):
         engine.run(json.dumps({**refund, "EntryID": name, "Amount": "130.00"}), name)
     engine.run(json.dumps({**refund, "EntryID": "capture", "Kind": "Captured", "Amount": "500.00"}))
