@@ -165,6 +165,8 @@ def reconcile(
       ledger reconcile acme-pay.csv --processor acme-pay --format csv --mapping acme-pay.toml
       ledger reconcile acme-pay.csv --processor acme-pay --format csv --mapping acme-pay.toml --ledger ledger.jsonl
     """
+    if as_json and as_csv:
+        raise click.UsageError("Give --json or --csv, and not both.")
     if first is not None and last is not None and first >= last:
         raise click.UsageError("--from is not before --to.")
     lines: list[ReportLine] = []

@@ -180,6 +180,7 @@ def test_a_damaged_item_is_named_and_holds_up_no_other(at: Any, engine: Engine, 
         (("reconcile", "{file}", *CSV), "{file}"),
         (("reconcile", "{file}", *ACME, "--format", "csv"), "the format csv needs a mapping; give --mapping FILE.toml"),
         (("reconcile", *CSV), "Missing argument 'REPORT…'."),
+        (("reconcile", "{file}", *CSV, "--json", "--csv"), "Give --json or --csv, and not both."),
         (
             ("reconcile", "{file}", *CSV, "--from", "2026-11-25T00:00:00Z", "--to", "2026-11-25T00:00:00Z"),
             "--from is not before --to.",
