@@ -15,10 +15,11 @@ from ledger_cli.books.export import Writer, line_of, position_of
 from ledger_cli.errors import CommandError
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS asked (query TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS asked (query TEXT NOT NULL, began_at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS lists (name TEXT PRIMARY KEY, cursor TEXT, is_read INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS records (
-    transaction_id TEXT, entry INTEGER, line TEXT NOT NULL, PRIMARY KEY (transaction_id, entry)
+    transaction_id TEXT, entry INTEGER, recorded_at TEXT NOT NULL, line TEXT NOT NULL,
+    PRIMARY KEY (transaction_id, entry)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unreadable (
     transaction_id TEXT, entry INTEGER, item TEXT NOT NULL, PRIMARY KEY (transaction_id, entry)
@@ -41,17 +42,21 @@ class DraftError(CommandError):
 
 
 @contextmanager
-def opened_draft(path: Path, query: Mapping[str, Any]) -> Iterator["Draft"]:
-    """Yield the draft in the file *path*, which stays for the next command unless it is deleted.
+def opened_draft(path: Path, query: Mapping[str, Any], now: str) -> Iterator["Draft"]:
+    """Yield the draft in the file *path*, which stays for the next command unless it is deleted: see `Draft`.
 
     Raises:
         DraftError: the draft cannot be used, or the disk is full.
     """
-    draft = Draft(path, query)
+    draft = Draft(path, query, now)
     try:
         yield draft
     except sqlite3.OperationalError as error:
         raise DraftError(f"{path}: {error}") from None
+    except sqlite3.IntegrityError:
+        raise DraftError(f"{path}: there are two different records under one key") from None
+    except sqlite3.DatabaseError as error:
+        raise DraftError(f"{path}: damaged ({error}): delete it, and export again") from None
     finally:
         draft.close()
 
@@ -61,14 +66,16 @@ class Draft:
 
     Attributes:
         continues: whether an earlier command began it.
+        began_at: when the first command began it, in the ledger's form of UTC.
     """
 
-    def __init__(self, path: Path, query: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, query: Mapping[str, Any], now: str) -> None:
         """Open the draft in the file *path*, or begin one.
 
         Args:
             path: the file.
             query: what is exported. A draft of something else is never continued.
+            now: the time at which a new draft begins.
 
         Raises:
             DraftError: the file is of another export, or another command has it open.
@@ -81,16 +88,19 @@ class Draft:
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.executescript(SCHEMA)
-            row = self._database.execute("SELECT query FROM asked").fetchone()
+            row = self._database.execute("SELECT query, began_at FROM asked").fetchone()
             self.continues = row is not None
             if row is None:
                 with self._database:
-                    self._database.execute("INSERT INTO asked VALUES (?)", (asked,))
+                    self._database.execute("INSERT INTO asked VALUES (?, ?)", (asked, now))
+            before: str = row[0] if row else asked
+            self.began_at: str = row[1] if row else now
         except sqlite3.OperationalError as error:
-            raise DraftError(f"{path}: cannot be used ({error}): does another export run?") from None
+            why = "another export uses it" if "locked" in str(error) else str(error)
+            raise DraftError(f"{path}: cannot be used: {why}") from None
         except sqlite3.DatabaseError:
             raise DraftError(f"{path}: not what an interrupted export left: name another file") from None
-        if row not in {None, (asked,)}:
+        if before != asked:
             self._database.close()
             raise DraftError(f"{path}: left by another export that was interrupted: delete it, or name another file")
 
@@ -138,6 +148,18 @@ class Draft:
         )
         return [transaction_id for (transaction_id,) in rows]
 
+    def cut(self) -> None:
+        """Leave out what was recorded after the draft began, and the entries behind it.
+
+        The lists are read one after another, so of later records they may have a payment without its entries.
+        """
+        with self._database:
+            self._database.execute(
+                "DELETE FROM records WHERE EXISTS (SELECT 1 FROM records AS one WHERE one.recorded_at > ?"
+                " AND one.transaction_id = records.transaction_id AND one.entry <= records.entry)",
+                (self.began_at,),
+            )
+
     def number(self) -> int:
         """Return how many records there are so far."""
         return int(self._database.execute("SELECT count(*) FROM records").fetchone()[0])
@@ -177,8 +199,9 @@ class Draft:
 
     def _put(self, found: Iterable[Mapping[str, Any]], unreadable: Iterable[Mapping[str, Any]]) -> None:
         self._database.executemany(
-            "INSERT OR REPLACE INTO records VALUES (?, ?, ?)",
-            ((*position_of(facts), line_of(facts)) for facts in found),
+            "INSERT INTO records VALUES (?, ?, ?, ?) ON CONFLICT (transaction_id, entry)"
+            " DO UPDATE SET line = CASE WHEN line = excluded.line THEN line END",  # null, which the table rejects
+            ((*position_of(facts), facts["RecordedAt"], line_of(facts)) for facts in found),
         )
         self._database.executemany(
             "INSERT OR REPLACE INTO unreadable VALUES (?, ?, ?)",

@@ -23,7 +23,7 @@ from typing import IO, Any
 
 from ledger.chain import facts_hash
 from ledger.entry import KINDS, Entry
-from ledger.fields import PUBLISHED, QUIET
+from ledger.fields import IDENTIFIER, PUBLISHED, QUIET
 from ledger.payment import STATUSES, Payment
 from ledger.strict_json import StrictJSONError, loads
 from ledger_cli.errors import CommandError
@@ -111,8 +111,7 @@ class Export:
             raise UnreadableExportError(f"{path}: not an export of `ledger export`")
         if header.get("format") != FORMAT:
             raise UnreadableExportError(f"{path}: another format than {FORMAT}: use the `ledger` that wrote it")
-        unreadable = header.get("unreadable")
-        if not isinstance(unreadable, list) or not all(isinstance(item, dict) for item in unreadable):
+        if not _is_header(header):
             raise UnreadableExportError(f"{path}:1: not the first line of an export")
         return cls(path, header)
 
@@ -156,8 +155,19 @@ class Export:
             raise UnreadableExportError(f"{self.path}: changed after it was written: its SHA-256 differs")
 
 
+def _is_header(header: Mapping[str, Any]) -> bool:
+    unreadable, processors = header.get("unreadable"), header.get("processors")
+    damaged = isinstance(unreadable, list) and all(
+        isinstance(item, dict) and isinstance(item.get("TransactionID"), str) for item in unreadable
+    )
+    named = processors is None or (isinstance(processors, list) and all(isinstance(one, str) for one in processors))
+    return damaged and named and all(isinstance(header.get(name), str | None) for name in ("from", "to"))
+
+
 def _opened(path: Path) -> IO[bytes]:
     try:
+        if path.exists() and not path.is_file():  # it is read more than once, which a pipe allows nobody
+            raise UnreadableExportError(f"{path}: not a regular file: save what it has in one")
         return path.open("rb")
     except OSError as error:
         raise UnreadableExportError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
@@ -178,6 +188,9 @@ def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
     return value
 
 
+IDENTIFIERS = ("TransactionID", "EntryID", "ProcessorID", "Reverses")
+CURRENCY = re.compile(r"[A-Z]{3}")
+TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 AMOUNT = re.compile(r"[0-9]{1,38}(\.[0-9]{1,38})?")
 
 NOTHING: Mapping[str, Any] = {"TransactionID": "", "Entry": 0}
@@ -193,7 +206,7 @@ def _fault(record: object, facts: Mapping[str, Any], before: Mapping[str, Any], 
         before: the facts in the line before.
         is_whole: whether the export has the payment and all of its entries.
     """
-    if record not in {PAYMENT, ENTRY} or not _is_as_written(facts, is_entry=record == ENTRY):
+    if record not in (PAYMENT, ENTRY) or not _is_as_written(facts, is_entry=record == ENTRY):
         return "not a record as the ledger has written it"
     position, last = position_of(facts), position_of(before)
     if position <= last:
@@ -220,12 +233,15 @@ def _is_as_written(facts: Mapping[str, Any], *, is_entry: bool) -> bool:
         return (
             all(isinstance(value, str) for value in (*values, *(facts[name] for name in texts)))
             and isinstance(recorded.metadata, dict)
+            and all(IDENTIFIER.fullmatch(facts[name]) for name in IDENTIFIERS if name in facts)
+            and CURRENCY.fullmatch(recorded.currency) is not None
+            and TIME.fullmatch(recorded.timestamp) is not None
             and recorded.imported in {None, QUIET, PUBLISHED}
             and AMOUNT.fullmatch(recorded.amount) is not None
             and (facts["Kind"] in KINDS and _is_number(facts["Entry"]) if is_entry else facts["Status"] in STATUSES)
             and recorded.fingerprint == facts["Fingerprint"]
         )
-    except KeyError:
+    except (KeyError, TypeError):  # a field is missing, or has another type
         return False
 
 

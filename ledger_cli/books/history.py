@@ -19,7 +19,7 @@ from ledger.payment import Payment, parse_payment
 from ledger.strict_json import StrictJSONError, loads
 from ledger.totals import Totals, after, opening, violations
 from ledger.violations import InvalidInputError
-from ledger_cli.books.export import ENTRY, MAX_LINE_BYTES, PAYMENT, Export
+from ledger_cli.books.export import ENTRY, MAX_LINE_BYTES, PAYMENT, Export, position_of
 from ledger_cli.errors import CommandError
 
 NO_TOKEN = "imported-without-token"  # noqa: S105  # it says that there is none
@@ -79,7 +79,7 @@ def histories(path: Path) -> Iterator[list[Step]]:
         UnreadableExportError: the file is an export that was changed or cut off.
     """
     seen: set[object] = set()
-    for transaction_id, steps in groupby(_steps(path), key=lambda step: step.start_input.get("TransactionID")):
+    for transaction_id, steps in groupby(_steps(path), key=_payment_of):
         history = list(steps)
         misplaced = [step for step in history[1:] if not step.is_entry]
         if transaction_id in seen or misplaced:
@@ -89,9 +89,20 @@ def histories(path: Path) -> Iterator[list[Step]]:
         yield history
 
 
+def _payment_of(step: Step) -> object:
+    """Return the ID of a step's payment; of an invalid ID, the line, so that no two of them belong together."""
+    transaction_id = step.start_input.get("TransactionID")
+    return transaction_id if isinstance(transaction_id, str) else step.line
+
+
 def _steps(path: Path) -> Iterator[Step]:
     if _is_export(path):
+        before = ("", 0)
         for number, facts in enumerate(Export.open(path).records(), 2):
+            position = position_of(facts)
+            if position[1] > 1 and position != (before[0], before[1] + 1):
+                raise InvalidHistoryError(f"{path}:{number}: the entry before this one is not in the export")
+            before = position
             fields = {name: value for name, value in facts.items() if name not in FACTS}
             yield _step(path, number, ENTRY if "EntryID" in facts else PAYMENT, fields)
         return
@@ -104,6 +115,8 @@ def _steps(path: Path) -> Iterator[Step]:
 
 def _opened(path: Path) -> Any:
     try:
+        if path.exists() and not path.is_file():  # it is read more than once, which a pipe allows nobody
+            raise InvalidHistoryError(f"{path}: not a regular file: save what it has in one")
         return path.open("rb")
     except OSError as error:
         raise InvalidHistoryError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
@@ -137,7 +150,7 @@ def _step(path: Path, number: int, record: object, fields: dict[str, Any]) -> St
     Raises:
         InvalidHistoryError: the line does not say whether it is a payment or an entry, or says it wrongly.
     """
-    if record not in {PAYMENT, ENTRY} or ("EntryID" in fields) is not (record == ENTRY):
+    if record not in (PAYMENT, ENTRY) or ("EntryID" in fields) is not (record == ENTRY):
         raise InvalidHistoryError(f"{path}:{number}: `record` is neither payment nor entry, or does not fit")
     if record == PAYMENT and not TOKENS & fields.keys():
         fields = {**fields, "SecureToken": NO_TOKEN}

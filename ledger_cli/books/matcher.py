@@ -23,6 +23,7 @@ from ledger_cli.books.report import NO_PAYMENT, UNKNOWN_TYPE, ReportLine
 MATCHED, AMOUNT, CURRENCY, STATUS = "matched", "amount", "currency", "status"
 MISSING_IN_LEDGER, MISSING_IN_REPORT, NOT_YET = "missing_in_ledger", "missing_in_report", "not_yet"
 DUPLICATE_LINE = "duplicate_line"
+PENDING = "Pending"
 
 VERDICTS = (
     MATCHED, MISSING_IN_LEDGER, MISSING_IN_REPORT, AMOUNT, CURRENCY, STATUS, DUPLICATE_LINE, NOT_YET, NO_PAYMENT,
@@ -69,11 +70,13 @@ class Period(NamedTuple):
         first: the first moment; None if there is no limit.
         last: the first moment after it; None if there is no limit.
         open_from: records from here on may be missing in the reports, because their turn comes later; None if none may.
+        open_until: records from here on may not; None if all may that are newer than `open_from`.
     """
 
     first: str | None = None
     last: str | None = None
     open_from: str | None = None
+    open_until: str | None = None
 
     def has(self, timestamp: str) -> bool:
         """Return whether a time is part of the period."""
@@ -85,7 +88,9 @@ class Period(NamedTuple):
 
     def is_open(self, timestamp: str) -> bool:
         """Return whether the next report may have what happened at a time."""
-        return self.open_from is not None and timestamp >= self.open_from
+        if self.open_from is None or timestamp < self.open_from:
+            return False
+        return self.open_until is None or timestamp < self.open_until
 
 
 def moved(line: ReportLine) -> Decimal:
@@ -104,10 +109,12 @@ def match(lines: Sequence[ReportLine], records: Iterable[Record], period: Period
     ledger = _Ledger.of(records)
     findings: list[Finding] = []
     seen: dict[str, ReportLine] = {}
+    said: _Said = defaultdict(lambda: defaultdict(list))
     of_payments: dict[str, list[ReportLine]] = defaultdict(list)
-    for line in lines:
-        first = line if line.identity is None else seen.setdefault(line.identity, line)
-        if first is not line:
+    for line in sorted(lines, key=lambda line: (line.report, line.number)):
+        first = _in_earlier_report(line, said) if line.identity is None else seen.setdefault(line.identity, line)
+        # Some processors number the rows of each file from 1, so that an identity may come again with something else.
+        if first is not line and _content(first) == _content(line):
             findings.append(Finding(DUPLICATE_LINE, line, first=first))
         elif line.kind in {NO_PAYMENT, UNKNOWN_TYPE}:
             findings.append(Finding(line.kind, line))
@@ -121,6 +128,25 @@ def match(lines: Sequence[ReportLine], records: Iterable[Record], period: Period
         for group in _groups(of_payment, recorded):
             findings.extend(_judge(group, period))
     return _ordered(findings)
+
+
+_Said = dict[tuple[object, ...], dict[str, list[ReportLine]]]
+"""Lines by what they say, and by their report."""
+
+
+def _in_earlier_report(line: ReportLine, said: _Said) -> ReportLine:
+    """Return the line of an earlier report that is the same one; the line itself if there is none.
+
+    Reports may overlap. Two lines of one report are different ones, even if they say the same. Without a time, nothing
+    distinguishes two days.
+    """
+    if line.timestamp is None:
+        return line
+    of_reports = said[_content(line)]
+    place = len(of_reports[line.report])
+    of_reports[line.report].append(line)
+    earlier = (lines for report, lines in of_reports.items() if report != line.report)
+    return next((lines[place] for lines in earlier if len(lines) > place), line)
 
 
 def _ordered(findings: Sequence[Finding]) -> list[Finding]:
@@ -186,6 +212,7 @@ class _Group(NamedTuple):
 def _groups(lines: Sequence[ReportLine], records: Sequence[Record]) -> Iterator[_Group]:
     """Yield the lines and records of one payment in groups: by kind, and by the ID of the entry if a line names it."""
     captures = {record.entry_id for record in records if _class(record) == PAYMENT}
+    reversed_ = {(record.kind, record.reverses) for record in records if record.reverses is not None}
     groups: dict[tuple[str, str | None], _Group] = {}
 
     def group(kind: str, entry_id: str | None) -> _Group:
@@ -195,7 +222,9 @@ def _groups(lines: Sequence[ReportLine], records: Sequence[Record]) -> Iterator[
         kind = _class(line)
         # A processor names each capture. The ledger may have recorded all of them as one payment.
         is_named = kind != PAYMENT or line.entry_id in captures
-        group(kind, line.entry_id if is_named else None).lines.append(line)
+        # A line may name what it undoes in the place of the payment.
+        entry_id = line.transaction_id if (kind, line.transaction_id) in reversed_ else line.entry_id
+        group(kind, entry_id if is_named else None).lines.append(line)
     for record in records:
         kind = _class(record)
         named = (one for one in (record.entry_id, record.reverses) if (kind, one) in groups)
@@ -213,6 +242,12 @@ def _judge(group: _Group, period: Period) -> list[Finding]:
     lines, records, is_sum = group
     if not lines:
         return [finding for record in records for finding in _without_line(record, period)]
+    settled = [line for line in lines if line.status != PENDING]
+    if settled and len(settled) < len(lines):  # what was pending has an end, in another line
+        pending = [Finding(MATCHED, line) for line in lines if line.status == PENDING]
+        return [*pending, *_judge(_Group(settled, records, is_sum), period)]
+    if not settled and not records:
+        return [Finding(NOT_YET, line) for line in lines]
     once, repeated = _split_repeated(lines)
     if is_sum:
         for summed, others in _choices(lines, records, period):

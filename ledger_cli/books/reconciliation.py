@@ -62,6 +62,7 @@ class Reconciliation(NamedTuple):
         counts: how many findings each verdict has.
         sums: the sums by currency.
         decimals: by currency, the most decimals that one of its amounts has.
+        has_several_reports: whether the lines are of several reports.
     """
 
     processor_id: str
@@ -70,6 +71,7 @@ class Reconciliation(NamedTuple):
     counts: dict[str, int]
     sums: dict[str, CurrencySums]
     decimals: dict[str, int]
+    has_several_reports: bool = False
 
     @property
     def to_decide(self) -> list[Finding]:
@@ -80,6 +82,10 @@ class Reconciliation(NamedTuple):
     def is_explained(self) -> bool:
         """Whether nothing needs a person."""
         return not self.to_decide and not any(one.remainder for one in self.sums.values())
+
+    def place_of(self, line: ReportLine) -> str:
+        """Return where a line is: its number, and its report if there are several."""
+        return f"line {line.number} of {line.report}" if self.has_several_reports else f"line {line.number}"
 
     def text(self, amount: Decimal, currency: str) -> str:
         """Return an amount as text, with the decimals that its currency has here."""
@@ -127,6 +133,7 @@ def reconcile(
             for currency, left in remainder.items()
         },
         decimals=dict(decimals),
+        has_several_reports=len({line.report for line in lines}) > 1,
     )
 
 
@@ -148,8 +155,10 @@ class _Sums:
 
 def next_step(finding: Finding) -> str | None:
     """Return what a person does about a finding; None if there is nothing to do."""
-    transaction_id = _transaction_id(finding)
-    look = f"ledger inspect {transaction_id}" if transaction_id else "look for the line's ID at the processor"
+    transaction_id = transaction_id_of(finding)
+    look = "look for the line's ID at the processor"
+    if transaction_id is not None:
+        look = f"ledger inspect {'-- ' if transaction_id.startswith('-') else ''}{transaction_id}"
     steps = {
         AMOUNT: f"compare the amount with the processor's own page, then see: {look}",
         CURRENCY: f"the ledger has {finding.record.currency if finding.record else 'another currency'}: "
@@ -161,11 +170,14 @@ def next_step(finding: Finding) -> str | None:
         UNKNOWN_TYPE: "this type is not known: look at the line, and decide what it is",
     }
     if finding.verdict == DUPLICATE_LINE and finding.first is not None:
-        return f"line {finding.first.number} says the same: ask the processor whether it settled this twice"
+        other = finding.line is not None and finding.line.report != finding.first.report
+        where = f"line {finding.first.number}{f' of {finding.first.report}' if other else ''}"
+        return f"{where} says the same: ask the processor whether it settled this twice"
     return steps.get(finding.verdict)
 
 
-def _transaction_id(finding: Finding) -> str | None:
+def transaction_id_of(finding: Finding) -> str | None:
+    """Return the payment that a finding is about, as the ledger names it if it has it; None if none is named."""
     if finding.record is not None:
         return finding.record.transaction_id
     return finding.line.transaction_id if finding.line is not None else None
@@ -184,7 +196,7 @@ def rows(result: Reconciliation) -> Iterator[dict[str, Any]]:
         currency = line.currency if line is not None else record.currency if record is not None else ""
         yield {
             "verdict": finding.verdict,
-            "transaction_id": _transaction_id(finding),
+            "transaction_id": transaction_id_of(finding),
             "entry_id": record.entry_id if record is not None else line.entry_id if line is not None else None,
             "report": None if line is None else line.report,
             "line": None if line is None else line.number,

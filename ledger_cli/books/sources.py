@@ -26,6 +26,8 @@ def records_of_export(path: Path, processor_id: str, first: str | None, last: st
         raise UnreadableExportError(f"{path}: has no records of {processor_id}: it was made with another --processor")
     if (begin is not None and (first is None or first < begin)) or (end is not None and (last is None or end < last)):
         raise UnreadableExportError(f"{path}: covers less than you ask for: export more, or give --from and --to")
+    if last is not None and str(export.header.get("taken_at")) < last:
+        raise UnreadableExportError(f"{path}: taken before the end of what you ask for: export again")
     if export.header["unreadable"]:
         raise UnreadableExportError(f"{path}: lacks damaged records, so its sums would be wrong: see the runbook")
     for facts in export.records():

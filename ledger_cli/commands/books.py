@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from ledger.pages import FIRST, LAST
 from ledger.timestamps import utc_timestamp
 from ledger.violations import BrokenRuleError
 from ledger_cli.books import reconciliation
@@ -16,7 +17,7 @@ from ledger_cli.books.matcher import MISSING_IN_LEDGER, Period
 from ledger_cli.books.reconciliation import Reconciliation
 from ledger_cli.books.reconciliation import reconcile as reconcile_records
 from ledger_cli.books.record import Record
-from ledger_cli.books.report import ReportLine
+from ledger_cli.books.report import NO_PAYMENT, UNKNOWN_TYPE, ReportLine
 from ledger_cli.books.reports import FORMATS, read_report
 from ledger_cli.books.sources import records_of_export
 from ledger_cli.books.totals import day_in
@@ -123,7 +124,7 @@ def _records(
     "--format", "format_name", required=True, type=click.Choice(list(FORMATS)), help="The form of the reports."
 )
 @click.option("--mapping", metavar="FILE", type=FILE, help="For --format csv: the TOML file that names the columns.")
-@click.option("--zone", metavar="ZONE", help="The time zone of the report's times, if the report does not say it.")
+@click.option("--zone", metavar="ZONE", type=ZONE, help="The zone of times that have none in the report.")
 @ledger_option
 @from_option
 @to_option
@@ -146,7 +147,7 @@ def reconcile(
     processor_id: str,
     format_name: str,
     mapping: Path | None,
-    zone: str | None,
+    zone: ZoneInfo | None,
     export_file: Path | None,
     first: str | None,
     last: str | None,
@@ -167,11 +168,12 @@ def reconcile(
     """
     if as_json and as_csv:
         raise click.UsageError("Give --json or --csv, and not both.")
+    _require_distinct(reports, html_file, [one for one in (mapping, export_file) if one is not None])
     if first is not None and last is not None and first >= last:
         raise click.UsageError("--from is not before --to.")
     lines: list[ReportLine] = []
     for file in reports:
-        report = read_report(file, format_name, zone=zone, mapping=mapping)
+        report = read_report(file, format_name, zone=None if zone is None else zone.key, mapping=mapping)
         lines += [line._replace(report=str(file)) for line in report.lines]
         for text in report.notes:
             note(f"{file}: {text}")
@@ -189,33 +191,57 @@ def reconcile(
 
 def _period(lines: Sequence[ReportLine], first: str | None, last: str | None, margin_hours: int) -> Period:
     """Return the period, whose end is that of --to, or the newest time in the reports."""
-    end = last or max((line.timestamp for line in lines if line.timestamp is not None), default=None)
+    about_payments = (line.timestamp for line in lines if line.kind not in {NO_PAYMENT, UNKNOWN_TYPE})
+    newest = max((timestamp for timestamp in about_payments if timestamp is not None), default=None)
+    end = last or newest
     if end is None:
         return Period(first, last)
+    begin, until = (_hours_from(end, hours) for hours in (-margin_hours, margin_hours))
+    return Period(first, last, begin, None if last is not None else until)
+
+
+def _hours_from(timestamp: str, hours: int) -> str:
+    """Return a time that is earlier or later by some hours, or the first or last one that there is."""
     try:
-        open_from = datetime.fromisoformat(end) - timedelta(hours=margin_hours)
-    except OverflowError:
-        return Period(first, last, end)
-    return Period(first, last, utc_timestamp(open_from.isoformat()))
+        return utc_timestamp((datetime.fromisoformat(timestamp) + timedelta(hours=hours)).isoformat())
+    except (OverflowError, BrokenRuleError):
+        return FIRST if hours < 0 else LAST
 
 
 def _unknown_payments(result: Reconciliation) -> list[str]:
-    """Return the payments of the lines that the records lack: those of another time, or not in an index yet."""
-    lines = [finding.line for finding in result.findings if finding.verdict == MISSING_IN_LEDGER and finding.line]
-    return list(dict.fromkeys(line.transaction_id for line in lines if line.transaction_id is not None))
+    """Return the payments of lines that do not fit: their other records are of another time, or in no index yet.
+
+    Raises:
+        CommandError: too many of them are missing.
+    """
+    named: dict[str, bool] = {}
+    for finding in result.to_decide:
+        if finding.line is not None and (transaction_id := reconciliation.transaction_id_of(finding)) is not None:
+            named[transaction_id] = named.get(transaction_id, False) or finding.verdict == MISSING_IN_LEDGER
+    missing = sum(named.values())
+    if missing > MAX_LOOKUPS:
+        raise CommandError(
+            f"{missing:,} payments of the reports are not among the ledger's of this period: "
+            f"is {result.processor_id} their processor? If so, give an earlier --from, or none"
+        )
+    return list(named)
+
+
+def _require_distinct(reports: Sequence[Path], html_file: Path | None, others: Sequence[Path]) -> None:
+    """Raise an error if a report is given twice, or if the page would overwrite what is read."""
+    resolved = [report.resolve() for report in reports]
+    if twice := [report for place, report in enumerate(reports) if resolved[place] in resolved[:place]]:
+        raise click.UsageError(f"{twice[0]} is given twice.")
+    if html_file is not None and html_file.resolve() in [*resolved, *(other.resolve() for other in others)]:
+        raise click.UsageError(f"--html would overwrite {html_file}, which is read.")
 
 
 def _completed(stack: Stack, records: Sequence[Record], unknown: Sequence[str], processor_id: str) -> list[Record]:
     """Return the records, with all that the tables have of these payments.
 
     Raises:
-        CommandError: they are too many, an item is damaged, or AWS denies the call.
+        CommandError: an item is damaged, or AWS denies the call.
     """
-    if len(unknown) > MAX_LOOKUPS:
-        raise CommandError(
-            f"{len(unknown):,} payments of the reports are not among the ledger's of this period: "
-            f"is {processor_id} their processor? If so, give an earlier --from, or none"
-        )
     found = []
     with progress("Reading other payments") as track:
         for transaction_id in track.over(unknown, total=len(unknown)):

@@ -17,7 +17,7 @@ from ledger_cli.books.beancount import BeancountWriter
 from ledger_cli.books.draft import Draft, RecordWriter, opened_draft
 from ledger_cli.books.dynamodb_export import Wanted, gather_items, open_exports
 from ledger_cli.books.export import Writer
-from ledger_cli.commands.options import FILE, NAME, ZONE, from_option, json_option, now, stack_command, to_option
+from ledger_cli.commands.options import FILE, NAME, ZONE, from_option, json_option, stack_command, to_option
 from ledger_cli.errors import CommandError
 from ledger_cli.stack.client import Stack, report_if_stopped
 from ledger_cli.stack.exporting import gather
@@ -104,7 +104,8 @@ def export(
     wanted = Wanted(sorted(set(processors)) or None, first, last, ciphertext)
     writer = _writer(format_name, zone)
     source = _tables(folders, wanted) if stack is None else _stack(stack, wanted)
-    with _draft_file(file) as draft_file, opened_draft(draft_file, source.query) as draft:
+    asked = {**source.query, "of": source.of}
+    with _draft_file(file) as draft_file, opened_draft(draft_file, asked, source.now) as draft:
         kept = "" if to_stdout else f"what was read is in {draft_file}: give the same command again to continue"
         with report_if_stopped(lambda: kept):
             if draft.continues:
@@ -112,12 +113,14 @@ def export(
             with progress("Reading records") as track:
                 for _ in track.over(source.gather(draft)):
                     pass
-            header = {**source.query, "taken_at": source.taken_at or now(), "version": version("payment-ledger")}
+            header = {**source.query, "taken_at": draft.began_at, "version": version("payment-ledger")}
             with _export_file(file) as written, progress("Writing records") as track:
                 for _ in track.over(draft.write(written, header, writer), total=draft.number()):
                     pass
         number, unreadable = draft.number(), draft.unreadable()
         draft.delete()
+    if not number and not unreadable:
+        note("there is no record: are the ProcessorID and the period right?")
     for item in unreadable:
         note(describe_unreadable(item))
     if as_json:
@@ -131,14 +134,16 @@ class _Source(NamedTuple):
     """What an export is read from.
 
     Attributes:
-        query: what it is and what is asked of it. An export that was interrupted continues with the same query only.
+        query: what is asked of it, for the first line of the export.
+        of: what no other source has. An export that was interrupted continues with the same query and source only.
+        now: the moment of which it has the records, if the export begins now.
         gather: reads its records into a draft, and yields the number of records after each step.
-        taken_at: the moment of which it has the records; None if it has those of now.
     """
 
     query: dict[str, Any]
+    of: str
+    now: str
     gather: Callable[[Draft], Iterator[int]]
-    taken_at: str | None = None
 
 
 def _stack(stack: Stack, wanted: Wanted) -> _Source:
@@ -154,6 +159,8 @@ def _stack(stack: Stack, wanted: Wanted) -> _Source:
         raise click.UsageError("--ciphertext needs --dynamodb-export: the query function reads no token.")
     return _Source(
         query={"stack": stack.name, "processors": processors, "from": wanted.first, "to": wanted.last},
+        of=stack.stack_id,
+        now=stack.asked_at,
         gather=lambda draft: gather(stack, draft, processors, wanted.first, wanted.last),
     )
 
@@ -171,8 +178,9 @@ def _tables(folders: Sequence[Path], wanted: Wanted) -> _Source:
     asked = {"processors": wanted.processors, "from": wanted.first, "to": wanted.last, "ciphertext": wanted.ciphertext}
     return _Source(
         query={"stack": None, "dynamodb_exports": [table.arn for table in tables], **asked},
+        of="tables",
+        now=tables[0].exported_at,
         gather=lambda draft: gather_items(tables, draft, wanted),
-        taken_at=tables[0].exported_at,
     )
 
 

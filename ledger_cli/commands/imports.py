@@ -78,7 +78,7 @@ def import_(stack: Stack, *, file: Path, publish: bool, rate: int, dry_run: bool
 def _described(counts: Counter[str], summary: Summary) -> str:
     """Return what came of the records, or that nothing was imported."""
     if not counts:
-        return f"all valid, {summary.without_token:,} without a token; nothing was imported"
+        return f"all keep the contract, {summary.without_token:,} without a token; nothing was imported"
     return ", ".join(f"{counts[name]:,} {word}" for name, word in OUTCOMES.items() if counts[name])
 
 

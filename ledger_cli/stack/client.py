@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +23,8 @@ from botocore.exceptions import (
 )
 
 from ledger.intake import Intake, execution_prefix
+from ledger.timestamps import utc_timestamp
+from ledger.violations import BrokenRuleError
 from ledger_cli import LOOPBACK, REGION
 from ledger_cli.errors import INTERRUPTED, CommandError
 
@@ -108,6 +112,8 @@ class Stack:
     Attributes:
         name: its name or its ARN, as the caller gave it.
         options: the options that named the stack, as the caller typed them.
+        stack_id: its ARN, which no other stack ever has.
+        asked_at: when the command began, by AWS' own clock, in the ledger's form of UTC. The command's may be wrong.
         stopping: set when the command ends early, so that nothing waits any longer.
     """
 
@@ -134,7 +140,8 @@ class Stack:
             self.session.events.register(
                 "creating-client-class", lambda base_classes, **_: base_classes.insert(0, _CheckedClient)
             )
-            described = self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+            reply = self.client("cloudformation").describe_stacks(StackName=name)
+            described = reply["Stacks"][0]
         except (BotoCoreError, ClientError) as error:
             raise StackError(explain(error, f"stack {name}")) from None
         except LookupError:
@@ -144,6 +151,8 @@ class Stack:
         self.outputs = _DeployedValues({o["OutputKey"]: o["OutputValue"] for o in described.get("Outputs", [])})
         if not {"WorkflowArn", "TableName"} <= self.outputs.keys():
             raise StackError(f"stack {name} is not a payment ledger, or is not deployed yet: name another with --stack")
+        self.stack_id: str = described.get("StackId", name)
+        self.asked_at = _time_of(reply) if endpoint_url is None else _now()
         parameters = described.get("Parameters", [])
         self.parameters = _DeployedValues({p["ParameterKey"]: p["ParameterValue"] for p in parameters})
 
@@ -233,6 +242,19 @@ class Stack:
             described: dict[str, Any] = states.describe_execution(executionArn=execution)
             if described["status"] != "RUNNING" or time.monotonic() >= deadline or self.stopping.wait(POLL_S):
                 return described
+
+
+def _time_of(reply: Mapping[str, Any]) -> str:
+    """Return when AWS answered; the time of this machine if the answer does not say it."""
+    date = reply["ResponseMetadata"].get("HTTPHeaders", {}).get("date", "")
+    try:
+        return utc_timestamp(parsedate_to_datetime(date).isoformat())
+    except (ValueError, BrokenRuleError):
+        return _now()
+
+
+def _now() -> str:
+    return utc_timestamp(datetime.now(UTC).isoformat())
 
 
 def _require_encryption(client: Any) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ledger_cli.books.draft import Draft
-from ledger_cli.stack.client import Stack
+from ledger_cli.stack.client import Stack, StackError
 from ledger_cli.stack.queries import PAGE_SIZE, query_ledger
 
 MARKERS = frozenset({"PublishedAt"})
@@ -14,16 +14,19 @@ MARKERS = frozenset({"PublishedAt"})
 def gather(stack: Stack, draft: Draft, processors: Sequence[str], first: str | None, last: str | None) -> Iterator[int]:
     """Read what the draft does not have yet, and yield the number of new records after each call.
 
-    Entries are read before payments, so that an export without limits of time has the payment of each entry.
+    Entries are read before payments, so that an export without limits of time has the payment of each entry. What was
+    recorded after the draft began is left out: the lists that were read first cannot have it.
 
     Raises:
-        StackError: the query breaks a rule, or AWS denies the call. The draft keeps what was read.
+        StackError: the query breaks a rule, AWS denies the call, or the tables have a gap. The draft keeps what was
+            read.
     """
     for processor_id in processors:
         for listed in ("Entries", "Payments"):
             yield from _list(stack, draft, processor_id, listed, {"From": first, "To": last})
     if first is None and last is None:
         yield from _complete(stack, draft)
+    draft.cut()
 
 
 def _list(
@@ -50,6 +53,8 @@ def _complete(stack: Stack, draft: Draft) -> Iterator[int]:
         if answer["Payment"] is not None:
             draft.replace(transaction_id, map(facts_of, [answer["Payment"], *answer["Entries"]]), answer["Unreadable"])
         yield 0
+    if gaps := draft.incomplete():
+        raise StackError(f"{gaps[0]}: what is before one of its entries is not in the tables: see the runbook")
 
 
 def facts_of(view: Mapping[str, Any]) -> dict[str, Any]:

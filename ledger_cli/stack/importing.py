@@ -3,6 +3,7 @@
 The ledger itself is the record of the progress: what it has is not started again.
 """
 
+import json
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -12,7 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ledger.fields import IMPORT
 from ledger.intake import TooManyAttemptsError
 from ledger.item import UnreadableItemError
-from ledger.outcome import outcome_of
+from ledger.outcome import outcome_of, reason
+from ledger.violations import InvalidInputError
 from ledger_cli.books.history import Step
 from ledger_cli.stack.client import Stack, StackError, explain
 from ledger_cli.stack.execution import message_of
@@ -86,6 +88,8 @@ def _import_step(stack: Stack, intake: Any, pace: Pace, step: Step, mode: str) -
             return Imported(step, "DUPLICATE")
         pace.wait()
         delivery = intake.deliver(start_input)
+    except InvalidInputError as invalid:  # the seal is wrong, and nine executions found that out
+        return Imported(step, "REJECTED", reason(json.loads(str(invalid))))
     except UnreadableItemError as damaged:
         return Imported(step, "FAILED", f"the ledger's item is damaged: {damaged.attribute}")
     except TooManyAttemptsError:
@@ -106,8 +110,8 @@ def _wait(stack: Stack, intake: Any, step: Step, start_input: dict[str, Any], ex
             described = now
             found = states.describe_execution(executionArn=execution)
             if found["status"] != "RUNNING" and intake.find(start_input) != "RECORDED":
-                reason = message_of(found.get("cause")) or found.get("error") or found["status"]
-                return Imported(step, outcome_of(found) or "FAILED", reason)
+                why = message_of(found.get("cause")) or found.get("error") or found["status"]
+                return Imported(step, outcome_of(found) or "FAILED", why)
         if now - begun >= STEP_S or stack.stopping.wait(poll_s):
             return Imported(step, "RUNNING", "its execution still runs: give the same command again later")
         poll_s = min(poll_s * 2, LONGEST_POLL_S)

@@ -99,7 +99,7 @@ def _row(result: Reconciliation, finding: Finding) -> str:
     recorded = '<td class="number"></td>'
     if record is not None:
         recorded = _number(result, finding.ledger_amount, record.currency, with_currency=True)
-    number = "" if line is None else f"{line.number}"
+    number = "" if line is None else escaped(result.place_of(line).removeprefix("line "))
     return (
         f'<tr><td>{named}</td><td><code>{finding.verdict}</code></td><td class="number">{number}</td>'
         f"{reported}{recorded}<td>{escaped(next_step(finding) or '')}</td></tr>"

@@ -117,7 +117,7 @@ def described(result: Reconciliation, finding: Finding) -> str:
         parts.append(" ".join(filter(None, (line.transaction_id, line.entry_id))) or line.type)
     if line is not None:
         amount = result.text(finding.report_amount, line.currency)
-        parts.append(f"line {line.number}: {glued(f'{amount} {line.currency}')}")
+        parts.append(f"{result.place_of(line)}: {glued(f'{amount} {line.currency}')}")
     if record is not None:
         parts.append(f"ledger: {glued(f'{result.text(finding.ledger_amount, record.currency)} {record.currency}')}")
     if finding.verdict == AMOUNT and line is not None:

@@ -93,7 +93,13 @@ class Recorded:
             return None
         if self.record.status != "Success" or self.record.kind not in SIGNS or not self.record.amount:
             return MATCHED
-        return NOT_YET if period.open_from is not None and at >= period.open_from else MISSING_IN_REPORT
+        if (
+            period.open_from is None
+            or at < period.open_from
+            or (period.open_until is not None and at >= period.open_until)
+        ):
+            return MISSING_IN_REPORT
+        return NOT_YET
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ledger_cli.books.matcher import EXPLAINED, Finding, Period, match, remainders
 from ledger_cli.books.reconciliation import Reconciliation, reconcile
 from ledger_cli.books.record import Record
-from ledger_cli.books.report import ReportLine
+from ledger_cli.books.report import NO_PAYMENT, UNKNOWN_TYPE, ReportLine
 from ledger_cli.books.reports import read_report
 from ledger_cli.commands.books import _period
 from tests.books.formats import WRITERS, Writer
@@ -108,9 +108,13 @@ def _request(rng: random.Random, window: Window, *, has_end: bool) -> Request:
 
 
 def _within(cases: Sequence[Case], request: Request) -> list[Case]:
-    """Return the cases, without those before the report if the user asks for all of the past."""
-    start = request.window.start
-    return [case for case in cases if request.first is not None or not case.lines or case.lines[0].at >= start]
+    """Return the cases, without those before or after the report if the user asks for all of the past or the future."""
+    start, end = request.window.start, request.window.end
+
+    def belongs(at: datetime) -> bool:
+        return (request.first is not None or at >= start) and (request.last is not None or at < end)
+
+    return [case for case in cases if not case.lines or belongs(case.lines[0].at)]
 
 
 class _Trial:
@@ -190,11 +194,14 @@ class _Trial:
     def _period(self, expected: Iterable[Line]) -> Period:
         """Return the period that the request and the report lead to, computed in another way."""
         first, last, margin_hours = self.request[1:]
-        shown = [line.at for line in expected if self.writer.shows(line)]
+        shown = [
+            line.at for line in expected if self.writer.shows(line) and line.kind not in {NO_PAYMENT, UNKNOWN_TYPE}
+        ]
         end = self.request.window.end if last is not None else max(shown, default=None)
         if end is None:
             return Period(first, last)
-        return Period(first, last, ledger_time(end - timedelta(hours=margin_hours)))
+        margin = timedelta(hours=margin_hours)
+        return Period(first, last, ledger_time(end - margin), None if last is not None else ledger_time(end + margin))
 
     def _blind_remainder(
         self, result: Reconciliation, lines: Sequence[ReportLine], records: Sequence[Record], period: Period

@@ -68,7 +68,7 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 @pytest.fixture
 def draft(tmp_path: Path) -> Draft:
     """Return an empty draft."""
-    return Draft(tmp_path / "draft", {})
+    return Draft(tmp_path / "draft", {}, "2026-11-25T00:00:00.000000Z")
 
 
 def read(folders: tuple[Path, ...], draft: Draft, **wanted: Any) -> list[dict[str, Any]]:
@@ -407,11 +407,11 @@ def test_an_entry_without_what_is_before_it_is_one_line(tmp_path: Path, draft: D
 def test_the_ciphertext_comes_on_request_only(folders: tuple[Path, Path], draft: Draft, tmp_path: Path) -> None:
     """An encrypted token is for few people. A payment that lacks it is damaged."""
     assert not [one for one in read(folders, draft) if {"SecureToken", "TokenKey"} & one.keys()]
-    first = read(folders, Draft(tmp_path / "second", {}), ciphertext=True)[0]
+    first = read(folders, Draft(tmp_path / "second", {}, "2026-11-25T00:00:00.000000Z"), ciphertext=True)[0]
     assert (first["SecureToken"], first["TokenKey"]) == (base64_text(ENCRYPTED.ciphertext), ENCRYPTED.token_key)
     item = {name: value for name, value in PAYMENTS[0].items() if name != "SecureToken"}
     rewrite_lines(folders[0], json.dumps({"Item": item}, default=base64_text))
-    third = Draft(tmp_path / "third", {})
+    third = Draft(tmp_path / "third", {}, "2026-11-25T00:00:00.000000Z")
     assert names_of(read(folders, third, ciphertext=True)) == [*ALL[1:]]
     assert third.unreadable() == [{"TransactionID": "txn-1", "Attribute": "SecureToken"}]
 

@@ -502,7 +502,7 @@ def test_lines_with_identities_of_their_own_are_no_duplicates() -> None:
 def test_of_lines_of_one_time_the_first_of_the_reports_stands_beside_the_record() -> None:
     """Those without a time come first, then the file and the line decide."""
     late = line("5", 2, report="a.csv")
-    other, same = line("5", 9, report="a.csv"), line("5", 2, report="b.csv")
+    other, same = line("5", 9, report="a.csv"), line("5", 2, report="b.csv", type="sale of b")
     timeless = line("5", 9, report="z.csv", timestamp=None)
     for count, first in ((4, timeless), (3, late), (2, other)):
         lines = [same, other, late, timeless]
@@ -608,11 +608,67 @@ def test_a_line_that_differs_in_anything_is_no_repetition(other: dict[str, str])
     assert "duplicate_line" not in {one.verdict for one in findings}
 
 
-def test_lines_that_moved_nothing_fit_no_failure_together() -> None:
-    """One was denied, as the ledger says, and the other is still open."""
-    lines = [line("20", 2, status="Failure"), line("20", 3, status="Pending")]
-    findings = match(lines, [paid("20", status="Failure")], DAY)
-    assert seen(findings) == [("matched", 2, "20"), ("missing_in_ledger", 3, None)]
+@pytest.mark.parametrize("status", ["Success", "Failure"])
+def test_what_was_pending_ends_in_another_line(status: str) -> None:
+    """PayPal reports a payment as pending, and on a later day its end. Only the end moves money."""
+    lines = [line("20", 2, status="Pending"), line("20", 3, status=status)]
+    findings = match(lines, [paid("20", status=status)], DAY)
+    assert seen(findings) == [("matched", 2, None), ("matched", 3, "20")]
+
+
+def test_what_is_pending_has_no_record_yet() -> None:
+    """The ledger learns of a payment when it has ended."""
+    assert seen(match([line("20", status="Pending")], [], DAY)) == [("not_yet", 2, None)]
+    assert seen(match([line("20", status="Pending")], [paid("20")], DAY)) == [("status", 2, "20")]
+
+
+def test_a_line_of_two_reports_meets_no_second_record() -> None:
+    """Two refunds of one amount: the report has the first twice, since its days overlap, and lacks the second."""
+    records = [entry("Refunded", "5", "R1"), entry("Refunded", "5", "R2", timestamp=at("13:00"))]
+    lines = [refund("-5", 3, report="a.csv"), refund("-5", 2, report="b.csv")]
+    assert seen(match(lines, records, ALL_TIMES)) == [
+        ("matched", 3, "5"), ("duplicate_line", 2, None), ("missing_in_report", None, "5")
+    ]  # fmt: skip
+    twice = [refund("-5", 3, report="a.csv"), refund("-5", 4, report="a.csv")]
+    assert {one.verdict for one in match(twice, records, ALL_TIMES)} == {"matched"}
+
+
+def test_a_fee_of_two_reports_counts_once() -> None:
+    """Without a time, nothing distinguishes the fees of two days."""
+    fees = [line("-1.45", 2, kind="no_payment", transaction_id=None, report=name) for name in ("a.csv", "b.csv")]
+    assert [one.verdict for one in match(fees, [], ALL_TIMES)] == ["no_payment", "duplicate_line"]
+    timeless = [one._replace(timestamp=None) for one in fees]
+    assert [one.verdict for one in match(timeless, [], ALL_TIMES)] == ["no_payment", "no_payment"]
+
+
+def test_an_identity_that_comes_again_with_something_else_is_another_line() -> None:
+    """Some processors number the rows of each file from 1."""
+    lines = [
+        line("20", 2, identity="1", report="a.csv"),
+        line("7", 2, identity="1", transaction_id="P2", report="b.csv"),
+    ]
+    findings = match(lines, [paid("20"), paid("7", "P2")], ALL_TIMES)
+    assert [one.verdict for one in findings] == ["matched", "matched"]
+
+
+def test_a_line_may_name_what_it_undoes_in_the_place_of_the_payment() -> None:
+    """PayPal's reversal of a chargeback names the chargeback, which is in an earlier report."""
+    records = [paid("20"), entry("Disputed", "20", "D1"), entry("DisputeWon", "20", "D1_won", reverses="D1")]
+    lines = [
+        line("20", 2), line("-20", 3, kind="Disputed", entry_id="D1"),
+        line("20", 4, kind="DisputeWon", transaction_id="D1", entry_id="W1"),
+    ]  # fmt: skip
+    assert {one.verdict for one in match(lines, records, ALL_TIMES)} == {"matched"}
+
+
+def test_the_next_report_may_have_what_is_new_and_no_more() -> None:
+    """An old report, or one that was cut off, does not explain the payments of the days after it."""
+    period = Period(open_from=at("11:00"), open_until=at("13:00"))
+    times = ("10:59", "11:00", "12:59", "13:00")
+    records = [paid("1", f"P{number}", timestamp=at(time)) for number, time in enumerate(times)]
+    assert [one.verdict for one in match([], records, period)] == [
+        "missing_in_report", "not_yet", "not_yet", "missing_in_report"
+    ]  # fmt: skip
 
 
 def test_money_that_went_again_fits_no_sum_with_a_success() -> None:

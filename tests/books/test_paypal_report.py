@@ -104,7 +104,7 @@ def test_a_payment_has_its_own_id(code: str, tmp_path: Path) -> None:
     assert (read_line.type, read_line.kind) == (code, "Payment")
     assert (read_line.transaction_id, read_line.entry_id) == ("TX1", None)
     assert (read_line.amount, read_line.currency) == (Decimal("10.00"), "EUR")
-    assert (read_line.identity, read_line.status) == (f"TX1/{code}", "Success")
+    assert (read_line.identity, read_line.status) == (f"TX1/{code}/Success", "Success")
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_nothing_starts_if_one_line_is_wrong(at: Any, engine: Engine, tmp_path: 
 def test_a_dry_run_says_what_the_file_holds(at: Any, engine: Engine) -> None:
     """It starts nothing."""
     done = at("import", HISTORY, "--dry-run")
-    line = "2 payments and 1 entries, all valid, 1 without a token; nothing was imported"
+    line = "2 payments and 1 entries, all keep the contract, 1 without a token; nothing was imported"
     assert (done.returncode, done.stdout) == (0, f"{HISTORY}: {line}\n")
     assert engine.executions() == []
 

@@ -11,6 +11,7 @@ from ledger.totals import after, opening
 from ledger_cli.books.export import Writer, line_of, position_of
 
 AT = "2026-11-23T08:30:00.000000Z"
+TAKEN_AT = "2026-12-31T00:00:00.000000Z"
 RECORDED_AT = "2026-11-23T08:30:05.000000Z"
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:PaymentLedger:one"
 WHOLE = {"stack": "payment-ledger", "processors": ["acme-pay"], "from": None, "to": None, "unreadable": []}
@@ -49,7 +50,7 @@ def exported(path: Path, facts: Iterable[Mapping[str, Any]], **header: Any) -> P
     """Write an export of the facts to *path*, and return *path*."""
     ordered: Sequence[Mapping[str, Any]] = sorted(facts, key=position_of)
     with path.open("wb") as file:
-        writer = Writer(file, {**WHOLE, "taken_at": AT, "version": "0.1.0", "records": len(ordered), **header})
+        writer = Writer(file, {**WHOLE, "taken_at": TAKEN_AT, "version": "0.1.0", "records": len(ordered), **header})
         for one in ordered:
             writer.write(line_of(one), is_entry="EntryID" in one)
         writer.end()

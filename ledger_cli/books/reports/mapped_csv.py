@@ -62,6 +62,8 @@ RFC_3339 = "rfc3339"
 STRPTIME = re.compile(r"(?:[^%]|%[aAbBdfHIjmMpSyYz])+")
 """For `fullmatch`: text with codes of strptime that depend on no setting of the machine."""
 
+HOUR = re.compile("%[HI]")
+
 UNITS = ("major", "minor")
 DECIMAL_MARKS = (".", ",")
 GROUPINGS = (".", ",", "'", "’", " ", "\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}")
@@ -186,9 +188,17 @@ def _time(tables: "_Tables", columns: Mapping[str, str], zone: str | None) -> tu
     time_format = tables.text("time", "format")
     if time_format != RFC_3339 and not STRPTIME.fullmatch(time_format):
         tables.fail("the key time.format must be rfc3339, or text with codes of strptime such as %Y-%m-%d %H:%M:%S")
+    try:
+        datetime.strptime("", time_format)  # noqa: DTZ007  # only the format is tried
+    except re.error:
+        tables.fail("the key time.format has a code twice")
+    except ValueError:  # the format is one, and the text is none
+        pass
     if time_format == RFC_3339 or "%z" in time_format:
         if has_zone:
             tables.fail("the key time.zone is superfluous: each time has its offset")
+        if zone is not None:
+            tables.fail("each time has its offset; leave --zone out")
         return time_format, None
     if has_zone:
         return time_format, zone_of(tables.text("time", "zone"), f"{tables.path}: time.zone")
@@ -213,6 +223,8 @@ class _Tables:
             self._tables: dict[str, Any] = tomllib.loads(content.decode())
         except UnicodeDecodeError:
             self.fail("this is not UTF-8, which TOML is")
+        except RecursionError:
+            self.fail("this is nested too deep")
         except tomllib.TOMLDecodeError as error:
             self.fail(f"this is not TOML: {' '.join(str(error).split())}")
         self._check_keys()
@@ -353,6 +365,8 @@ def _timestamp(row: Row, mapped: Mapped, clock: Clock) -> str | None:
     except ValueError:
         raise row.error("this is not a time of the format time.format", column) from None
     if moment.tzinfo is None and mapped.zone is not None:
+        if not HOUR.search(mapped.time_format):  # a day, which begins even if the clocks change at midnight
+            return utc_timestamp(moment.replace(tzinfo=mapped.zone).astimezone(UTC).isoformat())
         return clock.moment(row, column, moment, mapped.zone)
     if moment.tzinfo is None or not FIRST_YEAR <= moment.year <= LAST_YEAR:
         raise row.error("the time is out of range", column)

@@ -311,7 +311,7 @@ def _line(row: Row, gross: _Money, *, has_status: bool) -> ReportLine:
         amount,
         intern(gross.currency),
         with_offset(row, completed if row[completed] else "Transaction Initiation Date"),
-        f"{row['Transaction ID']}/{code}" if own_id else None,
+        f"{row['Transaction ID']}/{code}/{status}" if own_id else None,
         status,
     )
 
