@@ -242,11 +242,13 @@ def _judge(group: _Group, period: Period) -> list[Finding]:
     lines, records, is_sum = group
     if not lines:
         return [finding for record in records for finding in _without_line(record, period)]
-    settled = [line for line in lines if line.status != PENDING]
-    if settled and len(settled) < len(lines):  # what was pending has an end, in another line
-        pending = [Finding(MATCHED, line) for line in lines if line.status == PENDING]
-        return [*pending, *_judge(_Group(settled, records, is_sum), period)]
-    if not settled and not records:
+    ended = {(line.amount, line.currency) for line in lines if line.status != PENDING}
+    pending = [line for line in lines if line.status == PENDING]
+    superseded = [line for line in pending if (line.amount, line.currency) in ended]
+    if superseded:  # what was pending has an end, in another line
+        rest = [line for line in lines if line not in superseded]
+        return [*(Finding(MATCHED, line) for line in superseded), *_judge(_Group(rest, records, is_sum), period)]
+    if pending == lines and not records:
         return [Finding(NOT_YET, line) for line in lines]
     once, repeated = _split_repeated(lines)
     if is_sum:
@@ -411,6 +413,7 @@ def _compared(
     """Return the records to compare with the lines, and the rest.
 
     Those that the reports must have come first. Without a sum, there is one for each line: the one nearest in amount.
+    If the number is the same, only the currency or the status is another one.
     """
     expected = [record for record in records if period.expects(record)]
     others = [record for record in records if not period.expects(record)]
@@ -419,7 +422,14 @@ def _compared(
     left, compared = [*expected, *others], []
     for line in lines[: len(records)]:
         amount = moved(line)
-        nearest = min(left, key=lambda one: (not period.expects(one), difference(one.moved, amount).copy_abs()))
+        nearest = min(
+            left,
+            key=lambda one: (
+                one.moved != amount,
+                not period.expects(one),
+                difference(one.moved, amount).copy_abs(),
+            ),
+        )
         left.remove(nearest)
         compared.append(nearest)
     return compared, left

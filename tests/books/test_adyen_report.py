@@ -115,11 +115,13 @@ def test_a_line_names_the_entry_that_the_webhook_records(
     "type_", ["Fee", "MiscCosts", "InvoiceDeduction", "DepositCorrection", "Balancetransfer", "PaymentCost"]
 )
 def test_a_line_without_a_payment_has_its_net_amount(type_: str, tmp_path: Path) -> None:
-    """It has no gross amount, and its text stands where a reference would."""
+    """It has no gross amount. Its text, which stands where a reference would, distinguishes it within its batch."""
     values = {**NO_GROSS, "Type": type_, "Net Debit (NC)": "1.80", "Net Currency": "USD"}
     read_line = line(tmp_path, **values)
     assert (read_line.kind, read_line.transaction_id, read_line.entry_id) == (NO_PAYMENT, None, None)
-    assert (read_line.amount, read_line.currency, read_line.identity) == (Decimal("-1.80"), "USD", None)
+    assert (read_line.amount, read_line.currency) == (Decimal("-1.80"), "USD")
+    assert read_line.identity == f"7/MOD1/{type_}"
+    assert line(tmp_path, **values, **{"Modification Reference": ""}).identity is None
 
 
 def test_the_customers_currency_is_compared(tmp_path: Path) -> None:

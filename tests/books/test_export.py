@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,8 @@ def changed(place: int, **fields: Any) -> list[dict[str, Any]]:
         (changed(0, Status="success"), ":2: not a record as the ledger has written it"),
         (changed(0, Metadata=None), ":2: not a record as the ledger has written it"),
         (changed(1, Kind="Refund"), ":3: not a record as the ledger has written it"),
+        (changed(0, Import=[]), ":2: not a record as the ledger has written it"),
+        (changed(1, Reverses=[]), ":3: not a record as the ledger has written it"),
         (changed(1, Entry=True), ":3: not a record as the ledger has written it"),
         (changed(1, Totals={}), ":4: its hash of the record before is another one"),
         (changed(1, Previous="0" * 64), ":3: its hash of the record before is another one"),
@@ -149,6 +152,10 @@ def test_a_damaged_record_leaves_a_gap_that_is_named(path: Path) -> None:
         ('{"record":"export","format":2}\n', ": another format than 1: use the `ledger` that wrote it"),
         ('{"record":"export","format":1}\n', ":1: not the first line of an export"),
         ('{"record":"export","format":1,"unreadable":[1]}\n', ":1: not the first line of an export"),
+        ('{"record":"export","format":1,"unreadable":[{"TransactionID":[]}]}\n', ":1: not the first line of an export"),
+        ('{"record":"export","format":1,"unreadable":[],"processors":5}\n', ":1: not the first line of an export"),
+        ('{"record":"export","format":1,"unreadable":[],"processors":[[]]}\n', ":1: not the first line of an export"),
+        ('{"record":"export","format":1,"unreadable":[],"from":1}\n', ":1: not the first line of an export"),
         ('{"record":"export","format":1,"unreadable":[]}\n', ": cut off: the last line is missing; export again"),
         ("\xff\n", ":1: not a line of an export, or cut off"),
     ],
@@ -157,6 +164,29 @@ def test_what_is_no_export_is_one_line(path: Path, text: str, expected: str) -> 
     """The line says what is wrong with the file."""
     path.write_bytes(text.encode("latin-1"))
     assert why(path) == expected
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"transaction_id": "=cmd|'/C'!A0"},
+        {"currency": "eur"},
+        {"processor_id": "a b"},
+        {"timestamp": "2026-11-23"},
+    ],
+)
+def test_a_record_that_no_ledger_takes_is_in_no_export(path: Path, fields: dict[str, str]) -> None:
+    """Somebody who makes an export can make its hashes too. A spreadsheet would calculate such an ID."""
+    values = {"transaction_id": "a", **fields}
+    assert rewritten(path, life(payment(**values))) == ":2: not a record as the ledger has written it"
+
+
+def test_an_export_is_a_regular_file(tmp_path: Path) -> None:
+    """It is read twice, and a pipe only once."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for file in (pipe, tmp_path):
+        assert why(file) == ": not a regular file: save what it has in one"
 
 
 def test_lines_behind_the_last_one_are_noticed(path: Path) -> None:

@@ -132,6 +132,30 @@ def test_a_line_that_is_no_object_is_named(path: Path, text: str) -> None:
     assert why(path) == "2: not one object of JSON"
 
 
+def test_an_export_with_a_gap_is_no_history(path: Path) -> None:
+    """The chain would have other totals here than there."""
+    facts = life(payment("a"), entry("Refunded", "10.00", "r1"), entry("Refunded", "20.00", "r2"))
+    damaged = [{"TransactionID": "a", "Entry": 1, "Attribute": "Amount"}]
+    exported(path, [facts[0], facts[2]], unreadable=damaged)
+    assert why(path) == "3: the entry before this one is not in the export"
+    exported(path, [facts[2]], **{"from": "2026-11-23T00:00:00.000000Z"})
+    assert why(path) == "2: the entry before this one is not in the export"
+
+
+def test_ids_that_are_none_are_broken_rules(path: Path) -> None:
+    """Two of them belong to two payments."""
+    nobody = {**PAYMENT, "TransactionID": []}
+    written(path, nobody, nobody, {"record": "entry", "EntryID": {}})
+    faults = "line 1: TransactionID: type; line 2: TransactionID: type; line 3: "
+    assert why(path).startswith(f"nothing was imported: {faults}")
+    assert why(written(path, {"record": []})) == "1: `record` is neither payment nor entry, or does not fit"
+
+
+def test_a_history_is_a_regular_file(tmp_path: Path) -> None:
+    """It is read twice, and a pipe only once."""
+    assert why(tmp_path) == f"{tmp_path}: not a regular file: save what it has in one".removeprefix(f"{tmp_path}: ")
+
+
 def test_a_file_that_is_not_there_is_named(path: Path) -> None:
     """As every command does."""
     assert why(path) == "no such file or directory"

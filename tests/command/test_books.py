@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -13,6 +14,7 @@ from ledger_cli import ROOT
 from ledger_cli.books.export import Export
 from ledger_cli.engine import Engine
 from ledger_cli.stack import exporting, queries
+from ledger_cli.stack.client import Stack
 from tests.support.books import entry, exported, life, payment
 from tests.support.cli import ledger
 from tests.support.faults import Faults
@@ -43,9 +45,9 @@ def records(path: Path) -> list[dict[str, Any]]:
     return list(Export.open(path).records())
 
 
-def started(engine: Engine, number: int, *, of: str = "acme-pay") -> None:
+def started(engine: Engine, number: int, *, of: str = "acme-pay", first: int = 0) -> None:
     """Record payments, each with a refund."""
-    for one in range(number):
+    for one in range(first, first + number):
         common = {"TransactionID": f"txn-{of}-{one:03}", "Currency": "EUR", "ProcessorID": of}
         pay = {"SecureToken": "tok_1234", "Amount": "10.00", "Status": "Success", "Timestamp": "2026-11-24T10:00:00Z"}
         back = {"EntryID": f"re-{one}", "Kind": "Refunded", "Amount": "1.00", "Timestamp": "2026-11-25T10:00:00Z"}
@@ -120,6 +122,50 @@ def test_an_export_that_was_interrupted_continues(
     assert [one.name for one in tmp_path.iterdir()] == ["ledger.jsonl"]
 
 
+def test_an_export_has_what_was_recorded_when_it_began(
+    at: Any, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its list of entries is read before that of payments. A payment of between would lack its refund."""
+    started(engine, 1)
+    file = tmp_path / "ledger.jsonl"
+    query_ledger = queries.query_ledger
+
+    def interrupted(stack: Any, query: Any) -> Any:
+        if "Entries" not in query:
+            raise KeyboardInterrupt
+        return query_ledger(stack, query)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(exporting, "query_ledger", interrupted)
+        assert at("export", str(file), *ACME).returncode == 130
+    started(engine, 2, first=1)
+    assert at("export", str(file), *ACME).returncode == 0
+    assert [one["TransactionID"] for one in records(file)] == ["txn-acme-pay-000"] * 2
+    assert Export.open(file).header["taken_at"] < engine.items()[1]["RecordedAt"]["S"]
+
+
+def test_a_draft_belongs_to_one_stack(at: Any, recorded: Engine, tmp_path: Path) -> None:
+    """Another account may have a stack of the same name: its records are others."""
+    file = tmp_path / "ledger.jsonl"
+    (tmp_path / "ledger.jsonl.unfinished").mkdir()
+    assert at("export", str(file), *ACME).returncode == 2
+    with patch.object(Stack, "__getattribute__", _of_another_stack):
+        done = at("export", str(file), *ACME)
+    assert done.returncode == 2
+    assert "left by another export that was interrupted" in done.stderr
+
+
+def _of_another_stack(self: Stack, name: str) -> Any:
+    return "arn:of:another" if name == "stack_id" else object.__getattribute__(self, name)
+
+
+def test_an_export_without_a_record_says_so(at: Any, recorded: Engine) -> None:
+    """A ProcessorID may be misspelled."""
+    done = at("export", "-", "--processor", "acme-pya")
+    message = "there is no record: are the ProcessorID and the period right?"
+    assert (done.returncode, done.stderr) == (0, f"ledger: {message}\n")
+
+
 def test_an_index_that_is_behind_leaves_no_gap(
     at: Any, recorded: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +227,9 @@ def test_a_damaged_item_is_named_and_holds_up_no_other(at: Any, engine: Engine, 
         (("reconcile", "{file}", *ACME, "--format", "csv"), "the format csv needs a mapping; give --mapping FILE.toml"),
         (("reconcile", *CSV), "Missing argument 'REPORT…'."),
         (("reconcile", "{file}", *CSV, "--json", "--csv"), "Give --json or --csv, and not both."),
+        (("reconcile", "{file}", "{folder}/../{name}/there.jsonl", *CSV), "there.jsonl is given twice."),
+        (("reconcile", "{file}", *CSV, "--html", "{file}"), "--html would overwrite {file}, which is read."),
+        (("reconcile", "{file}", *CSV, "--zone", "Nope/Zone"), "Invalid value for '--zone': give the name of a time "),
         (
             ("reconcile", "{file}", *CSV, "--from", "2026-11-25T00:00:00Z", "--to", "2026-11-25T00:00:00Z"),
             "--from is not before --to.",
@@ -193,7 +242,7 @@ def test_what_is_wrong_is_one_line(
     """Nothing is half done: no file is left behind."""
     file = tmp_path / "there.jsonl"
     file.write_text("there")
-    names = {"file": file, "folder": tmp_path}
+    names = {"file": file, "folder": tmp_path, "name": tmp_path.name}
     done = at(*(one.format(**names) for one in arguments))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert message.format(**names) in done.stderr
@@ -319,6 +368,53 @@ def test_a_report_of_another_processor_is_named(at: Any, recorded: Engine, tmp_p
         "ledger: 1,001 payments of the reports are not among the ledger's of this period: "
         "is acme-pay their processor? If so, give an earlier --from, or none\n"
     )
+
+
+def test_several_reports_are_named(at: Any, recorded: Engine, tmp_path: Path) -> None:
+    """A line number alone would be of any of them."""
+    reports = [tmp_path / name for name in ("a.csv", "b.csv")]
+    for report in reports:
+        report.write_text((REPORTS / "acme-pay.csv").read_text())
+    done = at("reconcile", *map(str, reports), *CSV)
+    assert done.returncode == 1
+    assert f"line 2 of {reports[1]}" in done.stdout.replace("\n    ", " ")
+    assert f"line 2 of {reports[0]} says the same" in done.stdout.replace("\n    ", " ")
+
+
+def test_a_payment_whose_other_records_are_of_another_day_is_read_whole(
+    at: Any, recorded: Engine, tmp_path: Path
+) -> None:
+    """The stack and an export lead to the same verdicts."""
+    capture = json.loads((ROOT / "events/start/10-refund.json").read_text())
+    capture |= {"EntryID": "c-1", "Kind": "Captured", "Amount": "20.00"}
+    assert recorded.run(json.dumps(capture)).outcome == "RECORDED"
+    report, file = tmp_path / "report.csv", tmp_path / "ledger.jsonl"
+    lines = (REPORTS / "acme-pay.csv").read_text().replace("129,90", "149,90")
+    report.write_text(lines)
+    assert at("export", str(file), *ACME).returncode == 0
+    period = ("--from", "2026-11-24T00:00:00Z", "--to", "2026-11-25T00:00:00Z")
+    both = [at("reconcile", str(report), *CSV, *period, "--json", *more) for more in ((), ("--ledger", str(file)))]
+    assert [one.returncode for one in both] == [0, 0]
+    assert both[0].stdout == both[1].stdout
+
+
+def test_an_old_report_explains_no_newer_payments(at: Any, recorded: Engine, tmp_path: Path) -> None:
+    """Without --to, it ends with its newest line. What is newer by more than the margin must be in a report."""
+    later = json.loads((ROOT / "events/start/10-refund.json").read_text())
+    for entry_id, timestamp in (("soon", "2026-11-24T10:30:00Z"), ("late", "2026-11-24T12:00:00Z")):
+        changed = {**later, "EntryID": entry_id, "Amount": "1.00", "Timestamp": timestamp}
+        assert recorded.run(json.dumps(changed)).outcome == "RECORDED"
+    done = at("reconcile", f"{REPORTS}/acme-pay.csv", *CSV, "--json")
+    found = {json.loads(line).get("entry_id"): json.loads(line).get("verdict") for line in done.stdout.splitlines()}
+    assert (found["soon"], found["late"], done.returncode) == ("not_yet", "missing_in_report", 1)
+
+
+def test_totals_of_a_day_that_was_not_over_are_refused(tmp_path: Path) -> None:
+    """An export has nothing of what was recorded after it."""
+    file = exported(tmp_path / "ledger.jsonl", life(payment("a")), taken_at="2026-11-23T20:00:00.000000Z")
+    done = ledger("totals", *ACME, "--day", "2026-11-23", "--ledger", str(file))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"ledger: {file}: taken before the end of what you ask for: export again\n"
 
 
 def test_the_newest_records_may_be_in_the_next_report(at: Any, recorded: Engine, tmp_path: Path) -> None:

@@ -119,6 +119,8 @@ def _line(row: Row, net: Decimal, clock: Clock, zone: str | None) -> ReportLine:
             currency = "Gross Currency"
         if reference and kind != UNKNOWN_TYPE:
             identity = f"{row['Psp Reference']}/{reference}/{type_}"
+    elif reference:
+        identity = f"{row['Batch Number']}/{reference}/{type_}"
     return ReportLine(
         row.number,
         intern(type_),
