@@ -40,6 +40,7 @@ prove: $(READY) $(NODE_READY) .venv/checkov/.ready ## prove the promises about t
 	@$(BIN)/pytest -q tests/proof
 
 reconcile-proof: $(READY) ## reconcile thousands of ledgers with planted differences: minutes
+	@ROUND_TRIPS=20 $(BIN)/pytest -q --numprocesses 0 tests/command/test_import.py -k equal_to_the_letter
 	@$(BIN)/python -m tests.books $(ARGUMENTS)
 
 simulate: $(READY) ## try every fault at every call, and planted bugs: minutes

@@ -1,6 +1,7 @@
 """History that is imported: equal to the letter, quiet unless asked, never twice, and checked before it starts."""
 
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def letters(path: Path) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(int(os.environ.get("ROUND_TRIPS", "3"))))
 def test_a_ledger_that_is_moved_is_equal_to_the_letter(at: Any, engine: Engine, tmp_path: Path, seed: int) -> None:
     """Odd currencies, Unicode metadata, entries: exported, imported elsewhere, and exported again."""
     histories = random_histories(seed, 8)
