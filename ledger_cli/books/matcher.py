@@ -88,9 +88,8 @@ class Period(NamedTuple):
 
     def is_open(self, timestamp: str) -> bool:
         """Return whether the next report may have what happened at a time."""
-        if self.open_from is None or timestamp < self.open_from:
-            return False
-        return self.open_until is None or timestamp < self.open_until
+        begun = self.open_from is not None and timestamp >= self.open_from
+        return begun and (self.open_until is None or timestamp < self.open_until)
 
 
 def moved(line: ReportLine) -> Decimal:
@@ -109,7 +108,7 @@ def match(lines: Sequence[ReportLine], records: Iterable[Record], period: Period
     ledger = _Ledger.of(records)
     findings: list[Finding] = []
     seen: dict[str, ReportLine] = {}
-    said: _Said = defaultdict(lambda: defaultdict(list))
+    said: dict[tuple[object, ...], dict[str, list[ReportLine]]] = defaultdict(lambda: defaultdict(list))
     of_payments: dict[str, list[ReportLine]] = defaultdict(list)
     for line in sorted(lines, key=lambda line: (line.report, line.number)):
         first = _in_earlier_report(line, said) if line.identity is None else seen.setdefault(line.identity, line)
@@ -123,30 +122,29 @@ def match(lines: Sequence[ReportLine], records: Iterable[Record], period: Period
         else:
             of_payments[transaction_id].append(line)
     for transaction_id in {**ledger.records, **of_payments}:
-        of_payment = sorted(of_payments.get(transaction_id, []), key=_line_order)
+        of_payment = sorted(of_payments.get(transaction_id, []), key=lambda line: line.timestamp or "")
         recorded = sorted(ledger.records.get(transaction_id, []), key=_record_order)
         for group in _groups(of_payment, recorded):
             findings.extend(_judge(group, period))
     return _ordered(findings)
 
 
-_Said = dict[tuple[object, ...], dict[str, list[ReportLine]]]
-"""Lines by what they say, and by their report."""
-
-
-def _in_earlier_report(line: ReportLine, said: _Said) -> ReportLine:
+def _in_earlier_report(line: ReportLine, said: dict[tuple[object, ...], dict[str, list[ReportLine]]]) -> ReportLine:
     """Return the line of an earlier report that is the same one; the line itself if there is none.
 
     Reports may overlap. Two lines of one report are different ones, even if they say the same. Without a time, nothing
     distinguishes two days.
+
+    Args:
+        line: the line.
+        said: the lines before it, by what they say and by their report. The line is added.
     """
     if line.timestamp is None:
         return line
     of_reports = said[_content(line)]
     place = len(of_reports[line.report])
     of_reports[line.report].append(line)
-    earlier = (lines for report, lines in of_reports.items() if report != line.report)
-    return next((lines[place] for lines in earlier if len(lines) > place), line)
+    return next(lines[place] for lines in of_reports.values() if len(lines) > place)
 
 
 def _ordered(findings: Sequence[Finding]) -> list[Finding]:
@@ -160,10 +158,6 @@ def _ordered(findings: Sequence[Finding]) -> list[Finding]:
         if one.line is None and one.record is not None
     )
     return [findings[place] for *_, place in (*of_lines, *of_records)]
-
-
-def _line_order(line: ReportLine) -> tuple[str, str, int]:
-    return line.timestamp or "", line.report, line.number
 
 
 def _record_order(record: Record) -> tuple[str, str]:
@@ -332,7 +326,7 @@ def _fits(lines: Sequence[ReportLine], records: Sequence[Record]) -> bool:
 
 def _paired(lines: Sequence[ReportLine], records: Sequence[Record]) -> list[Finding]:
     """Return a finding for each line that fits, with a record; what is left of the longer list has its own findings."""
-    by_size = sorted(records, key=lambda record: record.moved.copy_abs(), reverse=True)
+    by_size = sorted(records, key=lambda record: record.moved, reverse=True)
     return [Finding(MATCHED, line, record) for line, record in zip_longest(lines, by_size)]
 
 

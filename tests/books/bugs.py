@@ -29,7 +29,7 @@ BUGS = {
     "a repetition without an identity counts": ("if _fits(once, summed)", "if False"),
     "everything may come later": ("elif period.is_open(record.timestamp)", "elif True"),
     "nothing comes later": ("elif period.is_open(record.timestamp)", "elif False"),
-    "the margin is at the other end": ("or timestamp < self.open_from:", "or timestamp > self.open_from:"),
+    "the margin is at the other end": ("and timestamp >= self.open_from", "and timestamp <= self.open_from"),
     "the period does not matter": ("if not period.has(record.timestamp):", "if False:"),
     "a failed payment must be in the report": ("if not record.moved:", "if False:"),
     "a status does not matter": ("if line.status != record.status:", "if False:"),

@@ -739,3 +739,69 @@ def test_the_longest_amounts_are_exact() -> None:
     assert remainders(findings, lines, records, ALL_TIMES) == {"EUR": 0}
     result = reconcile("acme-pay", lines, records, ALL_TIMES)
     assert result.sums["EUR"].to_decide == Decimal("0.02")
+
+
+def test_the_second_of_two_equal_lines_is_no_duplicate_of_another_report_that_has_one() -> None:
+    """The other report lacks it, or its payment was booked there on another day."""
+    records = [entry("Refunded", "5", "R1"), entry("Refunded", "5", "R2")]
+    lines = [refund("-5", 3, report="a.csv"), refund("-5", 2, report="b.csv"), refund("-5", 3, report="b.csv")]
+    assert seen(match(lines, records, ALL_TIMES)) == [
+        ("matched", 3, "5"), ("duplicate_line", 2, None), ("matched", 3, "5")
+    ]  # fmt: skip
+
+
+def test_the_duplicate_is_the_later_line_whatever_the_order_in_which_they_are_given() -> None:
+    """And each identity has a first line of its own."""
+    first, other = line("20", 2, identity="1"), line("7", 3, identity="2", transaction_id="P2")
+    again, later = other._replace(number=9), first._replace(number=7)
+    findings = match([later, again, other, first], [paid("20"), paid("7", "P2")], ALL_TIMES)
+    assert [(one.verdict, one.line and one.line.number, one.first and one.first.number) for one in findings] == [
+        ("matched", 2, None), ("matched", 3, None), ("duplicate_line", 7, 2), ("duplicate_line", 9, 3)
+    ]  # fmt: skip
+
+
+def test_the_same_identity_with_another_status_is_another_line() -> None:
+    """What was pending has an end."""
+    lines = [line("20", 2, identity="1", status="Pending"), line("20", 3, identity="1")]
+    assert [one.verdict for one in match(lines, [paid("20")], ALL_TIMES)] == ["matched", "matched"]
+
+
+def test_a_pending_part_that_has_ended_is_no_part_of_the_sum() -> None:
+    """The parts that have ended are."""
+    lines = [line("12", 2, status="Pending"), line("12", 3), line("8", 4)]
+    assert {one.verdict for one in match(lines, [paid("20")], ALL_TIMES)} == {"matched"}
+
+
+def test_a_capture_that_bears_the_id_of_a_refund_is_a_capture() -> None:
+    """IDs of two kinds may be alike."""
+    records = [paid("20"), entry("Refunded", "5", "X")]
+    findings = match([line("20", entry_id="X"), refund("-5", entry_id="X")], records, ALL_TIMES)
+    assert {one.verdict for one in findings} == {"matched"}
+
+
+def test_a_line_that_names_only_the_refund_meets_no_other_refund() -> None:
+    """Its amount is wrong, and would fit another one."""
+    records = [entry("Refunded", "5", "R1"), entry("Refunded", "7", "R2")]
+    findings = match([refund("-5", entry_id="R2", transaction_id=None)], records, ALL_TIMES)
+    assert seen(findings) == [("amount", 3, "7"), ("missing_in_report", None, "5")]
+
+
+def test_the_number_decides_before_the_turn() -> None:
+    """Only the currency of the newer refund is wrong, and the older one is missing."""
+    records = [entry("Refunded", "18", "R1", timestamp=at("23:30")), entry("Refunded", "17", "R2")]
+    findings = match([refund("-18", currency="USD")], records, DAY)
+    assert seen(findings) == [("currency", 3, "18"), ("missing_in_report", None, "17")]
+
+
+def test_the_nearest_amount_may_be_larger_or_smaller() -> None:
+    """A cent too much is nearer than three too few."""
+    for amounts, nearest in ((("8", "13"), "8"), (("7", "12"), "12")):
+        records = [entry("Refunded", amount, f"R{amount}") for amount in amounts]
+        assert ("amount", 3, nearest) in seen(match([refund("-10")], records, ALL_TIMES))
+
+
+def test_a_failure_beside_money_that_came_and_went_is_looked_at() -> None:
+    """Three lines that disagree are no whole that failed."""
+    lines = [line("20", 2), line("-20", 3), line("5", 4, status="Failure")]
+    findings = match(lines, [paid("20", status="Failure")], ALL_TIMES)
+    assert {one.verdict for one in findings} != {"matched"}
