@@ -805,3 +805,10 @@ def test_a_failure_beside_money_that_came_and_went_is_looked_at() -> None:
     lines = [line("20", 2), line("-20", 3), line("5", 4, status="Failure")]
     findings = match(lines, [paid("20", status="Failure")], ALL_TIMES)
     assert {one.verdict for one in findings} != {"matched"}
+
+
+def test_a_fee_that_comes_again_is_a_duplicate() -> None:
+    """It is no payment's, so its identity alone shows it."""
+    fee = line("-1.45", 3, identity="2", kind="no_payment", transaction_id=None)
+    findings = match([line("20", 2, identity="1"), fee, fee._replace(number=4)], [paid("20")], ALL_TIMES)
+    assert [one.verdict for one in findings] == ["matched", "no_payment", "duplicate_line"]
