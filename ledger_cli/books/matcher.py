@@ -113,7 +113,7 @@ def match(lines: Sequence[ReportLine], records: Iterable[Record], period: Period
     for line in sorted(lines, key=lambda line: (line.report, line.number)):
         first = _in_earlier_report(line, said) if line.identity is None else seen.setdefault(line.identity, line)
         # Some processors number the rows of each file from 1, so that an identity may come again with something else.
-        if first is not line and _content(first) == _content(line):
+        if first is not line and _movement(first) == _movement(line):
             findings.append(Finding(DUPLICATE_LINE, line, first=first))
         elif line.kind in {NO_PAYMENT, UNKNOWN_TYPE}:
             findings.append(Finding(line.kind, line))
@@ -127,6 +127,11 @@ def match(lines: Sequence[ReportLine], records: Iterable[Record], period: Period
         for group in _groups(of_payment, recorded):
             findings.extend(_judge(group, period))
     return _ordered(findings)
+
+
+def _movement(line: ReportLine) -> tuple[object, ...]:
+    """Return what a line says about the money alone. How a line names the payment may depend on the lines before it."""
+    return line.type, line.amount, line.currency, line.timestamp, line.status
 
 
 def _in_earlier_report(line: ReportLine, said: dict[tuple[object, ...], dict[str, list[ReportLine]]]) -> ReportLine:
@@ -407,7 +412,6 @@ def _compared(
     """Return the records to compare with the lines, and the rest.
 
     Those that the reports must have come first. Without a sum, there is one for each line: the one nearest in amount.
-    If the number is the same, only the currency or the status is another one.
     """
     expected = [record for record in records if period.expects(record)]
     others = [record for record in records if not period.expects(record)]
@@ -416,14 +420,7 @@ def _compared(
     left, compared = [*expected, *others], []
     for line in lines[: len(records)]:
         amount = moved(line)
-        nearest = min(
-            left,
-            key=lambda one: (
-                one.moved != amount,
-                not period.expects(one),
-                difference(one.moved, amount).copy_abs(),
-            ),
-        )
+        nearest = min(left, key=lambda one: (difference(one.moved, amount).copy_abs(), not period.expects(one)))
         left.remove(nearest)
         compared.append(nearest)
     return compared, left

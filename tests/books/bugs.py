@@ -25,7 +25,7 @@ BUGS = {
     ),
     "the first record is taken for every line": ("same.pop(_nearest(line, same, period))", "same[0]"),
     "a doubled line is ignored": ("findings.append(Finding(DUPLICATE_LINE, line, first=first))", "continue"),
-    "a doubled line counts": ("if first is not line and _content(first) == _content(line):\n", "if False:\n"),
+    "a doubled line counts": ("if first is not line and _movement(first) == _movement(line):\n", "if False:\n"),
     "a repetition without an identity counts": ("if _fits(once, summed)", "if False"),
     "everything may come later": ("elif period.is_open(record.timestamp)", "elif True"),
     "nothing comes later": ("elif period.is_open(record.timestamp)", "elif False"),

@@ -147,7 +147,7 @@ def test_a_capture_of_another_report_does_not_spoil_the_sum_of_this_one(other: s
 
 @pytest.mark.parametrize("other", [at("10:00", 23), at("23:30")])
 @pytest.mark.parametrize("kind", ["Captured", "Refunded"])
-@pytest.mark.parametrize("amount", ["8", "10.005"])
+@pytest.mark.parametrize("amount", ["8", "10.02"])
 def test_what_differs_is_compared_with_a_record_that_the_report_must_have(kind: str, other: str, amount: str) -> None:
     """The refund of the last hour is not in this report, so the wrong amount is not its own."""
     sign = "-" if kind == "Refunded" else ""
@@ -812,3 +812,11 @@ def test_a_fee_that_comes_again_is_a_duplicate() -> None:
     fee = line("-1.45", 3, identity="2", kind="no_payment", transaction_id=None)
     findings = match([line("20", 2, identity="1"), fee, fee._replace(number=4)], [paid("20")], ALL_TIMES)
     assert [one.verdict for one in findings] == ["matched", "no_payment", "duplicate_line"]
+
+
+def test_a_doubled_line_that_names_its_payment_otherwise_is_a_duplicate() -> None:
+    """PayPal's reversal names the payment or the chargeback, whichever is in the same file."""
+    first = line("20", 4, kind="DisputeWon", entry_id="D1", identity="W1", report="a.csv")
+    records = [paid("20"), entry("DisputeWon", "20", "W1", reverses="D1")]
+    again = first._replace(transaction_id="D1", entry_id="W1", report="b.csv")
+    assert [one.verdict for one in match([first, again], records, DAY) if one.line] == ["matched", "duplicate_line"]
