@@ -411,7 +411,8 @@ def _compared(
 ) -> tuple[list[Record], list[Record]]:
     """Return the records to compare with the lines, and the rest.
 
-    Those that the reports must have come first. Without a sum, there is one for each line: the one nearest in amount.
+    Without a sum, there is one for each line: the one nearest in amount, and of two that are as near the one that the
+    reports must have.
     """
     expected = [record for record in records if period.expects(record)]
     others = [record for record in records if not period.expects(record)]
@@ -420,7 +421,7 @@ def _compared(
     left, compared = [*expected, *others], []
     for line in lines[: len(records)]:
         amount = moved(line)
-        nearest = min(left, key=lambda one: (difference(one.moved, amount).copy_abs(), not period.expects(one)))
+        nearest = min(left, key=lambda one: difference(one.moved, amount).copy_abs())
         left.remove(nearest)
         compared.append(nearest)
     return compared, left

@@ -820,3 +820,18 @@ def test_a_doubled_line_that_names_its_payment_otherwise_is_a_duplicate() -> Non
     records = [paid("20"), entry("DisputeWon", "20", "W1", reverses="D1")]
     again = first._replace(transaction_id="D1", entry_id="W1", report="b.csv")
     assert [one.verdict for one in match([first, again], records, DAY) if one.line] == ["matched", "duplicate_line"]
+
+
+@pytest.mark.parametrize("other", [{"currency": "USD"}, {"timestamp": at("13:00")}, {"type": "sale again"}])
+def test_an_identity_comes_again_with_another_movement(other: dict[str, str]) -> None:
+    """Rows that are numbered within their file say something else under the same number."""
+    first = line("20", 2, identity="1", report="a.csv")
+    second = first._replace(report="b.csv", transaction_id="P2", **other)
+    records = [paid("20"), paid("20", "P2", currency=second.currency)]
+    assert [one.verdict for one in match([first, second], records, ALL_TIMES)] == ["matched", "matched"]
+
+
+def test_a_line_with_another_status_is_no_repetition() -> None:
+    """A payment that succeeded and one that failed under the same ID are looked at."""
+    lines = [line("20", 2), line("20", 3, status="Failure")]
+    assert [one.verdict for one in match(lines, [paid("20")], ALL_TIMES)] == ["matched", "missing_in_ledger"]
