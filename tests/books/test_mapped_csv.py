@@ -357,3 +357,25 @@ def test_the_sample_reads_the_sample_payments() -> None:
     assert (refund.entry_id, refund.amount) == ("re-2026-0001", Decimal("-29.90"))
     assert sum(line.amount for line in report.lines) == 0
     assert {line.kind for line in others} == {NO_PAYMENT}
+
+
+def test_a_day_begins_even_if_the_clocks_change_at_midnight(tmp_path: Path) -> None:
+    """In Cairo, the first hour of that day does not exist. A report of dates alone is right all the same."""
+    mapping = changed(('"rfc3339"', '"%Y-%m-%d"\nzone = "Africa/Cairo"'))
+    row = "tx-1,e-1,10.50,eur,sale,2026-04-24,r1"
+    assert read(tmp_path, row, mapping=mapping).lines[0].timestamp == "2026-04-23T22:00:00.000000Z"
+
+
+def test_a_format_with_a_code_twice_is_named(tmp_path: Path) -> None:
+    """Python would raise an error of its own."""
+    assert "the key time.format has a code twice" in refused(tmp_path, changed(('"rfc3339"', '"%d%d"')))
+
+
+def test_a_mapping_that_is_nested_too_deep_is_named(tmp_path: Path) -> None:
+    """Python reads it by recursion."""
+    assert "this is nested too deep" in refused(tmp_path, f"a = {'[' * 5000}")
+
+
+def test_a_zone_that_nothing_needs_is_named(tmp_path: Path) -> None:
+    """It may be another one than that of the report."""
+    assert "each time has its offset; leave --zone out" in refused(tmp_path, MAPPING, zone="UTC")

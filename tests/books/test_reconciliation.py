@@ -214,3 +214,8 @@ def test_the_largest_difference_comes_first() -> None:
     large = Finding("missing_in_report", record=record("P2", "7"))
     middle = Finding("missing_in_ledger", line(3, "P3", "-5"))
     assert by_size([small, middle, large]) == [large, middle, small]
+
+
+def test_an_id_that_looks_like_an_option_comes_behind_two_hyphens() -> None:
+    """A person copies the command."""
+    assert next_step(Finding("amount", line(2, "-rf", "1"))).endswith("ledger inspect -- -rf")

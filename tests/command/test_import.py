@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from ledger.chain import facts_hash
+from ledger.intake import Intake
+from ledger.violations import InvalidPaymentError, Violation
 from ledger_cli import ROOT
 from ledger_cli.books.export import Export
 from ledger_cli.books.history import NO_TOKEN
@@ -185,3 +187,18 @@ def test_the_hash_of_an_entry_does_not_depend_on_its_import() -> None:
     """So a chain that was exported is checked in the same way, wherever it came from."""
     (_, facts) = life(payment("a"), entry("Refunded", "1.00"))
     assert facts_hash({**facts, "Import": "quiet"}) == facts_hash(facts)
+
+
+def test_a_seal_that_nine_executions_found_wrong_is_a_rejection(
+    at: Any, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another attempt would not help, and the other payments are imported."""
+
+    def deliver(*_: Any, **__: Any) -> Any:
+        raise InvalidPaymentError([Violation("SealedToken", "too_many_attempts")])
+
+    monkeypatch.setattr(Intake, "deliver", deliver)
+    done = at("import", HISTORY)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "REJECTED   line 1, old-2019-0001: SealedToken: too_many_attempts\n" in done.stdout
+    assert done.stdout.endswith("2 rejected, 1 skipped\n")
