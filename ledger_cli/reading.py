@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from ledger_cli.errors import CommandError
 
@@ -73,6 +74,20 @@ def contents(file: str) -> bytes:
     if len(read_in) > MAX_FILE_BYTES:
         raise UnreadableInputError(f"{file}: larger than {MAX_FILE_BYTES // 1024**2} MiB; split it")
     return read_in
+
+
+def open_regular(path: Path, error_class: type[CommandError]) -> BinaryIO:
+    """Open a file that is read more than once, which a pipe allows nobody.
+
+    Raises:
+        CommandError: the file cannot be read, or is not a regular one. The error is of *error_class*.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise error_class(f"{path}: not a regular file: save what it has in one")
+        return path.open("rb")
+    except OSError as error:
+        raise error_class(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
 
 
 def decoded(file: str, encoded: bytes) -> str:

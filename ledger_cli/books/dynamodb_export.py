@@ -55,7 +55,7 @@ PAGE_SIZE = 1000
 
 TABLE_ARN = re.compile(rf"(arn:.+:table/)({PAYMENTS_TABLE}|{ENTRIES_TABLE})([A-Za-z0-9_.-]*)")
 IN_PARTS = re.compile(r"[0-9a-f]{32}-([2-9]|[1-9][0-9]+)")
-"""Form of the etag of an object that was uploaded in several parts, of which the manifest has no MD5."""
+"""Form of the etag of an object that was uploaded in several parts. Such an etag is not made of the file's MD5."""
 
 NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,130})?([Ee][+-]?[0-9]{1,3})?")
 

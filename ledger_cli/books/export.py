@@ -27,6 +27,7 @@ from ledger.fields import IDENTIFIER, PUBLISHED, QUIET
 from ledger.payment import STATUSES, Payment
 from ledger.strict_json import StrictJSONError, loads
 from ledger_cli.errors import CommandError
+from ledger_cli.reading import open_regular
 
 FORMAT = 1
 """The number of this form. A later form that this version cannot read has another number."""
@@ -91,12 +92,10 @@ class Export:
     Attributes:
         path: the file.
         header: the first line.
-        end: the last line; None until all records were read.
     """
 
     path: Path
     header: dict[str, Any]
-    end: dict[str, Any] | None = None
 
     @classmethod
     def open(cls, path: Path) -> "Export":
@@ -105,7 +104,7 @@ class Export:
         Raises:
             UnreadableExportError: the file cannot be read, or does not begin as an export does.
         """
-        with _opened(path) as file:
+        with open_regular(path, UnreadableExportError) as file:
             header = _object(path, 1, file.readline(MAX_LINE_BYTES))
         if header.get("record") != "export":
             raise UnreadableExportError(f"{path}: not an export of `ledger export`")
@@ -126,7 +125,7 @@ class Export:
         is_whole = self.header.get("from") is None and self.header.get("to") is None
         damaged = {item.get("TransactionID") for item in self.header["unreadable"]}
         digest, counts, before = hashlib.sha256(), {PAYMENT: 0, ENTRY: 0}, NOTHING
-        with _opened(self.path) as file:
+        with open_regular(self.path, UnreadableExportError) as file:
             digest.update(file.readline(MAX_LINE_BYTES))
             number = 1
             while line := file.readline(MAX_LINE_BYTES):
@@ -135,7 +134,6 @@ class Export:
                 record = facts.pop("record", None)
                 if record == "end":
                     self._check_end(facts, counts, digest.hexdigest(), rest=file.readline(1))
-                    self.end = facts
                     return
                 why_not = _fault(record, facts, before, is_whole=is_whole and facts.get("TransactionID") not in damaged)
                 if why_not:
@@ -162,15 +160,6 @@ def _is_header(header: Mapping[str, Any]) -> bool:
     )
     named = processors is None or (isinstance(processors, list) and all(isinstance(one, str) for one in processors))
     return damaged and named and all(isinstance(header.get(name), str | None) for name in ("from", "to"))
-
-
-def _opened(path: Path) -> IO[bytes]:
-    try:
-        if path.exists() and not path.is_file():  # it is read more than once, which a pipe allows nobody
-            raise UnreadableExportError(f"{path}: not a regular file: save what it has in one")
-        return path.open("rb")
-    except OSError as error:
-        raise UnreadableExportError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
 
 
 def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from ledger.totals import Totals, after, opening, violations
 from ledger.violations import InvalidInputError
 from ledger_cli.books.export import ENTRY, MAX_LINE_BYTES, PAYMENT, Export, position_of
 from ledger_cli.errors import CommandError
+from ledger_cli.reading import open_regular
 
 NO_TOKEN = "imported-without-token"  # noqa: S105  # it says that there is none
 """The token of a payment whose history has none. The ledger encrypts it as any other."""
@@ -106,24 +107,15 @@ def _steps(path: Path) -> Iterator[Step]:
             fields = {name: value for name, value in facts.items() if name not in FACTS}
             yield _step(path, number, ENTRY if "EntryID" in facts else PAYMENT, fields)
         return
-    with _opened(path) as file:
+    with open_regular(path, InvalidHistoryError) as file:
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES), b""), 1):
             if line.strip():
                 facts = _object(path, number, line)
                 yield _step(path, number, facts.pop("record", None), facts)
 
 
-def _opened(path: Path) -> Any:
-    try:
-        if path.exists() and not path.is_file():  # it is read more than once, which a pipe allows nobody
-            raise InvalidHistoryError(f"{path}: not a regular file: save what it has in one")
-        return path.open("rb")
-    except OSError as error:
-        raise InvalidHistoryError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
-
-
 def _is_export(path: Path) -> bool:
-    with _opened(path) as file:
+    with open_regular(path, InvalidHistoryError) as file:
         return b'"record":"export"' in file.readline(MAX_LINE_BYTES)
 
 

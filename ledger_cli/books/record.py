@@ -56,7 +56,7 @@ class Record(NamedTuple):
 
     @property
     def total(self) -> str | None:
-        """The total of the payment that the record changes: `captured`, `refunded` or `disputed`; None if it none."""
+        """The total that the record changes: `captured`, `refunded` or `disputed`; None if it changes none."""
         if self.kind == PAYMENT:
             return "captured" if self.status == "Success" else None
         return CHANGES[self.kind][0] if self.kind in CHANGES else None

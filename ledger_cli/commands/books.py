@@ -22,7 +22,7 @@ from ledger_cli.books.reports import FORMATS, read_report
 from ledger_cli.books.sources import records_of_export
 from ledger_cli.books.totals import day_in
 from ledger_cli.books.totals import totals as totals_of
-from ledger_cli.commands.options import FILE, NAME, ZONE, from_option, json_option, now, stack_command, to_option
+from ledger_cli.commands.options import FILE, NAME, ZONE, from_option, json_option, stack_command, to_option, write_page
 from ledger_cli.errors import CommandError
 from ledger_cli.stack.client import Stack
 from ledger_cli.stack.queries import describe_unreadable, is_unreadable, query_ledger, read_pages
@@ -184,7 +184,7 @@ def reconcile(
         records = _completed(stack, records, unknown, processor_id)
         result = reconcile_records(processor_id, lines, records, period)
     if html_file is not None:
-        _write_page(html_file, books_page.page(result, [str(file) for file in reports], now()))
+        write_page(html_file, books_page.page(result, [str(file) for file in reports]))
     _print_reconciliation(result, as_csv=as_csv, as_json=as_json, html_file=html_file)
     return 0 if result.is_explained else 1
 
@@ -252,13 +252,6 @@ def _completed(stack: Stack, records: Sequence[Record], unknown: Sequence[str], 
     read = set(unknown)
     others = [record for record in records if record.transaction_id not in read]
     return others + [record for record in found if record.processor_id == processor_id]
-
-
-def _write_page(file: Path, page: str) -> None:
-    try:
-        file.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"{file}: {(error.strerror or 'cannot be written').lower()}") from None
 
 
 def _print_reconciliation(result: Reconciliation, *, as_csv: bool, as_json: bool, html_file: Path | None) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from ledger.outcome import outcome_of
-from ledger_cli.commands.options import NAME, json_option, stack_command
-from ledger_cli.stack.client import Stack, StackError, report_if_stopped
+from ledger_cli.commands.options import NAME, json_option, stack_command, write_page
+from ledger_cli.stack.client import Stack, report_if_stopped
 from ledger_cli.stack.inspection import inspect as inspect_payment
 from ledger_cli.stack.inspection import list_executions, read_execution, redrive_candidates
 from ledger_cli.views import records, text
@@ -66,10 +66,7 @@ def inspect(stack: Stack, *, requested_id: str, html_file: Path | None, as_json:
     """
     found = inspect_payment(stack, requested_id)
     if html_file:
-        try:
-            html_file.write_text(page(found), encoding="utf-8")
-        except OSError as error:
-            raise StackError(f"{html_file}: {(error.strerror or 'cannot be written').lower()}") from None
+        write_page(html_file, page(found))
         say(f"{html_file}: {found.outcome}")
     elif as_json:
         say_json(records.inspection(found))

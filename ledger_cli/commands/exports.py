@@ -136,7 +136,7 @@ class _Source(NamedTuple):
     Attributes:
         query: what is asked of it, for the first line of the export.
         of: what no other source has. An export that was interrupted continues with the same query and source only.
-        now: the moment of which it has the records, if the export begins now.
+        now: an export that begins now has what was recorded until this moment.
         gather: reads its records into a draft, and yields the number of records after each step.
     """
 

@@ -5,7 +5,6 @@ import re
 import shlex
 from collections.abc import Callable
 from contextlib import nullcontext
-from datetime import UTC, datetime
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Any
@@ -217,6 +216,13 @@ def _typed_options() -> str:
     return typed
 
 
-def now() -> str:
-    """Return the time of now in the ledger's form of UTC."""
-    return utc_timestamp(datetime.now(UTC).isoformat())
+def write_page(file: Path, page: str) -> None:
+    """Write a page to the file of `--html`.
+
+    Raises:
+        CommandError: the file cannot be written.
+    """
+    try:
+        file.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{file}: {(error.strerror or 'cannot be written').lower()}") from None

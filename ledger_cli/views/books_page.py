@@ -1,6 +1,7 @@
 """A reconciliation as one page that needs no network, no script and no other file. A controller reads and prints it."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from ledger_cli.books.matcher import VERDICTS, Finding
@@ -10,11 +11,12 @@ from ledger_cli.views.page import document, escaped
 from ledger_cli.views.text import format_time
 
 
-def page(result: Reconciliation, reports: Sequence[str], made_at: str) -> str:
+def page(result: Reconciliation, reports: Sequence[str], now: datetime | None = None) -> str:
     """Return the page: the sums first, then what needs a person by size, each with the next step beside it."""
     parts = [*_head(result, reports), *_sums(result), *_verdicts(result), *_findings(result)]
+    made = format_time(now or datetime.now(UTC))
     parts.append(
-        f'<p class="soft end">Made {format_time(made_at)} by <code>ledger reconcile</code>. A positive amount was '
+        f'<p class="soft end">Made {made} by <code>ledger reconcile</code>. A positive amount was '
         "received, a negative one was paid back or taken. The remainder is what no verdict explains.</p>"
     )
     return document(f"Reconciliation of {result.processor_id}", "\n".join(parts))

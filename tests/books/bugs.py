@@ -1,4 +1,4 @@
-"""Bugs that `make test` plants into the matcher, each of which the proof must find.
+"""Bugs that `make test` plants into the matcher. The proof must find each of them.
 
 A bug is a piece of the matcher's source, and what stands in its place. `make mutate` makes hundreds of smaller ones.
 """

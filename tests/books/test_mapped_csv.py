@@ -339,7 +339,7 @@ def test_an_unknown_zone_names_its_place(tmp_path: Path) -> None:
 
 
 def test_the_modules_example_is_a_mapping(tmp_path: Path) -> None:
-    """Its keys are what a user copies. It gives both forms of a currency, of which a user deletes one."""
+    """A user copies its keys. It gives a currency in both forms, and a user deletes one of them."""
     example = mapped_csv.__doc__.partition("```toml\n")[2].partition("```")[0]
     given: dict[str, Any] = tomllib.loads(example)
     assert {name: {*table} for name, table in given.items() if name != "types"} == {

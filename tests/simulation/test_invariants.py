@@ -3,7 +3,7 @@
 import copy
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -36,10 +36,6 @@ class Seen(NamedTuple):
 @pytest.fixture(scope="module")
 def seen(deployed: tuple[Engine, list[float]]) -> Seen:
     """Return a run with a payment, three entries, a duplicate, a refusal, an early entry and a conflict."""
-    engine, _ = deployed
-    engine.clear()
-    run = Run(Simulator(engine), {})
-    run.has_faults = False
     delivered = {
         "refund": entries.REFUND,
         "failed": entries.FAILED,
@@ -49,10 +45,19 @@ def seen(deployed: tuple[Engine, list[float]]) -> Seen:
         "early": {**entries.FAILED, "EntryID": "rf_9", "Reverses": "re_9"},
         "conflict": entries.OTHER_CONTENT,
     }
+    return run_of(deployed[0], delivered, begin_with=PAYMENT)
+
+
+def run_of(engine: Engine, delivered: Mapping[str, Any], *, begin_with: dict[str, Any] | None = None) -> Seen:
+    """Run deliveries one after another without a fault, after a payment if there is one, and return what was seen."""
+    engine.clear()
+    run = Run(Simulator(engine), {})
+    run.has_faults = False
     with intercepted_calls(lambda: run):
-        run.begin_with(PAYMENT)
-        for name, entry in delivered.items():
-            run.deliver(entry, name)
+        if begin_with is not None:
+            run.begin_with(begin_with)
+        for name, start_input in delivered.items():
+            run.deliver(start_input, name)
     return Seen(copy.deepcopy(run.moment()), run.observed, run.executions)
 
 
@@ -180,10 +185,6 @@ def test_a_changed_value_is_seen(seen: Seen, changes: list[tuple[Sequence[Any], 
 @pytest.fixture(scope="module")
 def imported(deployed: tuple[Engine, list[float]]) -> Seen:
     """Return a run with an imported payment, imported entries of both forms, and deliveries of the same."""
-    engine, _ = deployed
-    engine.clear()
-    run = Run(Simulator(engine), {})
-    run.has_faults = False
     delivered = {
         "payment": {**PAYMENT, "Import": "published"},
         "quiet": entries.QUIET,
@@ -192,10 +193,7 @@ def imported(deployed: tuple[Engine, list[float]]) -> Seen:
         "again": {**entries.SMALL[0], "Import": "quiet"},
         "news": entries.SMALL[1],
     }
-    with intercepted_calls(lambda: run):
-        for name, start_input in delivered.items():
-            run.deliver(start_input, name)
-    return Seen(copy.deepcopy(run.moment()), run.observed, run.executions)
+    return run_of(deployed[0], delivered)
 
 
 def test_a_correct_run_of_imports_passes(imported: Seen) -> None:

@@ -18,7 +18,7 @@ KINDS = ("Captured", "Refunded", "RefundFailed", "Disputed", "DisputeWon", "Disp
 
 
 def random_histories(seed: int, number: int, processor_id: str = "acme-pay") -> list[list[dict[str, Any]]]:
-    """Return payments, each with the entries of which no rule is broken, as start inputs without a token."""
+    """Return payments, each with entries that break no rule, as start inputs without a token."""
     rng = random.Random(seed)  # noqa: S311  # a test, not a secret
     return [_history(rng, f"txn-{seed}-{place}", processor_id) for place in range(number)]
 

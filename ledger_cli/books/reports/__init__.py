@@ -10,8 +10,8 @@ from decimal import localcontext
 from pathlib import Path
 from typing import NamedTuple
 
+from ledger_cli.books.amounts import EXACT
 from ledger_cli.books.report import Report, UnreadableReportError
-from ledger_cli.books.reports.rows import EXACT
 
 
 class Format(NamedTuple):

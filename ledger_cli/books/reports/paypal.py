@@ -22,9 +22,9 @@ one that succeeded, and whose reversal has a line of its own.
 Source: PayPal's pages "Settlement Report Specification" and "Transaction Detail Report Specification" (row types,
 amounts without a separator, encoding) and "Transaction event codes"; its API "Transaction search"
 (`transaction_status`). The order of the totals (credits, debits, fee credits, fee debits) and that withdrawals are in
-them: wikimedia/wikimedia-fundraising-SmashPig, PaymentProviders/PayPal/Audit and its test data, of which some were
-shortened by hand. A currency that is converted at once has no `SF`. The counts at the end of `SF` and `RF` agree in no
-two of these files, and are not read.
+them: wikimedia/wikimedia-fundraising-SmashPig, PaymentProviders/PayPal/Audit and its test data. Somebody shortened some
+of these files by hand. A currency that is converted at once has no `SF`. The counts at the end of `SF` and `RF` agree
+in no two of these files, and are not read.
 """
 
 import re

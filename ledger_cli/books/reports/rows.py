@@ -10,7 +10,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
+from decimal import Decimal
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -30,9 +30,6 @@ MAX_HEADER_LINES = 1_000
 
 MAX_NAMED_LINES = 10
 """Lines that a note names before it only counts the rest."""
-
-EXACT = Context(prec=200, traps=[Inexact, InvalidOperation, Overflow])
-"""Context of sums. No sum of a file's amounts has 200 digits; if one had, the sum would fail and not be rounded."""
 
 NOT_TERMINATED = "no line break follows the row, so the file may be cut off; if it is whole, add one"
 

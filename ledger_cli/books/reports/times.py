@@ -21,7 +21,7 @@ LOCAL = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ T]([0-9]{2}:[0-9]{2}(?::[0-9]
 OFFSET = re.compile(r"([0-9]{4})[-/]([0-9]{2})[-/]([0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2}) ([+-][0-9]{2})([0-9]{2})")
 
 FIRST_YEAR, LAST_YEAR = 1970, 9998
-"""Years of which a report can be. Within them, no offset leads out of the years that `datetime` knows."""
+"""Years that a report may be about. Within them, no offset leads out of the years that `datetime` knows."""
 
 ABBREVIATIONS: Mapping[str, tuple[float, str]] = {
     "UTC": (0, "UTC"),
