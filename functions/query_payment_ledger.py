@@ -18,7 +18,7 @@ from ledger.aws import private_client
 from ledger.chain import walk_chain
 from ledger.entry import KINDS
 from ledger.fields import IDENTIFIER
-from ledger.item import SHARDS, UnreadableItemError
+from ledger.item import SHARDS, UnreadableItemError, seal_of
 from ledger.pages import (
     BY_PROCESSOR,
     ENTRIES_BY_PROCESSOR,
@@ -32,6 +32,7 @@ from ledger.pages import (
     read_page,
 )
 from ledger.payment import STATUSES, Payment, valid_id
+from ledger.seal import read_seal, seal_view
 from ledger.timestamps import utc_timestamp
 from ledger.totals import opening
 from ledger.violations import BrokenRuleError, Violation
@@ -45,12 +46,19 @@ dynamodb: DynamoDBClient = private_client("dynamodb")
 TABLE_NAME = os.environ["TABLE_NAME"]
 ENTRIES_TABLE_NAME = os.environ["ENTRIES_TABLE_NAME"]
 
+SEALS_TABLE_NAME = os.environ["SEALS_TABLE_NAME"]
+LOG_ORIGIN = os.environ["LOG_ORIGIN"]
+
+MAX_SEAL = 10**12
+"""More seals than a log has after a million years. DynamoDB takes numbers of up to 38 digits."""
+
 MAX_LIMIT = 100
 DEFAULT_LIMIT = 25
 
 QUERIED = frozenset({"ProcessorID", "From", "To", "Limit", "Cursor"})
 FACTS = (
-    "TransactionID, Amount, Currency, ProcessorID, #s, #t, Metadata, Fingerprint, RecordedAt, Execution, PublishedAt"
+    "TransactionID, Amount, Currency, ProcessorID, #s, #t, Metadata, Fingerprint, RecordedAt, Execution, "
+    "PublishedAt, Seal"
 )
 RESERVED = {"#s": "Status", "#t": "Timestamp"}
 
@@ -66,19 +74,27 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         `{"Entries": true, "ProcessorID", "From"?, "To"?, "Kind"?, "Limit"?, "Cursor"?}`: a processor's entries.
         `{"Unpublished": true, "Limit"?, "Cursor"?}`: recorded payments that are not published yet, the oldest first.
         `{"Entries": true, "Unpublished": true, "Limit"?, "Cursor"?}`: entries that are not published yet.
+        `{"Seals": true, "First"?}`: the seals of the log from this number on, which is 1 if it is absent.
 
     Returns:
         `{"Payment": … or null, "Entries": […], "Totals": … or null, "Unreadable": […]}` for one payment. Totals are
         those after its last entry, and null if the ledger has no such payment or one of its entries is damaged.
         `{"Payments" or "Entries": […], "Unreadable": […], "Cursor": text or null}` for the others. If there is a
         cursor, the same query with that cursor returns the next page.
+        `{"Seals": […], "Next": number or null}` for seals. If there is a next number, the same query with it as `First`
+        returns the next page.
         Unreadable has `{"TransactionID", "Entry"?, "Attribute"}` of each damaged item: the attribute shows the damage.
 
     Raises:
         InvalidQueryError: the query breaks a rule.
         UnreadableItemError: the item of the one payment is damaged.
+        UnreadableSealError: a seal is damaged.
         ClientError: any DynamoDB error, unchanged.
     """
+    if "Seals" in event:
+        seals = read_seals(event)
+        logger.info("seals read", number=len(seals["Seals"]))
+        return seals
     if "TransactionID" in event:
         answer = one_payment(event)
         found = answer["Payment"] is not None
@@ -96,7 +112,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def one_payment(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the payment and its entries as the tables have them now.
+    """Return the payment and its entries as the tables have them now. Each has the number of its seal, or null.
 
     Raises:
         InvalidQueryError: the ID is invalid, or the query has another field.
@@ -115,7 +131,7 @@ def one_payment(event: Mapping[str, Any]) -> dict[str, Any]:
     )
     if "Item" not in reply:
         return {"Payment": None, "Entries": [], "Totals": None, "Unreadable": []}
-    view = payment_view(reply["Item"])
+    view = {**payment_view(reply["Item"]), "Seal": seal_of(reply["Item"])}
     payment = Payment.from_state(view)
     totals, entries, unreadable = opening(payment), [], []
     try:
@@ -130,6 +146,32 @@ def one_payment(event: Mapping[str, Any]) -> dict[str, Any]:
         "Totals": None if unreadable else totals.as_dict(),
         "Unreadable": unreadable,
     }
+
+
+def read_seals(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return as many seals as one call reads, in order, and the number of the next one.
+
+    Raises:
+        InvalidQueryError: a field breaks a rule, or is unknown.
+        UnreadableSealError: a seal is damaged.
+    """
+    if event.keys() - {"Seals", "First"}:
+        raise InvalidQueryError([Violation("Query", "unknown_field")])
+    first = event.get("First", 1)
+    violations = [] if event["Seals"] is True else [Violation("Seals", "true")]
+    if isinstance(first, bool) or not isinstance(first, int) or not 1 <= first <= MAX_SEAL:
+        violations.append(Violation("First", "seal_number"))
+    if violations:
+        raise InvalidQueryError(violations)
+    reply = dynamodb.query(
+        TableName=SEALS_TABLE_NAME,
+        KeyConditionExpression="#log = :log AND Seal >= :first",
+        ExpressionAttributeNames={"#log": "Log"},
+        ExpressionAttributeValues={":log": {"S": LOG_ORIGIN}, ":first": {"N": f"{first}"}},
+        ConsistentRead=True,
+    )
+    found = [seal_view(read_seal(item)) for item in reply["Items"]]
+    return {"Seals": found, "Next": found[-1]["Seal"] + 1 if "LastEvaluatedKey" in reply else None}
 
 
 def processor_query(event: Mapping[str, Any]) -> Query:

@@ -23,9 +23,11 @@ from ledger.item import (
     published_at,
     read_attribute,
     recorded_facts,
+    seal_of,
     shard_of,
 )
 from ledger.payment import valid_id
+from ledger.seal import UnreadableSealError, read_seal
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -67,37 +69,58 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def unexpected_change(event_name: str, images: Mapping[str, Item]) -> Change | None:
     """Return the change that one record of the stream shows; None if the ledger itself made it.
 
-    The ledger adds an item that it can read back, and later moves the item's marker, once. It does nothing else. A
-    quiet import has no marker, which never moves.
+    The ledger adds an item that it can read back, and later moves each of the item's two markers, once. It does nothing
+    else. A seal has no markers: it gets its checkpoint, once.
     """
     if event_name == "REMOVE":
         return Change("removed", [])
     new = images["NewImage"]
     unexpected = _unexpected_entry if "Entry" in images["Keys"] else _unexpected_payment
+    moves = RECORD_MOVES
+    if "Log" in images["Keys"]:
+        unexpected, moves = _unexpected_seal, SEAL_MOVES
     if event_name == "INSERT":
         return unexpected(new, "added")
     old = images["OldImage"]
-    changed = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-    moved = "Unpublished" in old and "Unpublished" not in new and "PublishedAt" not in old and "PublishedAt" in new
-    if changed != ["PublishedAt", "Unpublished"] or not moved:
-        return Change("replaced", changed)
+    changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
+    if (changed & old.keys(), changed & new.keys()) not in moves:
+        return Change("replaced", sorted(changed))
     return unexpected(new, "marked")
+
+
+Moves = tuple[tuple[set[str], set[str]], ...]
+
+RECORD_MOVES: Moves = (
+    ({"Unpublished"}, {"PublishedAt"}),
+    ({"Unsealed"}, {"Seal"}),
+    (set(), {"Seal"}),  # a record from before the ledger had a log
+)
+SEAL_MOVES: Moves = ((set(), {"Note", "VerifierKey"}),)
+"""The changes that the ledger makes: which attributes leave the item, and which it gets."""
+
+
+def _expected_markers(item: Item, *, is_new: bool, is_quiet: bool) -> set[str]:
+    """Return the markers that an item has, all of them. A record from before the log has no `Unsealed`."""
+    publication = "PublishedAt" if "PublishedAt" in item and not is_new else "Unpublished"
+    seal = "Seal" if "Seal" in item and not is_new else "Unsealed"
+    markers = {seal} if is_new or {"Seal", "Unsealed"} & item.keys() else set()
+    return markers if is_quiet else markers | {publication}
 
 
 def _unexpected_payment(item: Item, change: str) -> Change | None:
     """Return the change that the item's content shows; None if the ledger could have written this content."""
     is_quiet = item.get("Metadata", {}).get("M", {}).get(IMPORT_PAIR) == {"S": QUIET}
-    markers = set() if is_quiet else {"PublishedAt" if change == "marked" else "Unpublished"}
+    markers = _expected_markers(item, is_new=change == "added", is_quiet=is_quiet)
     try:
         wrong = sorted(item.keys() ^ (ATTRIBUTES | markers))
         if wrong:
             return Change(change, wrong)
         facts = recorded_facts(item)
         published_at(item)
+        seal_of(item)
         shard = f"{shard_of(facts['TransactionID'])}"
-        expected = {"ProcessorShard": f"{facts['ProcessorID']}#{shard}"} | (
-            {"Unpublished": shard} if "Unpublished" in markers else {}
-        )
+        expected = {"ProcessorShard": f"{facts['ProcessorID']}#{shard}"}
+        expected |= dict.fromkeys(markers & {"Unpublished", "Unsealed"}, shard)
         wrong = [name for name, value in expected.items() if read_attribute(item, name, "S", "") != value]
         wrong += [
             name for name in ("Execution", "TokenKey") if not read_attribute(item, name, "S", "").startswith("arn:")
@@ -116,23 +139,36 @@ def _unexpected_entry(item: Item, change: str) -> Change | None:
     except UnreadableItemError as unreadable:
         return Change(change, [unreadable.attribute])
     expected = read.as_item()
-    if change == "marked" and read.entry.imported != QUIET:
-        del expected["Unpublished"]
-        expected["PublishedAt"] = item["PublishedAt"]  # read_entry has read it
+    markers = _expected_markers(item, is_new=change == "added", is_quiet=read.entry.imported == QUIET)
+    for moved in {"Unpublished", "Unsealed"} - markers:
+        expected.pop(moved, None)
+    expected |= {name: item[name] for name in markers & {"PublishedAt", "Seal"}}  # read_entry has read them
     wrong = sorted(name for name in {*item, *expected} if item.get(name) != expected.get(name))
     if not item["Execution"]["S"].startswith("arn:"):
         wrong.append("Execution")
     return Change(change, wrong) if wrong else None
 
 
+def _unexpected_seal(item: Item, change: str) -> Change | None:
+    """Return what `_unexpected_payment` returns for a payment."""
+    try:
+        expected = read_seal(item).as_item()
+    except UnreadableSealError:
+        return Change(change, ["Root"])
+    if change == "marked":
+        expected |= {name: item[name] for name in ("Note", "VerifierKey")}
+    wrong = sorted(name for name in {*item, *expected} if item.get(name) != expected.get(name))
+    return Change(change, wrong) if wrong else None
+
+
 def report_item_change(record: Mapping[str, Any], change: Change) -> None:
     """Log and count one change. If the ledger did not write the item, its ID and its names may be any text."""
     keys = record["dynamodb"]["Keys"]
-    entry = {"entry": keys["Entry"].get("N")} if "Entry" in keys else {}
+    numbers = {name.lower(): keys[name].get("N") for name in ("Entry", "Seal") if name in keys}
     logger.error(
         "item changed",
-        transaction_id=valid_id({"TransactionID": keys["TransactionID"].get("S")}, "TransactionID"),
-        **entry,
+        transaction_id=valid_id({"TransactionID": keys.get("TransactionID", {}).get("S")}, "TransactionID"),
+        **numbers,
         change=change.name,
         attributes=[name if name.isascii() and name.isalpha() else "another" for name in change.attributes],
         stream_event_id=record["eventID"],

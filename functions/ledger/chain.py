@@ -8,7 +8,7 @@ all entries of the payment, decides, and puts the next number under the conditio
          └────────────────────────┘
 
 The number is free only while what was read is still all there is. So the condition makes the whole decision atomic,
-with one write and no counter. Nothing that was written ever changes but the publication marker.
+with one write and no counter. Nothing that was written ever changes but the two markers.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from ledger.fields import IMPORT
 from ledger.item import (
     UnreadableItemError,
     check_import,
+    new_markers,
     published_at,
     read_attribute,
     read_metadata,
     read_timestamp,
     recorded_payment,
+    seal_of,
     shard_of,
-    unpublished_marker,
 )
 from ledger.totals import Totals, after, opening, violations
 from ledger.violations import EntryConflictError, EntryTooEarlyError, InvalidEntryError, Violation
@@ -79,8 +80,8 @@ class RecordedEntry(NamedTuple):
     """An entry in the chain.
 
     `totals` are the payment's totals after it. `previous` is the hash of the entry before it, and the payment's
-    fingerprint for the first one. `published_at` is its marker: None if it is not published yet. The other fields are
-    those of the delivery that brought it.
+    fingerprint for the first one. `published_at` and `seal` are its markers: None if it is not published or sealed yet.
+    The other fields are those of the delivery that brought it.
     """
 
     number: int
@@ -91,6 +92,7 @@ class RecordedEntry(NamedTuple):
     recorded_at: str
     acceptance: Mapping[str, str] | None = None
     published_at: str | None = None
+    seal: int | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return everything about the entry that never changes: what an outcome event and a query show of it."""
@@ -107,8 +109,8 @@ class RecordedEntry(NamedTuple):
         }
 
     def view(self) -> dict[str, Any]:
-        """Return the facts, and when the entry was published (null if it is not published yet)."""
-        return {**self.facts(), "PublishedAt": self.published_at}
+        """Return the facts, when the entry was published, and the seal that has it: null if that is still to come."""
+        return {**self.facts(), "PublishedAt": self.published_at, "Seal": self.seal}
 
     @property
     def hash(self) -> str:
@@ -116,12 +118,12 @@ class RecordedEntry(NamedTuple):
         return facts_hash(self.facts())
 
     def as_item(self) -> dict[str, Any]:
-        """Return the item of an entry that is not published yet, or of a quiet import."""
+        """Return the item of an entry that is neither published nor sealed yet."""
         shard = shard_of(self.entry.transaction_id)
         return {
             **{name: _attribute(value) for name, value in self.facts().items()},
             "ProcessorShard": {"S": f"{self.entry.processor_id}#{shard}"},
-            **unpublished_marker(shard, self.entry.imported),
+            **new_markers(shard, self.entry.imported),
         }
 
 
@@ -249,10 +251,11 @@ def _entry_in(item: Mapping[str, Any]) -> RecordedEntry:
         recorded_at=read_timestamp(item, "RecordedAt"),
         acceptance=_read_texts(value("Acceptance", "M")) if "Acceptance" in item else None,
         published_at=published_at(item),
+        seal=seal_of(item),
     )
     # Whatever was read is written again: so no attribute has another form, and no total a form that no amount has.
     for name, attribute in read.as_item().items():
-        if name != "Unpublished" and item.get(name) != attribute:
+        if name not in {"Unpublished", "Unsealed"} and item.get(name) != attribute:
             raise UnreadableItemError(transaction_id, name)
     return read
 
@@ -263,7 +266,7 @@ def entry_facts(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def entry_view(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entry that an item has, and when it was published (null if it is not published yet)."""
+    """Return the entry that an item has, with its markers."""
     return read_entry(item).view()
 
 

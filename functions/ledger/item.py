@@ -1,7 +1,8 @@
 """The ledger's item: how the table `PaymentLedger` keeps one payment, in DynamoDB's attribute form.
 
-The ledger writes business attributes once. Only the publication marker changes later: the update that sets
-`PublishedAt` also removes `Unpublished`. A quiet import has neither of the two.
+The ledger writes business attributes once. Only two markers change later, each once: the update that sets `PublishedAt`
+also removes `Unpublished`, and the update that sets `Seal` also removes `Unsealed`. A quiet import is never published,
+so it has neither of the first two.
 """
 
 import hashlib
@@ -26,8 +27,7 @@ ATTRIBUTES = frozenset(
     "TransactionID SecureToken Amount Currency ProcessorID Status Timestamp Metadata Fingerprint RecordedAt Execution "
     "TokenKey ProcessorShard".split()
 )
-"""Attributes of every item. An item has `Unpublished` as well, or `PublishedAt` once it is marked; or neither, if it is
-a quiet import."""
+"""Attributes of every item, without its markers."""
 
 IMPORT_PAIR = "ledger:import"
 """Key in the map `Metadata` of an imported payment; the pair's text is the payment's `Import`. The attributes of an
@@ -65,7 +65,7 @@ class EncryptedPayment(NamedTuple):
     recorded_at: str
 
     def as_item(self) -> dict[str, Any]:
-        """Return the item of a payment that is not published yet, or of a quiet import."""
+        """Return the item of a payment that is neither published nor sealed yet."""
         payment = self.payment
         shard = shard_of(payment.transaction_id)
         imported = {} if payment.imported is None else {IMPORT_PAIR: payment.imported}
@@ -83,7 +83,7 @@ class EncryptedPayment(NamedTuple):
             "Execution": {"S": self.execution},
             "TokenKey": {"S": self.token_key},
             "ProcessorShard": {"S": f"{payment.processor_id}#{shard}"},
-            **unpublished_marker(shard, payment.imported),
+            **new_markers(shard, payment.imported),
         }
 
     def is_own_write(self, item: Mapping[str, Any]) -> bool:
@@ -178,9 +178,25 @@ def read_metadata(item: Mapping[str, Any]) -> dict[str, str]:
         raise UnreadableItemError(transaction_id, "Metadata") from None
 
 
-def unpublished_marker(shard: int, imported: str | None) -> dict[str, Any]:
-    """Return the attribute by which the sweep finds what it has to publish; nothing for a quiet import."""
-    return {} if imported == QUIET else {"Unpublished": {"S": f"{shard}"}}
+def new_markers(shard: int, imported: str | None) -> dict[str, Any]:
+    """Return the markers of a new item: by them the sweep and the sealer find it. No sweep looks for a quiet import."""
+    unpublished = {} if imported == QUIET else {"Unpublished": {"S": f"{shard}"}}
+    return {**unpublished, "Unsealed": {"S": f"{shard}"}}
+
+
+def seal_of(item: Mapping[str, Any]) -> int | None:
+    """Return the number of the seal that has the record; None if no seal has it yet.
+
+    Raises:
+        UnreadableItemError: the marker is damaged.
+    """
+    if "Seal" not in item:
+        return None
+    transaction_id = item["TransactionID"]["S"]
+    number = read_attribute(item, "Seal", "N", transaction_id)
+    if not number.isdecimal():
+        raise UnreadableItemError(transaction_id, "Seal")
+    return int(number)
 
 
 def check_import(imported: str, transaction_id: str, attribute: str) -> None:

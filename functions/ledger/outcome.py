@@ -6,9 +6,12 @@ A schema in `events/schemas/` describes each event's detail. No detail ever hold
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ledger.fields import IMPORT
+
+if TYPE_CHECKING:
+    from ledger.seal import Seal
 
 SOURCE = "payment.ledger"
 VERSION = "1"
@@ -29,6 +32,9 @@ ENTRY_DETAIL_TYPES = {
     "CONFLICT": "EntryConflict",
     "IMPORTED": "EntryImported",
 }
+
+SEALED = "LedgerSealed"
+"""Type of the event about a seal."""
 
 OUTCOME_BY_ERROR = {
     "InvalidPaymentError": "REJECTED",
@@ -70,6 +76,18 @@ class Outcome(NamedTuple):
         # An invalid input has no identity of its own, so its execution stands for it.
         identity = refusal["Fingerprint"] if name == "CONFLICT" else execution
         return cls._identified(name, identity, execution, {**refusal, "Execution": execution})
+
+    @classmethod
+    def from_seal(cls, seal: "Seal", key_arn: str) -> "Outcome":
+        """Return the event of a finished seal. A consumer that keeps these events is a witness of the log.
+
+        Args:
+            seal: the seal, with its checkpoint.
+            key_arn: the key that signed it.
+        """
+        facts = {"Seal": seal.number, "SealedAt": seal.sealed_at, "Records": len(seal.records), "Size": seal.tree.size}
+        signed = {"Checkpoint": seal.note, "VerifierKey": seal.key}
+        return cls._identified("SEALED", f"{seal.origin}\n{seal.number}", key_arn, {**facts, **signed})
 
     @property
     def is_entry(self) -> bool:
@@ -119,6 +137,8 @@ class Outcome(NamedTuple):
 
 def detail_type_of(outcome: str, facts: Mapping[str, Any]) -> str:
     """Return the type of the event that publishes an outcome. A refused entry may lack a valid EntryID."""
+    if outcome == "SEALED":
+        return SEALED
     is_entry = outcome == "REFUSED" or "EntryID" in facts
     is_import = outcome == "RECORDED" and IMPORT in facts
     return (ENTRY_DETAIL_TYPES if is_entry else DETAIL_TYPES)["IMPORTED" if is_import else outcome]

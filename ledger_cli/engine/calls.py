@@ -32,9 +32,12 @@ WITH_RESOURCES = frozenset({"DynamoDB_20120810", "AWSStepFunctions"})
 """Services whose requests name a resource, as the header has them."""
 
 
-def _named(body: dict[str, str]) -> str:
-    """Return the resource that a request to one of these services names."""
+def _named(body: dict[str, Any]) -> str:
+    """Return the resource that a request to one of these services names. No function reads two tables in one call."""
+    if "RequestItems" in body:
+        (table_name,) = body["RequestItems"]
+        return f"table/{table_name}"
     if "TableName" in body:
         return f"table/{body['TableName']}" + (f"/index/{body['IndexName']}" if "IndexName" in body else "")
-    arn = body.get("stateMachineArn") or body["executionArn"]
+    arn: str = body.get("stateMachineArn") or body["executionArn"]
     return ":".join(arn.split(":")[5:])

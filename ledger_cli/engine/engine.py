@@ -170,6 +170,10 @@ class Engine:
             self._scan("EntriesTableName"), key=lambda item: (item["TransactionID"]["S"], int(item["Entry"]["N"]))
         )
 
+    def seals(self) -> list[dict[str, Any]]:
+        """Return every seal's item in DynamoDB's attribute form, in the order of the log."""
+        return sorted(self._scan("SealsTableName"), key=lambda item: int(item["Seal"]["N"]))
+
     def _scan(self, output: str) -> list[dict[str, Any]]:
         pages = self.client("dynamodb").get_paginator("scan").paginate(TableName=self.outputs[output])
         return [item for page in pages for item in page["Items"]]
@@ -199,8 +203,8 @@ class Engine:
         """
         for arn in self.executions():
             self.wait_for(arn)
-        for output in ("TableName", "EntriesTableName"):
-            account.table(self.outputs[output]).items.clear()
+        for name in self._tables.values():
+            account.table(name).items.clear()
         for archive in account.archives():
             archive.events.clear()
         account.secrets().reset()
@@ -228,7 +232,8 @@ class Engine:
 
     @property
     def _tables(self) -> snapshots.Tables:
-        return {"Items": self.outputs["TableName"], "Entries": self.outputs["EntriesTableName"]}
+        outputs = {"Items": "TableName", "Entries": "EntriesTableName", "Seals": "SealsTableName"}
+        return {section: self.outputs[output] for section, output in outputs.items()}
 
     def restore(self, state: State) -> None:
         """Put an earlier engine's state into this engine, which has just been deployed.

@@ -1,7 +1,8 @@
 """A snapshot: what the embedded account holds, taken from moto's backends and put back into them.
 
-It has the items of both tables, the keys that encrypt the tokens, the archived events, the processors' secrets, and the
-executions that have ended, with their histories. It has no logs, no metrics and no execution that still runs.
+It has the items of all tables, the keys that encrypt the tokens and sign the log, the archived events, the processors'
+secrets, and the executions that have ended, with their histories. It has no logs, no metrics and no execution that
+still runs.
 """
 
 import base64
@@ -18,14 +19,14 @@ from ledger.intake import execution_prefix
 from ledger_cli.engine import account
 from ledger_cli.engine.state_format import EXECUTION, FORMS, OPTIONAL, is_too_deep
 
-KEYS = ("TokenKey", "IntakeKey")
+KEYS = ("TokenKey", "IntakeKey", "SealKey")
 """The logical ids of the keys that are kept."""
 
 LeaveOut = Callable[[str, object, str], None]
 """Called with the kind, the identifier and the reason of each thing that a snapshot leaves out."""
 
 
-KINDS = {"Items": "payment", "Entries": "entry"}
+KINDS = {"Items": "payment", "Entries": "entry", "Seals": "seal"}
 """The sections of a snapshot that hold a table's items, and what an item of each is."""
 
 Tables = Mapping[str, str]
@@ -64,9 +65,9 @@ def restore(kept: Mapping[str, Any], tables: Tables, secrets_manager: Any, leave
     """
     for section, kind in KINDS.items():
         table = account.table(tables[section])
-        for item in kept.get(section, []):  # an engine before December 2026 had no entries
-            with _left_out_on_error(kind, item["TransactionID"]["S"], leave_out):
-                restored: Any = _item_of(item)
+        for item in kept.get(section, []):  # an engine before December 2026 had neither entries nor seals
+            with _left_out_on_error(kind, item[table.hash_key_attr]["S"], leave_out):
+                restored: Any = _item_of(item, table)
                 if table.has_range_key:
                     table.items[restored.hash_key][restored.range_key] = restored
                 else:
@@ -172,10 +173,10 @@ def _bytes(value: Any) -> Any:
     return decoded if base64.b64encode(decoded).decode() == value else value
 
 
-def _item_of(described: dict[str, Any]) -> Item:
-    """Return moto's item. moto's `PutItem` would reject some items that other calls can write."""
-    number = DynamoType(described["Entry"]) if "Entry" in described else None
-    item = Item(DynamoType(described["TransactionID"]), number, {})
+def _item_of(described: dict[str, Any], table: Any) -> Item:
+    """Return moto's item of a table. moto's `PutItem` would reject some items that other calls can write."""
+    number = DynamoType(described[table.range_key_attr]) if table.has_range_key else None
+    item = Item(DynamoType(described[table.hash_key_attr]), number, {})
     for name, value in described.items():
         dict.__setitem__(item.attrs, name, DynamoType(_with_base64(value)))
     return item

@@ -10,11 +10,11 @@ from typing import Any
 
 from moto.kms.utils import MASTER_KEY_LEN
 
-VERSION = 3
-"""In versions 1 and 2, there were no entries. In version 1, `Marker` was always empty, so an event that a caller had
-published could be taken for a time."""
+VERSION = 4
+"""In versions 1 to 3, there were no seals. In versions 1 and 2, there were no entries. In version 1, `Marker` was
+always empty, so an event that a caller had published could be taken for a time."""
 
-READABLE = (1, 2, VERSION)
+READABLE = (1, 2, 3, VERSION)
 SECTIONS = {"Version", "Keys", "Items", "Secrets", "Events", "Executions"}
 EXECUTION: dict[str, type | tuple[type, ...]] = {
     "name": str,
@@ -110,6 +110,8 @@ def is_state(kept: Any) -> bool:
         and all(map(_is_item, kept["Items"]))
         and isinstance(kept.get("Entries", []), list)
         and all(map(_is_entry, kept.get("Entries", [])))
+        and isinstance(kept.get("Seals", []), list)
+        and all(map(_is_seal, kept.get("Seals", [])))
         and all(map(_is_event, kept["Events"]))
         and all(map(_is_execution, kept["Executions"]))
     )
@@ -117,13 +119,20 @@ def is_state(kept: Any) -> bool:
 
 def _is_item(item: Any) -> bool:
     """Return whether it has the table's key. Callers may write any other attribute."""
-    key = item.get("TransactionID") if isinstance(item, dict) else None
-    return isinstance(key, dict) and key.keys() == {"S"} and isinstance(key["S"], str)
+    return _has(item, "TransactionID", "S")
 
 
 def _is_entry(item: Any) -> bool:
-    number = item.get("Entry") if isinstance(item, dict) else None
-    return _is_item(item) and isinstance(number, dict) and number.keys() == {"N"} and isinstance(number["N"], str)
+    return _is_item(item) and _has(item, "Entry", "N")
+
+
+def _is_seal(item: Any) -> bool:
+    return _has(item, "Log", "S") and _has(item, "Seal", "N")
+
+
+def _has(item: Any, name: str, kind: str) -> bool:
+    key = item.get(name) if isinstance(item, dict) else None
+    return isinstance(key, dict) and key.keys() == {kind} and isinstance(key[kind], str)
 
 
 def _is_event(event: Any) -> bool:
@@ -152,6 +161,7 @@ def _is_execution(execution: Any) -> bool:
 FORMS: dict[str, Callable[[Any], bool]] = {
     "payment": _is_item,
     "entry": _is_entry,
+    "seal": _is_seal,
     "event": _is_event,
     "execution": _is_execution,
 }

@@ -92,9 +92,10 @@ def _not_aws(operation: str, why_not: str) -> StackError:
 
 REPLY_KEYS = {
     "AcceptFunction": {"Entry"},
-    "QueryFunction": {"Payment", "Payments", "Entries"},
+    "QueryFunction": {"Payment", "Payments", "Entries", "Seals"},
     "RepublishFunction": {"Found"},
     "RevealFunction": {"SecureToken", "SecureTokenBase64"},
+    "SealFunction": {"Sealed"},
 }
 """Keys of which each function's reply has at least one."""
 
@@ -103,6 +104,7 @@ MISSING_FUNCTION = {
     "QueryFunction": "the stack has no query function: deploy this version of it",
     "RepublishFunction": "the stack has no sweep to invoke: deploy this version of it",
     "RevealFunction": "the stack reveals no tokens: deploy it with the parameter RevealTokens=allowed",
+    "SealFunction": "the stack has no sealed log: deploy this version of it",
 }
 
 

@@ -15,13 +15,16 @@ from tools.sdk_data import READ_BY_LAMBDA
 PAGE = ROOT / "docs/internals/permissions.md"
 
 CALLS = {
+    "dynamodb:BatchGetItem": "dynamodb.batch_get_item(",
     "dynamodb:GetItem": "client.get_item(|dynamodb.get_item(",
-    "dynamodb:PutItem": "client.put_item(",
+    "dynamodb:PutItem": "client.put_item(|dynamodb.put_item(",
     "dynamodb:Query": "client.query(|dynamodb.query(",
-    "dynamodb:UpdateItem": "client.update_item(",
+    "dynamodb:UpdateItem": "client.update_item(|dynamodb.update_item(",
     "events:PutEvents": "client.put_events(",
     "kms:Encrypt": "client.encrypt(|kms.encrypt(",
     "kms:Decrypt": "kms.decrypt(",
+    "kms:GetPublicKey": "kms.get_public_key(",
+    "kms:Sign": "kms.sign(",
     "kms:ReEncryptFrom": "client.re_encrypt(",
     "kms:ReEncryptTo": "client.re_encrypt(",
     "secretsmanager:BatchGetSecretValue": "client.batch_get_secret_value(",
@@ -66,6 +69,7 @@ BY_ROLE = {
     "ReceivePartnerEventRole": {"sqs:SendMessage": "Lambda keeps an event that the function could not take"},
     "ReceivePaymentRole": {"kms:Decrypt": "Secrets Manager reads a processor's secret"},
     "RepublishScheduleRole": {"lambda:InvokeFunction": "EventBridge Scheduler starts the sweep"},
+    "SealScheduleRole": {"lambda:InvokeFunction": "EventBridge Scheduler starts the sealer"},
 }
 """The purpose of calls that no code of the role's own makes, by the action."""
 

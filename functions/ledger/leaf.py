@@ -1,0 +1,36 @@
+"""The leaf of a record: the bytes by which the sealed log proves one payment or one entry.
+
+A leaf is canonical JSON (RFC 8785) of the record's immutable facts under the contract's names, and two fields more:
+
+    Schema            the name of this form
+    CiphertextSHA256  SHA-256 (hex) of the payment's encrypted token; an entry has that of its payment
+
+KMS encrypts with a random value, so nobody can guess a ciphertext. So the hash of a leaf tells nothing of the record to
+a reader who does not have it, and the leaf stays valid after the token key is destroyed.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+PAYMENT_SCHEMA, ENTRY_SCHEMA = "payment-ledger/payment/1", "payment-ledger/entry/1"
+"""Names of the two forms. Whoever changes a form gives it another name: what was sealed keeps its own."""
+
+
+def canonical(value: Mapping[str, Any]) -> str:
+    """Return canonical JSON as RFC 8785 describes it, for values of text, whole numbers, null, lists and objects.
+
+    All keys of a record are ASCII, so their order by code points is the order by UTF-16 that RFC 8785 asks for.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def leaf_of(facts: Mapping[str, Any], ciphertext_hash: bytes) -> bytes:
+    """Return the leaf of a payment or an entry.
+
+    Args:
+        facts: what `recorded_facts` reads from a payment's item, or `entry_facts` from an entry's.
+        ciphertext_hash: SHA-256 of the payment's encrypted token.
+    """
+    schema = ENTRY_SCHEMA if "EntryID" in facts else PAYMENT_SCHEMA
+    return canonical({**facts, "Schema": schema, "CiphertextSHA256": ciphertext_hash.hex()}).encode()
