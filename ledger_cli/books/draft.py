@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from ledger_cli.books.export import Writer, line_of, position_of
+from ledger.seal import parse_key
+from ledger_cli.books.export import Writer, line_of, line_of_seal, position_of
 from ledger_cli.errors import CommandError
 
 SCHEMA = """
@@ -23,6 +24,10 @@ CREATE TABLE IF NOT EXISTS records (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unreadable (
     transaction_id TEXT, entry INTEGER, item TEXT NOT NULL, PRIMARY KEY (transaction_id, entry)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seals (number INTEGER PRIMARY KEY, line TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS sealed (
+    transaction_id TEXT, entry INTEGER, is_looked_up INTEGER NOT NULL, PRIMARY KEY (transaction_id, entry)
 ) WITHOUT ROWID;
 """
 
@@ -134,6 +139,43 @@ class Draft:
                 self._database.execute(f"DELETE FROM {table} WHERE transaction_id = ?", (transaction_id,))  # noqa: S608  # one of two names
             self._put(found, unreadable)
 
+    def add_seals(self, name: str, cursor: str | None, seals: Iterable[Mapping[str, Any]]) -> None:
+        """Add a page of seals, as `ledger.seal.seal_view` gives them, as `add` does for records."""
+        with self._database:
+            for seal in seals:
+                self._database.execute("INSERT OR REPLACE INTO seals VALUES (?, ?)", (seal["Seal"], line_of_seal(seal)))
+                keys = (parse_key(key) for key in seal["Keys"])
+                self._database.executemany("INSERT OR IGNORE INTO sealed VALUES (?, ?, 0)", keys)
+            self._database.execute("INSERT OR REPLACE INTO lists VALUES (?, ?, ?)", (name, cursor, int(cursor is None)))
+
+    def last_seal(self) -> int:
+        """Return the number of the last seal; 0 if there is none."""
+        return int(self._database.execute("SELECT coalesce(max(number), 0) FROM seals").fetchone()[0])
+
+    def not_read(self) -> str | None:
+        """Return a payment with a sealed record that was neither read nor looked up; None if there is none."""
+        row = self._database.execute(
+            "SELECT transaction_id FROM sealed WHERE NOT is_looked_up AND NOT EXISTS (SELECT 1 FROM records"
+            " WHERE records.transaction_id = sealed.transaction_id AND records.entry = sealed.entry) LIMIT 1"
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def looked_up(self, transaction_id: str) -> None:
+        """Remember that all that there is of a payment was read: `not_read` does not return it again."""
+        with self._database:
+            self._database.execute("UPDATE sealed SET is_looked_up = 1 WHERE transaction_id = ?", (transaction_id,))
+
+    def keep_sealed(self, until: str | None) -> None:
+        """Leave out what no seal has, and what was recorded after *until*, with the entries behind it."""
+        with self._database:
+            for table in ("records", "unreadable"):
+                self._database.execute(
+                    f"DELETE FROM {table} WHERE NOT EXISTS (SELECT 1 FROM sealed"  # noqa: S608  # one of two names
+                    f" WHERE sealed.transaction_id = {table}.transaction_id AND sealed.entry = {table}.entry)"
+                )
+        if until is not None:
+            self._cut(until)
+
     def incomplete(self) -> list[str]:
         """Return the payments with a gap, but for those that have a damaged item.
 
@@ -153,11 +195,14 @@ class Draft:
 
         The lists are read one after another, so of later records they may have a payment without its entries.
         """
+        self._cut(self.began_at)
+
+    def _cut(self, last: str) -> None:
         with self._database:
             self._database.execute(
                 "DELETE FROM records WHERE EXISTS (SELECT 1 FROM records AS one WHERE one.recorded_at > ?"
                 " AND one.transaction_id = records.transaction_id AND one.entry <= records.entry)",
-                (self.began_at,),
+                (last,),
             )
 
     def number(self) -> int:
@@ -173,6 +218,11 @@ class Draft:
         """Yield the line of each record in order, and whether it is an entry's."""
         for entry, line in self._database.execute("SELECT entry, line FROM records ORDER BY transaction_id, entry"):
             yield line, entry > 0
+
+    def seal_lines(self) -> Iterator[str]:
+        """Yield the line of each seal, in the order of the log."""
+        for (line,) in self._database.execute("SELECT line FROM seals ORDER BY number"):
+            yield line
 
     def write(
         self,

@@ -1,4 +1,4 @@
-"""Exports of the ledger's two tables that DynamoDB has written to S3, in a local copy of their folders.
+"""Exports of the ledger's tables that DynamoDB has written to S3, in a local copy of their folders.
 
     FOLDER/manifest-summary.json    what was exported, when, and how many items
     FOLDER/manifest-summary.md5     its MD5 in base64
@@ -10,7 +10,8 @@ The manifests decide what belongs to an export. Whatever differs from them is an
 cut off or surplus, and a wrong count.
 
 The ledger is in two tables, so an export of it is a pair, of one moment. If the entries were older than the payments,
-refunds would be missing from the sums; if they were newer, entries would lack their payment.
+refunds would be missing from the sums; if they were newer, entries would lack their payment. The sealed log is in a
+third table, which only an export as of a seal needs.
 
 Source: DynamoDB Developer Guide, DynamoDB table export output format. The guide calls the files with the MD5
 `.checksum`, and DynamoDB calls them `.md5`; both are read. `md5Checksum` is of the file as S3 keeps it, in base64. The
@@ -28,17 +29,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ledger.chain import entry_facts
-from ledger.item import UnreadableItemError, published_at, read_attribute, recorded_facts
+from ledger.item import UnreadableItemError, published_at, read_attribute, recorded_facts, seal_of
+from ledger.seal import UnreadableSealError, read_seal, seal_view
 from ledger.strict_json import StrictJSONError, loads
 from ledger.timestamps import utc_timestamp
 from ledger.violations import BrokenRuleError
 from ledger_cli.books.draft import Draft
 from ledger_cli.errors import CommandError
 
-PAYMENTS_TABLE, ENTRIES_TABLE = "PaymentLedger", "PaymentEntries"
+PAYMENTS_TABLE, ENTRIES_TABLE, SEALS_TABLE = "PaymentLedger", "PaymentEntries", "PaymentSeals"
 """The names of the tables in the template, without the stack's suffix."""
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
@@ -53,7 +55,7 @@ MAX_DEPTH = 32
 PAGE_SIZE = 1000
 """Items that one transaction adds to the draft."""
 
-TABLE_ARN = re.compile(rf"(arn:.+:table/)({PAYMENTS_TABLE}|{ENTRIES_TABLE})([A-Za-z0-9_.-]*)")
+TABLE_ARN = re.compile(rf"(arn:.+:table/)({PAYMENTS_TABLE}|{ENTRIES_TABLE}|{SEALS_TABLE})([A-Za-z0-9_.-]*)")
 IN_PARTS = re.compile(r"[0-9a-f]{32}-([2-9]|[1-9][0-9]+)")
 """Form of the etag of an object that was uploaded in several parts. Such an etag is not made of the file's MD5."""
 
@@ -79,7 +81,7 @@ class TableExport:
     Attributes:
         folder: the folder that has the manifests.
         arn: the export's ARN.
-        table: `PAYMENTS_TABLE` or `ENTRIES_TABLE`.
+        table: `PAYMENTS_TABLE`, `ENTRIES_TABLE` or `SEALS_TABLE`.
         stack: the rest of the table's ARN: its account, its region, and the suffix of the stack.
         exported_at: the moment of the table that was exported, in the ledger's form.
         files: the data files.
@@ -115,7 +117,8 @@ class TableExport:
             raise DynamoDBExportError(f"{path}: the items are not in DynamoDB JSON: export with DYNAMODB_JSON")
         named = TABLE_ARN.fullmatch(_text(path, summary, "tableArn"))
         if named is None:
-            raise DynamoDBExportError(f"{path}: an export of another table than {PAYMENTS_TABLE} or {ENTRIES_TABLE}")
+            tables = f"{PAYMENTS_TABLE}, {ENTRIES_TABLE} and {SEALS_TABLE}"
+            raise DynamoDBExportError(f"{path}: an export of another table than {tables}")
         try:
             exported_at = utc_timestamp(summary.get("exportTime"))
         except BrokenRuleError:
@@ -162,22 +165,30 @@ class TableExport:
             yield file.path
 
 
-def open_exports(folders: Sequence[Path]) -> tuple[TableExport, TableExport]:
-    """Return the exports of the payments and of the entries, which the folders or their `AWSDynamoDB` have.
+def open_exports(folders: Sequence[Path], *, sealed: bool = False) -> tuple[TableExport, ...]:
+    """Return the exports of the payments, of the entries, and of the seals if they are wanted.
+
+    Args:
+        folders: folders of exports, or folders that have them in `AWSDynamoDB`.
+        sealed: whether the export of the sealed log is wanted as well.
 
     Raises:
         DynamoDBExportError: there is not exactly one of each, or they are not of one ledger at one moment.
     """
     found = [TableExport.open(one) for folder in folders for one in _export_folders(folder)]
-    payments, entries = (_only(found, table) for table in (PAYMENTS_TABLE, ENTRIES_TABLE))
-    if payments.stack != entries.stack:
-        raise DynamoDBExportError(f"{payments.folder} and {entries.folder}: tables of two ledgers: export both of one")
-    if payments.exported_at != entries.exported_at:
-        raise DynamoDBExportError(
-            f"{payments.folder} and {entries.folder}: the tables of two moments, {payments.exported_at} and "
-            f"{entries.exported_at}: export both with the same --export-time"
-        )
-    return payments, entries
+    tables = (PAYMENTS_TABLE, ENTRIES_TABLE, SEALS_TABLE)[: 3 if sealed else 2]
+    payments, *others = (_only(found, table) for table in tables)
+    for other in others:
+        if payments.stack != other.stack:
+            raise DynamoDBExportError(
+                f"{payments.folder} and {other.folder}: tables of two ledgers: export both of one"
+            )
+        if payments.exported_at != other.exported_at:
+            raise DynamoDBExportError(
+                f"{payments.folder} and {other.folder}: the tables of two moments, {payments.exported_at} and "
+                f"{other.exported_at}: export both with the same --export-time"
+            )
+    return payments, *others
 
 
 def _export_folders(folder: Path) -> list[Path]:
@@ -188,6 +199,8 @@ def _export_folders(folder: Path) -> list[Path]:
 
 def _only(found: Sequence[TableExport], table: str) -> TableExport:
     exports = [one for one in found if one.table == table]
+    if not exports and table == SEALS_TABLE:
+        raise DynamoDBExportError(f"the export of the table {table} is missing: it has the seals")
     if not exports:
         raise DynamoDBExportError(f"the export of the table {table} is missing: a ledger is in both of its tables")
     if len(exports) > 1:
@@ -203,12 +216,27 @@ class Wanted(NamedTuple):
         first: the first moment; None for all of the past.
         last: the first moment after them; None for all of the future.
         ciphertext: whether a payment has its encrypted token.
+        seal: the number of the last seal, whose records and those before are wanted; `last` for the log's last one;
+            None for all records, sealed or not.
+        until: the last RecordedAt of a record, if a seal is given; None for any.
     """
 
     processors: Sequence[str] | None = None
     first: str | None = None
     last: str | None = None
     ciphertext: bool = False
+    seal: int | Literal["last"] | None = None
+    until: str | None = None
+
+    @property
+    def last_seal(self) -> int | None:
+        """The number of the last seal; None for the log's last one."""
+        return None if self.seal == "last" else self.seal
+
+    @property
+    def is_whole_log(self) -> bool:
+        """Whether every record of the log's seals is wanted, so that the export can be verified."""
+        return self.seal is not None and self == Wanted(ciphertext=self.ciphertext, seal=self.seal)
 
     def has(self, processor_id: str | None, timestamp: str | None) -> bool:
         """Return whether a record is exported. None stands for what a damaged item does not show."""
@@ -218,7 +246,7 @@ class Wanted(NamedTuple):
         )
 
 
-def gather_items(exports: tuple[TableExport, TableExport], draft: Draft, wanted: Wanted) -> Iterator[int]:
+def gather_items(exports: Sequence[TableExport], draft: Draft, wanted: Wanted) -> Iterator[int]:
     """Read the items that the draft does not have yet, and yield the number of items after each page.
 
     Raises:
@@ -227,7 +255,15 @@ def gather_items(exports: tuple[TableExport, TableExport], draft: Draft, wanted:
     """
     for export in exports:
         for file in export.files:
-            yield from _gather_file(export, file, draft, wanted)
+            gather = _gather_seals if export.table == SEALS_TABLE else _gather_file
+            yield from gather(export, file, draft, wanted)
+    if wanted.last_seal is not None and draft.last_seal() != wanted.last_seal:
+        raise DynamoDBExportError(
+            f"{exports[-1].folder}: the log has no seal {wanted.last_seal}: its last one is {draft.last_seal()}"
+        )
+    if wanted.seal is not None:
+        draft.keep_sealed(wanted.until)
+        return
     if wanted.first is None and wanted.last is None and (incomplete := draft.incomplete()):
         raise DynamoDBExportError(
             f"{incomplete[0]}: an entry without what is before it: export both tables again, as of five minutes ago"
@@ -268,6 +304,29 @@ def _gather_file(export: TableExport, file: DataFile, draft: Draft, wanted: Want
     draft.add(name, None, [])
 
 
+def _gather_seals(export: TableExport, file: DataFile, draft: Draft, wanted: Wanted) -> Iterator[int]:
+    name = f"{export.arn} {file.path.name}"
+    if draft.cursor_of(name)[1]:
+        return
+    seals = []
+    for number, item in enumerate(_items(file), 1):
+        if "N" not in item.get("Seal", {}):
+            raise DynamoDBExportError(f"{file.path}:{number}: not an item of the table {export.table}")
+        try:
+            seal = read_seal({attribute: _with_bytes(value) for attribute, value in item.items()})
+        except (UnreadableSealError, ValueError):
+            raise DynamoDBExportError(f"{file.path}:{number}: seal {item['Seal']['N']} is damaged") from None
+        if wanted.last_seal is None or seal.number <= wanted.last_seal:
+            seals.append(seal_view(seal))
+    draft.add_seals(name, None, seals)
+    yield 0
+
+
+def _with_bytes(attribute: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an attribute with its bytes, which an export has in base64."""
+    return {kind: base64.b64decode(value, validate=True) if kind == "B" else value for kind, value in attribute.items()}
+
+
 def _facts(export: TableExport, item: Mapping[str, Any], *, ciphertext: bool) -> dict[str, Any]:
     """Return the facts that the query function shows of an item, and the encrypted token on request.
 
@@ -277,7 +336,8 @@ def _facts(export: TableExport, item: Mapping[str, Any], *, ciphertext: bool) ->
     if export.table == ENTRIES_TABLE:
         return entry_facts(item)
     facts = recorded_facts(item)
-    published_at(item)  # the query function names an item as damaged if its marker is
+    published_at(item)  # the query function names an item as damaged if a marker is
+    seal_of(item)
     if ciphertext:
         for name, kind in (("SecureToken", "B"), ("TokenKey", "S")):
             facts[name] = read_attribute(item, name, kind, facts["TransactionID"])

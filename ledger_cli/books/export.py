@@ -6,6 +6,10 @@
     {"record": "entry", "TransactionID": …, "Entry": 1, …}
     {"record": "end", "payments": …, "entries": …, "sha256": …}
 
+An export as of a seal of the sealed log has the seals up to that one behind its first line, in their order:
+
+    {"record": "seal", "Seal": 1, "Size": …, "Root": …, "Keys": …, "LeafHashes": …, …}
+
 A line between them has the facts of one record under the contract's names, as an outcome event has them. The lines are
 in the order of the TransactionID, and each payment is followed by its entries. Each line is canonical JSON (RFC 8785),
 so the same records give the same text. The last line has the SHA-256 of all bytes before it.
@@ -16,7 +20,7 @@ The JSON Schema is `events/schemas/export.schema.json`.
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -24,35 +28,33 @@ from typing import IO, Any
 from ledger.chain import facts_hash
 from ledger.entry import KINDS, Entry
 from ledger.fields import IDENTIFIER, PUBLISHED, QUIET
+from ledger.leaf import canonical
 from ledger.payment import STATUSES, Payment
 from ledger.strict_json import StrictJSONError, loads
 from ledger_cli.errors import CommandError
 from ledger_cli.reading import open_regular
 
-FORMAT = 1
-"""The number of this form. A later form that this version cannot read has another number."""
+FORMAT, FORMAT_WITH_SEALS = 1, 2
+"""The numbers of the two forms. A later form that this version cannot read has another number."""
 
 MAX_LINE_BYTES = 512 * 1024
 """More than the largest item of DynamoDB, 400 KB, has as JSON of ASCII text. A longer line is of no export."""
 
-PAYMENT, ENTRY = "payment", "entry"
+PAYMENT, ENTRY, SEAL = "payment", "entry", "seal"
 
 
 class UnreadableExportError(CommandError):
     """A file is not an export, or was changed or cut off. The message names the file and the line."""
 
 
-def canonical(value: Mapping[str, Any]) -> str:
-    """Return canonical JSON as RFC 8785 describes it, for values of text, whole numbers, null, lists and objects.
-
-    All keys of a record are ASCII, so their order by code points is the order by UTF-16 that RFC 8785 asks for.
-    """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
 def line_of(facts: Mapping[str, Any]) -> str:
     """Return the line of a payment or an entry, whose facts are given under the contract's names."""
     return canonical({"record": ENTRY if "EntryID" in facts else PAYMENT, **facts})
+
+
+def line_of_seal(seal: Mapping[str, Any]) -> str:
+    """Return the line of a seal, as `ledger.seal.seal_view` gives it."""
+    return canonical({"record": SEAL, **seal})
 
 
 def position_of(facts: Mapping[str, Any]) -> tuple[str, int]:
@@ -63,11 +65,15 @@ def position_of(facts: Mapping[str, Any]) -> tuple[str, int]:
 class Writer:
     """Writes an export to an open file, line by line, and counts and hashes what it writes."""
 
-    def __init__(self, file: IO[bytes], header: Mapping[str, Any]) -> None:
-        """Write the first line."""
+    def __init__(self, file: IO[bytes], header: Mapping[str, Any], seals: Iterable[str] = ()) -> None:
+        """Write the first line, and the lines of the seals, as `line_of_seal` returns them."""
         self._file, self._hash = file, hashlib.sha256()
         self._counts = {PAYMENT: 0, ENTRY: 0}
-        self._write(canonical({"record": "export", "format": FORMAT, **header}))
+        lines = iter(seals)
+        first = next(lines, None)
+        self._write(canonical({"record": "export", "format": FORMAT if first is None else FORMAT_WITH_SEALS, **header}))
+        for line in () if first is None else (first, *lines):
+            self._write(line)
 
     def write(self, line: str, *, is_entry: bool) -> None:
         """Write the line of a record, as `line_of` returns it."""
@@ -108,11 +114,30 @@ class Export:
             header = _object(path, 1, file.readline(MAX_LINE_BYTES))
         if header.get("record") != "export":
             raise UnreadableExportError(f"{path}: not an export of `ledger export`")
-        if header.get("format") != FORMAT:
-            raise UnreadableExportError(f"{path}: another format than {FORMAT}: use the `ledger` that wrote it")
+        if header.get("format") not in (FORMAT, FORMAT_WITH_SEALS):
+            raise UnreadableExportError(
+                f"{path}: another format than {FORMAT} and {FORMAT_WITH_SEALS}: use the `ledger` that wrote it"
+            )
         if not _is_header(header):
             raise UnreadableExportError(f"{path}:1: not the first line of an export")
         return cls(path, header)
+
+    @property
+    def has_seals(self) -> bool:
+        """Whether the export has the seals of the sealed log, and so can be verified."""
+        return bool(self.header["format"] == FORMAT_WITH_SEALS)
+
+    def lines(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        """Yield the text of each line behind the first one, and its object; None if it has none. Nothing is checked."""
+        with open_regular(self.path, UnreadableExportError) as file:
+            file.readline(MAX_LINE_BYTES)
+            while line := file.readline(MAX_LINE_BYTES):
+                text = line.decode("utf-8", "replace")
+                try:
+                    value = json.loads(text)
+                except (ValueError, RecursionError):
+                    value = None
+                yield text, value if isinstance(value, dict) else None
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield the facts of each payment and entry, in order. Memory does not grow with the file.
@@ -135,6 +160,9 @@ class Export:
                 if record == "end":
                     self._check_end(facts, counts, digest.hexdigest(), rest=file.readline(1))
                     return
+                if record == SEAL and before is NOTHING and self.has_seals:
+                    digest.update(line)
+                    continue
                 why_not = _fault(record, facts, before, is_whole=is_whole and facts.get("TransactionID") not in damaged)
                 if why_not:
                     raise UnreadableExportError(f"{self.path}:{number}: {why_not}")

@@ -8,7 +8,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import click
@@ -17,10 +17,10 @@ from ledger_cli.books.beancount import BeancountWriter
 from ledger_cli.books.draft import Draft, RecordWriter, opened_draft
 from ledger_cli.books.dynamodb_export import Wanted, gather_items, open_exports
 from ledger_cli.books.export import Writer
-from ledger_cli.commands.options import FILE, NAME, ZONE, from_option, json_option, stack_command, to_option
+from ledger_cli.commands.options import FILE, NAME, SEAL, TIME, ZONE, from_option, json_option, stack_command, to_option
 from ledger_cli.errors import CommandError
 from ledger_cli.stack.client import Stack, report_if_stopped
-from ledger_cli.stack.exporting import gather
+from ledger_cli.stack.exporting import gather, gather_sealed
 from ledger_cli.stack.queries import describe_unreadable
 from ledger_cli.views.terminal import note, progress, say, say_json
 
@@ -62,6 +62,16 @@ JSONL, PARQUET, BEANCOUNT = EXPORT_FORMATS = ("jsonl", "parquet", "beancount")
     help="Read the exports to S3 of both tables from copies of their folders, and no stack. Repeat it for the second.",
 )
 @click.option(
+    "--as-of-seal",
+    "seal",
+    type=SEAL,
+    metavar="N|last",
+    help="Export what the seals of the sealed log have, up to this one: the same for ever. Names all processors.",
+)
+@click.option(
+    "--as-of", "until", type=TIME, metavar="TIME", help="Export what was recorded until then and is sealed by now."
+)
+@click.option(
     "--ciphertext", is_flag=True, help="With --dynamodb-export: export each payment's encrypted token and its key."
 )
 @json_option
@@ -75,6 +85,8 @@ def export(
     format_name: str,
     zone: ZoneInfo | None,
     folders: tuple[Path, ...],
+    seal: int | Literal["last"] | None,
+    until: str | None,
     ciphertext: bool,
     as_json: bool,
 ) -> int:
@@ -84,6 +96,9 @@ def export(
     interrupted, the same command continues where it stopped. No token is exported, not even an encrypted one, unless
     --ciphertext asks for it. From exports of the tables, all processors are exported if none is named.
 
+    An export as of a seal is the same whenever it is made, and `ledger verify` can prove it. An export as of a time may
+    get more records later, since an execution that is redriven records with the time of its start.
+
     \b
     Examples:
       ledger export ledger.jsonl --processor acme-pay
@@ -91,17 +106,15 @@ def export(
       ledger export - --processor acme-pay > ledger.jsonl
       ledger export ledger.beancount --processor acme-pay --format beancount --zone Europe/Berlin
       ledger export ledger.parquet --dynamodb-export payments --dynamodb-export entries --format parquet
+      ledger export sealed.jsonl --as-of-seal last
     """
     to_stdout = str(file) == "-"
-    if to_stdout and as_json:
-        raise click.UsageError("Give FILE with --json: standard output has the export itself.")
-    if to_stdout and format_name == PARQUET:
-        raise click.UsageError("Give FILE with --format parquet: Parquet is not text.")
+    _check_target(file, format_name, as_json=as_json)
     if zone is not None and format_name != BEANCOUNT:
         raise click.UsageError("--zone is for --format beancount.")
-    if not to_stdout:
-        _require_absent(file)
-    wanted = Wanted(sorted(set(processors)) or None, first, last, ciphertext)
+    wanted = Wanted(
+        sorted(set(processors)) or None, first, last, ciphertext, seal or ("last" if until else None), until
+    )
     writer = _writer(format_name, zone)
     source = _tables(folders, wanted) if stack is None else _stack(stack, wanted)
     asked = {**source.query, "of": source.of}
@@ -114,11 +127,17 @@ def export(
                 for _ in track.over(source.gather(draft)):
                     pass
             header = {**source.query, "taken_at": draft.began_at, "version": version("payment-ledger")}
+            if wanted.seal is not None:
+                header["as_of_seal"] = draft.last_seal()
+            if wanted.is_whole_log and format_name == JSONL:
+                writer = partial(Writer, seals=draft.seal_lines())
             with _export_file(file) as written, progress("Writing records") as track:
                 for _ in track.over(draft.write(written, header, writer), total=draft.number()):
                     pass
-        number, unreadable = draft.number(), draft.unreadable()
+        number, unreadable, last_seal = draft.number(), draft.unreadable(), draft.last_seal()
         draft.delete()
+    if until is not None:
+        note(_how_to_repeat(last_seal))
     if not number and not unreadable:
         note("there is no record: are the ProcessorID and the period right?")
     for item in unreadable:
@@ -128,6 +147,14 @@ def export(
     elif not to_stdout:
         say(f"{file}: {number:,} records")
     return 1 if unreadable else 0
+
+
+def _how_to_repeat(seal: int) -> str:
+    """Return what makes an export as of a time exact."""
+    return (
+        f"as of seal {seal}: an execution that is redriven may add records of that time later; "
+        f"with --as-of-seal {seal} as well, the export stays the same"
+    )
 
 
 class _Source(NamedTuple):
@@ -153,16 +180,30 @@ def _stack(stack: Stack, wanted: Wanted) -> _Source:
         UsageError: no processor is named, or what the stack shows nobody is wanted.
     """
     processors = wanted.processors
-    if processors is None:
+    if processors is None and wanted.seal is None:
         raise click.UsageError("Missing option '--processor'.")
     if wanted.ciphertext:
         raise click.UsageError("--ciphertext needs --dynamodb-export: the query function reads no token.")
+    if wanted.seal is not None and (wanted.first is not None or wanted.last is not None):
+        raise click.UsageError("--from and --to are about when a payment happened: give them without --as-of-seal.")
+
+    def read(draft: Draft) -> Iterator[int]:
+        if wanted.seal is not None:
+            return gather_sealed(stack, draft, processors, wanted.last_seal, wanted.until)
+        return gather(stack, draft, processors or [], wanted.first, wanted.last)
+
     return _Source(
-        query={"stack": stack.name, "processors": processors, "from": wanted.first, "to": wanted.last},
+        query={"stack": stack.name, "processors": processors, **_period(wanted)},
         of=stack.stack_id,
         now=stack.asked_at,
-        gather=lambda draft: gather(stack, draft, processors, wanted.first, wanted.last),
+        gather=read,
     )
+
+
+def _period(wanted: Wanted) -> dict[str, Any]:
+    """Return the part of an export's first line that says which records are wanted."""
+    as_of = {} if wanted.seal is None else {"as_of_seal": wanted.seal, "as_of": wanted.until}
+    return {"from": wanted.first, "to": wanted.last, **as_of}
 
 
 def _tables(folders: Sequence[Path], wanted: Wanted) -> _Source:
@@ -171,11 +212,11 @@ def _tables(folders: Sequence[Path], wanted: Wanted) -> _Source:
     Raises:
         DynamoDBExportError: they are not whole, unchanged, and of one ledger at one moment.
     """
-    tables = open_exports(folders)
+    tables = open_exports(folders, sealed=wanted.seal is not None)
     with progress("Checking files") as track:
         for _ in track.over(file for table in tables for file in table.verify()):
             pass
-    asked = {"processors": wanted.processors, "from": wanted.first, "to": wanted.last, "ciphertext": wanted.ciphertext}
+    asked = {"processors": wanted.processors, **_period(wanted), "ciphertext": wanted.ciphertext}
     return _Source(
         query={"stack": None, "dynamodb_exports": [table.arn for table in tables], **asked},
         of="tables",
@@ -199,8 +240,19 @@ def _writer(format_name: str, zone: ZoneInfo | None) -> Callable[[IO[bytes], Map
     return partial(BeancountWriter, zone=zone or UTC) if format_name == BEANCOUNT else Writer
 
 
-def _require_absent(file: Path) -> None:
-    """Raise an error if the file exists: an export is evidence, and is not overwritten by accident."""
+def _check_target(file: Path, format_name: str, *, as_json: bool) -> None:
+    """Return if the export can be written to the file or to standard output.
+
+    Raises:
+        UsageError: standard output cannot have both.
+        CommandError: the file exists. An export is evidence, and is not overwritten by accident.
+    """
+    if str(file) == "-":
+        if as_json:
+            raise click.UsageError("Give FILE with --json: standard output has the export itself.")
+        if format_name == PARQUET:
+            raise click.UsageError("Give FILE with --format parquet: Parquet is not text.")
+        return
     if file.exists():
         raise CommandError(f"{file}: exists already: name another file, or remove it")
     if not file.parent.is_dir():

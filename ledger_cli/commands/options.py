@@ -107,7 +107,20 @@ class _Zone(click.ParamType[ZoneInfo]):
             self.fail("give the name of a time zone, such as Europe/Berlin or UTC", param, ctx)
 
 
-NAME, CONTENTS, TIME, ZONE = _Name(), _Contents(), _Time(), _Zone()
+class _Seal(click.ParamType[int | str]):
+    """The number of a seal, or `last`."""
+
+    name = "seal"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Return the number, or `last`."""
+        text = str(value)
+        if text != "last" and not re.fullmatch("[1-9][0-9]{0,11}", text):
+            self.fail("give the number of a seal, or `last`", param, ctx)
+        return text if text == "last" else int(text)
+
+
+NAME, CONTENTS, TIME, ZONE, SEAL = _Name(), _Contents(), _Time(), _Zone(), _Seal()
 FILE = click.Path(dir_okay=False, path_type=Path)
 """The name of a file, which the command itself opens."""
 

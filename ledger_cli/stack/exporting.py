@@ -1,13 +1,14 @@
 """The records of a deployed stack, read through its query function into the draft of an export."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ledger_cli.books.draft import Draft
-from ledger_cli.stack.client import Stack, StackError
+from ledger_cli.stack.client import FunctionError, Stack, StackError
 from ledger_cli.stack.queries import PAGE_SIZE, query_ledger
 
-MARKERS = frozenset({"PublishedAt"})
+MARKERS = frozenset({"PublishedAt", "Seal"})
 """What changes after a record was written. An export has only what never changes."""
 
 
@@ -27,6 +28,68 @@ def gather(stack: Stack, draft: Draft, processors: Sequence[str], first: str | N
     if first is None and last is None:
         yield from _complete(stack, draft)
     draft.cut()
+
+
+def gather_sealed(
+    stack: Stack, draft: Draft, processors: Sequence[str] | None, seal: int | None, until: str | None
+) -> Iterator[int]:
+    """Read the seals and their records that the draft does not have yet, and yield their number after each call.
+
+    The seals are read first: each of their records is in the tables by then. If no processor is named, a sealed record
+    that was not read is looked up by its ID, and then all that its processor reported is listed.
+
+    Args:
+        stack: the stack to ask.
+        draft: the draft.
+        processors: the processors whose records are wanted; None for all.
+        seal: the last seal; None for the log's last one.
+        until: the last RecordedAt of a record; None for any.
+
+    Raises:
+        StackError: the log has no such seal, or AWS denies the call. The draft keeps what was read.
+    """
+    yield from _read_seals(stack, draft, seal)
+    for processor_id in processors or ():
+        yield from _list_all(stack, draft, processor_id)
+    while processors is None and (transaction_id := draft.not_read()) is not None:
+        found, unreadable = _look_up(stack, transaction_id)
+        draft.replace(transaction_id, map(facts_of, found), unreadable)
+        draft.looked_up(transaction_id)
+        yield len(found)
+        for processor_id in {one["ProcessorID"] for one in found}:
+            yield from _list_all(stack, draft, processor_id)
+    draft.keep_sealed(until)
+
+
+def _read_seals(stack: Stack, draft: Draft, last: int | None) -> Iterator[int]:
+    cursor, is_read = draft.cursor_of("Seals")
+    while not is_read:
+        answer = query_ledger(stack, {"Seals": True, "First": int(cursor or 1)})
+        following = answer["Next"]
+        is_read = following is None or (last is not None and following > last)
+        wanted = [seal for seal in answer["Seals"] if last is None or seal["Seal"] <= last]
+        cursor = None if is_read else f"{following}"
+        draft.add_seals("Seals", cursor, wanted)
+        yield 0
+    if last is not None and draft.last_seal() != last:
+        raise StackError(f"the log has no seal {last} yet: its last one is {draft.last_seal()}")
+
+
+def _look_up(stack: Stack, transaction_id: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return what the tables have of a payment, and its damaged items."""
+    try:
+        answer = stack.invoke("QueryFunction", {"TransactionID": transaction_id})
+    except FunctionError as error:
+        if error.name != "UnreadableItemError":
+            raise
+        return [], [json.loads(error.message)]
+    found = [] if answer["Payment"] is None else [answer["Payment"], *answer["Entries"]]
+    return found, answer["Unreadable"]
+
+
+def _list_all(stack: Stack, draft: Draft, processor_id: str) -> Iterator[int]:
+    for listed in ("Entries", "Payments"):
+        yield from _list(stack, draft, processor_id, listed, {"From": None, "To": None})
 
 
 def _list(

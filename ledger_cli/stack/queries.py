@@ -31,12 +31,16 @@ def query_ledger(stack: Stack, query: dict[str, Any]) -> Any:
         answer = stack.invoke("QueryFunction", query)
     except FunctionError as error:
         require_readable(error)
+        if error.name == "UnreadableSealError":
+            raise StackError(f"{error.message}: its item was changed; see docs/operate/runbook.md#unsealed") from None
         if error.name != "InvalidQueryError":
             raise StackError(f"query_payment_ledger failed: {error}") from None
         violations = json.loads(error.message)["Violations"]
         raise StackError("; ".join(map(_describe_violation, violations))) from None
     if "Payment" in answer and "Entries" not in answer:
         raise StackError("the stack has no entries: deploy this version of it")
+    if "Seals" in query and "Seals" not in answer:
+        raise StackError("the stack has no sealed log: deploy this version of it")
     return answer
 
 

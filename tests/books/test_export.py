@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from ledger_cli.books.export import Export, UnreadableExportError, canonical
+from ledger.leaf import canonical
+from ledger_cli.books.export import Export, UnreadableExportError
 from tests.support.books import entry, exported, life, payment
 from tests.support.schema import schema_of
 
