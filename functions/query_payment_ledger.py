@@ -75,6 +75,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         `{"Unpublished": true, "Limit"?, "Cursor"?}`: recorded payments that are not published yet, the oldest first.
         `{"Entries": true, "Unpublished": true, "Limit"?, "Cursor"?}`: entries that are not published yet.
         `{"Seals": true, "First"?}`: the seals of the log from this number on, which is 1 if it is absent.
+        `{"Seals": true, "Last": true}`: the last seal alone.
 
     Returns:
         `{"Payment": … or null, "Entries": […], "Totals": … or null, "Unreadable": […]}` for one payment. Totals are
@@ -155,23 +156,26 @@ def read_seals(event: Mapping[str, Any]) -> dict[str, Any]:
         InvalidQueryError: a field breaks a rule, or is unknown.
         UnreadableSealError: a seal is damaged.
     """
-    if event.keys() - {"Seals", "First"}:
+    if event.keys() - {"Seals", "First", "Last"} or {"First", "Last"} <= event.keys():
         raise InvalidQueryError([Violation("Query", "unknown_field")])
     first = event.get("First", 1)
-    violations = [] if event["Seals"] is True else [Violation("Seals", "true")]
+    violations = [Violation(name, "true") for name in ("Seals", "Last") if event.get(name, True) is not True]
     if isinstance(first, bool) or not isinstance(first, int) or not 1 <= first <= MAX_SEAL:
         violations.append(Violation("First", "seal_number"))
     if violations:
         raise InvalidQueryError(violations)
+    only_last: dict[str, Any] = {"ScanIndexForward": False, "Limit": 1} if "Last" in event else {}
     reply = dynamodb.query(
         TableName=SEALS_TABLE_NAME,
         KeyConditionExpression="#log = :log AND Seal >= :first",
         ExpressionAttributeNames={"#log": "Log"},
         ExpressionAttributeValues={":log": {"S": LOG_ORIGIN}, ":first": {"N": f"{first}"}},
         ConsistentRead=True,
+        **only_last,
     )
     found = [seal_view(read_seal(item)) for item in reply["Items"]]
-    return {"Seals": found, "Next": found[-1]["Seal"] + 1 if "LastEvaluatedKey" in reply else None}
+    is_cut_off = "LastEvaluatedKey" in reply and "Last" not in event
+    return {"Seals": found, "Next": found[-1]["Seal"] + 1 if is_cut_off else None}
 
 
 def processor_query(event: Mapping[str, Any]) -> Query:

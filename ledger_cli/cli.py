@@ -18,6 +18,7 @@ from ledger_cli.commands.payments import entries, get, list_, republish, reveal,
 from ledger_cli.commands.processors import formats, register_processor, rotate_secret, send, set_prefix
 from ledger_cli.commands.refusals import accept, retry
 from ledger_cli.commands.run import run
+from ledger_cli.commands.sealed_log import checkpoint, prove, seal, verify
 from ledger_cli.commands.serve import serve
 from ledger_cli.commands.start import start
 from ledger_cli.errors import FAULT, INTERRUPTED, CommandError
@@ -101,6 +102,7 @@ def completion(shell: str) -> int:
 COMMANDS = (
     run, serve, start, send, formats, register_processor, rotate_secret, set_prefix,
     get, list_, entries, reveal, unpublished, republish, export, import_, totals, reconcile,
+    seal, checkpoint, verify, prove,
     executions, inspect, redrive, retry, accept, graph, completion,
 )  # fmt: skip
 

@@ -67,7 +67,9 @@ def _read_seals(stack: Stack, draft: Draft, last: int | None) -> Iterator[int]:
         answer = query_ledger(stack, {"Seals": True, "First": int(cursor or 1)})
         following = answer["Next"]
         is_read = following is None or (last is not None and following > last)
-        wanted = [seal for seal in answer["Seals"] if last is None or seal["Seal"] <= last]
+        # A seal without a checkpoint is the log's last one, and still being finished.
+        seals = [seal for seal in answer["Seals"] if seal["Checkpoint"] is not None]
+        wanted = [seal for seal in seals if last is None or seal["Seal"] <= last]
         cursor = None if is_read else f"{following}"
         draft.add_seals("Seals", cursor, wanted)
         yield 0

@@ -1,0 +1,272 @@
+"""`ledger seal`, `checkpoint`, `verify` and `prove`: the log by which the ledger proves what it has."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import click
+
+from ledger.checkpoint import MAX_NOTE_BYTES, verifier_key
+from ledger.seal import key_text
+from ledger.totals import MAX_ENTRIES
+from ledger_cli.books.draft import opened_draft
+from ledger_cli.books.export import Export, Writer, position_of
+from ledger_cli.commands.options import FILE, NAME, json_option, stack_command, transaction_argument, write_page
+from ledger_cli.errors import CommandError
+from ledger_cli.reading import open_regular
+from ledger_cli.sealed_log.memory import Remembered, path_of, recall, remember
+from ledger_cli.sealed_log.notes import Checkpoint, NoteError, VerifierKey
+from ledger_cli.sealed_log.notes import verify as verify_note
+from ledger_cli.sealed_log.proof_file import SUFFIX
+from ledger_cli.sealed_log.verification import Findings, Head
+from ledger_cli.sealed_log.verification import verify as verify_export
+from ledger_cli.stack.client import Stack
+from ledger_cli.stack.exporting import gather_sealed
+from ledger_cli.stack.sealing import BATCH_SIZE, prove_record, read_seal, run_sealer
+from ledger_cli.views import log_text
+from ledger_cli.views.layout import Labelled
+from ledger_cli.views.records import snake_case
+from ledger_cli.views.terminal import display, note, progress, say, say_as_it_is, say_json
+
+
+@stack_command("0 all that was recorded is sealed, 1 some is not, 2 the run failed, or did not answer")
+@click.option(
+    "--records",
+    "export_file",
+    metavar="EXPORT",
+    type=FILE,
+    help="Seal the records of this file of `ledger export`: those from before the ledger had a log.",
+)
+@json_option
+def seal(stack: Stack, *, export_file: Path | None, as_json: bool) -> int:
+    """Add what was recorded to the sealed log now, as the scheduled sealer does every five minutes.
+
+    \b
+    Examples:
+      ledger seal
+      ledger seal --records ledger.jsonl
+    """
+    if export_file is None:
+        return _report_run(run_sealer(stack), as_json=as_json)
+    keys = [key_text(position_of(facts)) for facts in Export.open(export_file).records()]
+    status = 0
+    for first in range(0, len(keys), BATCH_SIZE):
+        answer = run_sealer(stack, keys[first : first + BATCH_SIZE])
+        status = max(status, _report_run(answer, as_json=as_json))
+    return status
+
+
+def _report_run(answer: Mapping[str, Any], *, as_json: bool) -> int:
+    is_done = bool(answer["Done"]) and not answer["Left"]
+    line = f"{answer['Sealed']:,} records sealed; the log has {answer['Size']:,} in {answer['Seal']:,} seals"
+    if answer["Left"]:
+        line += f"; {answer['Left']:,} cannot be sealed: see docs/operate/runbook.md#unsealed"
+    if not answer["Done"]:
+        line += "; its time was not enough for all: run this command again"
+    if as_json:
+        say_json(snake_case(answer))
+    else:
+        display(Labelled("", line, 0))
+    return 0 if is_done else 1
+
+
+@stack_command("0 the checkpoint is printed, 2 there is none")
+@click.option("--seal", "number", type=click.IntRange(1), metavar="N", help="The checkpoint of this seal.")
+@click.option("--key", "only_key", is_flag=True, help="Print the key that verifies it instead.")
+@json_option
+def checkpoint(stack: Stack, *, number: int | None, only_key: bool, as_json: bool) -> int:
+    """Print the newest checkpoint of the sealed log, or its verifier key, for a file of your own.
+
+    \b
+    Examples:
+      ledger checkpoint > checkpoint.txt
+      ledger checkpoint --key
+    """
+    found = read_seal(stack, number)
+    if as_json:
+        names = ("Seal", "SealedAt", "Size", "Root", "Checkpoint", "VerifierKey")
+        say_json(snake_case({name: found[name] for name in names}))
+    elif only_key:
+        say(found["VerifierKey"])
+    else:
+        say_as_it_is(found["Checkpoint"], newline=False)
+    return 0
+
+
+@stack_command(
+    "0 each record is proven, 1 some record is not, 2 nothing could be verified: the line says why",
+    instead="export_file",
+)
+@click.argument("export_file", metavar="[EXPORT]", required=False, type=FILE)
+@click.option(
+    "--checkpoint",
+    "checkpoint_files",
+    multiple=True,
+    type=FILE,
+    metavar="FILE",
+    help="A checkpoint that you have. Repeat the option for older ones: the log must continue each of them.",
+)
+@click.option(
+    "--key",
+    "key_texts",
+    multiple=True,
+    type=NAME,
+    metavar="KEY",
+    help="The verifier key of the log: `ledger checkpoint --key` prints it. Repeat it for a key before a rotation.",
+)
+@json_option
+def verify(
+    stack: Stack | None,
+    *,
+    export_file: Path | None,
+    checkpoint_files: tuple[Path, ...],
+    key_texts: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Prove that nothing sealed was changed, removed or slipped in, and name what was.
+
+    With EXPORT, which `ledger export --as-of-seal last` writes, no stack and no AWS credentials are needed. Without it,
+    the stack's own records, seals and newest checkpoint are read. The command remembers the newest checkpoint that it
+    has verified, and the log must continue that one too.
+
+    \b
+    Examples:
+      ledger verify
+      ledger verify ledger.jsonl --checkpoint checkpoint.txt --checkpoint older.txt --key "$(cat key.txt)"
+    """
+    try:
+        keys = [VerifierKey.parse(text) for text in key_texts]
+        given = [(f"{file}", _contents(file)) for file in checkpoint_files]
+        if stack is not None:
+            return _verify_stack(stack, given, keys, as_json=as_json)
+        if export_file is None or not given or not keys:
+            raise click.UsageError("Give --checkpoint and --key with EXPORT.")
+        export = Export.open(export_file)
+        trusted = [_trusted(name, text, keys) for name, text in given]
+        return _verify(export, trusted, subject=_newest(trusted).key, as_json=as_json)
+    except NoteError as error:
+        raise CommandError(str(error)) from None
+
+
+class _Trusted(NamedTuple):
+    """A checkpoint whose signature was verified.
+
+    Attributes:
+        name: what a person calls it.
+        text: the note.
+        key: the key that signed it, as text.
+        checkpoint: what it says.
+    """
+
+    name: str
+    text: str
+    key: str
+    checkpoint: Checkpoint
+
+
+def _trusted(name: str, text: str, keys: Sequence[VerifierKey]) -> _Trusted:
+    """Return a checkpoint that one of these keys signed.
+
+    Raises:
+        CommandError: none of them did, or the text is not a checkpoint.
+    """
+    try:
+        parsed = Checkpoint.parse(text)
+        key = verify_note(parsed, keys)
+    except NoteError as error:
+        raise CommandError(f"{name}: {error}") from None
+    return _Trusted(name, text, verifier_key(key.name, key.public_key), parsed)
+
+
+def _newest(trusted: Sequence[_Trusted]) -> _Trusted:
+    return max(trusted, key=lambda one: one.checkpoint.size)
+
+
+def _contents(file: Path) -> str:
+    """Return the text of a file of a checkpoint.
+
+    Raises:
+        CommandError: it cannot be read.
+    """
+    with open_regular(file, CommandError) as opened:
+        return opened.read(MAX_NOTE_BYTES + 1).decode("utf-8", "replace")
+
+
+def _verify_stack(stack: Stack, given: Sequence[tuple[str, str]], keys: Sequence[VerifierKey], *, as_json: bool) -> int:
+    last = read_seal(stack)
+    remembered = recall(stack.stack_id)
+    if not keys:
+        known = remembered.key if remembered else last["VerifierKey"]
+        keys = [VerifierKey.parse(known)]
+        if remembered is None:
+            note(f"this first verification of the stack trusts the key that the stack shows: {known}")
+    texts = [(f"the checkpoint of seal {last['Seal']}", last["Checkpoint"]), *given]
+    trusted = [_trusted(name, text, keys) for name, text in texts]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "export.jsonl"
+        with opened_draft(Path(folder) / "draft", {}, stack.asked_at) as draft:
+            with progress("Reading records") as track:
+                for _ in track.over(gather_sealed(stack, draft, None, last["Seal"], None)):
+                    pass
+            header = {"processors": None, "from": None, "to": None, "as_of_seal": last["Seal"]}
+            with path.open("wb") as file:
+                for _ in draft.write(file, header, partial(Writer, seals=draft.seal_lines())):
+                    pass
+        return _verify(Export.open(path), trusted, subject=stack.stack_id, as_json=as_json)
+
+
+def _verify(export: Export, trusted: list[_Trusted], *, subject: str, as_json: bool) -> int:
+    """Verify an export, and show what is found. If the log is as it was signed, its newest checkpoint is remembered."""
+    if remembered := recall(subject):
+        name = f"the checkpoint that this command remembers ({path_of(subject)})"
+        trusted.append(_trusted(name, remembered.checkpoint, [VerifierKey.parse(remembered.key)]))
+    found = Findings()
+    heads = [Head(one.name, one.checkpoint) for one in trusted]
+    with progress("Verifying records") as track:
+        for _ in track.over(verify_export(export, heads, found), total=export.header.get("records")):
+            pass
+    newest = _newest(trusted)
+    if not found.is_wrong:
+        remember(subject, Remembered(newest.text, newest.key))
+    log, number = newest.checkpoint.origin, len(trusted)
+    if as_json:
+        say_json(log_text.record(found, log, number))
+    else:
+        display(*log_text.findings(found, log, number))
+    return 0 if found.is_all_proven else 1
+
+
+@stack_command("0 the proof is written, 2 there is no such record, or it cannot be proven")
+@transaction_argument
+@click.option(
+    "--entry",
+    type=click.IntRange(1, MAX_ENTRIES),
+    metavar="N",
+    help="Prove the payment's entry with this number instead.",
+)
+@click.option("--out", "file", metavar="FILE", type=FILE, help=f"The file. By default TRANSACTION_ID{SUFFIX}.")
+@json_option
+def prove(stack: Stack, *, transaction_id: str, entry: int | None, file: Path | None, as_json: bool) -> int:
+    """Write a file that proves one record to anybody, without showing any other.
+
+    It has the record, its place in the sealed log, and the signed checkpoint. docs/operate/verify_proof.py verifies it
+    offline, and so does any other reader of C2SP's tlog-proof.
+
+    \b
+    Examples:
+      ledger prove txn-2026-0001
+      ledger prove txn-2026-0001 --entry 1 --out refund.tlog-proof
+    """
+    if file is None:
+        file = Path(f"{transaction_id}-{entry}{SUFFIX}" if entry else f"{transaction_id}{SUFFIX}")
+    if file.exists():
+        raise CommandError(f"{file}: exists already: name another file with --out, or remove it")
+    proof, seal_ = prove_record(stack, transaction_id, entry or 0)
+    write_page(file, proof.text())
+    if as_json:
+        say_json({"file": str(file), "seal": seal_["Seal"], "index": proof.index, "size": seal_["Size"]})
+    else:
+        say(f"{file}: record {proof.index + 1:,} of {seal_['Size']:,} in the log, in seal {seal_['Seal']:,}")
+    return 0

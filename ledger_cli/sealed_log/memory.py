@@ -1,0 +1,63 @@
+"""What `ledger verify` remembers: the newest checkpoint of each log that it has verified on this machine.
+
+A log that is shorter than a remembered checkpoint, or that had other records then, is not the log that it was.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from ledger_cli.errors import CommandError
+
+
+class UnusableMemoryError(CommandError):
+    """What was remembered cannot be read or written. The message names the file."""
+
+
+class Remembered(NamedTuple):
+    """A checkpoint that was verified, and the key that signed it, both as text."""
+
+    checkpoint: str
+    key: str
+
+
+def path_of(subject: str) -> Path:
+    """Return the file of a log. It is named by the ID of its stack, or by its key if only an export was verified."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
+    return Path(state) / "payment-ledger" / f"{hashlib.sha256(subject.encode()).hexdigest()[:32]}.json"
+
+
+def recall(subject: str) -> Remembered | None:
+    """Return what is remembered of a log; None if nothing is.
+
+    Raises:
+        UnusableMemoryError: the file cannot be read.
+    """
+    path = path_of(subject)
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return Remembered(str(kept["checkpoint"]), str(kept["key"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UnusableMemoryError(
+            f"{path}: is not what this command has remembered: see what changed it, or delete it"
+        ) from None
+
+
+def remember(subject: str, verified: Remembered) -> None:
+    """Remember a checkpoint in place of an older one.
+
+    Raises:
+        UnusableMemoryError: the file cannot be written.
+    """
+    path = path_of(subject)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps(verified._asdict()), encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise UnusableMemoryError(f"{path}: {(error.strerror or 'cannot be written').lower()}") from None

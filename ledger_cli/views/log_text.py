@@ -1,0 +1,59 @@
+"""Text for people, and a record for machines: what a verification of the sealed log has found."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from ledger_cli.sealed_log.verification import Findings
+from ledger_cli.views.layout import Labelled, Labels
+
+MAX_SHOWN = 20
+"""Records of one kind that the terminal names. `--json` names all of them."""
+
+MEANINGS = {
+    "changed": "not as it was sealed",
+    "missing": "sealed, and not there any more",
+    "extra": "there, and in no seal",
+    "unsealed": "no seal has it yet",
+}
+"""What each list of the findings says, for people."""
+
+
+def findings(found: Findings, log: str, checkpoints: int) -> Iterator[RenderableType]:
+    """Show what a verification has found, the verdict last."""
+    yield Labels({"Log": log, "Checkpoints": f"{checkpoints:,}", "Proven": f"{found.proven:,} records"})
+    for name, meaning in MEANINGS.items():
+        records = getattr(found, name)
+        if records:
+            yield Text(f"\n{name.capitalize()}: {len(records):,} ({meaning})", style="bold")
+        for record in records[:MAX_SHOWN]:
+            yield Labelled("", f"  {record}", 2)
+        if len(records) > MAX_SHOWN:
+            yield Labelled("", f"  {len(records) - MAX_SHOWN:,} more: --json has all of them.", 2)
+    if found.faults:
+        yield Text("\nWrong", style="bold")
+    for fault in found.faults[:MAX_SHOWN]:
+        yield Labelled("", f"  {fault}", 2)
+    yield ""
+    yield Labelled("", verdict(found), 0)
+
+
+def verdict(found: Findings) -> str:
+    """Return the last line: whether all is proven."""
+    if found.is_all_proven:
+        return "Proven: each record is as it was sealed, and none is missing."
+    if found.is_wrong:
+        return "NOT proven: see docs/operate/sealed-log.md#when-a-verification-fails"
+    waiting = len(found.unsealed) + found.later
+    return f"Nothing is wrong, and {waiting:,} records are newer than the checkpoint: they are not proven yet."
+
+
+def record(found: Findings, log: str, checkpoints: int) -> dict[str, Any]:
+    """Return what a verification has found, with keys in snake case."""
+    return {
+        "log": log, "checkpoints": checkpoints, "is_proven": found.is_all_proven, "proven": found.proven,
+        "changed": found.changed, "missing": found.missing, "extra": found.extra, "unsealed": found.unsealed,
+        "later": found.later, "faults": found.faults,
+    }  # fmt: skip
