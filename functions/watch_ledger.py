@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ledger.cold_start  # first: see its docstring
 
+import base64
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -150,7 +151,8 @@ def _unexpected_entry(item: Item, change: str) -> Change | None:
 
 
 def _unexpected_seal(item: Item, change: str) -> Change | None:
-    """Return what `_unexpected_payment` returns for a payment."""
+    """Return what `_unexpected_payment` returns for a payment. A stream has bytes in base64."""
+    item = {name: {"B": base64.b64decode(value["B"])} if "B" in value else value for name, value in item.items()}
     try:
         expected = read_seal(item).as_item()
     except UnreadableSealError:

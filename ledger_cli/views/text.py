@@ -76,6 +76,8 @@ def payment_attributes(payment: Mapping[str, Any]) -> dict[str, str]:
             attributes[name] = ", ".join(f"{key}={text}" for key, text in value.items()) or "-"
         elif name == "PublishedAt":
             attributes[name] = value or ("never: a quiet import" if is_quiet(payment) else "not yet")
+        elif name == "Seal":
+            attributes[name] = f"{value}" if value else "not yet"
         else:
             attributes[name] = value or "-"
     return attributes

@@ -266,7 +266,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "another table": (
         lambda at: change_manifest(at, "summary", {"tableArn": "arn:aws:dynamodb:us-east-1:1:table/Music"}),
-        "an export of another table than PaymentLedger or PaymentEntries",
+        "an export of another table than PaymentLedger, PaymentEntries and PaymentSeals",
     ),
     "no table": (
         lambda at: change_manifest(at, "summary", {"tableArn": None}),

@@ -150,7 +150,7 @@ def test_a_damaged_record_leaves_a_gap_that_is_named(path: Path) -> None:
         ("[]\n", ":1: not a line of an export, or cut off"),
         ('{"record":"export"', ":1: not a line of an export, or cut off"),
         ('{"record":"payment"}\n', ": not an export of `ledger export`"),
-        ('{"record":"export","format":2}\n', ": another format than 1: use the `ledger` that wrote it"),
+        ('{"record":"export","format":3}\n', ": another format than 1 and 2: use the `ledger` that wrote it"),
         ('{"record":"export","format":1}\n', ":1: not the first line of an export"),
         ('{"record":"export","format":1,"unreadable":[1]}\n', ":1: not the first line of an export"),
         ('{"record":"export","format":1,"unreadable":[{"TransactionID":[]}]}\n', ":1: not the first line of an export"),

@@ -101,7 +101,7 @@ def test_entries_are_numbered_and_carry_the_totals(dynamodb: Any) -> None:
 
 
 def test_an_item_is_read_as_it_was_written(dynamodb: Any) -> None:
-    """The item has the marker and the key of the index as well, and no text that is not the sender's."""
+    """The item has the markers and the key of the index as well, and no text that is not the sender's."""
     append(dynamodb, refund("re_1", "20.00"))
     (item,) = dynamodb.scan(TableName=TABLE)["Items"]
     assert item == {
@@ -113,6 +113,7 @@ def test_an_item_is_read_as_it_was_written(dynamodb: Any) -> None:
         }}, "Fingerprint": {"S": refund("re_1", "20.00").fingerprint},
         "Previous": {"S": PAYMENT.fingerprint}, "Execution": {"S": "arn:1"}, "RecordedAt": {"S": AT},
         "ProcessorShard": item["ProcessorShard"], "Unpublished": item["Unpublished"],
+        "Unsealed": item["Unpublished"],
     }  # fmt: skip
     shard = shard_of("ch_1")
     assert (item["ProcessorShard"]["S"], item["Unpublished"]["S"]) == (f"acme-pay#{shard}", f"{shard}")

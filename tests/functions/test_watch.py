@@ -1,5 +1,6 @@
 """The watch: an alarm for changes that the ledger never makes, and none for its own changes."""
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,7 +130,7 @@ ATTACKS = {
     "shard of the sweep changed": (update("SET Unpublished = :u", u={"S": "99"}), "replaced", ["Unpublished"]),
     "a free ID taken": (
         update("SET PublishedAt = :p", key="txn-2", p=AT), "added",
-        sorted(ATTRIBUTES - {"TransactionID"} | {"Unpublished"}),
+        sorted(ATTRIBUTES - {"TransactionID"} | {"Unpublished", "Unsealed"}),
     ),
     "added where no sweep looks": (
         put(TransactionID={"S": "txn-1"}, PublishedAt=None, Unpublished={"S": "99"}), "replaced",
@@ -263,7 +264,7 @@ QUIET_ITEM = ROOT / "tests/items/2-imported-quiet.json"
 def test_items_of_every_version_are_known(engine: Engine, file: Path) -> None:
     """An item that an earlier version wrote is no alarm when it is marked."""
     item = json.loads(file.read_text())["Item"]
-    assert item.keys() - {"PublishedAt", "Unpublished"} == ATTRIBUTES
+    assert item.keys() - {"PublishedAt", "Unpublished", "Seal", "Unsealed"} == ATTRIBUTES
     new = {name: value for name, value in item.items() if name != "Unpublished"} | {"PublishedAt": AT}
     old = {name: value for name, value in item.items() if name != "PublishedAt"} | {"Unpublished": {"S": "0"}}
     assert (
@@ -293,7 +294,7 @@ def test_imports_are_found_by_nobody(engine: Engine, payment: dict[str, Any], re
 def quiet_payment() -> dict[str, Any]:
     """Return the item of a payment that was imported quietly."""
     item: dict[str, Any] = json.loads(QUIET_ITEM.read_text())["Item"]
-    return item
+    return {**item, "Unsealed": {"S": f"{shard_of('txn-2026-0001')}"}}
 
 
 def quiet_entry() -> dict[str, Any]:
@@ -303,7 +304,7 @@ def quiet_entry() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("item", [quiet_payment(), quiet_entry()], ids=["payment", "entry"])
-def test_a_quiet_import_has_no_marker_and_gets_none(engine: Engine, item: dict[str, Any]) -> None:
+def test_a_quiet_import_has_no_publication_marker_and_gets_none(engine: Engine, item: dict[str, Any]) -> None:
     """A person who marks one by hand makes the sweep publish history, or hides that it was never published."""
     unexpected = engine.functions["WatchLedger"].module.unexpected_change
     keys = {name: item[name] for name in ("TransactionID", "Entry") if name in item}
@@ -364,3 +365,83 @@ def test_the_sample_is_a_replaced_item(engine: Engine) -> None:
     assert json.loads(reply) == {"Found": 1}
     (line,) = log_of(engine)
     assert (line["transaction_id"], line["change"], line["attributes"]) == ("txn-2026-0001", "replaced", ["Amount"])
+
+
+def seal_images(engine: Engine) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return the key of a seal, and its images before and after it was finished, as a stream has them."""
+    engine.run((ROOT / "events/start/01-success.json").read_text())
+    engine.functions["SealLedger"].invoke(b'{"ScheduledTime": "2100-01-01T00:00:00Z"}')
+    (item,) = engine.seals()
+    after = {
+        name: {"B": base64.b64encode(value["B"]).decode()} if "B" in value else value for name, value in item.items()
+    }
+    before = {name: value for name, value in after.items() if name not in {"Note", "VerifierKey"}}
+    return {name: item[name] for name in ("Log", "Seal")}, before, after
+
+
+def test_the_seals_are_watched(engine: Engine) -> None:
+    """A seal that is removed, changed or added by others would break the proof of all records behind it."""
+    keys, before, after = seal_images(engine)
+    unexpected = engine.functions["WatchLedger"].module.unexpected_change
+
+    def modified(old: dict[str, Any], new: dict[str, Any]) -> Any:
+        return unexpected("MODIFY", {"Keys": keys, "OldImage": old, "NewImage": new})
+
+    assert unexpected("INSERT", {"Keys": keys, "NewImage": before}) is None
+    assert modified(before, after) is None
+    assert unexpected("REMOVE", {"Keys": keys, "OldImage": after}) == ("removed", [])
+    assert unexpected("INSERT", {"Keys": keys, "NewImage": after}) == ("added", ["Note", "VerifierKey"])
+    assert modified(after, {**after, "Note": {"S": "another"}}) == ("replaced", ["Note"])
+    assert modified(after, before) == ("replaced", ["Note", "VerifierKey"])
+    assert modified(before, {**after, "Extra": {"S": "x"}}) == ("replaced", ["Extra", "Note", "VerifierKey"])
+    damaged = {"Root": {"B": base64.b64encode(bytes(32)).decode()}}
+    assert unexpected("INSERT", {"Keys": keys, "NewImage": before | damaged}) == ("added", ["Root"])
+    assert modified(before | damaged, after | damaged) == ("marked", ["Root"])
+    assert unexpected("INSERT", {"Keys": keys, "NewImage": before | {"Extra": {"S": "x"}}}) == ("added", ["Extra"])
+
+
+def test_a_changed_seal_is_reported_by_its_number(engine: Engine) -> None:
+    """The operator looks at that seal, and runs `ledger verify`."""
+    keys, _, after = seal_images(engine)
+    images = {"Keys": keys, "OldImage": after, "NewImage": {**after, "Size": {"N": "7"}}}
+    record = {"eventName": "MODIFY", "eventID": "1", "dynamodb": images}
+    reply, _ = engine.functions["WatchLedger"].invoke(json.dumps({"Records": [record]}).encode())
+    assert json.loads(reply) == {"Found": 1}
+    (line,) = log_of(engine)
+    assert (line["seal"], line["change"], line["attributes"]) == ("1", "replaced", ["Size"])
+
+
+SEALED = {
+    "as the sealer marks": ({}, None),
+    "and still unsealed": ({"Unsealed": {"S": f"{shard_of('txn-1')}"}}, ("marked", ["Unsealed"])),
+    "under no number": ({"Seal": {"N": "1.5"}}, ("marked", ["Seal"])),
+    "and changed": ({"Amount": {"N": "2"}}, ("replaced", ["Amount", "Seal", "Unsealed"])),
+    "and published": (
+        {"PublishedAt": AT, "Unpublished": None},
+        ("replaced", ["PublishedAt", "Seal", "Unpublished", "Unsealed"]),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SEALED)
+def test_a_mark_of_a_seal_is_judged(engine: Engine, case: str) -> None:
+    """The sealer moves its own marker, once, and changes nothing else."""
+    changes, expected = SEALED[case]
+    before, _ = marked()
+    after = {**before, "Seal": {"N": "3"}, "Unsealed": None, **changes}
+    after = {name: value for name, value in after.items() if value is not None}
+    unexpected = engine.functions["WatchLedger"].module.unexpected_change
+    found = unexpected("MODIFY", {"Keys": KEYS, "OldImage": before, "NewImage": after})
+    assert found == expected
+
+
+def test_an_older_record_gets_the_number_of_its_seal(engine: Engine) -> None:
+    """It has no marker that could leave. A second number is found."""
+    before, _ = marked()
+    old = {name: value for name, value in before.items() if name != "Unsealed"}
+    unexpected = engine.functions["WatchLedger"].module.unexpected_change
+    sealed = old | {"Seal": {"N": "3"}}
+    assert unexpected("MODIFY", {"Keys": KEYS, "OldImage": old, "NewImage": sealed}) is None
+    again = {"OldImage": sealed, "NewImage": old | {"Seal": {"N": "4"}}}
+    assert unexpected("MODIFY", {"Keys": KEYS, **again}) == ("replaced", ["Seal"])
+    assert unexpected("MODIFY", {"Keys": KEYS, "OldImage": sealed, "NewImage": old}) == ("replaced", ["Seal"])

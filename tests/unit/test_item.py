@@ -48,6 +48,7 @@ def test_the_item_has_the_briefs_attributes_and_types() -> None:
         "Metadata": "M",
         "ProcessorShard": "S",
         "Unpublished": "S",
+        "Unsealed": "S",
     }
 
 
@@ -69,6 +70,7 @@ def test_the_item_holds_each_value_under_its_own_name() -> None:
         "TokenKey": {"S": "arn:aws:kms:us-east-1:123456789012:key/1"},
         "ProcessorShard": {"S": f"acme#{shard}"},
         "Unpublished": {"S": f"{shard}"},
+        "Unsealed": {"S": f"{shard}"},
     }
 
 

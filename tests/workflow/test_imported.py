@@ -13,6 +13,7 @@ from ledger.violations import InvalidEntryError, InvalidPaymentError
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.stack.execution import Execution
+from ledger_cli.stack.exporting import MARKERS
 from tests.support.faults import Faults
 from tests.support.functions import invoke, log_lines
 from tests.support.intake import intake_of
@@ -104,7 +105,7 @@ def test_a_published_import_has_an_event_of_its_own_type(engine: Engine, deliver
     assert "PublishedAt" in item
     assert "Unpublished" not in item
     assert shown["Import"] == "published"
-    assert detail.items() >= {name: value for name, value in shown.items() if name != "PublishedAt"}.items()
+    assert detail.items() >= {name: value for name, value in shown.items() if name not in MARKERS}.items()
 
 
 def test_without_the_field_everything_is_as_before(engine: Engine, deliver: Deliver, thing: str) -> None:
@@ -144,7 +145,7 @@ def test_an_entry_has_the_same_totals_fingerprint_and_hash(
     first, second = invoke(engine, "QueryPaymentLedger", {"TransactionID": "txn-2026-0001"})["Entries"]
     assert imported.outcome == "RECORDED"
     assert first["Totals"]["Refundable"] == "100.00"
-    hashed = {name: value for name, value in first.items() if name not in {"Import", "PublishedAt"}}
+    hashed = {name: value for name, value in first.items() if name not in {"Import", *MARKERS}}
     text = json.dumps(hashed, sort_keys=True, separators=(",", ":"))
     assert second["Previous"] == hashlib.sha256(text.encode()).hexdigest()
 
