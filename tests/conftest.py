@@ -2,6 +2,8 @@
 
 import gc
 import json
+import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,10 +55,19 @@ def engine_address(deployed: tuple[Engine, list[float]]) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.port}"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def remembered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield the folder in which commands remember checkpoints: no test reads or writes that of a person."""
+    folder = tmp_path_factory.mktemp("state")
+    with patch.dict(os.environ, {"XDG_STATE_HOME": str(folder)}):
+        yield folder
+
+
 @pytest.fixture
-def engine(deployed: tuple[Engine, list[float]]) -> Engine:
-    """Return the engine, as empty as it was deployed."""
+def engine(deployed: tuple[Engine, list[float]], remembered: Path) -> Engine:
+    """Return the engine, as empty as it was deployed, and with nothing remembered of its log."""
     deployed[0].clear()
+    shutil.rmtree(remembered / "payment-ledger", ignore_errors=True)
     return deployed[0]
 
 

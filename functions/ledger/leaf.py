@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 PAYMENT_SCHEMA, ENTRY_SCHEMA = "payment-ledger/payment/1", "payment-ledger/entry/1"
-"""Names of the two forms. Whoever changes a form gives it another name: what was sealed keeps its own."""
+"""Names of the two forms. A changed form gets another name, and what was sealed keeps its own."""
 
 
 def canonical(value: Mapping[str, Any]) -> str:

@@ -66,7 +66,7 @@ JSONL, PARQUET, BEANCOUNT = EXPORT_FORMATS = ("jsonl", "parquet", "beancount")
     "seal",
     type=SEAL,
     metavar="N|last",
-    help="Export what the seals of the sealed log have, up to this one: the same for ever. Names all processors.",
+    help="Export what the seals of the sealed log have, up to this one. It is the same whenever it is made.",
 )
 @click.option(
     "--as-of", "until", type=TIME, metavar="TIME", help="Export what was recorded until then and is sealed by now."

@@ -28,7 +28,7 @@ from ledger_cli.stack.sealing import BATCH_SIZE, prove_record, read_seal, run_se
 from ledger_cli.views import log_text
 from ledger_cli.views.layout import Labelled
 from ledger_cli.views.records import snake_case
-from ledger_cli.views.terminal import display, note, progress, say, say_as_it_is, say_json
+from ledger_cli.views.terminal import display, progress, say, say_as_it_is, say_json
 
 
 @stack_command("0 all that was recorded is sealed, 1 some is not, 2 the run failed, or did not answer")
@@ -113,8 +113,9 @@ def checkpoint(stack: Stack, *, number: int | None, only_key: bool, as_json: boo
     "key_texts",
     multiple=True,
     type=NAME,
-    metavar="KEY",
-    help="The verifier key of the log: `ledger checkpoint --key` prints it. Repeat it for a key before a rotation.",
+    metavar="KEY|FILE",
+    help="The verifier key of the log, as `ledger checkpoint --key` prints it, or a file that has it. Repeat the "
+    "option for an earlier key.",
 )
 @json_option
 def verify(
@@ -134,10 +135,10 @@ def verify(
     \b
     Examples:
       ledger verify
-      ledger verify ledger.jsonl --checkpoint checkpoint.txt --checkpoint older.txt --key "$(cat key.txt)"
+      ledger verify sealed.jsonl --checkpoint checkpoint.txt --checkpoint older.txt --key key.txt
     """
     try:
-        keys = [VerifierKey.parse(text) for text in key_texts]
+        keys = [VerifierKey.parse(_key_text(text)) for text in key_texts]
         given = [(f"{file}", _contents(file)) for file in checkpoint_files]
         if stack is not None:
             return _verify_stack(stack, given, keys, as_json=as_json)
@@ -184,8 +185,13 @@ def _newest(trusted: Sequence[_Trusted]) -> _Trusted:
     return max(trusted, key=lambda one: one.checkpoint.size)
 
 
+def _key_text(typed: str) -> str:
+    """Return a key as it was typed, or as the file of that name has it."""
+    return _contents(Path(typed)).strip() if Path(typed).is_file() else typed
+
+
 def _contents(file: Path) -> str:
-    """Return the text of a file of a checkpoint.
+    """Return the text of a file of a checkpoint or a key.
 
     Raises:
         CommandError: it cannot be read.
@@ -194,14 +200,18 @@ def _contents(file: Path) -> str:
         return opened.read(MAX_NOTE_BYTES + 1).decode("utf-8", "replace")
 
 
-def _verify_stack(stack: Stack, given: Sequence[tuple[str, str]], keys: Sequence[VerifierKey], *, as_json: bool) -> int:
+def _verify_stack(
+    stack: Stack, given: Sequence[tuple[str, str]], given_keys: Sequence[VerifierKey], *, as_json: bool
+) -> int:
+    """Verify what a stack has now against its newest checkpoint and those that were given.
+
+    If no key is given, the one that an earlier verification has trusted verifies, or else the one that the stack shows.
+    """
     last = read_seal(stack)
     remembered = recall(stack.stack_id)
+    keys = list(given_keys)
     if not keys:
-        known = remembered.key if remembered else last["VerifierKey"]
-        keys = [VerifierKey.parse(known)]
-        if remembered is None:
-            note(f"this first verification of the stack trusts the key that the stack shows: {known}")
+        keys = [VerifierKey.parse(remembered.key if remembered else last["VerifierKey"])]
     texts = [(f"the checkpoint of seal {last['Seal']}", last["Checkpoint"]), *given]
     trusted = [_trusted(name, text, keys) for name, text in texts]
     with TemporaryDirectory() as folder:
@@ -214,10 +224,11 @@ def _verify_stack(stack: Stack, given: Sequence[tuple[str, str]], keys: Sequence
             with path.open("wb") as file:
                 for _ in draft.write(file, header, partial(Writer, seals=draft.seal_lines())):
                     pass
-        return _verify(Export.open(path), trusted, subject=stack.stack_id, as_json=as_json)
+        is_first = remembered is None and not given_keys
+        return _verify(Export.open(path), trusted, subject=stack.stack_id, trusts_stack=is_first, as_json=as_json)
 
 
-def _verify(export: Export, trusted: list[_Trusted], *, subject: str, as_json: bool) -> int:
+def _verify(export: Export, trusted: list[_Trusted], *, subject: str, trusts_stack: bool = False, as_json: bool) -> int:
     """Verify an export, and show what is found. If the log is as it was signed, its newest checkpoint is remembered."""
     if remembered := recall(subject):
         name = f"the checkpoint that this command remembers ({path_of(subject)})"
@@ -230,11 +241,10 @@ def _verify(export: Export, trusted: list[_Trusted], *, subject: str, as_json: b
     newest = _newest(trusted)
     if not found.is_wrong:
         remember(subject, Remembered(newest.text, newest.key))
-    log, number = newest.checkpoint.origin, len(trusted)
     if as_json:
-        say_json(log_text.record(found, log, number))
+        say_json(log_text.record(found, newest.key, len(trusted)))
     else:
-        display(*log_text.findings(found, log, number))
+        display(*log_text.findings(found, newest.key, len(trusted), trusts_stack=trusts_stack))
     return 0 if found.is_all_proven else 1
 
 
@@ -246,7 +256,7 @@ def _verify(export: Export, trusted: list[_Trusted], *, subject: str, as_json: b
     metavar="N",
     help="Prove the payment's entry with this number instead.",
 )
-@click.option("--out", "file", metavar="FILE", type=FILE, help=f"The file. By default TRANSACTION_ID{SUFFIX}.")
+@click.option("--out", "file", metavar="FILE|-", type=FILE, help=f"The file. By default TRANSACTION_ID{SUFFIX}.")
 @json_option
 def prove(stack: Stack, *, transaction_id: str, entry: int | None, file: Path | None, as_json: bool) -> int:
     """Write a file that proves one record to anybody, without showing any other.
@@ -258,12 +268,19 @@ def prove(stack: Stack, *, transaction_id: str, entry: int | None, file: Path | 
     Examples:
       ledger prove txn-2026-0001
       ledger prove txn-2026-0001 --entry 1 --out refund.tlog-proof
+      ledger prove txn-2026-0001 --out - > payment.tlog-proof
     """
     if file is None:
         file = Path(f"{transaction_id}-{entry}{SUFFIX}" if entry else f"{transaction_id}{SUFFIX}")
-    if file.exists():
+    to_stdout = str(file) == "-"
+    if to_stdout and as_json:
+        raise click.UsageError("Give --out FILE with --json: standard output has the proof itself.")
+    if not to_stdout and file.exists():
         raise CommandError(f"{file}: exists already: name another file with --out, or remove it")
     proof, seal_ = prove_record(stack, transaction_id, entry or 0)
+    if to_stdout:
+        say_as_it_is(proof.text(), newline=False)
+        return 0
     write_page(file, proof.text())
     if as_json:
         say_json({"file": str(file), "seal": seal_["Seal"], "index": proof.index, "size": seal_["Size"]})

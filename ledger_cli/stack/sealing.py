@@ -15,7 +15,7 @@ from ledger_cli.stack.exporting import facts_of
 from ledger_cli.stack.queries import query_ledger
 
 BATCH_SIZE = 1000
-"""Records that one run of the sealer is told. Its event may have 256 KB, and a key 70 bytes."""
+"""Records that one run of the sealer gets. Its event may have 256 KB, and a key 70 bytes."""
 
 
 def run_sealer(stack: Stack, records: Iterable[str] | None = None) -> dict[str, Any]:

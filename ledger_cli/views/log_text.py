@@ -21,9 +21,19 @@ MEANINGS = {
 """What each list of the findings says, for people."""
 
 
-def findings(found: Findings, log: str, checkpoints: int) -> Iterator[RenderableType]:
-    """Show what a verification has found, the verdict last."""
-    yield Labels({"Log": log, "Checkpoints": f"{checkpoints:,}", "Proven": f"{found.proven:,} records"})
+def findings(found: Findings, key: str, checkpoints: int, *, trusts_stack: bool) -> Iterator[RenderableType]:
+    """Show what a verification has found, the verdict last.
+
+    Args:
+        found: what it has found.
+        key: the key that signed the newest checkpoint, as text.
+        checkpoints: how many checkpoints were compared with the log.
+        trusts_stack: whether nothing but the stack itself says that the key is the log's.
+    """
+    shown = {"Key": key, "Checkpoints": f"{checkpoints:,}", "Proven": f"{found.proven:,} records"}
+    if trusts_stack:
+        shown["Trust"] = "the stack itself showed this key: compare it once with the key that its operator publishes"
+    yield Labels(shown)
     for name, meaning in MEANINGS.items():
         records = getattr(found, name)
         if records:
@@ -50,10 +60,10 @@ def verdict(found: Findings) -> str:
     return f"Nothing is wrong, and {waiting:,} records are newer than the checkpoint: they are not proven yet."
 
 
-def record(found: Findings, log: str, checkpoints: int) -> dict[str, Any]:
+def record(found: Findings, key: str, checkpoints: int) -> dict[str, Any]:
     """Return what a verification has found, with keys in snake case."""
     return {
-        "log": log, "checkpoints": checkpoints, "is_proven": found.is_all_proven, "proven": found.proven,
+        "key": key, "checkpoints": checkpoints, "is_proven": found.is_all_proven, "proven": found.proven,
         "changed": found.changed, "missing": found.missing, "extra": found.extra, "unsealed": found.unsealed,
         "later": found.later, "faults": found.faults,
     }  # fmt: skip

@@ -54,6 +54,11 @@ def folder(tmp_path: Path, engine: Engine) -> Path:
     assert outcomes == ["RECORDED", "RECORDED", "REFUSED"]
     write_export(tmp_path / "payments", "PaymentLedger", engine.items())
     write_export(tmp_path / "entries", "PaymentEntries", engine.entries())
+    engine.functions["SealLedger"].invoke((ROOT / "events/functions/seal_ledger.json").read_bytes())
+    (sealed,) = engine.seals()
+    for name in ("checkpoint.txt", "older.txt"):
+        (tmp_path / name).write_text(sealed["Note"]["S"])
+    (tmp_path / "key.txt").write_text(sealed["VerifierKey"]["S"] + "\n")
     exported(tmp_path / "ledger.jsonl", [*map(recorded_facts, engine.items()), *map(entry_facts, engine.entries())])
     return tmp_path
 
@@ -81,6 +86,8 @@ def test_an_example_works(folder: Path, engine: Engine, endpoint: str, name: str
     line = re.sub(r" --(stack|profile) [\w-]+", "", line)
     if name == "export":  # which never overwrites a file
         (folder / "ledger.jsonl").unlink()
+    if name == "verify":
+        run_line("ledger export sealed.jsonl --as-of-seal last", folder, LEDGER_ENDPOINT_URL=endpoint, HOME=str(folder))
     line = line.replace("--format stripe ", "--format stripe-test ").replace("http://127.0.0.1:4510", endpoint)
     with lent(engine) if name == "run" else nullcontext():
         done = run_line(line, folder, LEDGER_ENDPOINT_URL=endpoint, HOME=str(folder / "home"))

@@ -214,7 +214,7 @@ def test_two_runs_at_once_seal_each_record_once(engine: Engine, monkeypatch: pyt
 
 
 def test_a_run_that_others_always_beat_ends(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next run does the rest: no run goes on for ever."""
+    """The next run does the rest: each run ends."""
     record(engine, "txn-1")
     module = engine.functions["SealLedger"].module
     monkeypatch.setattr(module.SealingRun, "commit", lambda *_: False)
@@ -291,7 +291,7 @@ def test_a_damaged_record_does_not_hold_up_the_others(engine: Engine, damage: st
 
 FOREIGN = {
     "an ID that no contract allows": {"TransactionID": {"S": "txn 1\ntxn-9"}},
-    "a time that is none": {"RecordedAt": {"S": "yesterday"}},
+    "a wrong time": {"RecordedAt": {"S": "yesterday"}},
 }
 
 

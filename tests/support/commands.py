@@ -13,6 +13,7 @@ REPORT = ["events/reports/acme-pay.csv", "--format", "csv", "--mapping", "events
 REFUSED, REFUSED_TOO = "refused-1", "refused-2"
 ARGUMENTS: dict[str, list[str]] = {
     "accept": [REFUSED, "--reason", "the bank confirmed it"],
+    "checkpoint": [],
     "completion": ["bash"],
     "formats": [],
     "entries": ["--processor", "acme-pay"],
@@ -23,6 +24,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "import": ["events/history.jsonl"],
     "inspect": [ID],
     "list": ["--processor", "acme-pay"],
+    "prove": [ID, "--out", "-"],
     "reconcile": [*REPORT, "--processor", "acme-pay", "--from", "2026-11-01T00:00:00Z", "--to", "2026-11-30T00:00:00Z"],
     "redrive": ["--all"],
     "register-processor": ["new-pay"],
@@ -31,18 +33,22 @@ ARGUMENTS: dict[str, list[str]] = {
     "reveal": [ID, "--reason", "refund, ticket 4711"],
     "rotate-secret": ["acme-pay"],
     "run": [SUCCESS],
+    "seal": [],
     "send": ["events/webhooks/acme-pay.json", "--processor", "acme-pay"],
     "serve": ["--port", "0"],
     "set-prefix": ["acme-pay", "txn-"],
     "start": [SUCCESS],
     "totals": ["--processor", "acme-pay", "--day", "2026-11-23"],
     "unpublished": [],
+    "verify": [],
 }
 """Arguments with which each command works if the ledger has what `prepare` records."""
 
 
 def prepare(engine: Engine) -> None:
-    """Register the sample processors, record a payment with a refund, and refuse two entries whose cause is gone then.
+    """Register the sample processors, record and seal a payment with a refund, and refuse two entries.
+
+    The cause of the refusals is gone then.
 
     The sample report has the payment and its refund. The other entries are of a later time.
     """
@@ -54,6 +60,7 @@ def prepare(engine: Engine) -> None:
     for name in (REFUSED, REFUSED_TOO):
         engine.run(json.dumps({**refund, "EntryID": name, "Amount": "130.00"}), name)
     engine.run(json.dumps({**refund, "EntryID": "capture", "Kind": "Captured", "Amount": "500.00"}))
+    engine.functions["SealLedger"].invoke((ROOT / "events/functions/seal_ledger.json").read_bytes())
 
 
 OPTIONS = {
