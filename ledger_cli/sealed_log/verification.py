@@ -219,14 +219,16 @@ class _Records:
         try:
             position = position_of(facts)
             key, recorded_at = key_text(position), str(facts["RecordedAt"])
-            in_order, self.last = position > self.last, max(position, self.last)
+            in_order, self.last = position >= self.last, position
             is_canonical = text == f"{line_of(facts)}\n"
         except (KeyError, TypeError, ValueError):
             return False
+        if not in_order:
+            self.findings.faults.append(f"{key} is out of order")
         at = self.log.positions.get(key)
         if at is None:
             (self.findings.extra if recorded_at < self.old else self.findings.unsealed).append(key)
-        elif self.seen[at] or not in_order:
+        elif self.seen[at]:
             self.findings.extra.append(key)
         elif not is_canonical or not self._is_as_sealed(facts, at):
             self.seen[at] = 1
