@@ -13,7 +13,7 @@ from bench.figures import page
 from ledger_cli import ROOT
 from ledger_cli.views import graph
 from tests.proof import permissions
-from tools import currencies, sample_requests, scale, sdk_data
+from tools import currencies, sample_requests, scale, sdk_data, sealed_log_vectors
 
 
 def _workflow() -> dict[Path, str]:
@@ -24,6 +24,7 @@ GENERATORS: Mapping[str, Callable[[], Mapping[Path, str]]] = {
     "currencies": lambda: {currencies.TARGET: currencies.source()},
     "SDK data": lambda: {sdk_data.TARGET / path: text for path, text in sdk_data.texts().items()},
     "sample requests": sample_requests.texts,
+    "vectors of the sealed log": sealed_log_vectors.texts,
     "workflow": _workflow,
     "scale and price": scale.generated_pages,
     "benchmarks": lambda: {bench.PAGE: page(bench.DATA.read_text(encoding="utf-8"))},
