@@ -12,8 +12,9 @@ Source: C2SP, tlog-checkpoint and signed-note.
 import base64
 import hashlib
 
-MAX_NOTE_BYTES = 64 * 1024
-"""More than a checkpoint with sixteen signatures has."""
+MAX_NOTE_BYTES = 128 * 1024
+"""More than a checkpoint has with sixteen signatures of nearly 5 KB each, which verifiers must accept.
+Source: C2SP, signed-note, format."""
 
 ED25519 = b"\x01"
 """Type of a signature. Source: C2SP, signed-note, signature types."""
