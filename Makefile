@@ -10,11 +10,12 @@ DYNAMODB_READY := $(NODE)/node_modules/.dynamodb-ready
 INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes --requirement
 LOCK := .venv/uv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
     --custom-compile-command "make lock"
+GOCODE := /usr/share/gocode
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm
 NPM_CI := $(NPM) ci --loglevel=error --no-fund --no-audit
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-containers test-dynamodb test-vendors prove reconcile-proof simulate mutate check format generate review docs \
+.PHONY: help run test test-containers test-dynamodb test-vendors test-log prove reconcile-proof simulate mutate check format generate review docs \
     bench build smoke browser lock clean
 
 help:
@@ -34,6 +35,19 @@ test-dynamodb: $(READY) $(DYNAMODB_READY) ## try each DynamoDB call on Amazon's 
 
 test-vendors: $(READY) .venv/vendors/.ready ## let the processors' own libraries judge the signatures
 	@$(BIN)/pytest -q tests/vendors
+
+# Go and its library for such logs come from Debian, and nothing is downloaded by Go. Installing them needs root.
+test-log: $(READY) ## let Go's own library for such logs judge the sealed log
+	@go version >/dev/null 2>&1 && test -d $(GOCODE)/src/golang.org/x/mod/sumdb \
+	    || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	    golang-go golang-golang-x-mod-dev >/dev/null; } \
+	    || { echo "test-log: NOT TESTED: Debian's packages golang-go and golang-golang-x-mod-dev cannot be installed" >&2; \
+	    exit 1; }
+	@mkdir -p .venv/judge
+	@cd tests/sealed_log/judge && GO111MODULE=off GOFLAGS= GOPROXY=off GOTOOLCHAIN=local CGO_ENABLED=0 \
+	    GOPATH="$(CURDIR)/tests/sealed_log/judge:$(GOCODE)" GOCACHE="$(CURDIR)/.venv/judge/cache" \
+	    sh -c 'go vet judge && go build -o "$(CURDIR)/.venv/judge/judge" judge'
+	@$(BIN)/pytest -q --numprocesses 2 tests/sealed_log
 
 prove: $(READY) $(NODE_READY) .venv/checkov/.ready ## prove the promises about the deployed stack: minutes
 	@$(BIN)/pytest -q --numprocesses 2 tests/simulation

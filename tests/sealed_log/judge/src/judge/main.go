@@ -137,9 +137,10 @@ func proven(file string, keys []string) error {
 	}
 	var proof tlog.RecordProof
 	for _, line := range lines[3:] {
-		hash, err := tlog.ParseHash(line)
-		if err != nil {
-			return err
+		var hash tlog.Hash
+		decoded, err := base64.StdEncoding.Strict().DecodeString(line)
+		if err != nil || copy(hash[:], decoded) != len(decoded) || len(decoded) != tlog.HashSize {
+			return malformed
 		}
 		proof = append(proof, hash)
 	}
