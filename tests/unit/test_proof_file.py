@@ -229,7 +229,6 @@ HOSTILE_LEAVES = {
     "not a number": b'{"A":NaN,"Schema":"1"}',
     "a lone surrogate": b'{"Schema":"\\ud800"}',
     "deep": b'{"A":' + b"[" * 100_000 + b"]" * 100_000 + b',"Schema":"1"}',
-    "a number of thousands of digits": b'{"A":' + b"9" * 5000 + b',"Schema":"1"}',
 }
 
 
