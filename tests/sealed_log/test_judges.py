@@ -17,9 +17,11 @@ import pytest
 from ledger.checkpoint import checkpoint_text
 from ledger.merkle import Tree, leaf_hash
 from ledger_cli import ROOT
+from ledger_cli.engine import Engine
 from ledger_cli.sealed_log.notes import InvalidKeyError, Note, NoteError, VerifierKey, verify_note
 from ledger_cli.sealed_log.proof_file import ProofFile, check
 from ledger_cli.sealed_log.proofs import consistency_proof, inclusion_proof, inclusion_proof_in_seal
+from tests.support.cli import ledger
 from tests.support.sealed_log import (
     ORIGIN,
     PUBLISHED,
@@ -309,6 +311,37 @@ def test_proof_files(judge: Judge) -> None:
         with pytest.raises(NoteError):
             check(ProofFile.parse(one), [SIGNER.key])
         assert answer.startswith("refused: ") or same_bytes(one, good), one
+
+
+def test_what_the_command_writes(
+    judge: Judge, engine: Engine, endpoint: str, payment: dict[str, Any], refund: dict[str, Any], tmp_path: Path
+) -> None:
+    """From a payment to a judged file: the stack seals and signs, the command writes, and others verify."""
+
+    def done(*arguments: str) -> str:
+        ended = ledger(*arguments, folder=tmp_path, LEDGER_ENDPOINT_URL=endpoint)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        return ended.stdout
+
+    for number in range(3):
+        named = json.dumps({**payment, "TransactionID": f"txn-{number}"})
+        assert engine.run(named, f"run-{number}").outcome == "RECORDED"
+    done("seal")
+    first = done("checkpoint")
+    assert engine.run(json.dumps({**refund, "TransactionID": "txn-1"}), "refund").outcome == "RECORDED"
+    assert engine.run(json.dumps({**payment, "TransactionID": "txn-0-again"}), "run-4").outcome == "RECORDED"
+    done("seal")
+    last, key = done("checkpoint"), done("checkpoint", "--key").strip()
+    records = [("txn-0",), ("txn-1",), ("txn-2",), ("txn-1", "--entry", "1"), ("txn-0-again",)]
+    for number, record_ in enumerate(records):
+        done("prove", *record_, "--out", f"{number}.tlog-proof")
+    files = [(tmp_path / f"{number}.tlog-proof").read_bytes() for number in range(len(records))]
+    assert set(judge([note(first, key), note(last, key), *(file(one, key) for one in files)])) == {"ok"}
+    alone = standalone_verifier()
+    shown = [alone["proven"](one, [alone["parse_key"](key)])[0] for one in files]
+    assert [one["TransactionID"] for one in shown] == [name for name, *_ in records]
+    assert shown[3]["EntryID"] == refund["EntryID"]
+    assert refused(judge([file(one, SIGNER.text) for one in files]))
 
 
 def test_every_other_byte_at_every_place_of_a_file() -> None:
