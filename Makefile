@@ -11,6 +11,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes -
 LOCK := .venv/uv/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
     --custom-compile-command "make lock"
 GOCODE := /usr/share/gocode
+AS_ROOT = $(if $(filter-out 0,$(shell id -u)),sudo -n)
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm
 NPM_CI := $(NPM) ci --loglevel=error --no-fund --no-audit
 
@@ -36,13 +37,12 @@ test-dynamodb: $(READY) $(DYNAMODB_READY) ## try each DynamoDB call on Amazon's 
 test-vendors: $(READY) .venv/vendors/.ready ## let the processors' own libraries judge the signatures
 	@$(BIN)/pytest -q tests/vendors
 
-# Go and its library for such logs come from Debian, and nothing is downloaded by Go. Installing them needs root.
+# Go and its library for such logs come from Debian or Ubuntu, and Go downloads nothing. Installing them needs root.
 test-log: $(READY) ## let Go's own library for such logs judge the sealed log
 	@go version >/dev/null 2>&1 && test -d $(GOCODE)/src/golang.org/x/mod/sumdb \
-	    || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-	    golang-go golang-golang-x-mod-dev >/dev/null; } \
-	    || { echo "test-log: NOT TESTED: Debian's packages golang-go and golang-golang-x-mod-dev cannot be installed" >&2; \
-	    exit 1; }
+	    || { $(AS_ROOT) apt-get update -qq && $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+	    --no-install-recommends golang-go golang-golang-x-mod-dev >/dev/null; } \
+	    || { echo "test-log: NOT TESTED: golang-go and golang-golang-x-mod-dev cannot be installed" >&2; exit 1; }
 	@mkdir -p .venv/judge
 	@cd tests/sealed_log/judge && GO111MODULE=off GOFLAGS= GOPROXY=off GOTOOLCHAIN=local CGO_ENABLED=0 \
 	    GOPATH="$(CURDIR)/tests/sealed_log/judge:$(GOCODE)" GOCACHE="$(CURDIR)/.venv/judge/cache" \
