@@ -104,7 +104,7 @@ def is_consistent(
     while last % 2:
         last, end = last // 2, end // 2
     inner = (last ^ end).bit_length()
-    if len(hashes) != 1 + inner + (last >> inner).bit_count() or not _are_hashes(hashes):
+    if len(hashes) != 1 + inner + (last >> inner).bit_count():
         return False
     first = second = hashes[0]
     for level, sibling in enumerate(hashes[1:]):
