@@ -16,6 +16,9 @@ from typing import Any
 PAYMENT_SCHEMA, ENTRY_SCHEMA = "payment-ledger/payment/1", "payment-ledger/entry/1"
 """Names of the two forms. A changed form gets another name, and what was sealed keeps its own."""
 
+ADDED = frozenset({"Schema", "CiphertextSHA256"})
+"""What a leaf has beside the facts."""
+
 
 def canonical(value: Mapping[str, Any]) -> str:
     """Return canonical JSON as RFC 8785 describes it, for values of text, whole numbers, null, lists and objects.
@@ -31,6 +34,11 @@ def leaf_of(facts: Mapping[str, Any], ciphertext_hash: bytes) -> bytes:
     Args:
         facts: what `recorded_facts` reads from a payment's item, or `entry_facts` from an entry's.
         ciphertext_hash: SHA-256 of the payment's encrypted token.
+
+    Raises:
+        ValueError: the facts have a field that only the leaf has. It would be replaced, so two records had one leaf.
     """
+    if facts.keys() & ADDED:
+        raise ValueError("the facts have a field of the leaf")
     schema = ENTRY_SCHEMA if "EntryID" in facts else PAYMENT_SCHEMA
     return canonical({**facts, "Schema": schema, "CiphertextSHA256": ciphertext_hash.hex()}).encode()
