@@ -122,6 +122,24 @@ def _reencrypts_from_any_key() -> bool:
     return bool(kms.re_encrypt(CiphertextBlob=sealed, SourceKeyId=other, DestinationKeyId=key)["CiphertextBlob"])
 
 
+def _of_signing_keys() -> dict[str, bool]:
+    """Return what moto makes of a stack's key that signs, and what it knows of the kind of key that signs the log."""
+    kms, signs = _client("kms"), {"KeyPolicy": {}, "KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY"}
+    _deployed("signing-key", {"Key": {"Type": "AWS::KMS::Key", "Properties": signs}})
+    (resource,) = _client("cloudformation").describe_stack_resources(StackName="signing-key")["StackResources"]
+    made = kms.describe_key(KeyId=resource["PhysicalResourceId"])["KeyMetadata"]
+    try:
+        key = kms.create_key(KeySpec="ECC_NIST_EDWARDS25519", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
+        how: dict[str, Any] = {"MessageType": "RAW", "SigningAlgorithm": "ED25519_SHA_512"}
+        signs_with_ed25519 = bool(kms.sign(KeyId=key, Message=b"m", **how)["Signature"])
+    except ClientError:
+        signs_with_ed25519 = False
+    return {
+        "keys_of_a_stack_sign_nothing": made["KeyUsage"] != "SIGN_VERIFY",
+        "knows_no_ed25519": not signs_with_ed25519,
+    }
+
+
 def _functions_echo() -> bool:
     iam = _client("iam")
     role = iam.create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
@@ -422,6 +440,7 @@ with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execut
         **_state_machines(),
         **_endpoints(),
         **_kept_by_tasks(),
+        **_of_signing_keys(),
         "a_deleted_secret_stops_a_batch": _a_deleted_secret_stops_a_batch(),
         "answers_calls_at_once": _answers_calls_at_once(),
         "archive_pattern_fails": _archive_pattern_fails(),
