@@ -15,8 +15,8 @@ THIS_WORKFLOW = arn("states", "stateMachine:PaymentLedger")
 ENTRIES_WORKFLOW = arn("states", "stateMachine:PaymentEntries")
 SERVICES_WITH_SECRETS = ("secretsmanager", "ssm")
 FACTS = [
-    "Amount", "Currency", "Execution", "Fingerprint", "Metadata", "ProcessorID", "PublishedAt", "RecordedAt", "Status",
-    "Timestamp", "TransactionID",
+    "Amount", "Currency", "Execution", "Fingerprint", "Metadata", "ProcessorID", "PublishedAt", "RecordedAt", "Seal",
+    "Status", "Timestamp", "TransactionID",
 ]  # fmt: skip
 """The attributes of an item that a query may read. The ciphertext is not one of them."""
 
@@ -28,6 +28,17 @@ JUDGED_BY = ["Amount", "Currency", "Fingerprint", "ProcessorID", "Status", "Time
 
 MARKER = ["TransactionID", "PublishedAt", "Unpublished"]
 """The attributes of an update of a payment's marker: its key, and the two that change. An entry's key has a number."""
+
+SEAL_MARKER = ["TransactionID", "Seal", "Unsealed"]
+"""The attributes of an update that gives a payment the number of its seal."""
+
+CHECKPOINT = ["Log", "Seal", "Note", "VerifierKey"]
+"""The attributes of an update that gives a seal its checkpoint."""
+
+THIS_LOG = f"payment-ledger/{ACCOUNT}/{REGION}/PaymentLedger"
+"""The name of the stack's sealed log, which is the partition key of its seals."""
+
+SIGNING = {"kms:MessageType": "RAW", "kms:SigningAlgorithm": "ED25519_SHA_512"}
 
 PAYMENTS_RULE = arn("events", "rule/payment-processors/start-payments")
 ENTRIES_RULE = arn("events", "rule/payment-processors/start-entries")
@@ -41,14 +52,20 @@ INTENDED = frozenset(
     {
         "bound",
         "bound-to-payment",
+        "checkpoint",
+        "checkpoint-event",
         "entry-look-up",
         "entry-marker",
+        "entry-seal-marker",
         "facts",
         "judging",
         "ledger-source",
         "live",
         "look-up",
         "marker",
+        "seal-marker",
+        "signing",
+        "this-log",
         "token",
     }
 )
@@ -84,10 +101,7 @@ def contexts(layer: str, services: list[str], name: str = "", function: str | No
     if "dynamodb" in services:
         found += _of_items()
     if "events" in services:
-        found += [
-            context("ledger-source", events__source=["payment.ledger"]),
-            context("other-source", events__source=["payment.ledger", "other"]),
-        ]
+        found += _of_events()
     if "states" in services:
         found += [
             {"name": "live", "keys": {"states:StateMachineQualifier": ["live"]}},
@@ -111,6 +125,9 @@ def _of_keys(layer: str, name: str) -> Iterator[Context]:
     yield {"name": "history", "keys": {history: THIS_WORKFLOW}}
     yield {"name": "entries-history", "keys": {history: ENTRIES_WORKFLOW}}
     yield {"name": "log-delivery", "keys": {"kms:EncryptionContext:SourceArn": arn("logs", "*")}}
+    yield {"name": "signing", "keys": SIGNING}
+    yield {"name": "signing-a-digest", "keys": {**SIGNING, "kms:MessageType": "DIGEST"}}
+    yield {"name": "signing-otherwise", "keys": {**SIGNING, "kms:SigningAlgorithm": "ED25519_PH_SHA_512"}}
     if layer == "identity" or name == "HistoryKey":
         elsewhere = f"arn:aws:logs:{REGION}:{OTHER_ACCOUNT}:*"
         yield {"name": "other-history", "keys": {history: THIS_WORKFLOW + "2"}}
@@ -139,8 +156,24 @@ def _of_log_group(name: str, group: str) -> Context:
     return {"name": name, "keys": {"kms:EncryptionContext:aws:logs:arn": arn("logs", f"log-group:{group}")}}
 
 
+def _of_events() -> Iterator[Context]:
+    """Yield the contexts of calls of EventBridge: the sources and the types of a request's events."""
+    outcomes, checkpoints = ["PaymentRecorded", "EntryRecorded"], ["LedgerSealed"]
+    for name, types in (("ledger-source", outcomes), ("checkpoint-event", checkpoints)):
+        yield _of_put(name, ["payment.ledger"], types)
+    yield _of_put("other-source", ["payment.ledger", "other"], outcomes)
+    yield _of_put("checkpoint-of-another-source", ["payment.ledger", "other"], checkpoints)
+    yield _of_put("checkpoint-and-outcome", ["payment.ledger"], [*checkpoints, *outcomes])
+    yield context("source-without-a-type", events__source=["payment.ledger"])
+    yield {"name": "checkpoint-without-a-source", "keys": {"events:detail-type": checkpoints}}
+
+
+def _of_put(name: str, sources: list[str], types: list[str]) -> Context:
+    return {"name": name, "keys": {"events:source": sources, "events:detail-type": types}}
+
+
 def _of_items() -> Iterator[Context]:
-    """Yield the contexts of calls of DynamoDB: the attributes that a call writes or reads."""
+    """Yield the contexts of calls of DynamoDB: the attributes that a call writes or reads, and the partition's key."""
     yield context("marker", dynamodb__Attributes=MARKER)
     yield context("amount-too", dynamodb__Attributes=["TransactionID", "PublishedAt", "Amount"])
     yield context("marker-and-item-back", dynamodb__Attributes=MARKER, dynamodb__ReturnValues="ALL_OLD")
@@ -148,6 +181,7 @@ def _of_items() -> Iterator[Context]:
     yield context("entry-marker", dynamodb__Attributes=entry_marker)
     yield context("totals-too", dynamodb__Attributes=[*entry_marker, "Totals"])
     yield context("entry-marker-and-item-back", dynamodb__Attributes=entry_marker, dynamodb__ReturnValues="ALL_OLD")
+    yield from _of_seals()
     yield _of_read("facts", FACTS)
     yield _of_read("facts-and-token", [*FACTS, "SecureToken"])
     yield _of_read("token", ["SecureToken", "TransactionID"])
@@ -160,6 +194,29 @@ def _of_items() -> Iterator[Context]:
     yield _of_read("judging", JUDGED_BY)
     yield _of_read("judging-and-token", [*JUDGED_BY, "SecureToken"])
     yield _of_read("judging-and-metadata", [*JUDGED_BY, "Metadata"])
+
+
+def _of_seals() -> Iterator[Context]:
+    """Yield the contexts of calls of the sealer: on a record, which it marks, and on the log, to which it adds."""
+    yield context("seal-marker", dynamodb__Attributes=SEAL_MARKER)
+    yield context("seal-and-amount", dynamodb__Attributes=[*SEAL_MARKER, "Amount"])
+    yield context("seal-and-publication", dynamodb__Attributes=[*SEAL_MARKER, *MARKER[1:]])
+    yield context("seal-marker-and-item-back", dynamodb__Attributes=SEAL_MARKER, dynamodb__ReturnValues="ALL_OLD")
+    of_entry = [*SEAL_MARKER, "Entry"]
+    yield context("entry-seal-marker", dynamodb__Attributes=of_entry)
+    yield context("entry-seal-and-totals", dynamodb__Attributes=[*of_entry, "Totals"])
+    yield context("entry-seal-marker-and-item-back", dynamodb__Attributes=of_entry, dynamodb__ReturnValues="ALL_OLD")
+    yield context("this-log", dynamodb__LeadingKeys=[THIS_LOG])
+    yield context("another-log", dynamodb__LeadingKeys=[f"{THIS_LOG}-dev"])
+    yield _of_checkpoint("checkpoint", CHECKPOINT)
+    yield _of_checkpoint("checkpoint-and-root", [*CHECKPOINT, "Root"])
+    yield _of_checkpoint("checkpoint-of-another-log", CHECKPOINT, log=f"{THIS_LOG}-dev")
+    yield _of_checkpoint("checkpoint-and-seal-back", CHECKPOINT, dynamodb__ReturnValues="ALL_OLD")
+    yield context("checkpoint-of-no-log", dynamodb__Attributes=CHECKPOINT)
+
+
+def _of_checkpoint(name: str, attributes: list[str], log: str = THIS_LOG, **more: Any) -> Context:
+    return context(name, dynamodb__Attributes=attributes, dynamodb__LeadingKeys=[log], **more)
 
 
 def _of_read(name: str, attributes: list[str]) -> Context:
@@ -178,7 +235,7 @@ def _of_a_resource_policy(found: list[Context], services: list[str], resource: s
         found.append({"name": "by-another-rule", "keys": {**safely, "aws:SourceArn": f"{PAYMENTS_RULE}2"}})
     if "events" in services:
         found = [{"name": name, "keys": {"aws:PrincipalIsAWSService": text}} for name, text in IS_SERVICE.items()]
-    if resource in {"TokenKey", "IntakeKey"} or "dynamodb" in services:
+    if resource in {"TokenKey", "IntakeKey", "SealKey"} or "dynamodb" in services:
         found = _from_the_vpc(found)
     if "dynamodb" in services:
         found += [

@@ -32,7 +32,7 @@ LOST = {
     "AWS::EC2::SecurityGroup": ["SecurityGroupEgress"],
     "AWS::EC2::VPC": ["EnableDnsSupport", "EnableDnsHostnames"],
     "AWS::EC2::VPCEndpoint": ["PolicyDocument", "SecurityGroupIds", "VpcEndpointType", "PrivateDnsEnabled"],
-    "AWS::KMS::Key": ["EnableKeyRotation"],
+    "AWS::KMS::Key": ["EnableKeyRotation", "KeySpec", "KeyUsage"],
     "AWS::Lambda::Function": ["VpcConfig", "TracingConfig", "LoggingConfig", "ReservedConcurrentExecutions"],
     "AWS::Lambda::Permission": ["SourceArn"],
     "AWS::Logs::LogGroup": ["KmsKeyId", "RetentionInDays"],
@@ -88,6 +88,7 @@ CHANGED: list[tuple[str, Steps, Any]] = [
     ("AWS::Lambda::EventSourceMapping", ["Enabled"], False),
     ("AWS::Lambda::EventSourceMapping", ["EventSourceArn"], {"Fn::GetAtt": ["PaymentLedgerTable", "StreamArn"]}),
     ("AWS::Lambda::EventSourceMapping", ["EventSourceArn"], {"Fn::GetAtt": ["PaymentEntriesTable", "StreamArn"]}),
+    ("AWS::Lambda::EventSourceMapping", ["EventSourceArn"], {"Fn::GetAtt": ["PaymentSealsTable", "StreamArn"]}),
     ("AWS::Lambda::EventSourceMapping", ["FilterCriteria"], {"Filters": [{"Pattern": "{}"}]}),
     ("AWS::Lambda::EventSourceMapping", ["FunctionName"], {"Ref": "WatchLedger"}),
     ("AWS::Lambda::EventSourceMapping", ["MaximumRetryAttempts"], None),
@@ -106,14 +107,33 @@ CHANGED: list[tuple[str, Steps, Any]] = [
     ("AWS::DynamoDB::Table", ["GlobalSecondaryIndexes", 0, "Projection"], {"ProjectionType": "KEYS_ONLY"}),
     ("AWS::DynamoDB::Table", ["GlobalSecondaryIndexes", 1, "Projection"], {"ProjectionType": "KEYS_ONLY"}),
     ("AWS::DynamoDB::Table", ["GlobalSecondaryIndexes", 1, "KeySchema", 1, "AttributeName"], "Timestamp"),
+    ("AWS::DynamoDB::Table", ["GlobalSecondaryIndexes", 2, "KeySchema", 0, "AttributeName"], "Unpublished"),
+    ("AWS::DynamoDB::Table", ["GlobalSecondaryIndexes", 2, "KeySchema", 1, "AttributeName"], "Timestamp"),
+    ("AWS::DynamoDB::Table", ["GlobalSecondaryIndexes", 2, "Projection"], {"ProjectionType": "ALL"}),
+    (
+        "AWS::DynamoDB::Table",
+        ["GlobalSecondaryIndexes", 2, "Projection"],
+        {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["SecureToken"]},
+    ),
     ("AWS::DynamoDB::Table", ["KeySchema"], [{"AttributeName": "TransactionID", "KeyType": "HASH"}]),
     (
         "AWS::DynamoDB::Table",
         ["KeySchema"],
         [{"AttributeName": "TransactionID", "KeyType": "HASH"}, {"AttributeName": "EntryID", "KeyType": "RANGE"}],
     ),
+    (
+        "AWS::DynamoDB::Table",
+        ["KeySchema"],
+        [{"AttributeName": "Log", "KeyType": "HASH"}, {"AttributeName": "Size", "KeyType": "RANGE"}],
+    ),
+    ("AWS::DynamoDB::Table", ["AttributeDefinitions", 1, "AttributeType"], "N"),
     ("AWS::DynamoDB::Table", ["TableName"], "Another"),
     ("AWS::DynamoDB::Table", ["GlobalSecondaryIndexes", 1, "KeySchema", 0, "AttributeName"], "Pending"),
+    ("AWS::KMS::Key", ["Enabled"], False),
+    ("AWS::KMS::Key", ["KeySpec"], "ECC_NIST_P256"),
+    ("AWS::KMS::Key", ["KeyUsage"], "GENERATE_VERIFY_MAC"),
+    ("AWS::KMS::Key", ["MultiRegion"], True),
+    ("AWS::KMS::Key", ["Origin"], "EXTERNAL"),
     ("AWS::EC2::FlowLog", ["TrafficType"], "REJECT"),
     ("AWS::EC2::SecurityGroup", ["SecurityGroupEgress", 0, "FromPort"], 0),
     ("AWS::EC2::SecurityGroup", ["SecurityGroupEgress"], [{"IpProtocol": "-1", "CidrIp": "0.0.0.0/0"}]),
@@ -138,7 +158,16 @@ CHANGED: list[tuple[str, Steps, Any]] = [
     ("AWS::StepFunctions::StateMachineAlias", ["DeploymentPreference", "Percentage"], 90),
     ("AWS::Scheduler::Schedule", ["State"], "DISABLED"),
     ("AWS::Scheduler::Schedule", ["ScheduleExpression"], "rate(5 hours)"),
-    ("AWS::Scheduler::Schedule", ["Target", "Arn"], {"Fn::GetAtt": ["RepublishOutcomes", "Arn"]}),
+    *(
+        ("AWS::Scheduler::Schedule", ["Target", "Arn"], named)
+        for function in ("RepublishOutcomes", "SealLedger")
+        for named in ({"Fn::GetAtt": [function, "Arn"]}, {"Ref": f"{function}Aliaslive"})
+    ),
+    *(
+        ("AWS::Scheduler::Schedule", ["Target", "RoleArn"], {"Fn::GetAtt": [f"{role}Role", "Arn"]})
+        for role in ("RepublishSchedule", "SealSchedule")
+    ),
+    ("AWS::Scheduler::Schedule", ["Target", "RetryPolicy", "MaximumRetryAttempts"], 185),
     ("AWS::Scheduler::Schedule", ["Target", "Input"], "{}"),
     ("AWS::StepFunctions::StateMachine", ["RoleArn"], {"Fn::GetAtt": ["PaymentLedgerWorkflowRole", "Arn"]}),
     ("AWS::StepFunctions::StateMachine", ["RoleArn"], {"Fn::GetAtt": ["PaymentEntriesWorkflowRole", "Arn"]}),
@@ -159,8 +188,14 @@ CHANGED: list[tuple[str, Steps, Any]] = [
 """Properties that a mutant sets to a value that they must not have: the type, the path, and the value."""
 
 TAKEN_FOR_ANOTHER: Mapping[str, list[Any]] = {
-    "TABLE_NAME": [{"Ref": "PaymentEntriesTable"}],
-    "ENTRIES_TABLE_NAME": [{"Ref": "PaymentLedgerTable"}],
+    "TABLE_NAME": [{"Ref": "PaymentEntriesTable"}, {"Ref": "PaymentSealsTable"}],
+    "ENTRIES_TABLE_NAME": [{"Ref": "PaymentLedgerTable"}, {"Ref": "PaymentSealsTable"}],
+    "SEALS_TABLE_NAME": [{"Ref": "PaymentLedgerTable"}, {"Ref": "PaymentEntriesTable"}],
+    "SEAL_KEY_ARN": [{"Fn::GetAtt": ["TokenKey", "Arn"]}],
+    "LOG_ORIGIN": [
+        {"Ref": "PaymentSealsTable"},
+        {"Fn::Sub": "payment-ledger/${AWS::AccountId}/PaymentLedger${Suffix}"},
+    ],
     "WORKFLOW": [{"Ref": "PaymentEntriesWorkflowAlias"}, {"Ref": "PaymentLedgerWorkflow"}],
     "ENTRIES_WORKFLOW": [{"Ref": "PaymentLedgerWorkflowAlias"}, {"Ref": "PaymentEntriesWorkflow"}],
     "EVENT_BUS_NAME": [{"Fn::GetAtt": ["PaymentsBus", "Name"]}],
@@ -170,13 +205,17 @@ TAKEN_FOR_ANOTHER: Mapping[str, list[Any]] = {
 """Things of the stack that a variable could name by mistake."""
 
 COUNTERPARTS = (
-    ("table/PaymentLedger$", "table/PaymentEntries$"),
+    ("table/PaymentLedger$", "table/PaymentEntries$", "table/PaymentSeals$"),
     ("stateMachine:PaymentLedger$", "stateMachine:PaymentEntries$"),
     ("execution:PaymentLedger$", "execution:PaymentEntries$"),
     ("/start-payments$", "/start-entries$"),
     ("role/paymentledger-workflow-role$", "role/paymentledger-entries-workflow-role$"),
+    ("role/paymentledger-encrypt-role$", "role/paymentledger-reveal-role$", "role/paymentledger-seal-role$"),
+    ("function:publish_outcome$", "function:republish_outcomes$", "function:seal_ledger$"),
+    ("index/UnpublishedPayments", "index/UnsealedPayments"),
+    ("index/UnpublishedEntries", "index/UnsealedEntries"),
 )
-"""Endings of ARNs in policies: of a thing of payments, and of the thing of entries that could be meant."""
+"""Endings of ARNs in policies: in each line, things that could be taken for each other."""
 
 ADDED = {
     "an internet gateway": {"Type": "AWS::EC2::InternetGateway"},
@@ -328,7 +367,7 @@ def _narrower_and_wider(template: Template, label: str, where: Steps, statement:
                 changed(template, [*where, "Resource"], dropped(resources, index)),
             )
     for path, text in _texts(statement):
-        if path[0] in {"Resource", "Condition"} and (counterpart := _counterpart(text)):
+        for counterpart in _counterparts(text) if path[0] in {"Resource", "Condition"} else ():
             yield f"{label}: {counterpart} for {text}", changed(template, [*where, *path], counterpart)
     if (
         "Principal" in statement
@@ -347,14 +386,12 @@ def _texts(part: Any) -> Iterator[tuple[list[str | int], str]]:
         yield from (([step, *path], text) for path, text in _texts(value))
 
 
-def _counterpart(text: str) -> str | None:
-    """Return *text* with the name of a thing of entries for one of payments, or the reverse; None if it has neither."""
-    for payments, entries in COUNTERPARTS:
-        if payments in text:
-            return text.replace(payments, entries)
-        if entries in text:
-            return text.replace(entries, payments)
-    return None
+def _counterparts(text: str) -> Iterator[str]:
+    """Yield *text* with the name of each thing that could be meant in the place of the one that it names."""
+    for names in COUNTERPARTS:
+        for named in names:
+            if named in text:
+                yield from (text.replace(named, other) for other in names if other != named)
 
 
 def _is_referred_to(template: Template, name: str) -> bool:

@@ -26,7 +26,7 @@ SERVICES = (
 )  # fmt: skip
 """The services in use, and the services through which a role with too many permissions does the most harm."""
 
-TABLES_WITH_STREAMS = ("PaymentLedger", "PaymentEntries", "Other")
+TABLES_WITH_STREAMS = ("PaymentLedger", "PaymentEntries", "PaymentSeals", "Other")
 """The names of the stack's tables, and of a table that is not the stack's."""
 
 Resources = Mapping[str, Mapping[str, Any]]
@@ -69,7 +69,7 @@ def stack_arns(resources: Resources) -> list[str]:
     found += [
         arn("dynamodb", f"table/{table['TableName']}/index/{index['IndexName']}")
         for _, table in of_type(resources, "AWS::DynamoDB::Table")
-        for index in table["GlobalSecondaryIndexes"]
+        for index in table.get("GlobalSecondaryIndexes", [])
     ]
     found += [arn("events", f"event-bus/{bus['Name']}") for _, bus in of_type(resources, "AWS::Events::EventBus")]
     for _, function in of_type(resources, "AWS::Lambda::Function"):
@@ -138,7 +138,7 @@ def questions(resources: Resources) -> dict[str, Question]:
         ask(f"endpoint {name}", "endpoint", endpoint.get("PolicyDocument", open_to_all), callers, [service])
 
     workflows = ("PaymentLedgerWorkflowRole", "PaymentEntriesWorkflowRole")
-    callers = [role_principal(resources, name) for name in ("EncryptTokenRole", *workflows)]
+    callers = [role_principal(resources, name) for name in ("EncryptTokenRole", *workflows, "SealLedgerRole")]
     reveals = [role_principal(resources, name) for name in ("RevealSecureTokenRole",) if name in resources]
     callers += [*reveals, person("admin"), person("outsider", OTHER_ACCOUNT)]
     services = [
@@ -164,7 +164,7 @@ def questions(resources: Resources) -> dict[str, Question]:
         ask(f"queue {name} alone", "resource", policy["PolicyDocument"], senders, ["sqs"], arns=own, alone=True)
 
     writing = ("PersistPaymentLedgerRole", "AppendEntryRole", "PublishOutcomeRole", "RepublishOutcomesRole")
-    writing += ("AcceptEntryRole",) if "AcceptEntryRole" in resources else ()
+    writing += ("SealLedgerRole", *(("AcceptEntryRole",) if "AcceptEntryRole" in resources else ()))
     for name, table in of_type(resources, "AWS::DynamoDB::Table"):
         writers = [role_principal(resources, name) for name in writing]
         document = table.get("ResourcePolicy", {}).get("PolicyDocument", {"Version": "2012-10-17", "Statement": []})

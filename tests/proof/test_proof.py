@@ -108,10 +108,16 @@ def test_senders_get_the_alias(expanded: dict[str, Any], output: str, workflow: 
 
 
 def test_the_outputs_name_the_tables(expanded: dict[str, Any]) -> None:
-    """An operator's commands take both names from the outputs."""
+    """An operator's commands take the names, and those of the log's key and its sealer, from the outputs."""
     resolver = Resolver(expanded, PARAMETERS)
-    names = [resolver.value(expanded["Outputs"][name]["Value"]) for name in ("TableName", "EntriesTableName")]
-    assert names == ["PaymentLedger", "PaymentEntries"]
+    expected = {
+        "TableName": "PaymentLedger",
+        "EntriesTableName": "PaymentEntries",
+        "SealsTableName": "PaymentSeals",
+        "SealKeyArn": arn("kms", "key/SealKey"),
+        "SealFunction": arn("lambda", "function:seal_ledger:live"),
+    }
+    assert {name: resolver.value(expanded["Outputs"][name]["Value"]) for name in expected} == expected
 
 
 def test_an_existing_vpc_is_used(expanded: dict[str, Any]) -> None:
@@ -145,6 +151,7 @@ USED_BY_AWS_ITSELF = {
 
 SAMPLES = ROOT / "events/functions"
 ACTIONS_OF_A_CALL = {
+    "BatchGetItem": ["dynamodb:BatchGetItem"],
     "BatchGetSecretValue": [
         "secretsmanager:BatchGetSecretValue",
         "secretsmanager:GetSecretValue",
@@ -154,10 +161,12 @@ ACTIONS_OF_A_CALL = {
     "DescribeExecution": ["states:DescribeExecution"],
     "Encrypt": ["kms:Encrypt"],
     "GetItem": ["dynamodb:GetItem"],
+    "GetPublicKey": ["kms:GetPublicKey"],
     "PutEvents": ["events:PutEvents"],
     "PutItem": ["dynamodb:PutItem"],
     "Query": ["dynamodb:Query"],
     "ReEncrypt": ["kms:ReEncryptFrom", "kms:ReEncryptTo"],
+    "Sign": ["kms:Sign"],
     "StartExecution": ["states:StartExecution"],
     "UpdateItem": ["dynamodb:UpdateItem"],
 }
@@ -192,7 +201,8 @@ def test_every_grant_is_used_and_every_call_is_granted(
     accepted = {"Entry": {**entry, "EntryID": "accepted", "Amount": "1000000.00"}, **accepting}
     accepted["Execution"] = accepted["Execution"].replace(":PaymentLedger:", ":PaymentEntries:")
     assert not engine.functions["AcceptEntry"].invoke(json.dumps(accepted).encode())[1]
-    engine.functions["RepublishOutcomes"].invoke((ROOT / "events/functions/republish_outcomes.json").read_bytes())
+    for function, sample in (("RepublishOutcomes", "republish_outcomes"), ("SealLedger", "seal_ledger")):
+        assert not engine.functions[function].invoke((SAMPLES / f"{sample}.json").read_bytes())[1]
     # The webhook's calls: the first execution fails, another is started, and the message comes again.
     register_sample_processors(engine)
     posted = sample_requests.event_of("acme-pay")
@@ -222,6 +232,7 @@ def test_every_grant_is_used_and_every_call_is_granted(
         {"Unpublished": True},
         {"Entries": True, "ProcessorID": "acme-pay"},
         {"Entries": True, "Unpublished": True},
+        {"Seals": True},
     ):
         assert not engine.functions["QueryPaymentLedger"].invoke(json.dumps(query).encode())[1]
     reveal = json.loads((SAMPLES / "reveal_secure_token.json").read_text())
@@ -272,24 +283,138 @@ def signed_event(message: dict[str, Any]) -> dict[str, Any]:
     return http_api.event_of(request, route, {"ProcessorID": processor_id}, sample_requests.SENT_AT)
 
 
-def test_only_the_marker_of_an_entry_changes_and_nothing_is_deleted() -> None:
-    """The reviewed file is long, and these are the lines that keep both tables whole."""
-    writing = set()
-    for label, lines in policies.reviewed().items():
-        if label.startswith("role "):
-            writing |= {line for line in lines if re.search(r" dynamodb:\w*(Write|Put|Update|Delete|PartiQL)", line)}
-    updates = {line for line in writing if " dynamodb:UpdateItem " in line}
-    assert {line.rpartition(" ")[2] for line in updates} == {"marker", "entry-marker"}
-    assert {" ".join(line.split()[:3]) for line in writing} == {
+MARKED = {"marker", "marker-and-item-back"}
+ENTRY_MARKED = {*MARKED, "entry-marker", "entry-marker-and-item-back"}
+SEALED = {"seal-marker", "seal-marker-and-item-back"}
+ENTRY_SEALED = {*SEALED, "entry-seal-marker", "entry-seal-marker-and-item-back"}
+CHECKPOINTED = {"checkpoint", "checkpoint-and-seal-back", "checkpoint-of-no-log"}
+"""The contexts of updates that a table's own policy lets through. The roles' policies narrow them further."""
+
+
+def granted_lines(action: str) -> set[str]:
+    """Return the reviewed lines, of every role's policies, whose action matches the regular expression."""
+    labels = {label: lines for label, lines in policies.reviewed().items() if label.startswith(("role ", "policy "))}
+    return {line for lines in labels.values() for line in lines if re.search(f" {action} ", line)}
+
+
+def test_only_markers_and_checkpoints_change_and_nothing_is_deleted() -> None:
+    """The reviewed file is long, and these are the lines that keep all three tables whole."""
+    writing = granted_lines(r"dynamodb:\w*(Write|Put|Update|Delete|PartiQL)\w*")
+    assert {" ".join(line.split()[:3]) for line in writing if " dynamodb:UpdateItem " not in line} == {
         f"paymentledger-role dynamodb:PutItem {arn('dynamodb', 'table/PaymentLedger')}",
         f"paymentledger-append-role dynamodb:PutItem {arn('dynamodb', 'table/PaymentEntries')}",
         f"paymentledger-accept-role dynamodb:PutItem {arn('dynamodb', 'table/PaymentEntries')}",
+        f"paymentledger-seal-role dynamodb:PutItem {arn('dynamodb', 'table/PaymentSeals')}",
+    }
+    updates = {
+        ("publish", "PaymentLedger"): {"marker"},
+        ("publish", "PaymentEntries"): {"marker", "entry-marker"},
+        ("republish", "PaymentLedger"): {"marker"},
+        ("republish", "PaymentEntries"): {"marker", "entry-marker"},
+        ("seal", "PaymentLedger"): {"seal-marker"},
+        ("seal", "PaymentEntries"): {"seal-marker", "entry-seal-marker"},
+        ("seal", "PaymentSeals"): {"checkpoint"},
+    }
+    assert {line for line in writing if " dynamodb:UpdateItem " in line} == {
+        f"paymentledger-{role}-role dynamodb:UpdateItem {arn('dynamodb', f'table/{table}')} {context}"
+        for (role, table), made in updates.items()
+        for context in made
+    }
+
+
+@pytest.mark.parametrize(
+    ("table", "putting", "marking"),
+    [
+        ("PaymentLedger", {"role"}, {"publish-role": MARKED, "republish-role": MARKED, "seal-role": SEALED}),
+        (
+            "PaymentEntries",
+            {"append-role", "accept-role"},
+            {"publish-role": ENTRY_MARKED, "republish-role": ENTRY_MARKED, "seal-role": ENTRY_SEALED},
+        ),
+        ("PaymentSeals", {"seal-role"}, {"seal-role": CHECKPOINTED}),
+    ],
+)
+def test_a_table_denies_by_itself_what_no_role_may_do(
+    resources: dict[str, Any], table: str, putting: set[str], marking: dict[str, set[str]]
+) -> None:
+    """A role with a policy of its own that allows everything still cannot rewrite a record or a seal."""
+    label = f"table {table}Table"
+    denied = {(line.split()[0], line.split()[1], line.split()[3]) for line in policies.reviewed()[label]}
+    callers = {caller for caller, _, _ in denied}
+    assert callers > {f"paymentledger-{role}" for role in {*putting, *marking}} | {"admin", "break-glass"}
+
+    def always_denied(action: str) -> set[str]:
+        return {caller for caller in callers if (caller, f"dynamodb:{action}", "any") in denied}
+
+    for action in ("BatchWriteItem", "DeleteItem", "PartiQLDelete", "PartiQLInsert", "PartiQLUpdate"):
+        assert always_denied(action) == callers
+    assert callers - always_denied("PutItem") == {f"paymentledger-{role}" for role in putting}
+    assert callers - always_denied("UpdateItem") == {f"paymentledger-{role}" for role in marking}
+    # An update knows no dynamodb:Select, so it is not tried in the contexts that have it.
+    tried = {c["name"] for c in policies.questions(resources)[label]["contexts"] if "dynamodb:Select" not in c["keys"]}
+    for role, made in marking.items():
+        named = f"paymentledger-{role}"
+        assert tried - {how for who, what, how in denied if (who, what) == (named, "dynamodb:UpdateItem")} == made
+
+
+def test_only_the_sealer_signs_and_only_checkpoints() -> None:
+    """Whoever else could sign with the log's key could show an auditor another ledger."""
+    key = arn("kms", "key/SealKey")
+    signing = granted_lines(r"kms:(Sign|GenerateMac|DeriveSharedSecret)")
+    assert signing == {f"paymentledger-seal-role kms:Sign {key} signing"}
+    others = {line for line in granted_lines(r"kms:\w+") if f" {key} " in line} - signing
+    assert {line.rpartition(" ")[0] for line in others} == {f"paymentledger-seal-role kms:GetPublicKey {key}"}
+    for label, lines in policies.reviewed().items():
+        if label.startswith("key "):
+            found = {line for line in lines if re.search(r" kms:(Sign|Verify|GenerateMac|DeriveSharedSecret) ", line)}
+            expected = {f"paymentledger-seal-role kms:Sign {key} signing"} if label == "key SealKey" else set()
+            assert found == expected, label
+    administering = {line.split()[1] for line in policies.reviewed()["key TokenKey"] if line.startswith("admin ")}
+    using = {line.split()[1] for line in policies.reviewed()["key SealKey"]} - administering
+    assert using == {"kms:Sign", "kms:GetPublicKey"}
+
+
+def test_three_roles_publish_and_only_the_sealer_publishes_checkpoints() -> None:
+    """A consumer that keeps the checkpoints is a witness, so no other role may send it one."""
+    bus = arn("events", "event-bus/payment-ledger")
+    outcomes = ("ledger-source", "source-without-a-type")
+    assert granted_lines("events:PutEvents") == {
+        f"paymentledger-seal-role events:PutEvents {bus} checkpoint-event",
         *(
-            f"paymentledger-{role}-role dynamodb:UpdateItem {arn('dynamodb', f'table/{table}')}"
+            f"paymentledger-{role}-role events:PutEvents {bus} {o}"
             for role in ("publish", "republish")
-            for table in ("PaymentLedger", "PaymentEntries")
+            for o in outcomes
         ),
     }
+    denied = {
+        line.split()[0] for line in policies.reviewed()["bus LedgerBusPolicy"] if line.endswith(("any", "a-person"))
+    }
+    assert not denied & {f"paymentledger-{role}-role" for role in ("publish", "republish", "seal")}
+    assert {"admin", "paymentledger-role", "paymentledger-append-role", "paymentledger-accept-role"} <= denied
+
+
+def test_two_roles_read_ciphertexts_and_only_one_of_them_opens_them() -> None:
+    """The sealer needs the ciphertext for its hash. Only the role that reveals a token may decrypt one."""
+    ledger, entries = (arn("dynamodb", f"table/{table}") for table in ("PaymentLedger", "PaymentEntries"))
+    batches = granted_lines("dynamodb:(BatchGetItem|Scan|PartiQLSelect|ExportTableToPointInTime)")
+    assert {line.rpartition(" ")[0] for line in batches} == {
+        f"paymentledger-seal-role dynamodb:BatchGetItem {table}" for table in (ledger, entries)
+    }
+    tried = contexts.contexts("identity", ["dynamodb"])
+    narrow = {c["name"] for c in tried if "SecureToken" not in c["keys"].get("dynamodb:Attributes", ["SecureToken"])}
+    reading = [line.split() for line in granted_lines(r"dynamodb:(GetItem|Query)") if f" {ledger} " in line]
+    assert {role for role, _, _, context in reading if context not in narrow} == {"paymentledger-reveal-role"}
+    assert {action for _, action, _, _ in reading} == {"dynamodb:GetItem"}
+    opening = {line for line in granted_lines(r"kms:(Decrypt|ReEncryptFrom)") if arn("kms", "key/TokenKey") in line}
+    assert opening == {f"paymentledger-reveal-role kms:Decrypt {arn('kms', 'key/TokenKey')} bound"}
+    by_the_sealer = {
+        line
+        for label, lines in policies.reviewed().items()
+        if label.startswith(("key TokenKey", "key IntakeKey"))
+        for line in lines
+        if re.match(r"paymentledger-seal-role kms:(Decrypt|ReEncrypt)", line)
+    }
+    assert by_the_sealer == set()
 
 
 def test_no_function_of_a_workflow_may_decrypt(resources: dict[str, Any]) -> None:

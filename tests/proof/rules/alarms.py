@@ -23,10 +23,11 @@ COUNTED: Mapping[str, Mapping[str, str]] = {
         "rings": "above 0 in 2 of 5",
     },
     "FunctionErrorsAlarm": {
-        "errors": "FILL(raised, 0) + FILL(publish, 0) + FILL(republish, 0) + FILL(watch, 0)",
+        "errors": "FILL(raised, 0) + FILL(publish, 0) + FILL(republish, 0) + FILL(seal, 0) + FILL(watch, 0)",
         "raised": "PaymentLedger UnexpectedErrors, Sum of 60 s",
         "publish": "AWS/Lambda Errors FunctionName=publish_outcome Resource=publish_outcome:live, Sum of 60 s",
         "republish": "AWS/Lambda Errors FunctionName=republish_outcomes Resource=republish_outcomes:live, Sum of 60 s",
+        "seal": "AWS/Lambda Errors FunctionName=seal_ledger Resource=seal_ledger:live, Sum of 60 s",
         "watch": "AWS/Lambda Errors FunctionName=watch_ledger Resource=watch_ledger:live, Sum of 60 s",
         "rings": "above 0 in 3 of 5",
     },
@@ -64,18 +65,31 @@ COUNTED: Mapping[str, Mapping[str, str]] = {
         "": "PaymentLedger OutcomesHeldBack service=payment-ledger, Maximum of 300 s",
         "rings": "above 0 in 3 of 3",
     },
+    "UnsealedAlarm": {
+        "": "PaymentLedger UnsealedAge service=payment-ledger, Maximum of 300 s",
+        "rings": "above 900 in 3 of 3",
+    },
+    # A run may end early once. The next ones seal the rest.
+    "UnsealedRecordsAlarm": {
+        "": "PaymentLedger UnsealedRecords service=payment-ledger, Maximum of 300 s",
+        "rings": "above 0 in 3 of 3",
+    },
     "TableThrottlesAlarm": {
-        "throttles": "FILL(ledger, 0) + FILL(processors, 0) + FILL(unpublished, 0) + FILL(entries, 0) "
-        "+ FILL(entryProcessors, 0) + FILL(unpublishedEntries, 0)",
+        "throttles": "FILL(ledger, 0) + FILL(processors, 0) + FILL(unpublished, 0) + FILL(unsealed, 0) "
+        "+ FILL(entries, 0) + FILL(entryProcessors, 0) + FILL(unpublishedEntries, 0) + FILL(unsealedEntries, 0) "
+        "+ FILL(seals, 0)",
         "ledger": "AWS/DynamoDB WriteThrottleEvents TableName=PaymentLedger, Sum of 60 s",
         "entries": "AWS/DynamoDB WriteThrottleEvents TableName=PaymentEntries, Sum of 60 s",
+        "seals": "AWS/DynamoDB WriteThrottleEvents TableName=PaymentSeals, Sum of 60 s",
         **{
             name: f"AWS/DynamoDB WriteThrottleEvents TableName={table} GlobalSecondaryIndexName={index}, Sum of 60 s"
             for name, table, index in (
                 ("processors", "PaymentLedger", "PaymentsByProcessor"),
                 ("unpublished", "PaymentLedger", "UnpublishedPayments"),
+                ("unsealed", "PaymentLedger", "UnsealedPayments"),
                 ("entryProcessors", "PaymentEntries", "EntriesByProcessor"),
                 ("unpublishedEntries", "PaymentEntries", "UnpublishedEntries"),
+                ("unsealedEntries", "PaymentEntries", "UnsealedEntries"),
             )
         },
         "rings": "above 0 in 3 of 3",
@@ -116,7 +130,7 @@ COUNTED: Mapping[str, Mapping[str, str]] = {
 
 
 def events_and_alarms(resources: Resources) -> Iterator[str]:
-    """Check the archive, the sweep's schedule, and that each alarm notifies, is on the dashboard and in the runbook."""
+    """Check the archive, both schedules, and that each alarm notifies, is on the dashboard and in the runbook."""
     buses = {bus["Name"] for _, bus in of_type(resources, "AWS::Events::EventBus")}
     if buses != {"payment-ledger", "payment-processors", PARTNER_SOURCE}:
         yield f"buses: {sorted(buses)}"
@@ -141,24 +155,44 @@ def events_and_alarms(resources: Resources) -> Iterator[str]:
             yield f"{name}: its description leads to no section of the runbook"
         if alarm["AlarmName"] not in shown:
             yield f"{name}: not on the dashboard"
-        # The sweep reports a figure at each run, so missing data means that it does not run.
-        missing = "breaching" if name == "UnpublishedAlarm" else "notBreaching"
+        # The sweep and the sealer report a figure at each run, so missing data means that they do not run.
+        missing = "breaching" if name in CREATED_AFTER else "notBreaching"
         if alarm.get("TreatMissingData") != missing or alarm.get("ComparisonOperator") != "GreaterThanThreshold":
             yield f"{name}: treats missing data wrongly, or compares in the wrong direction"
         topics = alarm.get("AlarmActions") if alarm.get("ActionsEnabled", True) else []
         if topics != ["arn:aws:sns:us-east-1:123456789012:alarms"]:
             yield f"{name}: notifies nobody"
     yield from _dashboard(resources)
-    for name, schedule in of_type(resources, "AWS::Scheduler::Schedule"):
+    yield from _schedules(resources)
+
+
+SCHEDULED = {
+    "RepublishSchedule": ("republish_outcomes", "paymentledger-schedule-role"),
+    "SealSchedule": ("seal_ledger", "paymentledger-seal-schedule-role"),
+}
+"""The function that each schedule invokes, and the role with which EventBridge Scheduler does it."""
+
+CREATED_AFTER = {"UnpublishedAlarm": "RepublishSchedule", "UnsealedAlarm": "SealSchedule"}
+"""The alarms that ring without data, and the schedule without which there is none."""
+
+
+def _schedules(resources: Resources) -> Iterator[str]:
+    schedules = dict(of_type(resources, "AWS::Scheduler::Schedule"))
+    if schedules.keys() != SCHEDULED.keys():
+        yield f"schedules: {sorted(schedules)}"
+    for name, schedule in schedules.items():
         target = schedule.get("Target", {})
-        if not str(target.get("Arn")).endswith(":function:republish_outcomes:live"):
-            yield f"{name}: does not invoke the sweep's alias"
+        function, role = SCHEDULED[name]
+        if target.get("Arn") != arn("lambda", f"function:{function}:live"):
+            yield f"{name}: does not invoke the alias of {function}"
+        if target.get("RoleArn") != arn("iam", f"role/{role}", region=""):
+            yield f"{name}: does not have its own role"
         if target.get("Input") != '{"ScheduledTime": "<aws.scheduler.scheduled-time>"}':
-            yield f"{name}: does not pass its time to the sweep"
+            yield f"{name}: does not pass its time to the function"
+        if target.get("RetryPolicy") != {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60}:
+            yield f"{name}: runs again although the next run does the rest"
         if schedule.get("ScheduleExpression") != "rate(5 minutes)" or schedule.get("State", "ENABLED") != "ENABLED":
             yield f"{name}: does not run every five minutes"
-    if len(list(of_type(resources, "AWS::Scheduler::Schedule"))) != 1:
-        yield "schedules: not exactly one"
 
 
 def _dashboard(resources: Resources) -> Iterator[str]:
@@ -182,9 +216,9 @@ def _metrics_of_the_dashboard(resources: Resources) -> set[tuple[str, ...]]:
     """Return the metrics that an operator sees at a glance: namespace, name and dimensions.
 
     They are every outcome, the failures, the time, errors and throttles of each step, and the throttles of both
-    workflows, both tables and their indexes.
+    workflows, all tables and their indexes.
     """
-    outcomes = [*DETAIL_TYPES.values(), *ENTRY_DETAIL_TYPES.values(), "UnpublishedOutcomes"]
+    outcomes = [*DETAIL_TYPES.values(), *ENTRY_DETAIL_TYPES.values(), "UnpublishedOutcomes", "UnsealedRecords"]
     if "ReceivePayment" in resources:
         outcomes += ["SignatureRefused", "UnknownSenderRefused", "PaymentNotStarted"]
     found: set[tuple[str, ...]] = {("PaymentLedger", name, "service", "payment-ledger") for name in outcomes}
@@ -192,7 +226,7 @@ def _metrics_of_the_dashboard(resources: Resources) -> set[tuple[str, ...]]:
     names = [resources[step]["Properties"]["FunctionName"] for step in STEPS]
     for name in ("Duration", "Errors", "Throttles"):
         found |= {("AWS/Lambda", name, "FunctionName", function) for function in names}
-    found.add(("AWS/Lambda", "Errors", "FunctionName", "republish_outcomes"))
+    found |= {("AWS/Lambda", "Errors", "FunctionName", function) for function, _ in SCHEDULED.values()}
     for workflow in (THIS_WORKFLOW, ENTRIES_WORKFLOW):
         found.add(("AWS/States", "ExecutionThrottled", "StateMachineArn", workflow))
     for table in TABLES.values():
@@ -253,8 +287,9 @@ def what_alarms_count(resources: Resources) -> Iterator[str]:
     for name in re.findall(r'"PaymentLedger (\w+)', json.dumps(COUNTED)):
         if name not in own | _metrics_of_functions():
             yield f"{name}: an alarm counts it, and nothing writes it"
-    if resources["UnpublishedAlarm"].get("DependsOn") != "RepublishSchedule":
-        yield "UnpublishedAlarm: may be created before the sweep is scheduled"
+    for name, schedule in CREATED_AFTER.items():
+        if resources[name].get("DependsOn") != schedule:
+            yield f"{name}: may be created before what it waits for is scheduled"
     repeats = [each for _, each in of_type(resources, "AWS::Lambda::EventInvokeConfig")]
     if sorted(repeats, key=itemgetter("FunctionName")) != REPEATS:
         yield f"Lambda repeats failed functions otherwise: {repeats}"
@@ -268,13 +303,16 @@ REPEATS = [
         "MaximumEventAgeInSeconds": 21600,
         "DestinationConfig": {"OnFailure": {"Destination": arn("sqs", "undelivered-payments")}},
     },
-    {
-        "FunctionName": "republish_outcomes",
-        "Qualifier": "live",
-        "MaximumRetryAttempts": 0,
-        "MaximumEventAgeInSeconds": 60,
-        "DestinationConfig": {},
-    },
+    *(
+        {
+            "FunctionName": function,
+            "Qualifier": "live",
+            "MaximumRetryAttempts": 0,
+            "MaximumEventAgeInSeconds": 60,
+            "DestinationConfig": {},
+        }
+        for function, _ in SCHEDULED.values()
+    ),
 ]
 """How often Lambda repeats each function that it invokes without waiting, and where it keeps what that did not take."""
 

@@ -8,6 +8,7 @@ from ledger.chain import RecordedEntry
 from ledger.entry import Entry
 from ledger.item import EncryptedPayment
 from ledger.payment import Payment
+from ledger.seal import SealedRecord, following
 from ledger.totals import Totals
 from tests.proof.policies import Resources, as_list, of_type
 from tests.proof.resolved import arn
@@ -27,19 +28,36 @@ TABLES = {
     "PaymentLedgerTable": Table(
         "PaymentLedger",
         ["TransactionID"],
-        {"PaymentsByProcessor": ["ProcessorShard", "Timestamp"], "UnpublishedPayments": ["Unpublished", "RecordedAt"]},
+        {
+            "PaymentsByProcessor": ["ProcessorShard", "Timestamp"],
+            "UnpublishedPayments": ["Unpublished", "RecordedAt"],
+            "UnsealedPayments": ["Unsealed", "RecordedAt"],
+        },
         EncryptedPayment(Payment("t", "1", "JPY", "p", "Success", MOMENT, {}), b"", "k", "e", MOMENT).as_item(),
     ),
     "PaymentEntriesTable": Table(
         "PaymentEntries",
         ["TransactionID", "Entry"],
-        {"EntriesByProcessor": ["ProcessorShard", "Timestamp"], "UnpublishedEntries": ["Unpublished", "RecordedAt"]},
+        {
+            "EntriesByProcessor": ["ProcessorShard", "Timestamp"],
+            "UnpublishedEntries": ["Unpublished", "RecordedAt"],
+            "UnsealedEntries": ["Unsealed", "RecordedAt"],
+        },
         RecordedEntry(
             1, Entry("t", "e", "Refunded", "1", "JPY", "p", MOMENT, None, {}), Totals("1", "1", "0"), "h", "e", MOMENT
         ).as_item(),
     ),
+    "PaymentSealsTable": Table(
+        "PaymentSeals",
+        ["Log", "Seal"],
+        {},
+        following(None, "log", MOMENT, [SealedRecord(("t", 0), b"", b"")]).as_item(),
+    ),
 }
 """The tables, by their logical IDs."""
+
+READ_FROM_THE_TABLE = ("UnsealedPayments", "UnsealedEntries")
+"""The indexes that only say which items to read: they hold keys and nothing else."""
 
 
 def data_is_retained(resources: Resources) -> Iterator[str]:
@@ -78,7 +96,7 @@ def data_is_retained(resources: Resources) -> Iterator[str]:
         if name in TABLES:
             yield from _key_and_indexes(name, table, TABLES[name])
     if {name for name, _ in of_type(resources, "AWS::DynamoDB::Table")} != TABLES.keys():
-        yield "tables: not exactly those of payments and of entries"
+        yield "tables: not exactly those of payments, of entries and of seals"
 
 
 def _key_and_indexes(name: str, table: Mapping[str, Any], expected: Table) -> Iterator[str]:
@@ -89,13 +107,17 @@ def _key_and_indexes(name: str, table: Mapping[str, Any], expected: Table) -> It
         yield f"{name}: its key is not {' and '.join(expected.key)}"
     indexes = {index["IndexName"]: index for index in table.get("GlobalSecondaryIndexes", [])}
     if {index_name: _keys(index) for index_name, index in indexes.items()} != expected.indexes:
-        yield f"{name}: its indexes are not the two that the functions read"
+        yield f"{name}: its indexes are not those that the functions read"
     keys = {attribute for names in (expected.key, *expected.indexes.values()) for attribute in names}
     types = {attribute: kind for attribute in keys for kind in expected.item[attribute]}
     if {one["AttributeName"]: one["AttributeType"] for one in table["AttributeDefinitions"]} != types:
         yield f"{name}: its keys have other types than the attributes of its items"
     for index_name, index in indexes.items():
         projection = index["Projection"]
+        if index_name in READ_FROM_THE_TABLE:
+            if projection != {"ProjectionType": "KEYS_ONLY"}:
+                yield f"{name}: index {index_name} holds more than keys"
+            continue
         if "SecureToken" not in expected.item:  # then an item is read whole or not at all
             if projection != {"ProjectionType": "ALL"}:
                 yield f"{name}: index {index_name} does not have whole items"
@@ -124,13 +146,9 @@ WORKFLOW_LOG = arn("logs", "log-group:/aws/vendedlogs/states/payment-ledger:*")
 
 
 def keys_and_logs(resources: Resources) -> Iterator[str]:
-    """Check that four keys are rotated, that logs are encrypted, expire and hold no payment, and the history's key."""
+    """Check the five keys, that logs are encrypted, expire and hold no payment, and the history's key."""
     keys = dict(of_type(resources, "AWS::KMS::Key"))
-    if set(keys) != {"TokenKey", "IntakeKey", "TableKey", "HistoryKey"}:
-        yield f"keys: {sorted(keys)}"
-    for name, key in keys.items():
-        if key.get("EnableKeyRotation") is not True:
-            yield f"{name}: not rotated"
+    yield from _kinds_of_keys(keys)
     history_key = "arn:aws:kms:us-east-1:123456789012:key/HistoryKey"
     statements = {one.get("Sid"): one for one in keys["HistoryKey"]["KeyPolicy"]["Statement"]}
     encrypting = statements.get("CloudWatchLogsEncryptsTheLogGroups", {}).get("Condition", {}).get("ArnLike", {})
@@ -158,6 +176,27 @@ def keys_and_logs(resources: Resources) -> Iterator[str]:
         if named != WORKFLOWS.get(name) or machine.get("StateMachineType") != "STANDARD":
             yield f"{name}: not a Standard workflow with its fixed name and its own role"
     yield from _workflows_are_behind_aliases(resources)
+
+
+def _kinds_of_keys(keys: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a key that exists elsewhere too, is off, is not rotated, or is of another kind than its use needs.
+
+    Source: KMS Developer Guide: only symmetric keys of KMS's own material are rotated, and a key of several regions or
+    of imported material has copies.
+    """
+    if set(keys) != {"TokenKey", "IntakeKey", "SealKey", "TableKey", "HistoryKey"}:
+        yield f"keys: {sorted(keys)}"
+    for name, key in keys.items():
+        kind = (key.get("KeySpec", "SYMMETRIC_DEFAULT"), key.get("KeyUsage", "ENCRYPT_DECRYPT"))
+        signs = name == "SealKey"
+        if kind != (("ECC_NIST_EDWARDS25519", "SIGN_VERIFY") if signs else ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT")):
+            yield f"{name}: is a key of the kind {kind}"
+        if key.get("EnableKeyRotation", False) is signs:
+            yield f"{name}: {'rotated, although KMS cannot' if signs else 'not rotated'}"
+        if key.get("MultiRegion", False) is not False or key.get("Origin", "AWS_KMS") != "AWS_KMS":
+            yield f"{name}: may have a copy outside KMS or in another region"
+        if key.get("Enabled", True) is not True:
+            yield f"{name}: is off"
 
 
 def _workflows_are_behind_aliases(resources: Resources) -> Iterator[str]:

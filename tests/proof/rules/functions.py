@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from ledger_cli import ROOT
-from tests.proof.contexts import ENTRIES_WORKFLOW, PARTNER_SOURCE, THIS_WORKFLOW
+from tests.proof.contexts import ENTRIES_WORKFLOW, PARTNER_SOURCE, THIS_LOG, THIS_WORKFLOW
 from tests.proof.policies import Resources, as_list, of_type
 from tests.proof.resolved import arn
 from tests.proof.rules.network import ENDPOINTS
@@ -20,6 +20,7 @@ ROLE_OF = {
     "AcceptEntry": "paymentledger-accept-role",
     "PublishOutcome": "paymentledger-publish-role",
     "RepublishOutcomes": "paymentledger-republish-role",
+    "SealLedger": "paymentledger-seal-role",
     "ReceivePayment": "paymentledger-receive-role",
     "ReceivePartnerEvent": "paymentledger-partner-role",
     "QueryPaymentLedger": "paymentledger-query-role",
@@ -110,18 +111,21 @@ def workflows_run_this_code(resources: Resources) -> Iterator[str]:
 NAMED_IN_VARIABLES = {
     "TABLE_NAME": "PaymentLedger",
     "ENTRIES_TABLE_NAME": "PaymentEntries",
+    "SEALS_TABLE_NAME": "PaymentSeals",
+    "LOG_ORIGIN": THIS_LOG,
     "WORKFLOW": f"{THIS_WORKFLOW}:live",
     "ENTRIES_WORKFLOW": f"{ENTRIES_WORKFLOW}:live",
     "EVENT_BUS_NAME": "payment-ledger",
     "TOKEN_KEY": arn("kms", "key/TokenKey"),
     "INTAKE_KEY": arn("kms", "key/IntakeKey"),
+    "SEAL_KEY_ARN": arn("kms", "key/SealKey"),
     "PARTNER_SOURCE": PARTNER_SOURCE,
 }
 """What each variable of a function must name, for variables that could name another thing of the stack by mistake."""
 
 
 def variables_name_the_right_things(resources: Resources) -> Iterator[str]:
-    """Check that no function takes a table, a workflow, a bus or a key of the stack for another."""
+    """Check that no function takes a table, a workflow, a bus, a key or the log of the stack for another."""
     for name, function in of_type(resources, "AWS::Lambda::Function"):
         variables = function["Environment"]["Variables"]
         for variable, named in NAMED_IN_VARIABLES.items():

@@ -20,7 +20,7 @@ def actions_are_explicit(resources: Resources) -> Iterator[str]:
 
 
 def privileged_roles_are_named(resources: Resources) -> Iterator[str]:
-    """Check that exactly the named roles may write the tables, publish outcomes and use the tokens' keys."""
+    """Check that exactly the named roles may write the tables, publish, and use the keys of tokens and of the log."""
 
     def roles(*names: str) -> list[str]:
         return [arn("iam", f"role/paymentledger-{name}", region="") for name in names]
@@ -29,9 +29,11 @@ def privileged_roles_are_named(resources: Resources) -> Iterator[str]:
     documents = {
         "payments": resources["PaymentLedgerTable"]["Properties"]["ResourcePolicy"]["PolicyDocument"]["Statement"],
         "entries": resources["PaymentEntriesTable"]["Properties"]["ResourcePolicy"]["PolicyDocument"]["Statement"],
+        "seals": resources["PaymentSealsTable"]["Properties"]["ResourcePolicy"]["PolicyDocument"]["Statement"],
         "bus": as_list(resources["LedgerBusPolicy"]["Properties"]["Statement"]),
         "TokenKey": keys["TokenKey"]["KeyPolicy"]["Statement"],
         "IntakeKey": keys["IntakeKey"]["KeyPolicy"]["Statement"],
+        "SealKey": keys["SealKey"]["KeyPolicy"]["Statement"],
     }
     found = [
         (where, as_list(statement["Action"])[0], as_list(named))
@@ -40,17 +42,26 @@ def privileged_roles_are_named(resources: Resources) -> Iterator[str]:
         for operator in ("ArnEquals", "ArnNotEquals")
         if (named := statement.get("Condition", {}).get(operator, {}).get("aws:PrincipalArn"))
     ]
+    marking, sealing = roles("publish-role", "republish-role", "seal-role"), roles("seal-role")
+    break_glass = ("dynamodb:DeleteResourcePolicy", ["arn:aws:iam::123456789012:role/break-glass"])
+    of_records = [
+        ("dynamodb:UpdateItem", marking),
+        ("dynamodb:UpdateItem", sealing),  # whom the rule for the publication's marker leaves out
+        ("dynamodb:UpdateItem", sealing),  # whom the rule for the seal's marker binds
+        break_glass,
+    ]
     expected = [
         ("payments", "dynamodb:PutItem", roles("role")),
-        ("payments", "dynamodb:UpdateItem", roles("publish-role", "republish-role")),
-        ("payments", "dynamodb:DeleteResourcePolicy", ["arn:aws:iam::123456789012:role/break-glass"]),
+        *(("payments", *one) for one in of_records),
         ("entries", "dynamodb:PutItem", roles("append-role", "accept-role")),
-        ("entries", "dynamodb:UpdateItem", roles("publish-role", "republish-role")),
-        ("entries", "dynamodb:DeleteResourcePolicy", ["arn:aws:iam::123456789012:role/break-glass"]),
-        ("bus", "events:PutEvents", roles("publish-role", "republish-role")),
+        *(("entries", *one) for one in of_records),
+        ("seals", "dynamodb:PutItem", sealing),
+        ("seals", *break_glass),
+        ("bus", "events:PutEvents", marking),
         ("TokenKey", "kms:Encrypt", roles("encrypt-role")),
         ("TokenKey", "kms:Decrypt", roles("reveal-role")),
         ("IntakeKey", "kms:ReEncryptFrom", roles("encrypt-role")),
+        ("SealKey", "kms:Sign", sealing),
     ]
     if found != expected:
         unexpected = [grant for grant in found if grant not in expected]
