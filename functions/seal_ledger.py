@@ -95,8 +95,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         run.seal_all(run.unsealed() if named is None else named)
     finally:
         metrics.add_metric(name="SealedRecords", unit=MetricUnit.Count, value=run.sealed)
-        metrics.add_metric(name="UnsealedRecords", unit=MetricUnit.Count, value=len(run.left) + run.unnamed)
-        metrics.add_metric(name="UnsealedAge", unit=MetricUnit.Seconds, value=run.age_s)
+        if run.knows_what_is_left:  # otherwise the alarm on the age rings because it gets no data
+            metrics.add_metric(name="UnsealedRecords", unit=MetricUnit.Count, value=len(run.left) + run.unnamed)
+            metrics.add_metric(name="UnsealedAge", unit=MetricUnit.Seconds, value=run.age_s)
         metrics.flush_metrics()
     logger.info("sealing ended", sealed=run.sealed, left=len(run.left) + run.unnamed, done=run.done)
     last = run.last
@@ -137,6 +138,15 @@ class SealingRun:
         """Items in the indexes whose key is not one that the ledger writes. They are never sealed."""
         self.held_back: set[Key] = set()
         self.done = False
+
+    @property
+    def knows_what_is_left(self) -> bool:
+        """Whether the run looked for unsealed records until it found none, or has found some that it did not seal.
+
+        If the last seal cannot be finished, no run looks for records. A run that reported an age of 0 then would keep
+        the alarm silent for as long as nothing is sealed.
+        """
+        return self.done or bool(self.left)
 
     @property
     def age_s(self) -> float:
