@@ -183,7 +183,7 @@ class SealingRun:
                 KeyConditionExpression="Unsealed = :shard",
                 ExpressionAttributeValues={":shard": {"S": f"{shard}"}},
                 Limit=PAGE_SIZE,
-                **start,  # type: ignore[arg-type]
+                **start,
             )
             for item in reply["Items"]:
                 try:
@@ -254,7 +254,8 @@ class SealingRun:
             asked, waiting = waiting[:BATCH_SIZE], waiting[BATCH_SIZE:]
             reply = dynamodb.batch_get_item(RequestItems={table_name: {"Keys": asked, "ConsistentRead": True}})
             found |= {key_of(item): item for item in reply["Responses"].get(table_name, [])}
-            unread = reply["UnprocessedKeys"].get(table_name, {}).get("Keys", [])
+            unprocessed = reply["UnprocessedKeys"].get(table_name)
+            unread = unprocessed["Keys"] if unprocessed else []
             if len(unread) == len(asked):
                 raise UnfinishedRunError
             waiting += unread
@@ -335,7 +336,7 @@ class SealingRun:
         """Log a record that cannot be sealed or marked, once in a run, with the attribute that shows why."""
         if key not in self.held_back:
             self.held_back.add(key)
-            entry = {"entry": key[1]} if key[1] else {}
+            entry: dict[str, Any] = {"entry": key[1]} if key[1] else {}
             logger.error("record not sealed", transaction_id=key[0], **entry, reason=reason, named=named)
 
     def require_time(self) -> None:
