@@ -201,8 +201,8 @@ def test_every_grant_is_used_and_every_call_is_granted(
     accepted = {"Entry": {**entry, "EntryID": "accepted", "Amount": "1000000.00"}, **accepting}
     accepted["Execution"] = accepted["Execution"].replace(":PaymentLedger:", ":PaymentEntries:")
     assert not engine.functions["AcceptEntry"].invoke(json.dumps(accepted).encode())[1]
-    for function, sample in (("RepublishOutcomes", "republish_outcomes"), ("SealLedger", "seal_ledger")):
-        assert not engine.functions[function].invoke((SAMPLES / f"{sample}.json").read_bytes())[1]
+    for invoked, sample in (("RepublishOutcomes", "republish_outcomes"), ("SealLedger", "seal_ledger")):
+        assert not engine.functions[invoked].invoke((SAMPLES / f"{sample}.json").read_bytes())[1]
     # The webhook's calls: the first execution fails, another is started, and the message comes again.
     register_sample_processors(engine)
     posted = sample_requests.event_of("acme-pay")
@@ -358,7 +358,7 @@ def test_a_table_denies_by_itself_what_no_role_may_do(
 
 
 def test_only_the_sealer_signs_and_only_checkpoints() -> None:
-    """Whoever else could sign with the log's key could show an auditor another ledger."""
+    """Another role that signed with the key of the log could show an auditor another ledger."""
     key = arn("kms", "key/SealKey")
     signing = granted_lines(r"kms:(Sign|GenerateMac|DeriveSharedSecret)")
     assert signing == {f"paymentledger-seal-role kms:Sign {key} signing"}
