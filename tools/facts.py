@@ -4,6 +4,7 @@ The inputs come from `docs/concepts/scale.toml`, the deployments from samconfig.
 template and the workflow's definition.
 """
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from ledger.item import SHARDS
+from ledger.seal import MAX_RECORDS, Key
 from ledger_cli import ROOT
 from ledger_cli.engine import template
 from ledger_cli.engine.parameters import ParameterError, holds, validate_parameters
@@ -34,12 +37,24 @@ ENTRY_CALLS = {
 }
 """The calls for one entry, if its payment has few others."""
 
+RECORD_CALLS = {"DynamoDB": ("UpdateItem",)}
+"""The call of the sealer for each record. It reads a hundred records in one call more."""
+
+SEAL_CALLS = {"DynamoDB": ("PutItem", "UpdateItem"), "KMS": ("GetPublicKey", "Sign"), "EventBridge": ("PutEvents",)}
+"""The calls of the sealer for each seal."""
+
+RUN_CALLS = {"DynamoDB": ("Query",) * (1 + 2 * SHARDS)}
+"""The calls of each run of the sealer: for the last seal, and for each shard of two indexes."""
+
 RETAINING = frozenset({"Retain", "RetainExceptOnCreate"})
 """Deletion policies under which a resource outlives its stack. Source: CloudFormation, DeletionPolicy attribute."""
 
 VERSIONS = frozenset({"AWS::StepFunctions::StateMachineVersion"})
 """Types that do not outlive the stack although they are retained: a function or a workflow is deleted with all of its
 versions. Source: Lambda API Reference, DeleteFunction; Step Functions API Reference, DeleteStateMachine."""
+
+
+MILLION = Decimal(10**6)
 
 
 class ScaleError(Exception):
@@ -117,10 +132,18 @@ def stack_facts(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[s
     Args:
         declared: the template.
         given: the stack's parameters. The others have the template's defaults.
+
+    Raises:
+        ScaleError: the sealer has no rate.
     """
     values = validate_parameters(declared, given)
     resources = template.created_resources(declared, values)
-    webhook = declared["Resources"]["WebhookApi"]["Properties"]
+    webhook, sealer = (declared["Resources"][name]["Properties"] for name in ("WebhookApi", "SealLedger"))
+    rate = re.fullmatch(
+        r"rate\((\d+) minutes\)", declared["Resources"]["SealSchedule"]["Properties"]["ScheduleExpression"]
+    )
+    if rate is None:
+        raise ScaleError("template.yaml: the schedule of the sealer is not a rate in minutes")
     secrets = declared["Outputs"]["ProcessorSecrets"]  # without it, `ledger register-processor` makes no secret
 
     def of_type(kind: str) -> list[Any]:
@@ -130,6 +153,9 @@ def stack_facts(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[s
     found = {
         "states": len(graph.read().path),
         "memory_gb": Decimal(declared["Globals"]["Function"]["MemorySize"]) / 1024,
+        "sealer_memory_gb": Decimal(sealer["MemorySize"]) / 1024,
+        "sealer_timeout_s": sealer["Timeout"],
+        "sealer_period_s": int(rate[1]) * 60,
         "endpoint_zones": sum(len(endpoint["SubnetIds"]) for endpoint in of_type("AWS::EC2::VPCEndpoint")),
         "keys": len(of_type("AWS::KMS::Key")),
         "alarm_metrics": sum("MetricStat" in metric for metrics in alarms for metric in metrics),
@@ -152,6 +178,9 @@ def numbers_of(inputs: Mapping[str, Decimal], declared: Mapping[str, Any], given
         n[f"{kept}_months"] = n[f"{kept}_days"] * 24 / n["hours_per_month"]
     n["transitions"] = n["states"] + n["start_transitions"]
     n["kms_requests"] = len(CALLS["KMS"]) * n["kms_requests_per_call"]
+    n["sealer_runs"] = n["hours_per_month"] * 3600 / n["sealer_period_s"]
+    n["sealing_read_units"] = write_units.read_units(write_units.item_bytes(_sealed(_payment_item(n))))
+    n |= _seal_numbers(n, (_sample_id(_payment_item(n)), 0))
     return n
 
 
@@ -165,14 +194,18 @@ def entry_numbers_of(n: Numbers, declared: Mapping[str, Any]) -> Numbers:
         n: what `numbers_of` returns for a stack.
         declared: the stack's template.
     """
-    reads = [write_units.item_bytes(write_units.published(_payment_item(n))), 0]  # of the payment, and of no entry
+    payment, item = _payment_item(n), write_units.sample_entry()
+    reads = [write_units.item_bytes(write_units.published(payment)), 0]  # of the payment, and of no entry
     entry = Numbers(n)
-    entry |= _table_numbers(n, write_units.sample_entry(), write_units.indexes(declared, "PaymentEntriesTable"))
+    entry |= _table_numbers(n, item, write_units.indexes(declared, "PaymentEntriesTable"))
     entry["read_units"] = sum(map(write_units.read_units, reads), Decimal())
     entry["states"] = Decimal(len(graph.read(graph.ENTRIES).path))
     entry["transitions"] = entry["states"] + n["start_transitions"]
     entry["function_s"] = (n["validate_ms"] + n["append_ms"] + n["publish_ms"]) / 1000
     entry["kms_requests"] = Decimal()
+    of_record = [write_units.item_bytes(_sealed(record)) for record in (item, payment)]  # each is read for itself
+    entry["sealing_read_units"] = sum(map(write_units.read_units, of_record), Decimal())
+    entry |= _seal_numbers(n, (_sample_id(item), 1))
     for name in ("event_bytes", "own_log_bytes", "own_log_events"):
         entry[name] = n[f"entry_{name}"]
     return entry
@@ -183,14 +216,42 @@ def _payment_item(n: Numbers) -> dict[str, Any]:
     return write_units.sample_item(int(n["token_bytes"] + n["kms_ciphertext_overhead_bytes"]))
 
 
+def _sample_id(item: Mapping[str, Any]) -> str:
+    return str(item["TransactionID"]["S"])
+
+
+def _sealed(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the item as its publication and its sealing leave it."""
+    return write_units.sealed(write_units.published(item))
+
+
+def _seal_numbers(n: Numbers, key: Key) -> dict[str, Decimal]:
+    """Return what one seal takes, if a million records with keys of this length come evenly in a month.
+
+    Each run of the sealer makes a seal then, so the seals are as many and as small as they can be.
+    """
+    records = min(MAX_RECORDS, math.ceil(MILLION / n["sealer_runs"]))
+    seal = write_units.sample_seal([key] * records)
+    kept = write_units.item_bytes(write_units.finished(seal))
+    return {
+        "seals": max(n["sealer_runs"], MILLION / MAX_RECORDS),
+        "records_of_a_seal": Decimal(records),
+        "units_of_a_seal": write_units.units_of_a_seal(seal),
+        "read_units_of_a_seal": write_units.read_units(kept),
+        "bytes_of_a_seal": kept + n["item_overhead_bytes"],
+    }
+
+
 def _table_numbers(n: Numbers, item: Mapping[str, Any], indexes: Sequence[write_units.Index]) -> dict[str, Decimal]:
     """Return what an item and its entries in indexes take: the bytes that stay, and the units that are written."""
-    after, overhead = write_units.published(item), n["item_overhead_bytes"]
+    after, overhead = _sealed(item), n["item_overhead_bytes"]
     entries = [entry for index in indexes if (entry := write_units.entry_of(after, index))]
     units = write_units.units_of_an_item(item, indexes)
+    without = write_units.units_of_an_item(write_units.unmarked(item), indexes)
     return {
         "stored_bytes": write_units.item_bytes(after) + overhead,
         "indexed_bytes": sum((write_units.item_bytes(entry) + overhead for entry in entries), Decimal()),
         **{f"units of {name}": count for name, count in units.items()},
         "units": sum(units.values(), Decimal()),
+        "units_without_sealing": sum(without.values(), Decimal()),
     }

@@ -16,16 +16,20 @@ from ledger.item import SHARDS
 from ledger_cli import ROOT
 from ledger_cli.engine import template
 from tools import facts
-from tools.facts import CALLS, ENTRY_CALLS, Numbers, ScaleError
+from tools.facts import CALLS, ENTRY_CALLS, MILLION, RECORD_CALLS, RUN_CALLS, SEAL_CALLS, Numbers, ScaleError
 
 __all__ = ["ScaleError", "generated_pages"]
 
 MARKER = re.compile(r"^<!-- (?:(\w+): made by make generate|end) -->$", re.MULTILINE)
 PART = re.compile(r"^(<!-- (\w+): made by make generate -->\n).*?^(<!-- end -->)$", re.MULTILINE | re.DOTALL)
-ONE, MILLION, GB = Decimal(1), Decimal(10**6), Decimal(10**9)
+ONE, GB = Decimal(1), Decimal(10**9)
 
 SDK_STATES = 5
 """States of a workflow that calls AWS itself: check, encrypt, put, publish and mark."""
+
+
+EVENTUAL_READ = Decimal("0.5")
+"""Read units of an eventually consistent read of at most 4 KB, also if it finds nothing."""
 
 
 class Architecture(NamedTuple):
@@ -47,13 +51,18 @@ class Cost(NamedTuple):
 
 
 def quotas_table(n: Numbers) -> str:
-    """Return which two resources stop first, and a table with the limit of each resource, the first to stop first."""
+    """Return which two resources stop first, and a table with the limit of each resource, the first to stop first.
+
+    Neither the webhook, whose limit is the template's own, nor the sealer, which no payment waits for, stops a payment.
+    """
     requests = n["lambda_concurrency"] * n["lambda_requests_per_concurrency"]
     bandwidth, shards = n["endpoint_gigabits_per_s"] * GB / 8, SHARDS * n["dynamodb_partition_units_per_s"]
     new_table, endpoint = n["dynamodb_new_table_units_per_s"], n["dynamodb_endpoint_requests_per_s"]
     units = {name.removeprefix("units of "): used for name, used in n.items() if name.startswith("units of ")}
+    endpoint_requests = len(CALLS["DynamoDB"]) + len(RECORD_CALLS["DynamoDB"])
     limits: list[tuple[str, Decimal, str, Decimal | int, str]] = [
         ("the webhook, if it is open", n["webhook_per_s"], "requests", 1, "in `template.yaml`"),
+        ("the sealer", sealer_ms(n), "ms", n["seal_ms"], "seals later"),
         ("StartExecution", n["start_execution_per_s"], "requests", len(CALLS["Step Functions"]), "ask AWS"),
         ("state transitions", n["state_transitions_per_s"], "transitions", n["transitions"], "ask AWS"),
         ("Lambda: requests", requests, "requests", n["states"], "ask AWS for concurrency"),
@@ -62,7 +71,7 @@ def quotas_table(n: Numbers) -> str:
         ("the table with its indexes", n["dynamodb_table_units_per_s"], "write units", n["units"], "ask AWS"),
         ("PutEvents", n["put_events_per_s"], "requests", len(CALLS["EventBridge"]), "ask AWS"),
         ("KMS", n["kms_requests_per_s"], "requests", n["kms_requests"] + n["kms_requests_for_history"], "ask AWS"),
-        ("DynamoDB's endpoint", endpoint, "requests", len(CALLS["DynamoDB"]), "another endpoint"),
+        ("DynamoDB's endpoint", endpoint, "requests", endpoint_requests, "another endpoint"),
         ("an endpoint in one zone", bandwidth, "bytes", n["network_bytes"], "grows by itself"),
     ]
     for index in units.keys() - {"table"}:
@@ -74,10 +83,15 @@ def quotas_table(n: Numbers) -> str:
         carried = (quota / used).quantize(ONE, ROUND_FLOOR)
         more = "enough" if needed <= quota else f"{needed:,}: {how}"
         rows.append([name, f"{quota:,.0f} {unit}", f"{used:,}", f"{carried:,}", more])
-    first, second = [row for row in rows if "webhook" not in row[0]][:2]
+    first, second = [row for row in rows if row[0].split(",")[0] not in {"the webhook", "the sealer"}][:2]
     answer = f"**{first[0]} stops first, at {first[3]} payments a second; then {second[0]}, at {second[3]}.**"
     head = ["what", "a second there are", "a payment takes", "payments/s", f"for {n['target_per_s']:,}/s"]
     return f"{answer}\n\n{table(head, rows)}"
+
+
+def sealer_ms(n: Numbers) -> Decimal:
+    """Return for how many milliseconds of each second the sealer may run: a run ends before the next one is due."""
+    return 1000 * n["sealer_timeout_s"] / n["sealer_period_s"]
 
 
 def architectures(n: Numbers) -> list[Architecture]:
@@ -120,6 +134,48 @@ def entries_table(n: Numbers) -> str:
     return f"**An entry takes {answer} and one event.**\n\n{table(['what', 'USD'], body)}"
 
 
+def sealing_units(n: Numbers) -> Decimal:
+    """Return the write units that sealing adds to one record, with its share of a seal."""
+    return n["units"] - n["units_without_sealing"] + n["seals"] * n["units_of_a_seal"] / MILLION
+
+
+def sealing_costs(n: Numbers) -> dict[str, Decimal]:
+    """Return what sealing adds to a million records that come evenly in a month, payments or entries."""
+    kms, kept_gb = n["seals"] * len(SEAL_CALLS["KMS"]), n["seals"] * n["bytes_of_a_seal"] / GB
+    return {
+        "DynamoDB: writes": sealing_units(n) * n["dynamodb_writes_per_million"],
+        "DynamoDB: reads": n["sealing_read_units"] * n["dynamodb_reads_per_million"],
+        "KMS: requests": kms / 10000 * n["kms_asymmetric_requests_per_10000"],
+        "Lambda: GB-seconds": MILLION * n["seal_ms"] / 1000 * n["sealer_memory_gb"] * n["lambda_gb_s"],
+        "endpoints: data": MILLION * n["seal_network_bytes"] / GB * n["endpoint_gb"],
+        "EventBridge: events": n["seals"] / MILLION * n["events_per_million"],
+        "DynamoDB: each month kept": kept_gb * n["dynamodb_gb_month"],
+        "DynamoDB: each month's recovery": kept_gb * n["dynamodb_recovery_gb_month"],
+    }
+
+
+def sealing_table(n: Numbers, entry: Numbers) -> str:
+    """Return what sealing adds to a payment and to an entry, and a table of what it adds to a million of each."""
+    payments, entries = sealing_costs(n), sealing_costs(entry)
+    added = [
+        f"{sealing_units(each):.1f} write units to {a_record} and {money(sum(costs.values()))} USD to a million"
+        for each, costs, a_record in ((n, payments, "a payment"), (entry, entries, "an entry"))
+    ]
+    per_s = (sealer_ms(n) / n["seal_ms"]).quantize(ONE, ROUND_FLOOR)
+    answer = f"**Sealing adds {added[0]}; {added[1]}. The sealer seals {per_s:,} records a second.**"
+    body = [[what, money(amount), money(entries[what])] for what, amount in sorted(payments.items(), key=_falling)]
+    body += [["**together**", *(f"**{money(sum(costs.values()))}**" for costs in (payments, entries))]]
+    return f"{answer}\n\n{table(['sealing, USD', 'a million payments', 'a million entries'], body)}"
+
+
+def run_cost(n: Numbers) -> Decimal:
+    """Return what one run of the sealer costs that finds nothing to seal."""
+    of_indexes = (len(RUN_CALLS["DynamoDB"]) - 1) * EVENTUAL_READ  # an index gives no other read than an eventual one
+    reads = (of_indexes + n["read_units_of_a_seal"]) / MILLION * n["dynamodb_reads_per_million"]
+    time = n["sealer_idle_ms"] / 1000 * n["sealer_memory_gb"] * n["lambda_gb_s"]
+    return reads + time + (n["lambda_requests_per_million"] + n["traces_per_million"]) / MILLION
+
+
 def million_costs(n: Numbers, way: Architecture) -> dict[str, Decimal]:
     """Return what a million payments cost in an architecture."""
     kms = n["kms_requests"] + bool(way.history_events) * n["kms_requests_for_history"]
@@ -131,7 +187,7 @@ def million_costs(n: Numbers, way: Architecture) -> dict[str, Decimal]:
         "Lambda: requests": way.invocations * n["lambda_requests_per_million"],
         "Lambda: GB-seconds": MILLION * gb_s * n["lambda_gb_s"],
         "KMS: requests": MILLION / 10000 * kms * n["kms_requests_per_10000"],
-        "DynamoDB: writes": n["units"] * n["dynamodb_writes_per_million"],
+        "DynamoDB: writes": n["units_without_sealing"] * n["dynamodb_writes_per_million"],
         "DynamoDB: reads": n["read_units"] * n["dynamodb_reads_per_million"],
         "DynamoDB: each month kept": (stored_gb + indexed_gb) * n["dynamodb_gb_month"],
         "DynamoDB: each month's recovery": stored_gb * n["dynamodb_recovery_gb_month"],
@@ -141,6 +197,7 @@ def million_costs(n: Numbers, way: Architecture) -> dict[str, Decimal]:
         "endpoints: data": way.private * MILLION * n["network_bytes"] / GB * n["endpoint_gb"],
         "CloudWatch: logs, taken in": logs_gb * n["logs_gb"],
         "CloudWatch: logs, kept": logs_gb * n["log_months"] * n["logs_gb_month"],
+        "the sealed log": sum(sealing_costs(n).values(), Decimal()),
         "X-Ray: traces": n["traces_per_million"],  # all have a trace: a million in a month is less than one a second
     }
 
@@ -163,6 +220,7 @@ def idle_costs(n: Numbers) -> list[Cost]:
         ("metrics in alarms", "alarm_metrics", n["alarm_metric_month"]),
         ("dashboards", "dashboards", n["dashboard_month"]),
         ("processors' secrets", "processor_secrets", n["secret_month"]),
+        ("runs of the sealer", "sealer_runs", run_cost(n)),
     ]
     return [Cost(what, n[number], n[number] * price) for what, number, price in bill]
 
@@ -198,7 +256,7 @@ def tables(
     """Return each generated table, by the name in its markers."""
     n = facts.numbers_of(inputs, declared, {})  # of a stack whose parameters have the template's defaults
     ways = {way: million_costs(n, way) for way in architectures(n)}
-    million = next(iter(ways.values()))
+    million, entry = next(iter(ways.values())), facts.entry_numbers_of(n, declared)
     idle, kept, stored = {}, {}, {}
     for name, given in deployments.items():
         stack = facts.numbers_of(inputs, declared, given)
@@ -214,7 +272,8 @@ def tables(
     return {
         "quotas": quotas_table(n),
         "prices": table(["what", "USD"], prices),
-        "entries": entries_table(facts.entry_numbers_of(n, declared)),
+        "entries": entries_table(entry),
+        "sealing": sealing_table(n, entry),
         "architectures": table(["architecture", "a million payments, USD"], compared),
         "idle": table(["a month without a payment, USD", *idle], together),
         "removed": table(["a month after `sam delete`, USD", *kept], removed),
@@ -227,9 +286,13 @@ def table(head: list[str], body: Iterable[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def _falling(cost: tuple[str, Decimal]) -> Decimal:
+    return -cost[1]
+
+
 def price_rows(costs: Mapping[str, Decimal]) -> list[list[str]]:
     """Return a row for each cost that there is, the highest first."""
-    return [[what, money(amount)] for what, amount in sorted(costs.items(), key=lambda item: -item[1]) if amount]
+    return [[what, money(amount)] for what, amount in sorted(costs.items(), key=_falling) if amount]
 
 
 def rows(bills: Mapping[str, list[Cost]]) -> list[list[str]]:
@@ -237,9 +300,9 @@ def rows(bills: Mapping[str, list[Cost]]) -> list[list[str]]:
     found = []
     for costs in sorted(zip(*bills.values(), strict=True), key=lambda costs: -max(cost.amount for cost in costs)):
         numbers = [cost.number for cost in costs]
-        each = ", ".join(f"{number} in {name}" for number, name in zip(numbers, bills, strict=True))
+        each = ", ".join(f"{number:,} in {name}" for number, name in zip(numbers, bills, strict=True))
         if any(numbers):
-            what = f"{costs[0].what}: {numbers[0] if len({*numbers}) == 1 else each}"
+            what = f"{costs[0].what}: {f'{numbers[0]:,}' if len({*numbers}) == 1 else each}"
             found.append([what, *(money(cost.amount) for cost in costs)])
     return found
 

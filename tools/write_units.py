@@ -1,16 +1,20 @@
-"""What the item of a payment or an entry takes in DynamoDB: its bytes, and the units of its table and indexes."""
+"""What the items of payments, entries and seals take in DynamoDB: their bytes, and the units of tables and indexes."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from ledger.chain import DeliveredEntry, next_entry
+from ledger.checkpoint import SIGNATURE_BYTES, checkpoint_text, signed_note, verifier_key
 from ledger.entry import parse_entry
 from ledger.intake import execution_name, execution_prefix
 from ledger.item import EncryptedPayment
+from ledger.merkle import HASH_BYTES, Tree
 from ledger.payment import parse_payment
+from ledger.seal import Key, Seal, SealedRecord
 from ledger_cli import REGION, ROOT
 
 
@@ -18,7 +22,8 @@ from ledger_cli import REGION, ROOT
 class Index:
     """An index of a table: the attributes that form its keys, and every attribute that its entries have; None for all.
 
-    A payment's table projects some attributes, without the ciphertext; the table of entries projects all.
+    A payment's table projects some attributes, without the ciphertext; the table of entries projects all. The sealer's
+    indexes have the keys alone.
     """
 
     name: str
@@ -36,10 +41,9 @@ def indexes(declared: Mapping[str, Any], table_id: str = "PaymentLedgerTable") -
     found = []
     for index in table["GlobalSecondaryIndexes"]:
         keys = frozenset(key["AttributeName"] for key in index["KeySchema"])
-        projected = index["Projection"].get("NonKeyAttributes")
-        found.append(
-            Index(index["IndexName"], keys, None if projected is None else keys | of_table | frozenset(projected))
-        )
+        projected = frozenset(index["Projection"].get("NonKeyAttributes", []))
+        has_all = index["Projection"]["ProjectionType"] == "ALL"
+        found.append(Index(index["IndexName"], keys, None if has_all else keys | of_table | projected))
     return found
 
 
@@ -70,9 +74,43 @@ def sample_entry() -> dict[str, Any]:
     return next_entry(parse_payment(payment, default_currency="USD")[0], [], delivered).as_item()
 
 
+SEALED_RECORDS = 2**20 - 1
+"""Records of the log that the sample seal ends: about a million, and the number with most peaks."""
+
+SAMPLE_SEAL_NUMBER = 10**5 - 1
+"""Five digits, as the seals of a year have."""
+
+
+def sample_seal(keys: Iterable[Key]) -> dict[str, Any]:
+    """Return the item of a seal of these records that is not finished yet, in a log of a million records."""
+    some, machine = bytes(HASH_BYTES), f"{'0' * 12}/{REGION}/PaymentLedger"
+    records, tree = [SealedRecord(key, some, some) for key in keys], Tree(SEALED_RECORDS, [some] * 20)
+    return Seal(
+        f"payment-ledger/{machine}", SAMPLE_SEAL_NUMBER, "2026-11-23T09:00:00.000000Z", records, tree, some
+    ).as_item()
+
+
+def finished(seal: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the item of a seal with its checkpoint."""
+    origin, key = seal["Log"]["S"], bytes(HASH_BYTES)
+    text = checkpoint_text(origin, int(seal["Size"]["N"]), seal["Root"]["B"])
+    note = signed_note(text, origin, key, bytes(SIGNATURE_BYTES))
+    return {**seal, "Note": {"S": note}, "VerifierKey": {"S": verifier_key(origin, key)}}
+
+
 def published(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return the item as the publication of its outcome leaves it."""
     return {**{name: item[name] for name in item if name != "Unpublished"}, "PublishedAt": item["RecordedAt"]}
+
+
+def unmarked(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the item without the marker that puts it on the sealer's list: what it would be without a sealed log."""
+    return {name: item[name] for name in item if name != "Unsealed"}
+
+
+def sealed(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the item as the sealer leaves it."""
+    return {**unmarked(item), "Seal": {"N": f"{SAMPLE_SEAL_NUMBER}"}}
 
 
 def item_bytes(item: Mapping[str, Any]) -> int:
@@ -110,15 +148,27 @@ def entry_of(item: Mapping[str, Any], index: Index) -> dict[str, Any]:
 
 
 def units_of_an_item(item: Mapping[str, Any], declared: Iterable[Index]) -> dict[str, Decimal]:
-    """Return the write units of the put and of the marker's update together, of the table and of each index.
+    """Return the write units of an item's put and of all its updates, of the table and of each index.
+
+    The updates are the publication's, and the sealer's if the item has the marker for it.
 
     Source: DynamoDB Developer Guide, global secondary indexes, write capacity units: a new entry, a changed projected
     attribute and a removed entry cost one write each.
     """
     after = published(item)
-    units = {"table": write_units(item_bytes(item)) + write_units(item_bytes(item), item_bytes(after))}
-    for index in declared:
-        entry, entry_after = entry_of(item, index), entry_of(after, index)
-        update = write_units(item_bytes(entry), item_bytes(entry_after)) if entry != entry_after else Decimal()
-        units[index.name] = write_units(item_bytes(entry)) + update
-    return units
+    steps = [{}, item, after, *([sealed(after)] if "Unsealed" in item else [])]
+    return {
+        "table": _units_of_steps(steps),
+        **{index.name: _units_of_steps([entry_of(step, index) for step in steps]) for index in declared},
+    }
+
+
+def units_of_a_seal(seal: Mapping[str, Any]) -> Decimal:
+    """Return the write units of a seal's put and of the update that adds its checkpoint, which both write all of it."""
+    return _units_of_steps([{}, seal, finished(seal)])
+
+
+def _units_of_steps(steps: Sequence[Mapping[str, Any]]) -> Decimal:
+    """Return the units of the writes that lead from one state of an item, or of its entry, to the next."""
+    changes = [(item_bytes(before), item_bytes(after)) for before, after in pairwise(steps) if before != after]
+    return sum((write_units(*sizes) for sizes in changes), Decimal())
