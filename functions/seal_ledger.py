@@ -118,10 +118,13 @@ def named_records(named: object) -> Iterator[tuple[Key, str]]:
     Raises:
         InvalidRequestError: they are not a list of keys.
     """
+    invalid = InvalidRequestError("Records is a list of TransactionID or TransactionID#Entry")
+    if not isinstance(named, list):  # a text would be a list of its characters
+        raise invalid
     try:
-        keys = [parse_key(text) for text in named]  # type: ignore[attr-defined]
-    except (TypeError, ValueError, AttributeError):  # not a list, or of something else than such text
-        raise InvalidRequestError("Records is a list of TransactionID or TransactionID#Entry") from None
+        keys = [parse_key(text) for text in named]
+    except (TypeError, ValueError, AttributeError):  # of something else than such text
+        raise invalid from None
     return ((key, "") for key in keys)
 
 
@@ -159,8 +162,9 @@ class SealingRun:
         try:
             self.last = self.finished_last()
             while batch := list(islice(found, MAX_RECORDS)):
-                self.left.update(batch)
-                self.seal([key for key, _ in batch])
+                recorded = dict(batch)  # an event may name a record twice
+                self.left.update(recorded)
+                self.seal(list(recorded))
         except UnfinishedRunError:
             return
         self.done = True

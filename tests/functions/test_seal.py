@@ -252,12 +252,21 @@ def test_records_from_before_the_log_are_sealed_by_name(engine: Engine) -> None:
     assert (missing["Sealed"], missing["Left"], missing["Done"]) == (0, 2, True)
 
 
-@pytest.mark.parametrize("named", ["txn-1", None, 7, [7], ["txn-1#0"], ["txn-1#x"], ["#1"], [""], [["txn-1"]]])
-def test_a_wrong_list_of_records_seals_nothing(engine: Engine, named: object) -> None:
-    """One line says what the field has to be."""
+def test_a_record_that_is_named_twice_is_sealed_once(engine: Engine) -> None:
+    """Otherwise the log had it twice, for ever."""
     record(engine, "txn-1")
-    if named == "txn-1":
-        named = "txn 1#"
+    answer = seal(engine, Records=["txn-1", "txn-1"])
+    assert (answer["Sealed"], answer["Size"], answer["Left"]) == (1, 1, 0)
+    assert sealed_keys(engine) == [["txn-1"]]
+
+
+@pytest.mark.parametrize(
+    "named",
+    ["txn-1", "", {"txn-1": 1}, {}, None, 7, [7], ["txn-1#0"], ["txn-1#01"], ["txn-1#x"], ["#1"], [""], [["txn-1"]]],
+)
+def test_a_wrong_list_of_records_seals_nothing(engine: Engine, named: object) -> None:
+    """One line says what the field has to be. A text is no list of its characters."""
+    record(engine, "txn-1")
     assert seal(engine, Records=named)["errorType"] == "InvalidRequestError"
     assert not engine.seals()
 
