@@ -24,7 +24,7 @@ from tests.simulation.observations import (
 )
 from tests.support.entry_model import broken_rules, expected_totals
 
-NO_FACTS = {"ProcessorShard", "PublishedAt", "Unpublished"}
+NO_FACTS = {"ProcessorShard", "PublishedAt", "Unpublished", "Seal", "Unsealed"}
 """Attributes of an entry's item that say nothing about the entry."""
 
 COMPARED = ("Amount", "Currency", "ProcessorID", "Status")

@@ -27,6 +27,8 @@ class Call:
     """Keeps a request that the network delays: it arrives after the next one."""
     send_stale: Send
     """Sends a read that is answered as the table was before its last change."""
+    use_up_time: Callable[[], None]
+    """Leaves the invocation too little time for another call."""
 
 
 CallFault = Callable[[Call], Any]
@@ -72,6 +74,30 @@ def read_stale(call: Call) -> Any:
     return call.send_stale()
 
 
+def use_up_time(call: Call) -> Any:
+    """Let the call take so long that the function has too little time for another one."""
+    reply = call.send()
+    call.use_up_time()
+    return reply
+
+
+def read_no_key(call: Call) -> Any:
+    """Have BatchGetItem read nothing for now, and answer 200."""
+    asked = json.loads(call.request.body)["RequestItems"]
+    return reply_to(call.request, 200, {"Responses": {}, "UnprocessedKeys": asked})
+
+
+def leave_last_key(call: Call) -> Any:
+    """Have BatchGetItem read all keys but the last one, and answer 200."""
+    ((table, asked),) = json.loads(call.request.body)["RequestItems"].items()
+    *keys, last = asked["Keys"]
+    read: dict[str, Any] = {"Responses": {}}
+    if keys:
+        call.request.body = json.dumps({"RequestItems": {table: {**asked, "Keys": keys}}}).encode()
+        read = json.loads(call.send().content)
+    return reply_to(call.request, 200, {**read, "UnprocessedKeys": {table: {**asked, "Keys": [last]}}})
+
+
 def fail_first_entry(call: Call, code: str) -> Any:
     """Have PutEvents accept all entries but the first, and answer 200."""
     body = json.loads(call.request.body)
@@ -85,12 +111,15 @@ def fail_first_entry(call: Call, code: str) -> Any:
 
 
 SERVER_ERRORS = {
+    "BatchGetItem": "InternalServerError",
     "Encrypt": "KMSInternalException",
     "GetItem": "InternalServerError",
+    "GetPublicKey": "KMSInternalException",
     "ReEncrypt": "KMSInternalException",
     "PutEvents": "InternalException",
     "PutItem": "InternalServerError",
     "Query": "InternalServerError",
+    "Sign": "KMSInternalException",
     "UpdateItem": "InternalServerError",
 }
 THROTTLES = {"PutItem": "ProvisionedThroughputExceededException", "UpdateItem": "RequestLimitExceeded"}
@@ -117,17 +146,21 @@ AT_PUT_EVENTS: dict[str, CallFault] = {
 }
 AT_EVENTUAL_READ: dict[str, CallFault] = {"stale read": read_stale}
 """A read of an index, or of a table without `ConsistentRead`. Source: DynamoDB Developer Guide, read consistency."""
+AT_BATCH_GET_ITEM: dict[str, CallFault] = {"no key read": read_no_key, "last key not read": leave_last_key}
+"""DynamoDB answers 200 and names the keys that it has not read. Source: DynamoDB API, BatchGetItem."""
+AT_SEALER: dict[str, CallFault] = {"time nearly up after": use_up_time}
+
+AT_SOME = {
+    "BatchGetItem": AT_BATCH_GET_ITEM,
+    "PutEvents": AT_PUT_EVENTS,
+    **dict.fromkeys(("Encrypt", "ReEncrypt", "GetPublicKey", "Sign"), AT_KMS),
+}
 
 
-def at_call(operation: str, *, is_eventual: bool = False) -> dict[str, CallFault]:
+def at_call(operation: str, *, is_eventual: bool = False, is_sealer: bool = False) -> dict[str, CallFault]:
     """Return the faults that a call can meet."""
-    if is_eventual:
-        return AT_EVERY_CALL | AT_EVENTUAL_READ
-    if operation in {"Encrypt", "ReEncrypt"}:
-        return AT_EVERY_CALL | AT_KMS
-    if operation == "PutEvents":
-        return AT_EVERY_CALL | AT_PUT_EVENTS
-    return AT_EVERY_CALL
+    stale = AT_EVENTUAL_READ if is_eventual else {}
+    return AT_EVERY_CALL | AT_SOME.get(operation, {}) | stale | (AT_SEALER if is_sealer else {})
 
 
 AT_INVOCATION: dict[str, tuple[str, bool]] = {

@@ -1,6 +1,7 @@
 """The promises of the ledger as checks: after each call, when an execution has ended, and when all faults have stopped.
 
-`docs/` has the promises in words, on the page of guarantees. What they mean for entries is in `entry_invariants`.
+`docs/` has the promises in words, on the page of guarantees. What they mean for entries is in `entry_invariants`, and
+what they mean for the sealed log in `seal_invariants`.
 """
 
 import json
@@ -12,7 +13,7 @@ from ledger.entry import is_entry
 from ledger.outcome import OUTCOME_BY_ERROR
 from ledger.payment import Payment, parse_payment
 from ledger.violations import InvalidPaymentError
-from tests.simulation import entry_invariants
+from tests.simulation import entry_invariants, seal_invariants
 from tests.simulation.interpreter import Execution
 from tests.simulation.observations import (
     Events,
@@ -26,6 +27,7 @@ from tests.simulation.observations import (
 )
 
 MARKER = {"PublishedAt", "Unpublished"}
+SEAL_MARKER = {"Seal", "Unsealed"}
 COMPARED = ("Amount", "Currency", "ProcessorID", "Status", "Timestamp")
 """Fields in which two payments under one TransactionID can conflict."""
 
@@ -63,12 +65,12 @@ def _payment_value(payment: Payment, name: str) -> str:
 
 
 def check_after_each_call(observed: Observations, moment: Moment) -> None:
-    """Require that a written item stays as it is, that a marked one was published, and that each chain is whole."""
+    """Require that a written item stays as it is, that a marked one was published, that chains and log are whole."""
     items = moment.items
-    for key in observed.first.keys() - items.keys():
+    for key in observed.first.keys() - items.keys() - observed.tampered:
         raise ViolationError(f"the item {key} is gone")
     for key, item in items.items():
-        business = {name: value for name, value in item.items() if name not in MARKER}
+        business = {name: value for name, value in item.items() if name not in MARKER | SEAL_MARKER}
         if observed.first.setdefault(key, business) != business:
             raise ViolationError(f"the item {key} was changed after it was written")
         markers = MARKER & item.keys()
@@ -90,6 +92,7 @@ def check_after_each_call(observed: Observations, moment: Moment) -> None:
                 raise ViolationError(f"the item {key} is marked as published, and was not")
     for transaction_id, chain in moment.entries.items():
         entry_invariants.check_chain(observed, moment.payments.get(transaction_id), chain)
+    seal_invariants.check_log(observed, moment)
 
 
 def _published_as_recorded(item: Item, events: Events) -> bool:
@@ -163,7 +166,8 @@ def check_final_state(observed: Observations, executions: Sequence[Execution], m
             raise ViolationError(f"the item {key} is recorded, and was not published")
     entry_invariants.check_events(moment)
     ends = [(execution.data, execution.cause) for execution in executions]
-    sinks = {"a log": logs, "an event": moment.events, "a table": moment.items, "an output": ends}
+    tables = [moment.items, moment.seals]
+    sinks = {"a log": logs, "an event": moment.events, "a table": tables, "an output": ends}
     for sink, content_of_sink in sinks.items():
         if observed.token in json.dumps(content_of_sink, default=str):
             raise ViolationError(f"the token is in {sink}")
@@ -175,6 +179,8 @@ def _check_identities(events: Events) -> None:
     recorded: dict[str, set[tuple[str, ...]]] = {}
     for event in events:
         detail_type, detail = event["detail-type"], event["detail"]
+        if detail_type == seal_invariants.SEALED:
+            continue  # `seal_invariants` compares these
         by = detail.get("DuplicateExecution" if detail["Outcome"] == "DUPLICATE" else "Execution")
         ids = tuple(detail[name] for name in ("TransactionID", "EntryID") if name in detail)
         about = f"{' '.join(ids)} by {by}"

@@ -15,17 +15,25 @@ class ViolationError(AssertionError):
 
 
 class Moment(NamedTuple):
-    """What the ledger holds: payments by TransactionID, the entries of each in order, and the published events."""
+    """What the ledger holds: payments by TransactionID, each one's entries in order, events, and seals in order."""
 
     payments: Mapping[str, Item]
     entries: Mapping[str, Sequence[Item]]
     events: Events
+    seals: Sequence[Item] = ()
 
     @property
     def items(self) -> dict[str, Item]:
         """All items: a payment's by its TransactionID, an entry's by that and its number."""
         entries = [item for chain in self.entries.values() for item in chain]
-        return {**self.payments, **{f"{item['TransactionID']['S']}#{item['Entry']['N']}": item for item in entries}}
+        return {**self.payments, **{key_of(item): item for item in entries}}
+
+
+class Sealing(NamedTuple):
+    """What a run knows of the sealed log from the deployed stack: its name, and the seal key's 32 public bytes."""
+
+    origin: str
+    public_key: bytes
 
 
 class LastRead(NamedTuple):
@@ -51,6 +59,31 @@ class Observations:
     reads: dict[tuple[str, str], LastRead] = field(default_factory=dict)
     refused: set[tuple[str, str]] = field(default_factory=set)
     """Executions whose workflow got a business error."""
+    log: Sealing | None = None
+    due: set[str] = field(default_factory=set)
+    """When each run of the sealer was due."""
+    leaves: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
+    """The hash of each record's leaf and that of its ciphertext, by the record's key."""
+    sealed: dict[str, Any] = field(default_factory=dict)
+    """The marker of each sealed record, as the first check saw it."""
+    seals: dict[int, Item] = field(default_factory=dict)
+    """Each seal without its checkpoint, as the first check saw it."""
+    checkpoints: dict[int, Any] = field(default_factory=dict)
+    """The checkpoint of each finished seal, as the first check saw it."""
+    announced: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    """The detail of each seal's event, as the first check saw it."""
+    verified: dict[tuple[str, str], tuple[int, bytes]] = field(default_factory=dict)
+    """Size and root of each checkpoint whose signature was verified, by its note and the key that came with it."""
+    from_before_the_log: set[str] = field(default_factory=set)
+    """Records without a marker of the sealer: they were written before the ledger had a log."""
+    tampered: set[str] = field(default_factory=set)
+    """Records that somebody has removed or marked behind the ledger's back."""
+
+
+def key_of(item: Item) -> str:
+    """Return the key of a payment or an entry: its TransactionID, and after a `#` the entry's number."""
+    number = f"#{item['Entry']['N']}" if "Entry" in item else ""
+    return f"{item['TransactionID']['S']}{number}"
 
 
 def is_written_by(item: Item, execution: tuple[str, str]) -> bool:

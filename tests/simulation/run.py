@@ -18,13 +18,15 @@ from unittest.mock import patch
 
 from botocore.client import BaseClient
 from botocore.retries.quota import RetryQuota
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 from moto.core.botocore_stubber import BotocoreStubber
 
 from ledger.entry import is_entry
 from ledger.intake import execution_prefix
 from ledger.item import shard_of
+from ledger.seal import MAX_RECORDS
 from ledger_cli.engine import Engine, account, lambda_runtime
-from ledger_cli.engine.lambda_runtime import LocalFunction
+from ledger_cli.engine.lambda_runtime import LambdaContext, LocalFunction
 from tests.simulation import faults
 from tests.simulation.entry_invariants import check_accepted
 from tests.simulation.interleaver import Interleaver
@@ -36,7 +38,8 @@ from tests.simulation.invariants import (
     check_refused,
     is_technical_failure,
 )
-from tests.simulation.observations import Item, LastRead, Moment, Observations, ViolationError
+from tests.simulation.observations import Item, LastRead, Moment, Observations, Sealing, ViolationError, key_of
+from tests.simulation.seal_invariants import check_answer, check_everything_sealed
 from tests.support.faults import Send, operation_of
 
 Choices = Mapping[int, str]
@@ -46,15 +49,23 @@ TOKEN = "tok_canary_6f1d0c7b9e24"
 EXECUTIONS_ARE_FORGOTTEN_AFTER = timedelta(days=120)
 BEGINNING = datetime(2026, 1, 31, 23, 59, 58, tzinfo=UTC)
 
-SHARED = {"PutItem", "PutEvents", "UpdateItem", "Query"}
+SHARED = {"BatchGetItem", "PutItem", "PutEvents", "UpdateItem", "Query"}
 """Calls whose order between actors can matter; KMS keeps no state. `GetItem` reads a payment, which never changes: its
 order matters only until there is one."""
+
+READS = {"BatchGetItem", "GetItem", "Query"}
 
 LONG_WAIT_S = 5
 """A wait in which whatever else is under way goes on to its end, or to a wait that is as long."""
 
 FAULT_CHANCE = 0.2
 TURN_CHANCE = 0.4
+
+
+Tables = tuple[list[Item], list[Item], list[Item]]
+"""The items of the payments, the entries and the seals."""
+
+NO_ITEMS: Tables = ([], [], [])
 
 
 class Workflow(NamedTuple):
@@ -65,11 +76,12 @@ class Workflow(NamedTuple):
 
 
 class Beginning(NamedTuple):
-    """What a run can begin with: the items of both tables, the events, and what was delivered and when."""
+    """What a run can begin with: the items of all tables, the events, what was delivered, and what was sealed when."""
 
-    items: tuple[list[Item], list[Item]]
+    items: Tables
     events: list[Any]
     delivered: Mapping[tuple[str, str], Mapping[str, Any]]
+    due: set[str]
     now: datetime
 
 
@@ -78,9 +90,12 @@ class Simulator:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.payments, self.entries = (
-            account.table(engine.outputs[name]) for name in ("TableName", "EntriesTableName")
+        self.payments, self.entries, self.seals = self.tables = tuple(
+            account.table(engine.outputs[name]) for name in ("TableName", "EntriesTableName", "SealsTableName")
         )
+        self.sealer = engine.functions["SealLedger"]
+        key = engine.client("kms").get_public_key(KeyId=self.sealer.declared["SEAL_KEY_ARN"])["PublicKey"]
+        self.log = Sealing(self.sealer.declared["LOG_ORIGIN"], load_der_public_key(key).public_bytes_raw())
         self.workflows = {False: self._workflow("WorkflowArn"), True: self._workflow("EntriesWorkflowArn")}
         """The workflow of payments and the one of entries, by whether it takes entries."""
         self.functions_by_arn = {f"{function.arn}:live": function for function in engine.functions.values()}
@@ -98,16 +113,20 @@ class Simulator:
         """Return the workflow that takes a start input."""
         return self.workflows[is_entry(start_input)]
 
-    def items(self) -> tuple[list[Item], list[Item]]:
-        """Return the payments, and the entries in order, their attributes in DynamoDB's form."""
+    def items(self) -> Tables:
+        """Return the payments, and the entries and the seals in order, their attributes in DynamoDB's form."""
         payments = [item.to_json()["Attributes"] for item in self.payments.items.values()]
-        entries = [item.to_json()["Attributes"] for group in self.entries.items.values() for item in group.values()]
-        return payments, sorted(entries, key=lambda item: (item["TransactionID"]["S"], int(item["Entry"]["N"])))
+        entries, seals = (
+            [item.to_json()["Attributes"] for group in table.items.values() for item in group.values()]
+            for table in (self.entries, self.seals)
+        )
+        entries.sort(key=lambda item: (item["TransactionID"]["S"], int(item["Entry"]["N"])))
+        return payments, entries, sorted(seals, key=lambda item: int(item["Seal"]["N"]))
 
     def clear(self) -> None:
         """Remove all items, events and logs."""
-        self.payments.items.clear()
-        self.entries.items.clear()
+        for table in self.tables:
+            table.items.clear()
         self.archive.events.clear()
         self.engine.calls.clear()
         for function in self.engine.functions.values():
@@ -127,18 +146,20 @@ class Run:
         self.injected = 0
         self.has_faults = True
         self.lasting_faults: dict[str, str] = {}
-        """The fault that an operation meets at each call, until it is removed."""
+        """The fault that an operation meets at each call that can meet it, until it is removed."""
         self.now = BEGINNING
-        self.observed = Observations(token=TOKEN)
+        self.observed = Observations(token=TOKEN, log=simulator.log)
+        self.is_sealed = False
+        """Whether a sealer runs in this run. Then one runs at its end too."""
         self.executions: list[Execution] = []
         self.delayed: list[Send] = []
         self.during_waits: list[Callable[[], object]] = []
         """What happens while an execution waits for a retry: one of these at each wait, in order."""
         self.violation: ViolationError | None = None
         """The first one that a call met. A function that makes the call would take it for an error of its own."""
-        self._before: tuple[list[Item], list[Item]] = ([], [])
+        self._before = list(NO_ITEMS)
         """The items of each table before its last change."""
-        self._last: tuple[list[Item], list[Item]] = ([], [])
+        self._last = list(NO_ITEMS)
         self._local = threading.local()
         self._interleaver: Interleaver | None = None
         self.interpreter = Interpreter(invoke=self._invoke, wait=self._wait, now=lambda: _timestamp(self.now))
@@ -165,28 +186,41 @@ class Run:
         check_ended_execution(self.observed, execution, self.moment())
 
     def begin_with(self, *start_inputs: Mapping[str, Any]) -> None:
-        """Begin the run with these, each recorded and published. They run once; other runs begin with the result."""
-        key = json.dumps(start_inputs)
-        if key not in self.simulator.beginnings:
+        """Begin the run with these, each recorded and published."""
+
+        def prepare() -> None:
+            for number, start_input in enumerate(start_inputs):
+                execution = self.deliver(start_input, f"beginning-{number}")
+                assert execution.status == "SUCCEEDED"
+                self.now += timedelta(seconds=1)
+
+        self.begin_after(json.dumps(start_inputs), prepare)
+
+    def begin_after(self, name: str, prepare: Callable[[], object]) -> None:
+        """Begin the run with what is there after *prepare*, which no fault meets.
+
+        It runs once for each name; other runs begin with the result.
+        """
+        if name not in self.simulator.beginnings:
             with self.without_faults():
-                for number, start_input in enumerate(start_inputs):
-                    execution = self.deliver(start_input, f"beginning-{number}")
-                    assert execution.status == "SUCCEEDED"
-                    self.now += timedelta(seconds=1)
-            self.simulator.beginnings[key] = Beginning(
-                self.simulator.items(), list(self.events()), dict(self.observed.delivered), self.now
+                prepare()
+            seen = self.observed
+            self.simulator.beginnings[name] = Beginning(
+                self.simulator.items(), list(self.events()), dict(seen.delivered), set(seen.due), self.now
             )
             self.simulator.clear()
             self.executions.clear()
-            self.observed, self._last = Observations(token=TOKEN), ([], [])
-        beginning = self.simulator.beginnings[key]
+            self.observed, self._last = Observations(token=TOKEN, log=self.simulator.log), list(NO_ITEMS)
+        beginning = self.simulator.beginnings[name]
         self.simulator.archive.events.extend(beginning.events)
         self.observed.delivered.update(beginning.delivered)
+        self.observed.due |= beginning.due
         self.now = beginning.now
-        for table, items in zip((self.simulator.payments, self.simulator.entries), beginning.items, strict=True):
+        for table, items in zip(self.simulator.tables, beginning.items, strict=True):
             for item in items:
                 table.put_item(item)
-                self._check()
+                self._note_changes()
+        self._check()
 
     def redrive(self) -> None:
         """Redrive, as an operator does, each execution that was stopped or had a technical failure."""
@@ -199,6 +233,58 @@ class Run:
         """Run the scheduled function; return False if it failed."""
         self.now += timedelta(minutes=10)
         return self.invoke("RepublishOutcomes", {"ScheduledTime": _timestamp(self.now)}) is not None
+
+    def seal(self, *records: str) -> Any:
+        """Run the scheduled sealer, and check what its answer claims.
+
+        Args:
+            records: the keys of those that it shall seal, as an operator names them; none for all that are unsealed.
+
+        Returns:
+            The answer; None if it failed.
+        """
+        self.is_sealed = True
+        self.now += timedelta(minutes=5)
+        due = _timestamp(self.now)
+        self.observed.due.add(due)
+        named = {"Records": list(records)} if records else {}
+        answer = self.invoke("SealLedger", {"ScheduledTime": due, **named})
+        if answer is not None:
+            check_answer(answer, self.moment())
+        elif not self.injected and not self.lasting_faults:
+            raise ViolationError("the sealer failed without a fault")
+        return answer
+
+    @contextmanager
+    def sealing_at_most(self, records: int) -> Iterator[None]:
+        """Let a seal have no more records than this, so that a run with few records makes several seals."""
+        sealer = self.simulator.sealer
+        with patch("ledger.seal.MAX_RECORDS", records):  # for a sealer that starts cold
+            vars(sealer.module)["MAX_RECORDS"] = records
+            try:
+                yield
+            finally:
+                vars(sealer.module)["MAX_RECORDS"] = MAX_RECORDS
+
+    def forget_the_log_was_there(self, *keys: str) -> None:
+        """Make these payments and entries records from before the ledger had a log: the sealer does not find them."""
+        for table in (self.simulator.payments, self.simulator.entries):
+            for item in self.simulator.items()[self.simulator.tables.index(table)]:
+                key = key_of(item)
+                if key in keys:
+                    table.put_item({name: value for name, value in item.items() if name != "Unsealed"})
+                    self.observed.from_before_the_log.add(key)
+        self._check()
+
+    def tamper(self, item: Item | None, key: str) -> None:
+        """Put this item in the place of the payment with this key, behind the ledger's back; None removes it."""
+        self.observed.tampered.add(key)
+        self.observed.sealed.pop(key, None)
+        for kept in [kept for kept in self.simulator.payments.items if kept.value == key]:
+            del self.simulator.payments.items[kept]
+        if item is not None:
+            self.simulator.payments.put_item(item)
+        self._check()
 
     def invoke(self, function: str, event: Mapping[str, Any]) -> Any:
         """Invoke a function outside of a workflow, as a schedule or an operator does.
@@ -249,7 +335,10 @@ class Run:
         self.has_faults = before
 
     def converge(self) -> None:
-        """Redrive what failed and run the sweep, now without faults; afterwards every outcome must be published."""
+        """Redrive what failed and run the sweep, now without faults; afterwards every outcome must be published.
+
+        If the run has a sealer, it runs last, and afterwards every record must be sealed.
+        """
         with self.without_faults():
             self.lasting_faults.clear()
             steps: list[Callable[[], object]] = [self.redrive, self.sweep]
@@ -258,6 +347,8 @@ class Run:
                 step()
                 if step == self.sweep:
                     self._require_published()
+            if self.is_sealed:
+                check_everything_sealed(self.observed, self.seal(), self.moment())
             logs = self.simulator.engine.logs()
             check_final_state(self.observed, self.executions, self.moment(), logs)
 
@@ -265,11 +356,11 @@ class Run:
 
     def moment(self) -> Moment:
         """Return what the ledger holds now."""
-        payments, entries = self.simulator.items()
+        payments, entries, seals = self.simulator.items()
         chains = defaultdict(list)
         for item in entries:
             chains[item["TransactionID"]["S"]].append(item)
-        return Moment({item["TransactionID"]["S"]: item for item in payments}, chains, self.events())
+        return Moment({item["TransactionID"]["S"]: item for item in payments}, chains, self.events(), seals)
 
     def events(self) -> list[Mapping[str, Any]]:
         """Return the published events, in order."""
@@ -336,10 +427,19 @@ class Run:
         return reply, raised
 
     def _invoke_function(self, function: LocalFunction, payload: bytes) -> tuple[bytes, bool]:
+        self._local.is_time_used_up = False
         reply, raised = function.invoke(payload)
         if self.violation:
             raise self.violation
         return reply, raised
+
+    @property
+    def is_time_used_up(self) -> bool:
+        """Whether this thread's invocation has too little time for another call."""
+        return getattr(self._local, "is_time_used_up", False)
+
+    def _use_up_time(self) -> None:
+        self._local.is_time_used_up = True
 
     def intercept(self, send: Send, request: Any) -> Any:
         """Send a function's call to AWS, or do what was chosen for it."""
@@ -347,11 +447,21 @@ class Run:
         is_shared = operation in SHARED or (operation == "GetItem" and not self.simulator.payments.items)
         if self._interleaver and is_shared:
             self._interleaver.wait_for_turn()
-        call = faults.Call(operation, request, send, self.delayed.append, lambda: self._send_stale(send, request))
+        call = faults.Call(
+            operation,
+            request,
+            send,
+            send_later=self.delayed.append,
+            send_stale=lambda: self._send_stale(send, request),
+            use_up_time=self._use_up_time,
+        )
         execution = self._running
-        is_read = operation in {"GetItem", "Query"}
-        met = faults.at_call(operation, is_eventual=is_read and not json.loads(request.body).get("ConsistentRead"))
+        is_read = operation in READS
+        is_eventual = is_read and not all(asked.get("ConsistentRead") for asked in _tables_asked(request).values())
+        is_sealer = lambda_runtime.running_function() == self.simulator.sealer.name
+        met = faults.at_call(operation, is_eventual=is_eventual, is_sealer=is_sealer)
         chosen = self.lasting_faults.get(operation)
+        chosen = chosen if chosen in met else None
         if chosen is None and self.has_faults:
             chosen = self.choose([*met] + ([faults.STOP] if execution else []))
             if chosen == faults.STOP and execution:
@@ -377,9 +487,9 @@ class Run:
 
     def _send_stale(self, send: Send, request: Any) -> Any:
         """Send a read, and have it answered as its table was before the last change of that table."""
-        tables = (self.simulator.payments, self.simulator.entries)
-        number = [table.name for table in tables].index(json.loads(request.body)["TableName"])
-        table, now = tables[number], tables[number].items
+        (name,) = _tables_asked(request)
+        number = [table.name for table in self.simulator.tables].index(name)
+        table, now = self.simulator.tables[number], self.simulator.tables[number].items
         table.items = defaultdict(dict)
         try:
             for item in self._before[number]:
@@ -393,13 +503,13 @@ class Run:
             self.delayed.pop()()
         self._check()
 
+    def _note_changes(self) -> None:
+        for number, items in enumerate(self.simulator.items()):
+            if items != self._last[number]:
+                self._before[number], self._last[number] = self._last[number], items
+
     def _check(self) -> None:
-        items = self.simulator.items()
-        for number in (0, 1):
-            if items[number] != self._last[number]:
-                before, last = list(self._before), list(self._last)
-                before[number], last[number] = last[number], items[number]
-                self._before, self._last = (before[0], before[1]), (last[0], last[1])
+        self._note_changes()
         try:
             check_after_each_call(self.observed, self.moment())
         except ViolationError as violation:
@@ -426,13 +536,26 @@ def intercepted_calls(current_run: Callable[[], Run | None]) -> Iterator[None]:
                 return {"Items": []}
         return make_api_call(client, operation, parameters)
 
+    def remaining_ms(context: LambdaContext) -> int:
+        run = current_run()
+        return 0 if run and run.is_time_used_up else real_remaining_ms(context)
+
+    real_remaining_ms = LambdaContext.get_remaining_time_in_millis
     with (
+        patch.object(LambdaContext, "get_remaining_time_in_millis", remaining_ms),
         patch.object(BotocoreStubber, "__call__", called),
         patch.object(BaseClient, "_make_api_call", made),
         # The SDK retries less after many failures, by a count that outlives a run: a replay would differ.
         patch.object(RetryQuota, "acquire", return_value=True),
     ):
         yield
+
+
+def _tables_asked(request: Any) -> dict[str, Mapping[str, Any]]:
+    """Return what a read asks of each table."""
+    body = json.loads(request.body)
+    asked: dict[str, Mapping[str, Any]] = body.get("RequestItems") or {body["TableName"]: body}
+    return asked
 
 
 def _timestamp(moment: datetime) -> str:

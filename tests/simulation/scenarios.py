@@ -11,6 +11,7 @@ from tests.simulation.entry_scenarios import ENTRY_SCENARIOS
 from tests.simulation.observations import ViolationError
 from tests.simulation.run import PAYMENT, SHARD, Run
 from tests.simulation.scenario import Budget, Scenario
+from tests.simulation.seal_scenarios import SEAL_SCENARIOS
 
 DUPLICATE = {**PAYMENT, "SecureToken": "tok_reissued", "Metadata": {"order": "A-1001", "delivery": "2"}}
 CONFLICT = {**PAYMENT, "Amount": "1.00", "Status": "Failure"}
@@ -178,6 +179,6 @@ PAYMENT_SCENARIOS: dict[str, Scenario] = {
     if fault not in {"slow", "first entry throttled"}
 }
 
-SCENARIOS = PAYMENT_SCENARIOS | ENTRY_SCENARIOS
+SCENARIOS = PAYMENT_SCENARIOS | ENTRY_SCENARIOS | SEAL_SCENARIOS
 LASTING = {name for name in SCENARIOS if "without end" in name}
 """Most of these are one scenario with another lasting fault."""

@@ -73,12 +73,7 @@ def check(seen: Seen, changes: Sequence[tuple[Sequence[Any], Any]] = (), logs: s
         "reads": {_name(arn): read for (arn, _), read in observed.reads.items()},
         "observed": observed.__dict__,
     }
-    for (*path, last), value in changes:
-        parent = functools.reduce(operator.getitem, path, whole)
-        if value is GONE:
-            del parent[last]
-        else:
-            parent[last] = copy.deepcopy(value)
+    change(whole, changes)
     observed.delivered = {key: whole["delivered"][_name(key[0])] for key in observed.delivered}
     observed.reads = {key: whole["reads"][_name(key[0])] for key in observed.reads if _name(key[0]) in whole["reads"]}
     moment = moment._replace(events=whole["events"])
@@ -86,6 +81,16 @@ def check(seen: Seen, changes: Sequence[tuple[Sequence[Any], Any]] = (), logs: s
     for execution in executions:
         check_ended_execution(observed, execution, moment)
     check_final_state(observed, executions, moment, logs)
+
+
+def change(whole: dict[str, Any], changes: Sequence[tuple[Sequence[Any], Any]]) -> None:
+    """Change the values at these paths, or take them away."""
+    for (*path, last), value in changes:
+        parent = functools.reduce(operator.getitem, path, whole)
+        if value is GONE:
+            del parent[last]
+        else:
+            parent[last] = copy.deepcopy(value)
 
 
 def _name(arn: str) -> str:

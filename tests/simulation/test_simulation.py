@@ -142,10 +142,13 @@ def test_one_entry_loses_each_race(searcher: Searcher) -> None:
 def test_a_fault_of_each_kind_is_injected(searcher: Searcher) -> None:
     """A kind that can happen nowhere proves nothing."""
     points = [
-        options for name in ("alone", "sealed", "two sweeps") for options in searcher.make(name, (), Results()).points
+        options
+        for name in ("alone", "sealed", "two sweeps", "sealing a payment")
+        for options in searcher.make(name, (), Results()).points
     ]
     everywhere = {*faults.AT_EVERY_CALL, *faults.AT_INVOCATION, faults.COLD, faults.STOP, "turn of 1"}
     at_some = {*faults.AT_KMS, *faults.AT_PUT_EVENTS, *faults.AT_EVENTUAL_READ}
+    at_some |= {*faults.AT_BATCH_GET_ITEM, *faults.AT_SEALER}
     assert {option for options in points for option in options} >= everywhere | at_some
 
 
@@ -228,7 +231,7 @@ def test_a_planted_bug_still_applies(bug: str) -> None:
 
 def test_there_are_planted_bugs() -> None:
     """Without this check, an empty folder of bugs would pass."""
-    assert len(PATCHES) >= 86
+    assert len(PATCHES) >= 109
 
 
 def test_a_patch_that_no_longer_applies_names_itself_and_the_command(tmp_path: Path) -> None:
