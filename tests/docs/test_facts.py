@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from ledger.seal import MAX_RECORDS
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine, template
 from ledger_cli.engine.parameters import validate_parameters
 from tests.support.faults import Faults
+from tests.support.functions import invoke, sample
 from tests.support.intake import intake_of
 from tools import facts
 from tools.facts import ScaleError
@@ -136,13 +138,25 @@ def test_the_facts_are_the_templates() -> None:
     changed["Globals"]["Function"]["MemorySize"] = 1024
     resources["Another"] = resources["KmsEndpoint"]
     resources["AnotherKey"] = resources["TokenKey"]
-    resources["AnotherAlarm"] = resources["TableThrottlesAlarm"]  # an expression over six metrics
+    resources["SealLedger"]["Properties"].update(MemorySize=2048, Timeout=100)
+    resources["SealSchedule"]["Properties"]["ScheduleExpression"] = "rate(7 minutes)"
+    resources["AnotherAlarm"] = resources["TableThrottlesAlarm"]  # an expression over eight metrics
     resources["NotByDefault"] = {**resources["KmsEndpoint"], "Condition": "HasWebhook"}
     before, after = facts.stack_facts(DECLARED, {}), facts.stack_facts(changed, {})
     assert after["memory_gb"] == 1
     assert after["endpoint_zones"] == before["endpoint_zones"] + 2
     assert after["keys"] == before["keys"] + 1
-    assert after["alarm_metrics"] == before["alarm_metrics"] + 6
+    assert after["alarm_metrics"] == before["alarm_metrics"] + 8
+    assert [after[f"sealer_{name}"] for name in ("memory_gb", "timeout_s", "period_s")] == [2, 100, 420]
+    assert [before[f"sealer_{name}"] for name in ("timeout_s", "period_s")] == [280, 300]
+
+
+def test_a_sealer_without_a_rate_is_one_line_of_complaint() -> None:
+    """Without it, the runs of a month could not be counted."""
+    changed = copy.deepcopy(DECLARED)
+    changed["Resources"]["SealSchedule"]["Properties"]["ScheduleExpression"] = "cron(0 * * * ? *)"
+    with pytest.raises(ScaleError, match=r"\Atemplate\.yaml: the schedule of the sealer is not a rate in minutes\Z"):
+        facts.stack_facts(changed, {})
 
 
 def test_a_payment_makes_the_calls_that_are_priced(engine: Engine, faults: Faults, payment: dict[str, Any]) -> None:
@@ -167,12 +181,34 @@ def test_an_entry_makes_the_calls_that_are_priced(engine: Engine, faults: Faults
     assert facts.entry_numbers_of(facts.numbers_of(INPUTS, DECLARED, {}), DECLARED)["states"] == len(execution.states)
 
 
+def test_a_seal_makes_the_calls_that_are_priced(engine: Engine, faults: Faults, payment: dict[str, Any]) -> None:
+    """The same holds for each run of the sealer, each seal and each record. A call reads a hundred of a table."""
+    assert engine.run(json.dumps(payment)).outcome == "RECORDED"
+    assert engine.run((ROOT / "events/start/10-refund.json").read_text()).outcome == "RECORDED"
+    faults.calls.clear()
+    for sealed in (2, 0):
+        assert invoke(engine, "SealLedger", sample("seal_ledger"))["Sealed"] == sealed
+    of = [facts.RUN_CALLS] * 2 + [facts.SEAL_CALLS] + [facts.RECORD_CALLS] * 2
+    expected = Counter(call for calls in of for names in calls.values() for call in names)
+    assert Counter(faults.calls) == expected + Counter(BatchGetItem=2)
+
+
+def test_a_million_records_in_a_month_are_sealed_by_every_run() -> None:
+    """8,760 runs seal 115 records each. If more come than one full seal of each run holds, there are more seals."""
+    n = facts.numbers_of(INPUTS, DECLARED, {})
+    assert (n["sealer_runs"], n["seals"], n["records_of_a_seal"]) == (8760, 8760, 115)
+    assert facts.entry_numbers_of(n, DECLARED)["bytes_of_a_seal"] == n["bytes_of_a_seal"] + 2 * 115
+    rare = facts.numbers_of(INPUTS | {"hours_per_month": Decimal(5)}, DECLARED, {})
+    assert (rare["sealer_runs"], rare["records_of_a_seal"]) == (60, MAX_RECORDS)
+    assert rare["seals"] == Decimal(10**6) / MAX_RECORDS
+
+
 def test_what_is_called_measured_is_measured_here(engine: Engine) -> None:
     """The logs and events of the first sample and the refund agree within a twentieth, the histories to the event."""
-    for sample, of_an in (("01-success", ""), ("10-refund", "entry_")):
+    for start_input, of_an in (("01-success", ""), ("10-refund", "entry_")):
         for function in engine.functions.values():
             function.logs.clear()
-        execution = engine.run((ROOT / f"events/start/{sample}.json").read_text())
+        execution = engine.run((ROOT / f"events/start/{start_input}.json").read_text())
         lines = [line for function in engine.functions.values() for text in function.logs for line in text.splitlines()]
         assert len(lines) == INPUTS[f"{of_an}own_log_events"]
         written = sum(len(line) + 1 for line in lines)
@@ -184,13 +220,14 @@ def test_what_is_called_measured_is_measured_here(engine: Engine) -> None:
 
 
 def test_a_longer_token_is_in_the_table_alone() -> None:
-    """1,024 bytes more: the table's two writes cost two units each; of the indexes, only one keeps an entry."""
+    """1,024 bytes more: the table's three writes cost two units each; of the indexes, only one keeps an entry."""
     longer, heavier = (
         INPUTS | {name: INPUTS[name] + more} for name, more in [("token_bytes", 1024), ("item_overhead_bytes", 7)]
     )
     before, after = (facts.numbers_of(inputs, DECLARED, {}) for inputs in (INPUTS, longer))
-    assert after["units of table"] == before["units of table"] + 2
-    assert after["units"] == before["units"] + 2
+    assert after["units of table"] == before["units of table"] + 3
+    assert after["units"] == before["units"] + 3
+    assert after["units_without_sealing"] == before["units_without_sealing"] + 2
     assert after["stored_bytes"] == before["stored_bytes"] + 1024
     assert after["indexed_bytes"] == before["indexed_bytes"]
     overhead = facts.numbers_of(heavier, DECLARED, {})

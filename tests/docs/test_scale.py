@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from ledger.seal import MAX_RECORDS
+from ledger.totals import MAX_ENTRIES
 from ledger_cli import ROOT
 from ledger_cli.engine import template
-from tools import facts, scale
+from tools import facts, scale, write_units
 from tools.facts import Numbers, ScaleError
 from tools.scale import Architecture, Cost
 
@@ -35,12 +37,21 @@ GIVEN = {
     "logs_gb_month": "0.03", "archive_gb": "0.10", "archive_gb_month": "0.02", "logs_gb": "0.50", "event_bytes": "1000",
     "network_bytes": "20000", "endpoint_gb": "0.01", "endpoint_gigabits_per_s": "10", "platform_log_events": "3",
     "platform_log_bytes": "450", "own_log_events": "5", "own_log_bytes": "1960", "flow_log_bytes": "500",
-    "log_event_overhead_bytes": "26", "history_event_bytes": "350", "history_events_per_state": "5",
+    "kms_asymmetric_requests_per_10000": "0.15", "seal_ms": "5", "sealer_idle_ms": "100", "seal_network_bytes": "4000",
+    "traces_per_million": "5.00", "item_overhead_bytes": "100", "log_event_overhead_bytes": "26",
+    "history_event_bytes": "350", "history_events_per_state": "5",
 }  # fmt: skip
 """The inputs of the calculations by hand, which stay when the file changes."""
 
+SEALS = {
+    "seals": "8640", "units_of_a_seal": "20", "bytes_of_a_seal": "10000", "read_units_of_a_seal": "3",
+    "sealer_memory_gb": "1.75",
+}  # fmt: skip
+"""Seals of the calculations by hand: one in each run of a month of 720 hours."""
+
 ENTRY_GIVEN = {"own_log_bytes": "1580", "own_log_events": "4", "event_bytes": "1200"}
 
+GIVEN_SEALS = {name: Decimal(value) for name, value in SEALS.items()}
 GIVEN_INPUTS = INPUTS | {name: Decimal(value) for name, value in GIVEN.items()}
 
 
@@ -170,13 +181,23 @@ def test_a_page_keeps_what_is_outside_its_markers() -> None:
 
 
 def test_the_limits_by_hand(numbers: Numbers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """300 starts; 5,000 / 5; 6 shards x 1,000 / 2; 1,000 / 0.17 rounded down; 1.25 x 10^9 / 20,000 bytes."""
+    """300 starts; 5,000 / 5; 6 shards x 1,000 / 2; 1,000 / 0.17 rounded down; 1.25 x 10^9 / 20,000 bytes.
+
+    The sealer has 280 of each 300 s, at 5 ms a record. Sealing is the third write of an item, and its third request.
+    """
+    numbers |= {name: Decimal(40_000) for name in ("dynamodb_table_units_per_s", "dynamodb_endpoint_requests_per_s")}
+    numbers["dynamodb_new_table_units_per_s"] = Decimal(4000)
     monkeypatch.setattr(scale, "SHARDS", 6)
     _, _, *table = scale.quotas_table(numbers).splitlines()
     carried = {name: int(row[2].replace(",", "")) for name, row in [*cells("\n".join(table)).items()][2:]}
     assert carried["StartExecution"] == 300
     assert carried["state transitions"] == 1000
     assert carried["index UnpublishedPayments"] == carried["index PaymentsByProcessor, one processor"] == 3000
+    assert carried["the sealer"] == 186
+    assert carried["index UnsealedPayments"] == 3000
+    assert carried["a new table, or an index of it"] == 1333
+    assert carried["the table with its indexes"] == 4444
+    assert carried["DynamoDB's endpoint"] == 13_333
     assert carried["Lambda: concurrency"] == 5882
     assert carried["an endpoint in one zone"] == 62_500
     assert list(carried.values()) == sorted(carried.values())
@@ -186,8 +207,9 @@ def test_the_limits_by_hand(numbers: Numbers, monkeypatch: pytest.MonkeyPatch) -
 def test_the_quotas_table_says_what_stops_first_and_what_suffices(
     numbers: Numbers, webhook_per_s: int, target: int, more: str
 ) -> None:
-    """The webhook's limit is the template's own, so that it is never the answer, wherever it stands."""
+    """Neither the webhook, whose limit is the template's own, nor the sealer is the answer, wherever they stand."""
     numbers |= {"webhook_per_s": Decimal(webhook_per_s), "target_per_s": Decimal(target)}
+    numbers |= {"seal_ms": Decimal(webhook_per_s) / 50}
     text = scale.quotas_table(numbers)
     assert text.startswith(
         "**StartExecution stops first, at 300 payments a second; then state transitions, at 1,000.**"
@@ -199,11 +221,13 @@ def test_the_quotas_table_says_what_stops_first_and_what_suffices(
 def test_a_million_payments_by_hand(numbers: Numbers) -> None:
     """Each line by hand: 5 transitions; 4 invocations and 0.170 s x 0.25 GB; 2 KMS requests; 6 write units.
 
-    2 in the table and 2 in each index; 1.3 GB stored with the indexes, 0.8 GB without; 1 GB of events for 12 months;
-    20 GB through endpoints. Logs: 4 invocations of 450 bytes, 1,960 of our own, 22 history events of 350 and a flow
-    record of 500, and 26 bytes for each of 12 + 5 + 22 + 1 events, are 13 GB, kept 3 months.
+    2 in the table and 2 in each of two indexes. The sealed log has a test of its own. 1.3 GB stored with the indexes,
+    0.8 GB without; 1 GB of events for 12 months; 20 GB through endpoints. Logs: 4 invocations of 450 bytes, 1,960 of
+    our own, 22 history events of 350 and a flow record of 500, and 26 bytes for each of 12 + 5 + 22 + 1 events, are
+    13 GB, kept 3 months.
     """
     numbers |= {"stored_bytes": Decimal(800), "indexed_bytes": Decimal(500), "archive_months": Decimal(12)}
+    numbers |= GIVEN_SEALS
     costs = scale.million_costs(numbers, architecture(numbers, "ours"))
     assert scale.log_bytes(numbers, architecture(numbers, "ours")) == 1800 + 1960 + 7700 + 500 + 40 * 26
     assert costs == {
@@ -221,7 +245,8 @@ def test_a_million_payments_by_hand(numbers: Numbers) -> None:
         "endpoints: data": Decimal("0.20"),
         "CloudWatch: logs, taken in": Decimal("6.50"),
         "CloudWatch: logs, kept": Decimal("1.17"),
-        "X-Ray: traces": INPUTS["traces_per_million"],
+        "the sealed log": Decimal("2.57138725"),
+        "X-Ray: traces": Decimal(5),
     }
     table = cells(scale.tables(GIVEN_INPUTS, DECLARED, DEPLOYMENTS)["prices"])
     amounts = [Decimal(amount) for name, (amount,) in [*table.items()][2:] if "**" not in name]
@@ -233,13 +258,14 @@ def test_a_million_entries_by_hand(numbers: Numbers) -> None:
     """Each line by hand: 4 transitions; 3 invocations and 0.150 s x 0.25 GB; no KMS; 2 read and 6 write units.
 
     A payment's item of less than 4 KB and a query that finds nothing are a read unit each. 2 write units are in the
-    table and 2 in each index. Logs: 3 invocations of 450 bytes, 1,580 of our own, 17 history events of 350 and a flow
-    record of 500, and 26 bytes for each of 9 + 4 + 17 + 1 events, are 10.186 GB, kept 3 months.
+    table and 2 in each of two indexes; sealing adds 4. Logs: 3 invocations of 450 bytes, 1,580 of our own, 17 history
+    events of 350 and a flow record of 500, and 26 bytes for each of 9 + 4 + 17 + 1 events, are 10.186 GB, kept 3
+    months.
     """
     numbers |= {"append_ms": Decimal(60), "archive_months": Decimal(12)}
     numbers |= {f"entry_{name}": Decimal(value) for name, value in ENTRY_GIVEN.items()}
     entry = facts.entry_numbers_of(numbers, DECLARED)
-    entry |= {"stored_bytes": Decimal(700), "indexed_bytes": Decimal(700)}
+    entry |= {"stored_bytes": Decimal(700), "indexed_bytes": Decimal(700), **GIVEN_SEALS}
     assert scale.entry_costs(entry) == {
         "Step Functions: transitions": Decimal(100),
         "Lambda: requests": Decimal("0.60"),
@@ -255,12 +281,66 @@ def test_a_million_entries_by_hand(numbers: Numbers) -> None:
         "endpoints: data": Decimal("0.20"),
         "CloudWatch: logs, taken in": Decimal("5.093"),
         "CloudWatch: logs, kept": Decimal("0.91674"),
-        "X-Ray: traces": INPUTS["traces_per_million"],
+        "the sealed log": Decimal("3.32138725"),
+        "X-Ray: traces": Decimal(5),
     }
     assert scale.entries_table(entry).startswith(
-        "**An entry takes 4 state transitions, 3 invocations, 4 requests to DynamoDB, 2 read units, 6 write units and "
+        "**An entry takes 4 state transitions, 3 invocations, 4 requests to DynamoDB, 2 read units, 10 write units and "
         "one event.**"
     )
+
+
+def test_sealing_a_million_by_hand(numbers: Numbers) -> None:
+    """8,640 seals of 20 write units are 0.1728 units a record; with them, a payment takes 3.1728 and an entry 4.1728.
+
+    A read unit for the payment's item, and another for the entry's; 2 requests to KMS and an event for each seal; 5 ms
+    x 1.75 GB; 4 GB through the endpoints; 86.4 MB of seals.
+    """
+    numbers |= GIVEN_SEALS
+    entry = facts.entry_numbers_of(numbers, DECLARED)
+    entry |= GIVEN_SEALS
+    assert [scale.sealing_units(each) for each in (numbers, entry)] == [Decimal("3.1728"), Decimal("4.1728")]
+    assert scale.sealing_costs(numbers) == {
+        "DynamoDB: writes": Decimal("1.983"),
+        "DynamoDB: reads": Decimal("0.125"),
+        "KMS: requests": Decimal("0.2592"),
+        "Lambda: GB-seconds": Decimal("0.11666725"),
+        "endpoints: data": Decimal("0.04"),
+        "EventBridge: events": Decimal("0.00864"),
+        "DynamoDB: each month kept": Decimal("0.0216"),
+        "DynamoDB: each month's recovery": Decimal("0.01728"),
+    }
+    of_entry = {"DynamoDB: writes": Decimal("2.608"), "DynamoDB: reads": Decimal("0.25")}
+    assert scale.sealing_costs(entry) == scale.sealing_costs(numbers) | of_entry
+    answer, _, head, _, *body = scale.sealing_table(numbers, entry).splitlines()
+    assert answer == (
+        "**Sealing adds 3.2 write units to a payment and 2.57 USD to a million; "
+        "4.2 write units to an entry and 3.32 USD to a million. The sealer seals 186 records a second.**"
+    )
+    assert head == "| sealing, USD | a million payments | a million entries |"
+    assert body[0] == "| DynamoDB: writes | 1.98 | 2.61 |"
+    assert body[-1] == "| **together** | **2.57** | **3.32** |"
+    amounts = [Decimal(line.split(" | ")[1]) for line in body[:-1]]
+    assert amounts == sorted(amounts, reverse=True)
+
+
+LONGEST_KEY = ("T" * 64, MAX_ENTRIES)
+"""Of a TransactionID that has all characters that the contract allows, and the last entry of its payment."""
+
+
+@pytest.mark.parametrize("records", [115, MAX_RECORDS], ids=["evenly", "all at once"])
+def test_sealing_keeps_its_promise(records: int) -> None:
+    """Sealing adds at most 4 write units to a payment and 3 USD to a million, whatever their IDs and their times."""
+    now = facts.numbers_of(INPUTS, DECLARED, {})
+    seal = write_units.sample_seal([LONGEST_KEY] * records)
+    now |= {
+        "seals": Decimal(10**6) / records,
+        "units_of_a_seal": write_units.units_of_a_seal(seal),
+        "bytes_of_a_seal": Decimal(write_units.item_bytes(write_units.finished(seal)) + 100),
+    }
+    assert scale.sealing_units(now) <= 4
+    assert sum(scale.sealing_costs(now).values()) <= 3
+    assert "**Sealing adds 3.2 write units to a payment and 2.58 USD to a million;" in TABLES["sealing"]
 
 
 def test_a_payment_pays_nothing_for_entries(numbers: Numbers) -> None:
@@ -313,22 +393,32 @@ def test_a_workflow_without_functions_and_endpoints(numbers: Numbers) -> None:
 
 
 def test_a_month_without_a_payment_by_hand() -> None:
-    """720 h x 0.01 are 7.20 an endpoint. dev has 5 x 2 of them, and 30 metrics in alarms.
+    """720 h x 0.01 are 7.20 an endpoint. dev has 5 x 2 of them, and 35 metrics in alarms.
 
-    72.00 + 6.00 + 4.00 + 3.00 + 3.00 + 0.40, and 43.20 + 6.00 + 4.00 + 3.00 + 2.30. A row names both numbers if they
-    differ.
+    72.00 + 6.00 + 5.00 + 3.50 + 3.00 + 0.40 + 0.08, and 43.20 + 6.00 + 5.00 + 3.00 + 2.80 + 0.08. A row names both
+    numbers if they differ. 12 x 720 runs of the sealer have a test of their own.
     """
     assert scale.tables(GIVEN_INPUTS, DECLARED, DEPLOYMENTS)["idle"].splitlines() == [
         "| a month without a payment, USD | dev | prod |",
         "| --- | --: | --: |",
         "| endpoints, one for each zone: 10 in dev, 6 in prod | 72.00 | 43.20 |",
         "| metrics of our own: 20 | 6.00 | 6.00 |",
-        "| keys, before their first rotation: 4 | 4.00 | 4.00 |",
-        "| metrics in alarms: 30 in dev, 23 in prod | 3.00 | 2.30 |",
+        "| keys, before their first rotation: 5 | 5.00 | 5.00 |",
+        "| metrics in alarms: 35 in dev, 28 in prod | 3.50 | 2.80 |",
         "| dashboards: 1 | 3.00 | 3.00 |",
         "| processors' secrets: 1 in dev, 0 in prod | 0.40 | 0.00 |",
-        "| **together** | **88.40** | **58.50** |",
+        "| runs of the sealer: 8,640 | 0.08 | 0.08 |",
+        "| **together** | **89.98** | **60.08** |",
     ]
+
+
+def test_a_run_of_the_sealer_by_hand(numbers: Numbers) -> None:
+    """16 queries of indexes are 8 read units, and the last seal 3: 11 x 0.125; a request 0.20 and a trace 5.00.
+
+    All of this is for a million. 0.1 s x 1.75 GB are 2.333345.
+    """
+    numbers |= GIVEN_SEALS
+    assert scale.run_cost(numbers) * 10**6 == Decimal("1.375") + Decimal("5.20") + Decimal("2.333345")
 
 
 def test_the_cost_that_is_highest_anywhere_comes_first() -> None:
@@ -346,24 +436,24 @@ def test_a_changed_section_changes_the_tables() -> None:
     closed = facts.deployments(SAMCONFIG.replace("Webhook=open", "Webhook=closed"), DECLARED)
     made = scale.tables(GIVEN_INPUTS, DECLARED, closed)
     assert "| endpoints, one for each zone: 6 | 43.20 | 43.20 |" in made["idle"]
-    assert "| **together** | **58.80** | **58.50** |" in made["idle"]
+    assert "| **together** | **60.38** | **60.08** |" in made["idle"]
     assert "secrets" not in made["idle"] + made["removed"]
     renamed = facts.deployments(SAMCONFIG.replace("[prod.", "[live."), DECLARED)
     assert scale.tables(INPUTS, DECLARED, renamed)["idle"].startswith("| a month without a payment, USD | dev | live |")
 
 
 def test_what_stays_by_hand() -> None:
-    """4 keys at 1.00, and in dev a secret at 0.40; below them, what each GB costs."""
+    """5 keys at 1.00, and in dev a secret at 0.40; below them, what each GB costs."""
     assert scale.tables(GIVEN_INPUTS, DECLARED, DEPLOYMENTS)["removed"].splitlines() == [
         "| a month after `sam delete`, USD | dev | prod |",
         "| --- | --: | --: |",
-        "| keys, before their first rotation: 4 | 4.00 | 4.00 |",
+        "| keys, before their first rotation: 5 | 5.00 | 5.00 |",
         "| processors' secrets, which the command made: 1 in dev, 0 in prod | 0.40 | 0.00 |",
         "| queues: 1 | 0.00 | 0.00 |",
-        "| **together, with nothing stored** | **4.40** | **4.00** |",
-        "| each GB in tables and their indexes: 2 | 0.25 | 0.25 |",
-        "| each GB in tables, for point-in-time recovery: 2 | 0.20 | 0.20 |",
-        "| each GB in log groups, until it expires: 16 | 0.03 | 0.03 |",
+        "| **together, with nothing stored** | **5.40** | **5.00** |",
+        "| each GB in tables and their indexes: 3 | 0.25 | 0.25 |",
+        "| each GB in tables, for point-in-time recovery: 3 | 0.20 | 0.20 |",
+        "| each GB in log groups, until it expires: 17 | 0.03 | 0.03 |",
         "| SAM's bucket, with the artefacts | unknown | unknown |",
     ]
 
@@ -380,9 +470,9 @@ def test_a_resource_stays_if_its_deletion_policy_says_so() -> None:
         False
     )
     made = cells(scale.tables(GIVEN_INPUTS, changed, DEPLOYMENTS)["removed"])
-    assert made["keys, before their first rotation: 6 in dev, 5 in prod"] == ["6.00", "5.00"]
-    assert made["each GB in tables and their indexes: 3"] == ["0.25", "0.25"]
-    assert made["each GB in tables, for point-in-time recovery: 2"] == ["0.20", "0.20"]
+    assert made["keys, before their first rotation: 7 in dev, 6 in prod"] == ["7.00", "6.00"]
+    assert made["each GB in tables and their indexes: 4"] == ["0.25", "0.25"]
+    assert made["each GB in tables, for point-in-time recovery: 3"] == ["0.20", "0.20"]
     resources["Bucket"] = {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": {}}
     with pytest.raises(ScaleError, match=r"\Atemplate\.yaml: AWS::S3::Bucket is retained, .+\Z"):
         scale.tables(GIVEN_INPUTS, changed, DEPLOYMENTS)
