@@ -140,13 +140,13 @@ def test_the_facts_are_the_templates() -> None:
     resources["AnotherKey"] = resources["TokenKey"]
     resources["SealLedger"]["Properties"].update(MemorySize=2048, Timeout=100)
     resources["SealSchedule"]["Properties"]["ScheduleExpression"] = "rate(7 minutes)"
-    resources["AnotherAlarm"] = resources["TableThrottlesAlarm"]  # an expression over eight metrics
+    resources["AnotherAlarm"] = resources["TableThrottlesAlarm"]  # an expression over nine metrics
     resources["NotByDefault"] = {**resources["KmsEndpoint"], "Condition": "HasWebhook"}
     before, after = facts.stack_facts(DECLARED, {}), facts.stack_facts(changed, {})
     assert after["memory_gb"] == 1
     assert after["endpoint_zones"] == before["endpoint_zones"] + 2
     assert after["keys"] == before["keys"] + 1
-    assert after["alarm_metrics"] == before["alarm_metrics"] + 8
+    assert after["alarm_metrics"] == before["alarm_metrics"] + 9
     assert [after[f"sealer_{name}"] for name in ("memory_gb", "timeout_s", "period_s")] == [2, 100, 420]
     assert [before[f"sealer_{name}"] for name in ("timeout_s", "period_s")] == [280, 300]
 

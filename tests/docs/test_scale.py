@@ -393,9 +393,9 @@ def test_a_workflow_without_functions_and_endpoints(numbers: Numbers) -> None:
 
 
 def test_a_month_without_a_payment_by_hand() -> None:
-    """720 h x 0.01 are 7.20 an endpoint. dev has 5 x 2 of them, and 35 metrics in alarms.
+    """720 h x 0.01 are 7.20 an endpoint. dev has 5 x 2 of them, and 36 metrics in alarms.
 
-    72.00 + 6.00 + 5.00 + 3.50 + 3.00 + 0.40 + 0.08, and 43.20 + 6.00 + 5.00 + 3.00 + 2.80 + 0.08. A row names both
+    72.00 + 6.00 + 5.00 + 3.60 + 3.00 + 0.40 + 0.08, and 43.20 + 6.00 + 5.00 + 3.00 + 2.90 + 0.08. A row names both
     numbers if they differ. 12 x 720 runs of the sealer have a test of their own.
     """
     assert scale.tables(GIVEN_INPUTS, DECLARED, DEPLOYMENTS)["idle"].splitlines() == [
@@ -404,11 +404,11 @@ def test_a_month_without_a_payment_by_hand() -> None:
         "| endpoints, one for each zone: 10 in dev, 6 in prod | 72.00 | 43.20 |",
         "| metrics of our own: 20 | 6.00 | 6.00 |",
         "| keys, before their first rotation: 5 | 5.00 | 5.00 |",
-        "| metrics in alarms: 35 in dev, 28 in prod | 3.50 | 2.80 |",
+        "| metrics in alarms: 36 in dev, 29 in prod | 3.60 | 2.90 |",
         "| dashboards: 1 | 3.00 | 3.00 |",
         "| processors' secrets: 1 in dev, 0 in prod | 0.40 | 0.00 |",
         "| runs of the sealer: 8,640 | 0.08 | 0.08 |",
-        "| **together** | **89.98** | **60.08** |",
+        "| **together** | **90.08** | **60.18** |",
     ]
 
 
@@ -436,7 +436,7 @@ def test_a_changed_section_changes_the_tables() -> None:
     closed = facts.deployments(SAMCONFIG.replace("Webhook=open", "Webhook=closed"), DECLARED)
     made = scale.tables(GIVEN_INPUTS, DECLARED, closed)
     assert "| endpoints, one for each zone: 6 | 43.20 | 43.20 |" in made["idle"]
-    assert "| **together** | **60.38** | **60.08** |" in made["idle"]
+    assert "| **together** | **60.48** | **60.18** |" in made["idle"]
     assert "secrets" not in made["idle"] + made["removed"]
     renamed = facts.deployments(SAMCONFIG.replace("[prod.", "[live."), DECLARED)
     assert scale.tables(INPUTS, DECLARED, renamed)["idle"].startswith("| a month without a payment, USD | dev | live |")
