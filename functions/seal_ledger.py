@@ -58,7 +58,8 @@ MAX_RACES = 3
 LAST_CALL_MS = (CALL_TOTAL_S + 1) * 1000
 """Remaining time below which a call might not end in time. The next run does the rest."""
 
-NO_OTHER_SEAL = "(attribute_not_exists(Seal) OR Seal = :number)"
+IN_NO_OTHER_SEAL = "attribute_exists(TransactionID) AND (attribute_not_exists(Seal) OR Seal = :number)"
+"""Condition of a mark. Without it, an UpdateItem on a key that does not exist would create an item."""
 
 INDEXES = ((TABLE_NAME, "UnsealedPayments"), (ENTRIES_TABLE_NAME, "UnsealedEntries"))
 
@@ -322,8 +323,7 @@ class SealingRun:
                 TableName=ENTRIES_TABLE_NAME if key[1] else TABLE_NAME,
                 Key=item_key(key),
                 UpdateExpression="SET Seal = :number REMOVE Unsealed",
-                # Without a condition, an UpdateItem on a key that does not exist would create an item.
-                ConditionExpression="attribute_exists(TransactionID) AND " + NO_OTHER_SEAL,
+                ConditionExpression=IN_NO_OTHER_SEAL,
                 ExpressionAttributeValues={":number": {"N": f"{number}"}},
             )
         except dynamodb.exceptions.ConditionalCheckFailedException:
