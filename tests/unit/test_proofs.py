@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.merkle import EMPTY_ROOT, Tree, leaf_hash
+from ledger.merkle import EMPTY_ROOT, Tree, leaf_hash, node_hash
 from ledger_cli.sealed_log.proofs import (
     consistency_proof,
     inclusion_proof,
@@ -183,7 +183,16 @@ def test_each_log_continues_the_empty_one() -> None:
     assert not is_consistent(0, ROOTS[1], 5, ROOTS[5], [])
     assert not is_consistent(0, ROOTS[1], 0, ROOTS[1], [])
     assert not is_consistent(0, EMPTY_ROOT, 5, ROOTS[5], [HASHES[0]])
-    assert not is_consistent(-1, EMPTY_ROOT, 5, ROOTS[5], [])
+
+
+def test_no_log_has_a_negative_size() -> None:
+    """The steps of a proof would end somewhere for such a size too, and somebody could choose the roots to fit."""
+    first = second = HASHES[0]
+    for sibling in HASHES[1:3]:
+        second = node_hash(second, sibling)
+    for sibling in HASHES[3:6]:
+        first, second = node_hash(sibling, first), node_hash(sibling, second)
+    assert not is_consistent(-3, first, 5, second, HASHES[:6])
 
 
 @pytest.mark.parametrize("first_size", [-1, 4])
