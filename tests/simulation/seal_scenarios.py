@@ -68,7 +68,7 @@ def at_once(
 
 
 def seal_twice(run: Run) -> None:
-    """Run the sealer, and once more when it has ended."""
+    """Run the sealer, and again when it has ended."""
     run.seal()
     run.seal()
 
@@ -144,7 +144,7 @@ def named_beside_scheduled(run: Run) -> None:
 
 
 def seal_named_at_the_end(run: Run) -> None:
-    """Seal the named records once more, as an operator does whose first attempt failed."""
+    """Seal the named records again, as an operator does whose first attempt failed."""
     with run.without_faults():
         seal_named(run)
 
@@ -253,10 +253,14 @@ AT_ONCE = {
         ),
         "two sealers of one record": (
             at_once(Run.seal, Run.seal, given=(PAYMENT,)),
-            (Budget(0, turns=3), Budget(1, turns=1)),
+            (THREE_SWITCHES, Budget(1, turns=1, kinds=DISTINCT)),
             Budget(0, turns=2),
         ),
-        "two sealers": (at_once(Run.seal, Run.seal, given=(PAYMENT, REFUND, LAST)), SWITCHES, ONE_SWITCH),
+        "two sealers": (
+            at_once(Run.seal, Run.seal, given=(PAYMENT, REFUND, LAST)),
+            (Budget(0, turns=2), Budget(1, turns=0)),
+            ONE_SWITCH,
+        ),
         "sealer that loses the race": (losing_the_race, (Budget(1, turns=0),), PLAIN),
         "two sealers beside a payment": (at_once(PAYMENT, Run.seal, Run.seal), SWITCHES, ONE_SWITCH),
         "two sealers after one that ended early": (
