@@ -48,6 +48,7 @@ test-log: $(READY) ## let Go's own library for such logs judge the sealed log
 	    GOPATH="$(CURDIR)/tests/sealed_log/judge:$(GOCODE)" GOCACHE="$(CURDIR)/.venv/judge/cache" \
 	    sh -c 'go vet judge && go build -o "$(CURDIR)/.venv/judge/judge" judge'
 	@$(BIN)/pytest -q --numprocesses 2 tests/sealed_log
+	@$(BIN)/python -m tests.sealed_log $(ARGUMENTS)
 
 prove: $(READY) $(NODE_READY) .venv/checkov/.ready ## prove the promises about the deployed stack: minutes
 	@$(BIN)/pytest -q --numprocesses 2 tests/simulation

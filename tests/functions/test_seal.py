@@ -253,7 +253,7 @@ def test_records_from_before_the_log_are_sealed_by_name(engine: Engine) -> None:
 
 
 def test_a_record_that_is_named_twice_is_sealed_once(engine: Engine) -> None:
-    """Otherwise the log had it twice, for ever."""
+    """Otherwise the log would have it twice, permanently."""
     record(engine, "txn-1")
     answer = seal(engine, Records=["txn-1", "txn-1"])
     assert (answer["Sealed"], answer["Size"], answer["Left"]) == (1, 1, 0)
