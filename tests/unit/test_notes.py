@@ -81,6 +81,7 @@ def test_each_part_of_a_key_and_each_changed_character_is_refused(text: str) -> 
         ("", "does not have the form"),
         ("a+0x123456+AA==", "does not have the form"),
         ("a+1234567+AA==", "does not have the form"),
+        ("a+123456789+AA==", "does not have the form"),
         ("a+ABCDEF01+AA==", "does not have the form"),
         ("a+\u0661\u0662345678+AA==", "does not have the form"),
         ("+12345678+AA==", "does not have the form"),
@@ -186,6 +187,14 @@ def test_extension_lines_are_signed_and_read_over() -> None:
     """The specification allows them, so another log's checkpoint may have them."""
     note = note_of(f"{TEXT}an extension\n— a line that looks like a signature\n")
     assert verify(Checkpoint.parse(note), [SIGNER.key]) == SIGNER.key
+
+
+def test_the_text_of_a_note_may_have_empty_lines() -> None:
+    """The last empty line separates it from the signatures. Source: C2SP, signed-note, format."""
+    text = "one\n\ntwo\n\n\nthree\n"
+    note = Note.parse(SIGNER.note(text))
+    assert note.text == text
+    assert verify_note(note, [SIGNER.key]) == [SIGNER.key]
 
 
 def test_a_note_with_sixteen_large_signatures_is_read() -> None:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.checkpoint import checkpoint_text
 from ledger.leaf import canonical, leaf_of
 from ledger.merkle import leaf_hash
 from ledger_cli.sealed_log.notes import Checkpoint, NoteError, OtherLogError, VerifierKey, verify
@@ -24,7 +25,7 @@ from ledger_cli.sealed_log.proof_file import (
     WrongProofError,
     check,
 )
-from ledger_cli.sealed_log.proofs import is_consistent
+from ledger_cli.sealed_log.proofs import is_consistent, root_of_inclusion
 from tests.support.sealed_log import (
     ORIGIN,
     VECTORS,
@@ -152,6 +153,7 @@ def replaced(line: str, other: str) -> str:
     return FILE.replace(f"\n{line}\n", f"\n{other}\n", 1)
 
 
+LARGE = canonical({"Note": "x" * (2 * MAX_FILE_BYTES), "Schema": "payment-ledger/payment/1"}).encode()
 MALFORMED = {
     "nothing": "",
     "a checkpoint": NOTE,
@@ -174,7 +176,7 @@ MALFORMED = {
     "no checkpoint": FILE.partition("\n\n")[0] + "\n\n",
     "no end": FILE.partition("\n\n")[0],
     "line ends of Windows": FILE.replace("\n", "\r\n"),
-    "too large": FILE.replace(EXTRA, f"extra {'A' * (2 * MAX_FILE_BYTES)}"),
+    "too large": proof_file([LARGE], 0, SIGNER.checkpoint([leaf_hash(LARGE)])),
     "a byte order mark": f"\ufeff{FILE}",
     "a lone surrogate": FILE.replace("extra", "\ud800"),
 }
@@ -193,12 +195,23 @@ def test_errors_say_what_is_wrong() -> None:
     """An auditor asks whether the file is damaged, or of another ledger, or the record false."""
     with pytest.raises(MalformedProofError, match="does not begin with"):
         ProofFile.parse(NOTE)
+    with pytest.raises(MalformedProofError, match="a line that is not a hash"):
+        ProofFile.parse(replaced(HASH_LINES[0], "AAAA"))
     with pytest.raises(WrongProofError, match="not in the log"):
         check(ProofFile.parse(replaced(INDEX, "index 7")), [SIGNER.key])
     with pytest.raises(WrongProofError, match="not in the log"):
         check(ProofFile.parse(replaced(INDEX, "index 11")), [SIGNER.key])
     with pytest.raises(OtherLogError, match="another log"):
         check(ProofFile.parse(FILE), [WITNESS.key])
+
+
+@pytest.mark.parametrize(("size", "is_read"), [(2**63 - 1, True), (2**63, False)])
+def test_the_largest_log(size: int, *, is_read: bool) -> None:
+    """Other verifiers keep a size in a signed integer of 64 bits, so none of them would read a larger log."""
+    hashes = [hashlib.sha256(bytes([level])).digest() for level in range(63)]
+    root = root_of_inclusion(HASHES[0], 0, size, hashes)
+    file = ProofFile(LEAVES[0], 0, hashes, SIGNER.note(checkpoint_text(ORIGIN, size, root))).text().encode()
+    assert proven(file) == proven_alone(file) == (LEAVES[0] if is_read else None)
 
 
 @given(st.integers(0, 10), st.integers(0, 10), st.integers(0, 10))
@@ -312,6 +325,17 @@ def test_a_false_file_is_one_line_and_status_1(
     assert "\n" not in ended.errors
 
 
+def key_of(encoded: bytes) -> str:
+    """Return the text of a key with these bytes, and the ID that fits them."""
+    key_id = hashlib.sha256(f"{ORIGIN}\n".encode() + encoded).hexdigest()[:8]
+    return f"{ORIGIN}+{key_id}+{base64.b64encode(encoded).decode()}"
+
+
+def test_the_id_of_a_made_key_fits() -> None:
+    """Otherwise the cases below would be refused for another reason."""
+    assert key_of(b"\1" + SIGNER.key.public_key) == SIGNER.text
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -325,6 +349,9 @@ def test_a_false_file_is_one_line_and_status_1(
         [VERIFY_PROOF, "--key", SIGNER.text.replace("+", "+0", 1)],
         [VERIFY_PROOF, "--key", f"x{SIGNER.text}"],
         [VERIFY_PROOF, "--key", "a+12345678+BA=="],
+        [VERIFY_PROOF, "--key", key_of(b"\4" + SIGNER.key.public_key)],
+        [VERIFY_PROOF, "--key", key_of(b"\1" + SIGNER.key.public_key[1:])],
+        [VERIFY_PROOF, "--key", key_of(b"\1" + SIGNER.key.public_key + b"\0")],
         [VERIFY_PROOF, "--key", SIGNER.text, "--trust-me"],
     ],
 )
@@ -333,6 +360,7 @@ def test_a_wrong_call_is_status_2(arguments: list[object], program: Program) -> 
     ended = program(*arguments)
     assert (ended.status, ended.output) == (2, "")
     assert "error: " in ended.errors
+    assert "Traceback" not in ended.errors
 
 
 def test_the_program_needs_nothing_of_the_project() -> None:
