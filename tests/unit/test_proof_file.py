@@ -5,7 +5,7 @@ import base64
 import hashlib
 import runpy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ledger.checkpoint import checkpoint_text
 from ledger.leaf import canonical, leaf_of
-from ledger.merkle import leaf_hash
+from ledger.merkle import leaf_hash, node_hash
 from ledger_cli.sealed_log.notes import Checkpoint, NoteError, OtherLogError, VerifierKey, verify
 from ledger_cli.sealed_log.proof_file import (
     MAX_FILE_BYTES,
@@ -203,6 +203,37 @@ def test_errors_say_what_is_wrong() -> None:
         check(ProofFile.parse(replaced(INDEX, "index 11")), [SIGNER.key])
     with pytest.raises(OtherLogError, match="another log"):
         check(ProofFile.parse(FILE), [WITNESS.key])
+
+
+SIBLING = HASHES[1]
+
+
+def alone(note: str, hashes: Sequence[bytes] = ()) -> str:
+    """Return a file about the first record with this checkpoint and these hashes."""
+    return ProofFile(LEAVES[0], 0, hashes, note).text()
+
+
+def signed(size: int, root: bytes, more: str = "", signer: Signer = SIGNER) -> str:
+    """Return a signed checkpoint, which may be one that no ledger signs."""
+    return signer.note(checkpoint_text(ORIGIN, size, root) + more)
+
+
+CRAFTED = {
+    "an empty extension line": (alone(signed(1, HASHES[0], "\nmore\n")), "does not begin with a log's name"),
+    "a root of another length": (alone(signed(1, HASHES[0][:31])), "does not have a root"),
+    "a signature of an ID only": (f"{COSIGNED}— a AAAAAA==\n", "is not a signature"),
+    "another known log's key": (alone(signed(1, HASHES[0], signer=WITNESS)), "no key that you gave has signed"),
+    "a hash too many": (alone(signed(1, node_hash(SIBLING, HASHES[0])), [SIBLING]), "too long"),
+    "a hash too few": (alone(signed(2, HASHES[0])), "too short"),
+}
+
+
+@pytest.mark.parametrize(("file", "message"), CRAFTED.values(), ids=CRAFTED)
+def test_a_crafted_file_is_refused_although_a_known_key_signed_it(file: str, message: str) -> None:
+    """Only the form is wrong, so nothing but the check of the form can find it."""
+    assert proven(file.encode(), SIGNER.key, WITNESS.key) is None
+    with pytest.raises(STANDALONE["NotProvenError"], match=message):
+        STANDALONE["proven"](file.encode(), [STANDALONE["parse_key"](one.text) for one in (SIGNER, WITNESS)])
 
 
 @pytest.mark.parametrize(("size", "is_read"), [(2**63 - 1, True), (2**63, False)])
