@@ -18,6 +18,7 @@ SUITES = [
     "tests/functions/test_query.py::test_a_token_is_revealed_and_that_is_logged",
     "tests/functions/test_query.py::test_a_ciphertext_of_another_payment_is_not_revealed",
     "tests/functions/test_republish.py",
+    "tests/functions/test_seal.py",
     "tests/workflow/test_entries.py",
     "tests/dynamodb",
 ]

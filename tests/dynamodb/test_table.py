@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from ledger_cli.engine import Engine
 from tests.dynamodb import tables
 
-TABLES = ["TableName", "EntriesTableName"]
+TABLES = ["TableName", "EntriesTableName", "SealsTableName"]
 
 
 @pytest.mark.parametrize("output", TABLES)
@@ -19,9 +19,9 @@ def test_a_table_has_the_templates_keys_and_indexes(engine: Engine, dynamodb: An
     assert described["KeySchema"] == declared["KeySchema"]
     indexes = [
         {name: index[name] for name in ("IndexName", "KeySchema", "Projection")}
-        for index in sorted(described["GlobalSecondaryIndexes"], key=lambda index: str(index["IndexName"]))
+        for index in sorted(described.get("GlobalSecondaryIndexes", []), key=lambda index: str(index["IndexName"]))
     ]
-    expected = sorted(declared["GlobalSecondaryIndexes"], key=lambda index: str(index["IndexName"]))
+    expected = sorted(declared.get("GlobalSecondaryIndexes", []), key=lambda index: str(index["IndexName"]))
     for index in (*indexes, *expected):
         index["Projection"]["NonKeyAttributes"] = sorted(index["Projection"].get("NonKeyAttributes", []))
     assert indexes == expected
