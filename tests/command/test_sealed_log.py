@@ -9,7 +9,7 @@ import pytest
 
 from ledger_cli import ROOT
 from ledger_cli.books.export import Export
-from ledger_cli.engine import Engine
+from ledger_cli.engine import Engine, account, template
 from ledger_cli.sealed_log.memory import path_of
 from ledger_cli.sealed_log.proof_file import ProofFile
 from tests.support.cli import ledger
@@ -455,3 +455,46 @@ def test_a_changed_record_is_not_proven(offline: Ledger) -> None:
     assert "txn-2026-0002: is not what seal 2 has: somebody changed it; run `ledger verify`" in message
     offline.change("txn-2026-0002", "SET Seal = :v", v={"N": "1"})
     assert "is marked with seal 1, which does not have it" in offline.run("prove", "txn-2026-0002", status=2)
+
+
+# ── A new key ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def replace_key(engine: Engine) -> None:
+    """Give the log a new key, as a deployment with another logical ID of the key does."""
+    keys = account.keys()
+    key = keys[str(engine.physical_ids["SealKey"])]
+    key.key_material = bytes(31) + key.key_material[:1]
+
+
+def test_a_log_goes_on_under_a_new_key(offline: Ledger) -> None:
+    """The older checkpoints stay valid under the key that signed them: a verifier knows both."""
+    before = account.keys()[str(offline.engine.physical_ids["SealKey"])].key_material
+    try:
+        offline.run("verify")
+        replace_key(offline.engine)
+        offline.start("04-zero-decimal-currency")
+        offline.run("seal")
+        offline.save("new-key.txt", "checkpoint", "--key")
+        assert "if the log has a new key, get its line from the log's operator" in offline.run("verify", status=2)
+        assert offline.found("--key", "new-key.txt")["proven"] == 4
+        offline.run("export", "later.jsonl", "--as-of-seal", "last")
+        offline.save("later.txt", "checkpoint")
+        arguments = ("later.jsonl", "--checkpoint", "later.txt", "--checkpoint", "newest.txt")
+        assert "newest.txt: no known key" in offline.run("verify", *arguments, "--key", "new-key.txt", status=2)
+        found = offline.found(*arguments, "--key", "new-key.txt", "--key", "key.txt")
+        assert (found["is_proven"], found["checkpoints"]) == (True, 2)
+    finally:
+        account.keys()[str(offline.engine.physical_ids["SealKey"])].key_material = before
+
+
+def test_the_page_renames_the_key_everywhere(tmp_path: Path) -> None:
+    """The command of the page gives the key another logical ID, and changes nothing else of the stack's names."""
+    page = (ROOT / "docs/operate/sealed-log.md").read_text()
+    (pattern, name) = re.findall(r"sed -i 's/(.+?)/(.+?)/g' template.yaml", page)[0]
+    text = (ROOT / "template.yaml").read_text()
+    (tmp_path / "template.yaml").write_text(re.sub(pattern, name, text))
+    changed = template.load(tmp_path / "template.yaml")
+    declared = template.load(ROOT / "template.yaml")
+    assert changed["Resources"].keys() ^ declared["Resources"].keys() == {"SealKey", name}
+    assert changed["Outputs"].keys() == declared["Outputs"].keys()
