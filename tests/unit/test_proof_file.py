@@ -224,6 +224,10 @@ CRAFTED = {
     "a signature of an ID only": (f"{COSIGNED}— a AAAAAA==\n", "is not a signature"),
     "another known log's key": (alone(signed(1, HASHES[0], signer=WITNESS)), "no key that you gave has signed"),
     "a hash too many": (alone(signed(1, node_hash(SIBLING, HASHES[0])), [SIBLING]), "too long"),
+    "a hash of another length": (
+        alone(signed(2, node_hash(HASHES[0], SIBLING[:31])), [SIBLING[:31]]),
+        "does not fit the size",
+    ),
     "a hash too few": (alone(signed(2, HASHES[0])), "too short"),
 }
 
