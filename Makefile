@@ -47,7 +47,7 @@ test-log: $(READY) ## let Go's own library for such logs judge the sealed log
 	@cd tests/sealed_log/judge && GO111MODULE=off GOFLAGS= GOPROXY=off GOTOOLCHAIN=local CGO_ENABLED=0 \
 	    GOPATH="$(CURDIR)/tests/sealed_log/judge:$(GOCODE)" GOCACHE="$(CURDIR)/.venv/judge/cache" \
 	    sh -c 'go vet judge && go build -o "$(CURDIR)/.venv/judge/judge" judge'
-	@$(BIN)/pytest -q --numprocesses 2 tests/sealed_log
+	@$(BIN)/pytest -q --numprocesses 2 tests/sealed_log/judge
 	@$(BIN)/python -m tests.sealed_log $(ARGUMENTS)
 
 prove: $(READY) $(NODE_READY) .venv/checkov/.ready ## prove the promises about the deployed stack: minutes
