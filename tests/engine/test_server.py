@@ -16,7 +16,9 @@ import pytest
 from ledger_cli import ROOT, samples
 from ledger_cli.engine import Engine, http_api
 from ledger_cli.engine.server import EngineServer, errors
+from ledger_cli.engine.server.operations import READS, SERVICES
 from ledger_cli.stack.webhook import signed
+from tools import sdk_data
 
 WEBHOOK = "/processors/acme-pay/payments"
 SAMPLE = (ROOT / "events/webhooks/acme-pay.json").read_bytes()
@@ -506,6 +508,13 @@ def test_an_operation_that_the_stack_does_not_use_is_not_served(
     client.send(head(method, path, SIGNED.format(service), f"Content-Length: {len(body)}", *headers), body)
     answer = client.answer()
     assert (answer.status, b"UnknownOperationException" in answer.body) == (400, True)
+
+
+def test_every_operation_of_the_functions_is_served() -> None:
+    """In containers, the functions call the served engine."""
+    for service, names in sdk_data.operations().items():
+        signed_for = next((iam for iam, sdk in sdk_data.SDK_NAMES.items() if sdk == service), service)
+        assert {name for name in names if not name.startswith(READS)} <= SERVICES[signed_for]
 
 
 def zipped(body: bytes, name: bytes) -> bytes:

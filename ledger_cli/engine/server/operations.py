@@ -18,7 +18,7 @@ SERVICES: dict[str, frozenset[str]] = {
     "cloudformation": frozenset(),
     "dynamodb": frozenset({"DeleteItem", "PutItem", "UpdateContinuousBackups", "UpdateItem"}),
     "events": frozenset({"PutEvents"}),
-    "kms": frozenset({"Decrypt", "Encrypt", "ReEncrypt"}),
+    "kms": frozenset({"Decrypt", "Encrypt", "ReEncrypt", "Sign"}),
     "lambda": frozenset({"Invoke"}),
     "logs": frozenset(),
     "secretsmanager": frozenset({"CreateSecret", "DeleteSecret", "PutSecretValue"}),
