@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
@@ -20,17 +21,22 @@ from ledger.processors import Processor, Processors
 from ledger_cli import REGION, ROOT, STACK_NAME
 from ledger_cli.engine import Engine
 from ledger_cli.samples import PROCESSORS
+from ledger_cli.stack import sealing
 from ledger_cli.stack.client import Stack, StackError
 from tests.e2e import checks, test_stack
 from tests.proof.resolved import Resolver
+from tests.support.sealed import LogKey
 
 FAILS = pytest.fail.Exception
 
-TABLES = {checks.PAYMENTS: "PaymentLedger", checks.ENTRIES: "PaymentEntries"}
+TABLES = {checks.PAYMENTS: "PaymentLedger", checks.ENTRIES: "PaymentEntries", checks.SEALS: "PaymentSeals"}
 """The tables, and their names in a stack without a suffix."""
 
 WORKFLOWS = {checks.PAYMENTS_WORKFLOW: "PaymentLedger", checks.ENTRIES_WORKFLOW: "PaymentEntries"}
 """The workflows, by the outputs that have their ARNs, and their names in a stack without a suffix."""
+
+of_records = pytest.mark.parametrize("table", [checks.PAYMENTS, checks.ENTRIES], indirect=True, ids=WORKFLOWS.values())
+"""Tests of the tables of payments and of entries: no payment has an item in the table of seals."""
 
 each_workflow = pytest.mark.parametrize("workflow", WORKFLOWS)
 
@@ -97,9 +103,14 @@ def smoke(*options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def of_each(test: str, result: str, case: str = "") -> list[tuple[str, str]]:
+def of_both(test: str, result: str) -> list[tuple[str, str]]:
     """Return the result of a test that asks the same about payments and about entries."""
-    return [(f"{test}[{case}{subject}]", result) for subject in ("payments", "entries")]
+    return [(f"{test}[{subject}]", result) for subject in ("payments", "entries")]
+
+
+def of_each(test: str, result: str, case: str = "") -> list[tuple[str, str]]:
+    """Return the result of a test that asks the same about each table."""
+    return [(f"{test}[{case}{subject}]", result) for subject in ("payments", "entries", "seals")]
 
 
 def test_they_ask_all_that_they_can_ask_here(engine: Engine, endpoint: str) -> None:
@@ -109,7 +120,7 @@ def test_they_ask_all_that_they_can_ask_here(engine: Engine, endpoint: str) -> N
     assert re.findall(r"::(\S+?(?:\[.*\])?) (PASSED|FAILED|SKIPPED|ERROR)\b", done.stdout) == [
         ("test_an_alarm_watches_each_release", "PASSED"),
         ("test_live_is_what_was_deployed_in_every_function", "FAILED"),
-        *of_each("test_live_is_what_was_deployed_in_the_workflow", "FAILED"),
+        *of_both("test_live_is_what_was_deployed_in_the_workflow", "FAILED"),
         ("test_a_sealed_payment_is_recorded_through_every_endpoint", "PASSED"),
         ("test_the_same_payment_again_is_a_duplicate", "PASSED"),
         ("test_another_payment_under_its_id_is_a_conflict", "PASSED"),
@@ -119,7 +130,11 @@ def test_they_ask_all_that_they_can_ask_here(engine: Engine, endpoint: str) -> N
         ("test_the_same_refund_again_is_a_duplicate", "PASSED"),
         ("test_a_refund_of_more_than_is_left_is_refused", "PASSED"),
         ("test_the_item_of_the_refund_is_published", "PASSED"),
-        *of_each("test_the_stacks_key_encrypts_the_history_of_executions", "FAILED"),
+        *of_both("test_a_run_of_the_sealer_seals_what_was_recorded", "PASSED"),
+        ("test_the_stacks_own_key_has_signed_the_checkpoint", "PASSED"),
+        ("test_ledger_verify_finds_nothing_wrong", "PASSED"),
+        *of_both("test_ledger_prove_proves_a_record", "PASSED"),
+        *of_both("test_the_stacks_key_encrypts_the_history_of_executions", "FAILED"),
         *of_each("test_the_tables_policy_is_the_one_in_the_template", "FAILED"),
         *of_each("test_the_tables_deletion_protection_is_on", "PASSED"),
         *of_each("test_the_tables_point_in_time_recovery_is_on", "FAILED"),
@@ -132,16 +147,17 @@ def test_they_ask_all_that_they_can_ask_here(engine: Engine, endpoint: str) -> N
         *of_each("test_the_tables_own_policy_forbids", "SKIPPED", "changing the recovery-"),
         ("test_the_buss_own_policy_forbids_to_publish_an_outcome", "FAILED"),
         ("test_an_administrator_cannot_decrypt_a_sealed_token", "FAILED"),
+        ("test_an_administrator_cannot_sign_a_checkpoint", "FAILED"),
         ("test_the_webhook_accepts_a_signed_payment_and_no_other", "PASSED"),
     ]
     assert (done.returncode, done.stderr) == (1, "")
     failures = done.stdout.partition("= FAILURES =")[2].partition("= short test summary info =")[0]
     reasons = [line for line in failures.splitlines() if line and not re.match("[_=]", line)]
-    assert len(reasons) == 21  # each is one line
     assert reasons[0].count("has no alias live") == len(engine.functions)
+    shown = [f"the history of the workflow {name} is not encrypted with the stack's key" for name in WORKFLOWS.values()]
+    assert reasons[3:5] == shown
     for number, name in enumerate(TABLES.values()):
-        history, policy, recovery, stream, *allowed = reasons[3 + number : 19 : 2]
-        assert history == f"the history of the workflow {name} is not encrypted with the stack's key"
+        policy, recovery, stream, *allowed = reasons[5 + number : 26 : 3]
         assert policy.startswith(f"the table {name} has no resource policy.")
         assert recovery.startswith(f"the point-in-time recovery of the table {name} is off.")
         assert stream.startswith(f"the table {name} has no stream of both images.")
@@ -151,7 +167,11 @@ def test_they_ask_all_that_they_can_ask_here(engine: Engine, endpoint: str) -> N
             f"changing an amount of the table {name} was allowed",
             f"moving a marker of the table {name} was allowed",
         ]
-    assert reasons[19:] == ["publishing an outcome was allowed", "decrypting a sealed token was allowed"]
+    assert reasons[26:] == [
+        "publishing an outcome was allowed",
+        "decrypting a sealed token was allowed",
+        "signing with the seal key was allowed",
+    ]  # and each is one line
 
 
 def test_a_missing_stack_is_one_line(endpoint: str) -> None:
@@ -209,6 +229,7 @@ def test_every_forbidden_call_is_tried_at_each_table() -> None:
     assert calls == list(checks.forbidden_calls(MagicMock(), checks.PAYMENTS, "t"))
 
 
+@of_records
 @pytest.mark.parametrize(
     ("call", "changed"),
     [
@@ -235,6 +256,20 @@ def test_the_forbidden_calls_meet_the_item_of_the_run(
     item, another = items_in(engine, table)
     assert checks.forbidden_calls(stack, table, "smoke-1")[call]()
     assert items_in(engine, table) == [*changed(item, key), another]
+
+
+def test_the_forbidden_calls_leave_the_log_alone(engine: Engine, stack: Stack) -> None:
+    """If AWS allows them after all, no seal may be lost or changed: they are for the first one, and change nothing."""
+    record(engine, "smoke-1")
+    checks.check_sealed(stack, checks.PAYMENTS, "smoke-1")
+    before = engine.seals()
+    forbidden = checks.forbidden_calls(stack, checks.SEALS, "smoke-1")
+    for call in ("replacing an item", "changing an amount", "moving a marker", "deleting an item"):
+        with pytest.raises(ClientError, match="ConditionalCheckFailedException"):
+            forbidden[call]()
+        with pytest.raises(FAILS, match=f"{call} was allowed"):
+            checks.expect_denied(forbidden[call], call)
+    assert engine.seals() == before
 
 
 def test_the_policy_with_a_break_glass_role_passes(
@@ -555,6 +590,7 @@ def check_item(stack: Stack, table: checks.Table) -> None:
         test_stack.test_the_item_of_the_refund_is_published(stack, REFUND)
 
 
+@of_records
 def test_the_item_must_be_there_and_published(engine: Engine, stack: Stack, table: checks.Table) -> None:
     """An execution that succeeded means both. The message names the table."""
     says = f"the item in the table {TABLES[table]} is not there, or not marked as published"
@@ -584,6 +620,136 @@ def test_the_item_must_be_the_right_one(engine: Engine, stack: Stack, changes: d
     engine.client("dynamodb").put_item(TableName=TABLES[table], Item={**item, **changes})
     with pytest.raises(FAILS, match=says):
         check_item(stack, table)
+
+
+# ── The sealed log ──────────────────────────────────────────────────────────────────────────────────
+
+
+@of_records
+def test_an_item_that_no_seal_has_fails(
+    engine: Engine, stack: Stack, table: checks.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sealer that answers and seals nothing must not pass, nor a mark of a seal that does not have the item."""
+    monkeypatch.setattr(checks, "WAIT_S", 0)
+    record(engine, "smoke-1")
+    with monkeypatch.context() as patched:
+        patched.setattr(checks, "run_sealer", lambda _: {"Sealed": 0})
+        with pytest.raises(FAILS, match=f"the item in the table {TABLES[table]} is not sealed"):
+            checks.check_sealed(stack, table, "smoke-1")
+    checks.check_sealed(stack, table, "smoke-1")
+    record(engine, "smoke-2")
+    checks.run_sealer(stack)
+    engine.client("dynamodb").update_item(
+        TableName=TABLES[table],
+        Key=table.key("smoke-2"),
+        UpdateExpression="SET Seal = :first",
+        ExpressionAttributeValues={":first": {"N": "1"}},
+    )
+    with pytest.raises(FAILS, match=f"the item in the table {TABLES[table]} is marked with seal 1, which does not"):
+        checks.check_sealed(stack, table, "smoke-2")
+
+
+def test_an_item_that_the_index_shows_late_is_waited_for(
+    engine: Engine, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A right deployment must not fail because an index follows its table a moment later."""
+    record(engine, "smoke-1")
+    runs: list[int] = []
+
+    def late(stack: Stack) -> None:
+        runs.append(1)
+        if len(runs) == 3:
+            sealing.run_sealer(stack)
+
+    monkeypatch.setattr(checks, "run_sealer", late)
+    checks.check_sealed(stack, checks.PAYMENTS, "smoke-1")
+    assert len(runs) == 3
+
+
+def change_seal(engine: Engine, name: str, value: dict[str, Any]) -> None:
+    """Change an attribute of the last seal behind the ledger's back."""
+    item = engine.seals()[-1]
+    engine.client("dynamodb").put_item(TableName="PaymentSeals", Item={**item, name: value})
+
+
+def test_a_checkpoint_of_another_key_or_log_fails(engine: Engine, stack: Stack) -> None:
+    """Only the key that the stack has now counts, under the log's own name and for the last seal."""
+    record(engine, "smoke-1")
+    checks.run_sealer(stack)
+    checks.check_checkpoint(stack)
+    (seal,) = engine.seals()
+    note = seal["Note"]["S"]
+    for changed in (LogKey().sign(2, seal["Root"]["B"]), LogKey(origin="another").sign(2, seal["Root"]["B"]), "x"):
+        change_seal(engine, "Note", {"S": changed})
+        with pytest.raises(FAILS, match="the checkpoint of seal 1: "):
+            checks.check_checkpoint(stack)
+    change_seal(engine, "Note", {"S": note})
+    record(engine, "smoke-2")
+    checks.run_sealer(stack)
+    change_seal(engine, "Note", {"S": note})
+    with pytest.raises(FAILS, match="the checkpoint of seal 2 has another size or root than the seal"):
+        checks.check_checkpoint(stack)
+
+
+@pytest.fixture
+def commands(endpoint: str, tmp_path: Path) -> checks.Commands:
+    """Return commands that call the engine's stack over HTTP."""
+    return checks.Commands(tmp_path, ["--stack", STACK_NAME, "--endpoint-url", endpoint])
+
+
+def test_a_changed_record_fails_the_verification_and_its_proof(
+    engine: Engine, stack: Stack, commands: checks.Commands
+) -> None:
+    """Both commands must see it. A record that is not sealed yet is nothing wrong."""
+    record(engine, "smoke-1")
+    checks.run_sealer(stack)
+    record(engine, "smoke-2")
+    checks.check_verification(stack, commands)
+    checks.check_proof(stack, commands, "smoke-1", 1)
+    with pytest.raises(FAILS, match=r"ledger prove: .*smoke-2: no seal has it yet"):
+        checks.check_proof(stack, commands, "smoke-2")
+    engine.client("dynamodb").update_item(
+        TableName="PaymentLedger",
+        Key=checks.PAYMENTS.key("smoke-1"),
+        UpdateExpression="SET Metadata = :changed",
+        ExpressionAttributeValues={":changed": {"M": {"order": {"S": "another"}}}},
+    )
+    with pytest.raises(FAILS, match=r"\Aledger verify: 1 changed\Z"):
+        checks.check_verification(stack, commands)
+    with pytest.raises(FAILS, match=r"ledger prove: .*somebody changed it"):
+        checks.check_proof(stack, commands, "smoke-1")
+
+
+def test_a_proof_that_others_do_not_take_fails(
+    engine: Engine, stack: Stack, commands: checks.Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the command itself says of its file is not enough."""
+    record(engine, "smoke-1")
+    checks.run_sealer(stack)
+    key = LogKey(origin=checks.seal_key(stack).partition("+")[0]).text
+    monkeypatch.setattr(checks, "seal_key", lambda _: key)
+    with pytest.raises(FAILS, match=r"verify_proof\.py: not proven"):
+        checks.check_proof(stack, commands, "smoke-1")
+
+
+def test_a_command_that_cannot_run_fails_in_one_line(engine: Engine, stack: Stack, commands: checks.Commands) -> None:
+    """The message is the command's own."""
+    record(engine, "smoke-1")
+    checks.run_sealer(stack)
+    other = checks.Commands(commands.folder, ["--stack", "none", *commands.options[2:]])
+    with pytest.raises(FAILS, match=r"ledger verify: .*stack none is not in this account and region"):
+        checks.check_verification(stack, other)
+
+
+def test_a_log_that_is_too_long_for_a_smoke_test_is_left_out(
+    engine: Engine, stack: Stack, commands: checks.Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The output says so."""
+    record(engine, "smoke-1")
+    checks.run_sealer(stack)
+    monkeypatch.setattr(checks, "MAX_VERIFIED", 1)
+    with pytest.raises(pytest.skip.Exception, match="the log has 2 records: run `ledger verify` by itself"):
+        checks.check_verification(stack, commands)
 
 
 def test_a_stack_that_has_no_entries_yet_is_named(stack: Stack) -> None:
@@ -707,15 +873,23 @@ def except_another_role(statements: list[dict[str, Any]]) -> None:
     statements[1]["Condition"]["ArnNotEquals"]["aws:PrincipalArn"] = f"arn:aws:iam::{Engine.account_id}:role/other"
 
 
+def on_attributes(statements: list[dict[str, Any]]) -> int:
+    """Return the index of the first statement about the attributes of an update."""
+    conditions = [statement.get("Condition", {}) for statement in statements]
+    tested = [condition.get("ForAnyValue:StringNotEquals", {}) for condition in conditions]
+    return next(at for at, names in enumerate(tested) if "dynamodb:Attributes" in names)
+
+
 def weaken_the_operator(statements: list[dict[str, Any]]) -> None:
     """Deny only what has all attributes wrong."""
-    condition = statements[4]["Condition"]
+    condition = statements[on_attributes(statements)]["Condition"]
     condition["ForAllValues:StringNotEquals"] = condition.pop("ForAnyValue:StringNotEquals")
 
 
 def add_an_attribute(statements: list[dict[str, Any]]) -> None:
     """Let one more attribute be updated."""
-    statements[4]["Condition"]["ForAnyValue:StringNotEquals"]["dynamodb:Attributes"].append("Amount")
+    names = statements[on_attributes(statements)]["Condition"]["ForAnyValue:StringNotEquals"]["dynamodb:Attributes"]
+    names.append("Amount")
 
 
 def add_a_condition(statements: list[dict[str, Any]]) -> None:
@@ -724,17 +898,17 @@ def add_a_condition(statements: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "index"),
+    ("change", "changed"),
     [
-        (drop, -1),
-        (drop_an_action, 0),
-        (allow, 0),
-        (narrow_the_principal, 0),
-        (narrow_the_resource, 0),
-        (add_a_condition, 0),
-        (except_another_role, 1),
-        (weaken_the_operator, 4),
-        (add_an_attribute, 4),
+        (drop, lambda statements: len(statements) - 1),
+        (drop_an_action, lambda _: 0),
+        (allow, lambda _: 0),
+        (narrow_the_principal, lambda _: 0),
+        (narrow_the_resource, lambda _: 0),
+        (add_a_condition, lambda _: 0),
+        (except_another_role, lambda _: 1),
+        (weaken_the_operator, on_attributes),
+        (add_an_attribute, on_attributes),
     ],
 )
 def test_a_dropped_or_changed_statement_fails(
@@ -743,10 +917,10 @@ def test_a_dropped_or_changed_statement_fails(
     table: checks.Table,
     policy: dict[str, Any],
     change: Callable[[list[dict[str, Any]]], None],
-    index: int,
+    changed: Callable[[list[dict[str, Any]]], int],
 ) -> None:
     """The message names the statement and where to read how a restored table gets its policy back."""
-    sid = policy["Statement"][index]["Sid"]
+    sid = policy["Statement"][changed(policy["Statement"])]["Sid"]
     change(policy["Statement"])
     answer_policy(dynamodb, table, policy)
     with pytest.raises(

@@ -1,22 +1,32 @@
 """What the e2e tests look at in a deployed stack. Each check fails in one line, which names what it saw."""
 
+import base64
 import json
+import os
 import re
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 from botocore.exceptions import ClientError
 
+from ledger.checkpoint import raw_public_key, verifier_key
 from ledger.entry import is_entry
 from ledger.outcome import outcome_of
 from ledger.processors import UNKNOWN_FOR_S
+from ledger.seal import key_text
+from ledger_cli import ROOT
 from ledger_cli.engine.parameters import holds
+from ledger_cli.sealed_log.notes import Checkpoint, NoteError, VerifierKey, verify
 from ledger_cli.stack import processors, webhook
 from ledger_cli.stack.client import Stack
+from ledger_cli.stack.sealing import read_seal, run_sealer
 
 WAIT_S = 60
 INITIAL = "INITIAL"
@@ -48,6 +58,7 @@ class Table:
 
 PAYMENTS = Table("TableName", "PaymentLedgerTable", {})
 ENTRIES = Table("EntriesTableName", "PaymentEntriesTable", {"Entry": {"N": "1"}})
+SEALS = Table("SealsTableName", "PaymentSealsTable", {})
 
 PAYMENTS_WORKFLOW, ENTRIES_WORKFLOW = "WorkflowArn", "EntriesWorkflowArn"
 """The stack's outputs that have the ARNs of the aliases of the workflows."""
@@ -125,6 +136,123 @@ def published_item(stack: Stack, table: Table, transaction_id: str) -> dict[str,
     return item
 
 
+def check_sealed(stack: Stack, table: Table, transaction_id: str) -> None:
+    """Run the sealer until a seal has the first item under a TransactionID. An index follows its table a moment later.
+
+    Check that the item is marked with the number of a seal, and that this seal has it.
+    """
+    name, deadline = table.name(stack), time.monotonic() + WAIT_S
+    while True:
+        run_sealer(stack)
+        reply = stack.client("dynamodb").get_item(TableName=name, Key=table.key(transaction_id), ConsistentRead=True)
+        item = reply.get("Item", {})
+        if "Seal" in item or time.monotonic() > deadline:
+            break
+        time.sleep(1)
+    if "Seal" not in item or "Unsealed" in item:
+        fail(f"the item in the table {name} is not sealed")
+    seal = read_seal(stack, int(item["Seal"]["N"]))
+    key = key_text((transaction_id, int(item.get("Entry", {"N": "0"})["N"])))
+    if key not in seal["Keys"]:
+        fail(f"the item in the table {name} is marked with seal {seal['Seal']}, which does not have it")
+
+
+def seal_key(stack: Stack) -> str:
+    """Return the verifier key of the stack's log, from the key that KMS has and the log's name."""
+    public_key = raw_public_key(stack.client("kms").get_public_key(KeyId=stack.outputs["SealKeyArn"])["PublicKey"])
+    return verifier_key(origin_of(stack), public_key)
+
+
+def origin_of(stack: Stack) -> str:
+    """Return the name of the stack's log."""
+    _, _, _, region, account, _ = stack.stack_id.split(":")
+    return f"payment-ledger/{account}/{region}/{PAYMENTS.name(stack)}"
+
+
+def check_checkpoint(stack: Stack) -> None:
+    """Check that the stack's own key has signed the newest checkpoint, and that it is of the last seal."""
+    last = read_seal(stack)
+    try:
+        checkpoint = Checkpoint.parse(last["Checkpoint"])
+        verify(checkpoint, [VerifierKey.parse(seal_key(stack))])
+    except NoteError as error:
+        fail(f"the checkpoint of seal {last['Seal']}: {error}")
+    if (checkpoint.size, base64.b64encode(checkpoint.root).decode()) != (last["Size"], last["Root"]):
+        fail(f"the checkpoint of seal {last['Seal']} has another size or root than the seal")
+
+
+COMMAND_TIMEOUT_S = 300
+
+MAX_VERIFIED = 10_000
+"""Records of a log that a run reads and verifies. A minute and more is too long for a question of the smoke test."""
+
+VERIFY_PROOF = ROOT / "docs/operate/verify_proof.py"
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Commands that run in a folder of their own, so that none remembers the checkpoint of an earlier run.
+
+    Attributes:
+        folder: the folder.
+        options: the options that name the stack.
+    """
+
+    folder: Path
+    options: Sequence[str]
+
+    def ledger(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command of `ledger` against the stack."""
+        return self.python("-m", "ledger_cli", *arguments, *self.options)
+
+    def python(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a program in Python."""
+        return subprocess.run(  # noqa: S603
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env={**os.environ, "XDG_STATE_HOME": str(self.folder)},
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+        )
+
+
+def check_verification(stack: Stack, commands: Commands) -> None:
+    """Check that `ledger verify` finds nothing wrong. What was recorded a moment ago need not be sealed yet."""
+    size = read_seal(stack)["Size"]
+    if size > MAX_VERIFIED:
+        pytest.skip(f"the log has {size:,} records: run `ledger verify` by itself")
+    done = commands.ledger("verify", "--json")
+    if done.returncode not in {0, 1} or not done.stdout:
+        fail(f"ledger verify: {' '.join(done.stderr.split())}")
+    found = json.loads(done.stdout)
+    wrong = [f"{len(found[kind]):,} {kind}" for kind in ("changed", "missing", "extra", "faults") if found[kind]]
+    if wrong or not found["proven"]:
+        fail(f"ledger verify: {', '.join(wrong) or 'it proves no record'}")
+
+
+def check_proof(stack: Stack, commands: Commands, transaction_id: str, entry: int = 0) -> None:
+    """Check that `ledger prove` proves a record, in the judgement of the program that other people verify it with."""
+    chosen = ["--entry", f"{entry}"] if entry else []
+    done = commands.ledger("prove", transaction_id, *chosen, "--json")
+    if done.returncode:
+        fail(f"ledger prove: {' '.join(done.stderr.split())}")
+    verified = commands.python(f"{VERIFY_PROOF}", json.loads(done.stdout)["file"], "--key", seal_key(stack))
+    if verified.returncode:
+        fail(f"{VERIFY_PROOF.name}: {' '.join(verified.stderr.split())}")
+
+
+def sign_a_checkpoint(stack: Stack) -> None:
+    """Sign a text with the seal key, as only the sealer may. It is no checkpoint, so a signature would harm nobody."""
+    stack.client("kms").sign(
+        KeyId=stack.outputs["SealKeyArn"],
+        Message=b"smoke",
+        MessageType="RAW",
+        SigningAlgorithm="ED25519_SHA_512",
+    )
+
+
 EXPLICIT_DENY = "with an explicit deny in a resource-based policy"
 """AWS's words for a denial by a resource's own policy. Source: IAM User Guide, access denied."""
 
@@ -138,6 +266,10 @@ def expect_denied(attempt: Callable[[], Any], what: str, by: str = EXPLICIT_DENY
         attempt()
     except ClientError as error:
         answer = error.response["Error"]
+        if (
+            answer["Code"] == "ConditionalCheckFailedException"
+        ):  # DynamoDB checks a condition after it has allowed a call
+            fail(f"{what} was allowed")
         if answer["Code"] not in {"AccessDeniedException", "AccessDenied"}:
             raise
         if by not in answer.get("Message", ""):
@@ -149,17 +281,22 @@ def expect_denied(attempt: Callable[[], Any], what: str, by: str = EXPLICIT_DENY
 def forbidden_calls(stack: Stack, table: Table, transaction_id: str) -> dict[str, Callable[[], Any]]:
     """Return calls, by name, that an administrator could make on this run's item in a table if IAM alone decided.
 
-    If AWS allows one after all, it harms only this run's own item, or changes nothing.
+    If AWS allows one after all, it harms only this run's own item, or changes nothing. In the table of seals, the calls
+    are for the first seal of the stack's log, under a condition that never holds.
     """
     dynamodb, name = stack.client("dynamodb"), table.name(stack)
     item: Any = {"TableName": name, "Key": table.key(transaction_id)}
+    never: Any = {}
+    if table is SEALS:
+        item["Key"] = {"Log": {"S": origin_of(stack)}, "Seal": {"N": "1"}}
+        never["ConditionExpression"] = "attribute_exists(Seal) AND attribute_not_exists(Seal)"
     return {
-        "deleting an item": lambda: dynamodb.delete_item(**item),
-        "replacing an item": lambda: dynamodb.put_item(TableName=name, Item=item["Key"]),
+        "deleting an item": lambda: dynamodb.delete_item(**item, **never),
+        "replacing an item": lambda: dynamodb.put_item(TableName=name, Item=item["Key"], **never),
         "changing an amount": lambda: dynamodb.update_item(
-            **item, UpdateExpression="SET Amount = :a", ExpressionAttributeValues={":a": {"N": "2"}}
+            **item, **never, UpdateExpression="SET Amount = :a", ExpressionAttributeValues={":a": {"N": "2"}}
         ),
-        "moving a marker": lambda: dynamodb.update_item(**item, UpdateExpression="REMOVE Unpublished"),
+        "moving a marker": lambda: dynamodb.update_item(**item, **never, UpdateExpression="REMOVE Unpublished"),
         "changing the recovery": lambda: dynamodb.update_continuous_backups(
             TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
         ),

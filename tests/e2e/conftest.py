@@ -1,7 +1,7 @@
 """Tests of a deployed stack: `make smoke STACK=…`, or `pytest tests/e2e --stack NAME`. Without a stack, there are none.
 
-Each run leaves payments and an entry behind, whose TransactionIDs begin with `smoke-`: nobody can delete anything in
-the ledger.
+Each run leaves payments and an entry behind, whose TransactionIDs begin with `smoke-`, and at least one seal: nobody
+can delete anything in the ledger.
 """
 
 from collections.abc import Generator
@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ledger_cli.errors import CommandError
 from ledger_cli.stack.client import Stack
+from tests.e2e.checks import Commands
 
 OPTIONS = {
     "--stack": "the name of the deployed stack",
@@ -51,3 +52,10 @@ def stack(request: pytest.FixtureRequest) -> Stack:
         return Stack(name, region=region, profile=profile, endpoint_url=endpoint_url)
     except CommandError as error:
         pytest.exit(str(error), returncode=2)
+
+
+@pytest.fixture
+def commands(request: pytest.FixtureRequest, tmp_path: Path) -> Commands:
+    """Return commands with the options that name the stack."""
+    given = {option: request.config.getoption(option.removeprefix("--").replace("-", "_")) for option in OPTIONS}
+    return Commands(tmp_path, [word for option, value in given.items() if value for word in (option, value)])

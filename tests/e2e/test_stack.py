@@ -14,7 +14,9 @@ PROCESSOR_ID = "smoke-test"
 
 StartInput = dict[str, str]
 
-each_table = pytest.mark.parametrize("table", [checks.PAYMENTS, checks.ENTRIES], ids=["payments", "entries"])
+each_table = pytest.mark.parametrize(
+    "table", [checks.PAYMENTS, checks.ENTRIES, checks.SEALS], ids=["payments", "entries", "seals"]
+)
 each_workflow = pytest.mark.parametrize(
     "workflow", [checks.PAYMENTS_WORKFLOW, checks.ENTRIES_WORKFLOW], ids=["payments", "entries"]
 )
@@ -130,6 +132,31 @@ def test_the_item_of_the_refund_is_published(stack: Stack, refund: StartInput) -
         checks.fail(f"the item in the table {checks.ENTRIES.name(stack)} is another entry's")
 
 
+# ── The sealed log ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("table", [checks.PAYMENTS, checks.ENTRIES], ids=["payments", "entries"])
+def test_a_run_of_the_sealer_seals_what_was_recorded(stack: Stack, transaction_id: str, table: checks.Table) -> None:
+    """The sealer reaches KMS, DynamoDB and EventBridge through the endpoints, and its key signs."""
+    checks.check_sealed(stack, table, transaction_id)
+
+
+def test_the_stacks_own_key_has_signed_the_checkpoint(stack: Stack) -> None:
+    """A checkpoint that another key has signed would be worth nothing to those who keep the first ones."""
+    checks.check_checkpoint(stack)
+
+
+def test_ledger_verify_finds_nothing_wrong(stack: Stack, commands: checks.Commands) -> None:
+    """Each record is as it was sealed, and none is missing."""
+    checks.check_verification(stack, commands)
+
+
+@pytest.mark.parametrize("entry", [0, 1], ids=["payments", "entries"])
+def test_ledger_prove_proves_a_record(stack: Stack, commands: checks.Commands, transaction_id: str, entry: int) -> None:
+    """The program that a merchant or an auditor runs takes the file for proven."""
+    checks.check_proof(stack, commands, transaction_id, entry)
+
+
 # ── The histories and the tables ────────────────────────────────────────────────────────────────────
 
 
@@ -197,6 +224,13 @@ def test_an_administrator_cannot_decrypt_a_sealed_token(stack: Stack, payment: S
         lambda: kms.decrypt(CiphertextBlob=ciphertext, EncryptionContext=context),
         "decrypting a sealed token",
         by="no resource-based policy allows",
+    )
+
+
+def test_an_administrator_cannot_sign_a_checkpoint(stack: Stack) -> None:
+    """The policy of the seal key lets the sealer sign and nobody else."""
+    checks.expect_denied(
+        lambda: checks.sign_a_checkpoint(stack), "signing with the seal key", by="no resource-based policy allows"
     )
 
 
