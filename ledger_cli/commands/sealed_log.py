@@ -139,7 +139,7 @@ def verify(
     """
     try:
         keys = [VerifierKey.parse(_key_text(text)) for text in key_texts]
-        given = [(f"{file}", _contents(file)) for file in checkpoint_files]
+        given: list[tuple[str, str | bytes]] = [(f"{file}", _contents(file)) for file in checkpoint_files]
         if stack is not None:
             return _verify_stack(stack, given, keys, as_json=as_json)
         if export_file is None or not given or not keys:
@@ -167,17 +167,18 @@ class _Trusted(NamedTuple):
     checkpoint: Checkpoint
 
 
-def _trusted(name: str, text: str, keys: Sequence[VerifierKey]) -> _Trusted:
+def _trusted(name: str, note_: str | bytes, keys: Sequence[VerifierKey]) -> _Trusted:
     """Return a checkpoint that one of these keys signed.
 
     Raises:
         CommandError: none of them did, or the text is not a checkpoint.
     """
     try:
-        parsed = Checkpoint.parse(text)
+        parsed = Checkpoint.parse(note_)
         key = verify_note(parsed, keys)
     except NoteError as error:
         raise CommandError(f"{name}: {error}") from None
+    text = note_ if isinstance(note_, str) else note_.decode()  # `parse` has read it as UTF-8
     return _Trusted(name, text, verifier_key(key.name, key.public_key), parsed)
 
 
@@ -187,21 +188,21 @@ def _newest(trusted: Sequence[_Trusted]) -> _Trusted:
 
 def _key_text(typed: str) -> str:
     """Return a key as it was typed, or as the file of that name has it."""
-    return _contents(Path(typed)).strip() if Path(typed).is_file() else typed
+    return _contents(Path(typed)).decode("utf-8", "replace").strip() if Path(typed).is_file() else typed
 
 
-def _contents(file: Path) -> str:
-    """Return the text of a file of a checkpoint or a key.
+def _contents(file: Path) -> bytes:
+    """Return the bytes of a file of a checkpoint or a key.
 
     Raises:
         CommandError: it cannot be read.
     """
     with open_regular(file, CommandError) as opened:
-        return opened.read(MAX_NOTE_BYTES + 1).decode("utf-8", "replace")
+        return opened.read(MAX_NOTE_BYTES + 1)
 
 
 def _verify_stack(
-    stack: Stack, given: Sequence[tuple[str, str]], given_keys: Sequence[VerifierKey], *, as_json: bool
+    stack: Stack, given: Sequence[tuple[str, str | bytes]], given_keys: Sequence[VerifierKey], *, as_json: bool
 ) -> int:
     """Verify what a stack has now against its newest checkpoint and those that were given.
 

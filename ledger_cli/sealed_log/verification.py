@@ -246,7 +246,7 @@ class _Records:
         token = facts.pop("SecureToken", None)
         facts.pop("TokenKey", None)
         try:
-            if token is not None and hashlib.sha256(base64.b64decode(token)).digest() != ciphertext_hash:
+            if token is not None and hashlib.sha256(base64.b64decode(token, validate=True)).digest() != ciphertext_hash:
                 return False
             return leaf_hash(leaf_of(facts, ciphertext_hash)) == self.log.leaf_hash(at)
         except (TypeError, ValueError):

@@ -8,7 +8,8 @@ from typing import Any
 from ledger.leaf import leaf_of
 from ledger.merkle import HASH_BYTES, Tree, leaf_hash
 from ledger.seal import key_text
-from ledger_cli.sealed_log.proof_file import ProofFile
+from ledger_cli.sealed_log.notes import NoteError, VerifierKey
+from ledger_cli.sealed_log.proof_file import ProofFile, check
 from ledger_cli.sealed_log.proofs import inclusion_proof_in_seal
 from ledger_cli.stack.client import FunctionError, Stack, StackError
 from ledger_cli.stack.exporting import facts_of
@@ -94,7 +95,12 @@ def prove_record(stack: Stack, transaction_id: str, entry: int) -> tuple[ProofFi
     if leaf_hash(leaf) != added[at]:
         raise StackError(f"{key}: is not what seal {seal['Seal']} has: somebody changed it; run `ledger verify`")
     index = before.size + at
-    return ProofFile(leaf, index, inclusion_proof_in_seal(before, added, index), seal["Checkpoint"]), seal
+    try:
+        proof = ProofFile(leaf, index, inclusion_proof_in_seal(before, added, index), seal["Checkpoint"])
+        check(proof, [VerifierKey.parse(seal["VerifierKey"])])
+    except (ValueError, NoteError):
+        raise StackError(f"{key}: seal {seal['Seal']} or the one before it was changed: run `ledger verify`") from None
+    return proof, seal
 
 
 def _hashes(packed: str) -> list[bytes]:

@@ -457,6 +457,20 @@ def test_a_changed_record_is_not_proven(offline: Ledger) -> None:
     assert "is marked with seal 1, which does not have it" in offline.run("prove", "txn-2026-0002", status=2)
 
 
+def test_a_proof_that_would_be_refused_is_not_written(offline: Ledger) -> None:
+    """The seal before it was changed, so that the root would be another one."""
+    item = offline.engine.seals()[0]
+    offline.engine.client("dynamodb").update_item(
+        TableName=offline.engine.outputs["SealsTableName"],
+        Key={name: item[name] for name in ("Log", "Seal")},
+        UpdateExpression="SET Peaks = :v, Root = :v",
+        ExpressionAttributeValues={":v": {"B": bytes(32)}},
+    )
+    message = offline.run("prove", "txn-2026-0002", status=2)
+    assert message == "ledger: txn-2026-0002: seal 2 or the one before it was changed: run `ledger verify`\n"
+    assert not (offline.folder / "txn-2026-0002.tlog-proof").exists()
+
+
 # ── A new key ───────────────────────────────────────────────────────────────────────────────────────
 
 
