@@ -175,18 +175,23 @@ def visible(text: str) -> str:
     return "".join(one if one.isprintable() else f"\\u{{{ord(one):x}}}" for one in text)
 
 
+def key_text(typed: str) -> str:
+    """Return a verifier key as it was typed, or as the file of that name has it."""
+    return Path(typed).read_text(encoding="utf-8").strip() if len(typed) < 256 and Path(typed).is_file() else typed
+
+
 def main() -> NoReturn:
     """Print the proven record, one field a line, and a last line that begins with `proven:`."""
     parser = argparse.ArgumentParser(description="Check a proof file of a payment ledger.")
     parser.add_argument("file", type=Path, metavar="FILE.tlog-proof", help="the proof of one record")
-    parser.add_argument("--key", action="append", required=True, help="a verifier key of the log; may be repeated")
+    parser.add_argument("--key", action="append", required=True, help="a verifier key of the log, or a file with it")
     arguments = parser.parse_args()
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        keys = [parse_key(text) for text in arguments.key]
+        keys = [parse_key(key_text(typed)) for typed in arguments.key]
         with arguments.file.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
-    except (NotProvenError, OSError) as error:
+    except (NotProvenError, OSError, UnicodeDecodeError) as error:
         parser.error(visible(str(error)))
     try:
         record, place = proven(content, keys)

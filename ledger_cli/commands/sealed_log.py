@@ -186,9 +186,14 @@ def _newest(trusted: Sequence[_Trusted]) -> _Trusted:
     return max(trusted, key=lambda one: one.checkpoint.size)
 
 
+MAX_FILE_NAME = 256
+"""Characters below which a text may be the name of a file. A key has about a hundred."""
+
+
 def _key_text(typed: str) -> str:
     """Return a key as it was typed, or as the file of that name has it."""
-    return _contents(Path(typed)).decode("utf-8", "replace").strip() if Path(typed).is_file() else typed
+    is_file = len(typed) < MAX_FILE_NAME and Path(typed).is_file()
+    return _contents(Path(typed)).decode("utf-8", "replace").strip() if is_file else typed
 
 
 def _contents(file: Path) -> bytes:

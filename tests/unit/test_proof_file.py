@@ -327,6 +327,16 @@ def test_the_program_shows_the_record_and_what_proves_it(program: Program, tmp_p
     ]
 
 
+def test_the_program_reads_a_key_from_a_file(program: Program, tmp_path: Path) -> None:
+    """An auditor keeps the key in a file, and gives its name to both programs alike."""
+    (tmp_path / "one.tlog-proof").write_text(FILE, encoding="utf-8")
+    (tmp_path / "key.txt").write_text(f"{SIGNER.text}\n", encoding="utf-8")
+    assert program(tmp_path / "one.tlog-proof", "--key", tmp_path / "key.txt").status == 0
+    (tmp_path / "key.txt").write_bytes(b"\xff")
+    assert program(tmp_path / "one.tlog-proof", "--key", tmp_path / "key.txt").status == 2
+    assert program(tmp_path / "one.tlog-proof", "--key", tmp_path / "none.txt").status == 2
+
+
 def test_no_control_character_reaches_the_terminal(program: Program, tmp_path: Path) -> None:
     """A record's metadata is a customer's text, and a terminal obeys escape sequences."""
     text = "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0), 0x200B, 0x2028, 0x202E, 0x2066, 0xFEFF, 0xE0041]))
