@@ -70,7 +70,7 @@ def holds(condition: Any, values: Mapping[str, str], conditions: Mapping[str, An
         return holds(arguments, values, conditions)
     if function == "Fn::Equals":
         left, right = (values[side["Ref"]] if isinstance(side, dict) else side for side in arguments)
-        return bool(left == right)
+        return str(left) == str(right)  # a template may write a number, and the value of a parameter is text
     if function == "Fn::Not":
         return not holds(arguments[0], values, conditions)
     if function in {"Fn::And", "Fn::Or"}:

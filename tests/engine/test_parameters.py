@@ -23,6 +23,7 @@ CONDITIONS = {
         ("IsClosed", False),
         ("IsDev", False),
         (True, True),
+        ({"Fn::Equals": [{"Ref": "Years"}, 0]}, True),  # a parameter's value is text, also that of a number
         ({"Fn::And": [{"Condition": "IsOpen"}, {"Condition": "IsDev"}]}, False),
         ({"Fn::And": [{"Condition": "IsOpen"}, {"Fn::Not": [{"Condition": "IsDev"}]}]}, True),
         ({"Fn::Or": [{"Condition": "IsOpen"}, {"Condition": "IsDev"}]}, True),
@@ -31,7 +32,7 @@ CONDITIONS = {
 )
 def test_a_condition_is_evaluated_as_cloudformation_does(condition: Any, held: Any) -> None:
     """A condition may name another one, and stand on either side of an equation."""
-    assert holds(condition, {"Webhook": "open", "Stage": "prod"}, CONDITIONS) is held
+    assert holds(condition, {"Webhook": "open", "Stage": "prod", "Years": "0"}, CONDITIONS) is held
 
 
 def test_an_unknown_function_is_named() -> None:
