@@ -18,6 +18,13 @@ TARGET = ROOT / "functions/ledger/sdk_data"
 SDK_NAMES = {"states": "stepfunctions"}
 """botocore's name of each service that IAM names differently."""
 
+OPTIONAL = frozenset({"s3"})
+"""Services whose regions are left out, since every start of every function reads the file of all regions.
+
+The SDK then takes a region for an ordinary one, and the address from the service's own rules, which only its client
+reads.
+"""
+
 PERMISSIONS_ONLY = frozenset({("secretsmanager", "GetSecretValue"), ("secretsmanager", "ListSecrets")})
 """Permissions that `BatchGetSecretValue` needs beside its own. No function calls these."""
 
@@ -33,7 +40,8 @@ KEPT_BY_LAMBDA = ("sqs", "SendMessage")
 def calls_of(resources: Mapping[str, Any], function: str) -> list[tuple[str, str]]:
     """Return the calls that a function makes, as IAM names them: its role's actions without those that Lambda uses."""
     role = resources[resources[function]["Properties"]["Role"]["Fn::GetAtt"][0]]["Properties"]
-    granted = [one for policy in role["Policies"] for one in policy["PolicyDocument"]["Statement"]]
+    written = [one for policy in role["Policies"] for one in policy["PolicyDocument"]["Statement"]]
+    granted = [one["Fn::If"][1] if "Fn::If" in one else one for one in written]
     statements = [one for one in granted if "kms:ViaService" not in str(one.get("Condition"))]  # a service's call
     named = [one["Action"] if isinstance(one["Action"], list) else [one["Action"]] for one in statements]
     actions = [action.split(":") for names in named for action in names]
@@ -60,7 +68,8 @@ def files() -> Iterator[tuple[str, Any]]:
     for service, names in used.items():
         version = loader.determine_latest_version(service, "service-2")
         model = loader.load_data(f"{service}/{version}/service-2")
-        prefixes.add(model["metadata"]["endpointPrefix"])
+        if service not in OPTIONAL:
+            prefixes.add(model["metadata"]["endpointPrefix"])
         yield f"{service}/{version}/service-2", _with_only(model, names)
         for rest in ("endpoint-rule-set-1", "service-2.sdk-extras"):
             path = f"{service}/{version}/{rest}"
@@ -90,6 +99,8 @@ def _with_only(model: dict[str, Any], operation_names: set[str]) -> dict[str, An
     shapes: dict[str, Any] = {}
     _collect([*kept.values(), *errors], model["shapes"], shapes)
     trimmed: dict[str, Any] = _undocumented({**model, "operations": kept, "shapes": shapes})
+    for parameter in trimmed.get("clientContextParams", {}).values():
+        parameter["documentation"] = ""  # botocore reads it before each call
     return trimmed
 
 

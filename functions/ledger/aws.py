@@ -92,6 +92,7 @@ def private_client(service: str, *, attempts: int = CALL_ATTEMPTS) -> Any:
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
         retries={"mode": "standard", "total_max_attempts": attempts},
+        s3={"us_east_1_regional_endpoint": "regional"},  # or botocore looks up the one region that S3 had at first
     )
     client: BaseClient = sdk_session().create_client(service, config=config)
     variable = f"AWS_ENDPOINT_URL_{client.meta.service_model.service_id.upper().replace(' ', '_')}"

@@ -100,6 +100,7 @@ def test_the_calls_of_every_function_are_found() -> None:
             ("events", "PutEvents"),
             ("kms", "GetPublicKey"),
             ("kms", "Sign"),
+            ("s3", "PutObject"),
         ],
         "QueryPaymentLedger": [("dynamodb", "GetItem"), ("dynamodb", "Query")],
         "RevealSecureToken": [("dynamodb", "GetItem"), ("kms", "Decrypt")],
