@@ -6,6 +6,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.events.models import events_backends
 from moto.kms.models import kms_backends
+from moto.s3.models import s3_backends
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
@@ -54,6 +55,11 @@ def keys() -> dict[str, Any]:
     """Return the KMS keys by their ids."""
     found: dict[str, Any] = kms_backends[ACCOUNT_ID][REGION].keys
     return found
+
+
+def buckets() -> list[Any]:
+    """Return the buckets of S3."""
+    return list(s3_backends[ACCOUNT_ID]["aws"].buckets.values())
 
 
 def secrets() -> Any:

@@ -21,12 +21,16 @@ class Call:
 
     @classmethod
     def of(cls, function: str, request: Any) -> Self:
-        """Read the call from the signed request. The services in use name their operation in a header."""
+        """Read the call from the signed request. A header names the operation, or for S3 the method does."""
         target = request.headers.get("X-Amz-Target", b"").decode()
         service, _, operation = target.rpartition(".")
         resource = _named(json.loads(request.body)) if service in WITH_RESOURCES else ""
-        return cls(function, urlsplit(request.url).hostname or "", operation, resource)
+        host = urlsplit(request.url).hostname or ""
+        return cls(function, host, operation or OF_BUCKETS[request.method], resource)
 
+
+OF_BUCKETS = {"PUT": "PutObject"}
+"""The calls of S3 that functions make, by their HTTP method."""
 
 WITH_RESOURCES = frozenset({"DynamoDB_20120810", "AWSStepFunctions"})
 """Services whose requests name a resource, as the header has them."""

@@ -12,6 +12,7 @@ from ledger_cli.engine import template
 from ledger_cli.engine.account import ACCOUNT_ID
 from ledger_cli.engine.lambda_runtime import LocalFunction
 from ledger_cli.engine.moto_patches.cloudformation import SKIPPED_TYPES, adapted_to_moto
+from ledger_cli.engine.parameters import validate_parameters
 
 LOCAL_PARAMETERS = {
     "AcceptEntries": "allowed",
@@ -54,6 +55,7 @@ def deploy(template_file: Path, parameters: Mapping[str, str], client: Callable[
         ParameterError: a parameter is outside its range, or a rule of the template does not hold.
     """
     expanded = template.expand(template_file, parameters)
+    created = template.created_resources(expanded, validate_parameters(expanded, parameters))
     if parameters.get("PartnerSource"):  # the partner makes it, before anybody deploys the stack
         client("events").create_partner_event_source(Name=parameters["PartnerSource"], Account=ACCOUNT_ID)
     cloudformation = client("cloudformation")
@@ -61,7 +63,7 @@ def deploy(template_file: Path, parameters: Mapping[str, str], client: Callable[
         warnings.simplefilter("ignore")  # about types that moto skips; `skipped` has them
         cloudformation.create_stack(
             StackName=STACK_NAME,
-            TemplateBody=json.dumps(adapted_to_moto(expanded)),
+            TemplateBody=json.dumps(adapted_to_moto({**expanded, "Resources": created})),
             Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
             Capabilities=["CAPABILITY_NAMED_IAM"],
         )

@@ -197,7 +197,7 @@ class Engine:
             machine.executions.clear()
 
     def clear(self) -> None:
-        """Return to the stack as it was deployed: no item, event, execution, processor's secret or log.
+        """Return to the stack as it was deployed: no item, event, object, execution, processor's secret or log.
 
         This waits for executions that still run, since they would write into what comes after.
         """
@@ -207,6 +207,8 @@ class Engine:
             account.table(name).items.clear()
         for archive in account.archives():
             archive.events.clear()
+        for bucket in account.buckets():
+            bucket.keys.clear()
         account.secrets().reset()
         self.forget_history()
         self.calls.clear()

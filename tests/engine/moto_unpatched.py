@@ -115,6 +115,31 @@ def _key_tags_fail() -> bool:
     return False
 
 
+def _lists_resources_that_are_not_there() -> bool:
+    never = {"Conditions": {"Never": {"Fn::Equals": ["a", "b"]}}}
+    _client("cloudformation").create_stack(
+        StackName="absent", TemplateBody=json.dumps({**never, "Resources": {"Bus": {**BUS, "Condition": "Never"}}})
+    )
+    listed = _client("cloudformation").describe_stack_resources(StackName="absent")["StackResources"]
+    return bool(listed)
+
+
+def _buckets_of_a_stack_lock_nothing() -> bool:
+    locked = {
+        "ObjectLockEnabled": True,
+        "ObjectLockConfiguration": {
+            "ObjectLockEnabled": "Enabled",
+            "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Years": 1}},
+        },
+        "VersioningConfiguration": {"Status": "Enabled"},
+    }
+    _deployed("bucket", {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {**locked, "BucketName": "locked"}}})
+    try:
+        return not _client("s3").get_object_lock_configuration(Bucket="locked")["ObjectLockConfiguration"]["Rule"]
+    except ClientError:
+        return True
+
+
 def _reencrypts_from_any_key() -> bool:
     kms = _client("kms")
     key, other = (kms.create_key()["KeyMetadata"]["KeyId"] for _ in range(2))
@@ -444,10 +469,12 @@ with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execut
         "a_deleted_secret_stops_a_batch": _a_deleted_secret_stops_a_batch(),
         "answers_calls_at_once": _answers_calls_at_once(),
         "archive_pattern_fails": _archive_pattern_fails(),
+        "buckets_of_a_stack_lock_nothing": _buckets_of_a_stack_lock_nothing(),
         "functions_echo": _functions_echo(),
         "key_tags_fail": _key_tags_fail(),
         "leaves_unknown_hosts_to_the_sdk": _leaves_unknown_hosts_to_the_sdk(),
         "limits_integers": _limits_integers(),
+        "lists_resources_that_are_not_there": _lists_resources_that_are_not_there(),
         "loads_machine_images": bool(_client("ec2").describe_images()["Images"]),
         "logs_each_rejection": _logs_each_rejection(),
         "parameters_are_not_checked": _parameters_are_not_checked(),

@@ -40,10 +40,10 @@ def reply_to(request: Any, status: int, body: dict[str, Any]) -> AWSResponse:
 
 
 def operation_of(request: Any) -> str:
-    """Return the operation that a request calls; `Invoke` if its header does not name one."""
+    """Return the operation that a request calls. If its header names none, it is S3's `PutObject` or `Invoke`."""
     target = request.headers.get("X-Amz-Target", b"")
     text = target.decode() if isinstance(target, bytes) else target
-    return text.rpartition(".")[2] or "Invoke"
+    return text.rpartition(".")[2] or {"PUT": "PutObject"}.get(request.method, "Invoke")
 
 
 @dataclass

@@ -14,6 +14,7 @@ from ledger_cli.engine.moto_patches import (
     events,
     kms,
     lambda_,
+    s3,
     secretsmanager,
     stepfunctions,
 )
@@ -21,11 +22,12 @@ from ledger_cli.engine.moto_patches.patch import EngineHooks, MotoPatch
 
 __all__ = ["FACTS_WITHOUT_A_PATCH", "SERVICES", "EngineHooks", "MotoPatch", "patches"]
 
-SERVICES = (cloudformation, core, dynamodb, ec2, events, kms, lambda_, secretsmanager, stepfunctions)
+SERVICES = (cloudformation, core, dynamodb, ec2, events, kms, lambda_, s3, secretsmanager, stepfunctions)
 
 FACTS_WITHOUT_A_PATCH = {
     "archive_pattern_fails": "moto_patches/cloudformation.py changes the template",
     "key_tags_fail": "moto_patches/cloudformation.py changes the template",
+    "lists_resources_that_are_not_there": "deployment.py gives moto the resources whose conditions hold",
     "definition_substitutions_ignored": "template.py joins the definition's text",
     "sub_halves_dollars": "template.py joins the definition's text",
     "parameters_are_not_checked": "parameters.py checks them",

@@ -32,6 +32,7 @@ SKIPPED_TYPES = frozenset(
         "AWS::Lambda::EventSourceMapping",  # moto knows it, but not the alias that it names
         "AWS::Lambda::Permission",  # moto knows it, but not the API that it names
         "AWS::Logs::MetricFilter",  # moto knows it, but not for CloudFormation
+        "AWS::S3::BucketPolicy",
         "AWS::SQS::QueuePolicy",
         "AWS::Scheduler::Schedule",
         "AWS::StepFunctions::StateMachineAlias",

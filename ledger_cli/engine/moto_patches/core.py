@@ -116,8 +116,11 @@ def answer_one_at_a_time(hooks: EngineHooks) -> Callable[..., Any]:
 
 
 def public_url(url: str) -> str:
-    """Return the service's URL outside the VPC, the only one that moto answers."""
-    return re.sub(r"://vpce-[\w-]+\.(\w+)\.([\w-]+)\.vpce\.", r"://\1.\2.", url)
+    """Return the service's URL outside the VPC, the only one that moto answers.
+
+    Source: S3 User Guide, AWS PrivateLink for Amazon S3: a client of buckets calls `bucket.` and the endpoint's name.
+    """
+    return re.sub(r"://(?:bucket\.)?vpce-[\w-]+\.(\w+)\.([\w-]+)\.vpce\.", r"://\1.\2.", url)
 
 
 def require_loopback(url: str) -> None:

@@ -25,9 +25,10 @@ def patches(_hooks: EngineHooks) -> Iterator[MotoPatch]:
 def get_cfn_attribute(endpoint: VPCEndPoint, attribute: str) -> Any:
     """Return an endpoint's `DnsEntries` for `Fn::GetAtt`: `hostedzone:name`, the regional name first.
 
-    Source: CloudFormation, AWS::EC2::VPCEndpoint, return values.
+    Source: CloudFormation, AWS::EC2::VPCEndpoint, return values; S3 User Guide, AWS PrivateLink for Amazon S3.
     """
     if attribute != "DnsEntries":
         raise NotImplementedError(f"AWS::EC2::VPCEndpoint has no {attribute} here")
     _, _, region, service = endpoint.service_name.split(".")
-    return [f"Z7HUB22UULQXV:{endpoint.id}-embedded.{service}.{region}.vpce.amazonaws.com"]
+    any_label = "*." if service == "s3" else ""
+    return [f"Z7HUB22UULQXV:{any_label}{endpoint.id}-embedded.{service}.{region}.vpce.amazonaws.com"]
