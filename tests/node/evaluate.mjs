@@ -31,8 +31,18 @@ const ALLOW_ALL = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action
 // Turns arn:${Partition}:kms:${Region}:${Account}:key/${KeyId} into an ARN that is not the stack's, and into a pattern.
 const foreign = (arn) =>
   arn.replace('${Partition}', 'aws').replace('${Region}', REGION).replace('${Account}', ACCOUNT).replace(/\$\{\w+\}/g, 'foreign')
+// A bucket's name has no slash: what follows one is an object's.
 const pattern = (arn) =>
-  new RegExp('^' + arn.split(/\$\{\w+\}/).map((text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('[^:]*') + '$')
+  new RegExp(
+    '^' +
+      arn
+        .split(/(\$\{\w+\})/)
+        .map((text) =>
+          /^\$\{\w+\}$/.test(text) ? (text === '${BucketName}' ? '[^:/]*' : '[^:]*') : text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'),
+        )
+        .join('') +
+      '$',
+  )
 
 async function resourcesOf(service, details, arns) {
   if (details.isWildcardOnly || details.resourceTypes.length === 0) return ['*']

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from tests.proof.policies import Resources
 from tests.proof.rules.alarms import events_and_alarms, what_alarms_count
-from tests.proof.rules.data import data_is_retained, keys_and_logs
+from tests.proof.rules.data import checkpoints_are_locked, data_is_retained, keys_and_logs
 from tests.proof.rules.functions import (
     functions_are_inside,
     roles_work_for_their_functions_only,
@@ -33,6 +33,7 @@ RULES: tuple[Rule, ...] = (
     endpoints_are_exact,
     functions_are_inside,
     data_is_retained,
+    checkpoints_are_locked,
     keys_and_logs,
     events_and_alarms,
     what_alarms_count,

@@ -78,6 +78,7 @@ ENDPOINT_OF = {
     "dynamodb": "DynamoDBEndpoint",
     "events": "EventsEndpoint",
     "kms": "KmsEndpoint",
+    "s3": "S3Endpoint",
     "secretsmanager": "SecretsManagerEndpoint",
     "states": "StatesEndpoint",
 }
@@ -233,11 +234,16 @@ def _of_a_resource_policy(found: list[Context], services: list[str], resource: s
                 {"name": f"by-{name}-rule-without-tls", "keys": {**openly, "aws:SourceArn": rule}},
             ]
         found.append({"name": "by-another-rule", "keys": {**safely, "aws:SourceArn": f"{PAYMENTS_RULE}2"}})
+    if "s3" in services:
+        found += [
+            {"name": "over-tls", "keys": {"aws:SecureTransport": "true"}},
+            {"name": "without-tls", "keys": {"aws:SecureTransport": "false"}},
+        ]
     if "events" in services:
         found = [{"name": name, "keys": {"aws:PrincipalIsAWSService": text}} for name, text in IS_SERVICE.items()]
-    if resource in {"TokenKey", "IntakeKey", "SealKey"} or "dynamodb" in services:
+    if resource in {"TokenKey", "IntakeKey", "SealKey"} or {"dynamodb", "s3"} & {*services}:
         found = _from_the_vpc(found)
-    if "dynamodb" in services:
+    if {"dynamodb", "s3"} & {*services}:
         found += [
             {"name": "via-cloudformation", "keys": {"aws:CalledVia": ["cloudformation.amazonaws.com"]}},
             {"name": "via-another", "keys": {"aws:CalledVia": ["athena.amazonaws.com"]}},

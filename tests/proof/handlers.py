@@ -74,6 +74,16 @@ def guards(resources: Resources, name: str) -> Iterator[Guard]:
         own = arn("dynamodb", f"table/{properties['TableName']}")
         by_cloudformation = {"aws:CalledVia": ["cloudformation.amazonaws.com"]}
         yield Guard(name, properties["ResourcePolicy"]["PolicyDocument"], own, "dynamodb", by_cloudformation)
+    for policed, policy in of_type(resources, "AWS::S3::BucketPolicy"):
+        if name == policed or (kind == "AWS::S3::Bucket" and name.lower() == policy["Bucket"]):
+            own, by_deployer = (
+                f"arn:aws:s3:::{policy['Bucket']}",
+                {
+                    "aws:CalledVia": ["cloudformation.amazonaws.com"],
+                    "aws:SecureTransport": "true",
+                },
+            )
+            yield Guard(policed, policy["PolicyDocument"], own, "s3", by_deployer)
     for policed, policy in of_type(resources, "AWS::SQS::QueuePolicy"):
         of_this = name == policed or (kind == "AWS::SQS::Queue" and properties.get("QueueName") in policy["Queues"])
         if of_this:

@@ -17,6 +17,7 @@ POLICIES = {
     "AWS::EC2::VPCEndpoint": ["PolicyDocument"],
     "AWS::IAM::ManagedPolicy": ["PolicyDocument"],
     "AWS::KMS::Key": ["KeyPolicy"],
+    "AWS::S3::BucketPolicy": ["PolicyDocument"],
     "AWS::SQS::QueuePolicy": ["PolicyDocument"],
 }
 
@@ -36,6 +37,10 @@ LOST = {
     "AWS::Lambda::Function": ["VpcConfig", "TracingConfig", "LoggingConfig", "ReservedConcurrentExecutions"],
     "AWS::Lambda::Permission": ["SourceArn"],
     "AWS::Logs::LogGroup": ["KmsKeyId", "RetentionInDays"],
+    "AWS::S3::Bucket": [
+        "BucketEncryption", "ObjectLockConfiguration", "ObjectLockEnabled", "OwnershipControls",
+        "PublicAccessBlockConfiguration", "VersioningConfiguration",
+    ],
     "AWS::SQS::Queue": ["MessageRetentionPeriod", "SqsManagedSseEnabled"],
     "AWS::StepFunctions::StateMachine": [
         "EncryptionConfiguration", "LoggingConfiguration", "StateMachineName", "StateMachineType",
@@ -134,6 +139,14 @@ CHANGED: list[tuple[str, Steps, Any]] = [
     ("AWS::KMS::Key", ["KeyUsage"], "GENERATE_VERIFY_MAC"),
     ("AWS::KMS::Key", ["MultiRegion"], True),
     ("AWS::KMS::Key", ["Origin"], "EXTERNAL"),
+    ("AWS::S3::Bucket", ["BucketName"], "checkpoints"),
+    ("AWS::S3::Bucket", ["LifecycleConfiguration"], {"Rules": [{"Status": "Enabled", "ExpirationInDays": 1}]}),
+    ("AWS::S3::Bucket", ["ObjectLockConfiguration", "Rule", "DefaultRetention", "Mode"], "GOVERNANCE"),
+    ("AWS::S3::Bucket", ["ObjectLockConfiguration", "Rule", "DefaultRetention"], {"Mode": "COMPLIANCE", "Days": 10}),
+    ("AWS::S3::Bucket", ["ObjectLockConfiguration", "Rule"], None),
+    ("AWS::S3::Bucket", ["PublicAccessBlockConfiguration", "BlockPublicPolicy"], False),
+    ("AWS::S3::Bucket", ["VersioningConfiguration", "Status"], "Suspended"),
+    ("AWS::S3::BucketPolicy", ["Bucket"], "another"),
     ("AWS::EC2::FlowLog", ["TrafficType"], "REJECT"),
     ("AWS::EC2::SecurityGroup", ["SecurityGroupEgress", 0, "FromPort"], 0),
     ("AWS::EC2::SecurityGroup", ["SecurityGroupEgress"], [{"IpProtocol": "-1", "CidrIp": "0.0.0.0/0"}]),
@@ -192,6 +205,7 @@ TAKEN_FOR_ANOTHER: Mapping[str, list[Any]] = {
     "ENTRIES_TABLE_NAME": [{"Ref": "PaymentLedgerTable"}, {"Ref": "PaymentSealsTable"}],
     "SEALS_TABLE_NAME": [{"Ref": "PaymentLedgerTable"}, {"Ref": "PaymentEntriesTable"}],
     "SEAL_KEY_ARN": [{"Fn::GetAtt": ["TokenKey", "Arn"]}],
+    "CHECKPOINTS_BUCKET": ["", {"Ref": "PaymentSealsTable"}],
     "LOG_ORIGIN": [
         {"Ref": "PaymentSealsTable"},
         {"Fn::Sub": "payment-ledger/${AWS::AccountId}/PaymentLedger${Suffix}"},
@@ -226,7 +240,7 @@ ADDED = {
     },
     "a function URL": {"Type": "AWS::Lambda::Url", "Properties": {"AuthType": "NONE"}},
     "a permission to invoke": {"Type": "AWS::Lambda::Permission", "Properties": {"Principal": "*"}},
-    "an endpoint for S3": {
+    "a second endpoint for S3": {
         "Type": "AWS::EC2::VPCEndpoint",
         "Properties": {"ServiceName": "com.amazonaws.us-east-1.s3", "VpcEndpointType": "Gateway"},
     },
@@ -240,6 +254,7 @@ ADDED = {
     },
     "an open queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "open"}},
     "another API": {"Type": "AWS::ApiGatewayV2::Api", "Properties": {"ProtocolType": "HTTP"}},
+    "a second bucket": {"Type": "AWS::S3::Bucket", "Properties": {}},
     "a second table": {"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "Other", "KeySchema": []}},
     "a managed policy": {
         "Type": "AWS::IAM::ManagedPolicy",

@@ -10,6 +10,7 @@ from tools import facts
 PARAMETERS = {
     "AcceptEntries": "allowed",
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
+    "CheckpointYears": "10",
     "BreakGlassRoleArn": "arn:aws:iam::123456789012:role/break-glass",
     "PartnerSource": PARTNER_SOURCE,
     "ProcessorsBus": "open",

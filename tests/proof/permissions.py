@@ -27,6 +27,7 @@ CALLS = {
     "kms:Sign": "kms.sign(",
     "kms:ReEncryptFrom": "client.re_encrypt(",
     "kms:ReEncryptTo": "client.re_encrypt(",
+    "s3:PutObject": "s3.put_object(",
     "secretsmanager:BatchGetSecretValue": "client.batch_get_secret_value(",
     "secretsmanager:GetSecretValue": "client.batch_get_secret_value(",
     "secretsmanager:ListSecrets": "client.batch_get_secret_value(",
@@ -112,6 +113,8 @@ def _sections(resources: Resources) -> Iterator[tuple[str, list[list[str]]]]:
             yield f"{what} `{name}`", list(_guard_rows(properties[key]))
     for name, table in of_type(resources, "AWS::DynamoDB::Table"):
         yield f"Table `{name}`", list(_guard_rows(table["ResourcePolicy"]["PolicyDocument"]))
+    for name, policy in of_type(resources, "AWS::S3::BucketPolicy"):
+        yield f"Bucket `{name.removesuffix('Policy')}`", list(_guard_rows(policy["PolicyDocument"]))
     for name, policy in of_type(resources, "AWS::Events::EventBusPolicy"):
         yield f"Bus `{name.removesuffix('Policy')}`", list(_guard_rows({"Statement": as_list(policy["Statement"])}))
     for name, policy in of_type(resources, "AWS::SQS::QueuePolicy"):

@@ -80,12 +80,20 @@ def stack_arns(resources: Resources) -> list[str]:
         found += [arn("states", f"execution:{m['StateMachineName']}{other}:any") for other in ("", "2")]
     found += [arn("dynamodb", f"table/{name}/stream/2026-11-26") for name in TABLES_WITH_STREAMS]
     found += [arn("cloudformation", f"stack/{stack}/1") for stack in ("payment-ledger", "another")]
+    for name, _ in of_type(resources, "AWS::S3::Bucket"):
+        own = bucket_arn(name)
+        found += [own, f"{own}/checkpoints/any", f"{own}/another", f"{own}2/checkpoints/any"]
     found += [arn("sqs", queue["QueueName"]) for _, queue in of_type(resources, "AWS::SQS::Queue")]
     found += [arn("secretsmanager", f"secret:payment-ledger{suffix}/processors/any") for suffix in ("", "-dev")]
     for _, group in of_type(resources, "AWS::Logs::LogGroup"):
         name = arn("logs", f"log-group:{group['LogGroupName']}")
         found += [name, f"{name}:*", f"{name}:log-stream:a"]
     return sorted(found)
+
+
+def bucket_arn(name: str) -> str:
+    """Return the ARN of a bucket of the stack by its logical ID, in whose place AWS chooses a name."""
+    return f"arn:aws:s3:::{name.lower()}"
 
 
 def role_principal(resources: Resources, name: str) -> dict[str, str]:
@@ -165,12 +173,23 @@ def questions(resources: Resources) -> dict[str, Question]:
 
     writing = ("PersistPaymentLedgerRole", "AppendEntryRole", "PublishOutcomeRole", "RepublishOutcomesRole")
     writing += ("SealLedgerRole", *(("AcceptEntryRole",) if "AcceptEntryRole" in resources else ()))
+    people = [person("admin"), {**person("break-glass"), "principal": BREAK_GLASS}]
     for name, table in of_type(resources, "AWS::DynamoDB::Table"):
         writers = [role_principal(resources, name) for name in writing]
         document = table.get("ResourcePolicy", {}).get("PolicyDocument", {"Version": "2012-10-17", "Statement": []})
         own = [a for a in arns if a.endswith(f"table/{table['TableName']}")]
-        people = [person("admin"), {**person("break-glass"), "principal": BREAK_GLASS}]
         ask(f"table {name}", "resource", document, [*writers, *people], ["dynamodb"], arns=own, report="denied")
+    for name, policy in of_type(resources, "AWS::S3::BucketPolicy"):
+        writers = [role_principal(resources, role) for role in ("SealLedgerRole", "PersistPaymentLedgerRole")]
+        own = [f"arn:aws:s3:::{policy['Bucket']}{key}" for key in ("", "/checkpoints/any")]
+        tried = contexts("resource", ["s3"])
+        openly = [one for one in tried if one["name"] == "without-tls"]  # every call is denied, so one caller is enough
+        for label, callers, made in (
+            ("", [*writers, *people], [one for one in tried if one not in openly]),
+            (" without TLS", [person("admin")], openly),
+        ):
+            asked_of = {"arns": own, "report": "denied", "contexts": made}
+            ask(f"bucket {name}{label}", "resource", policy["PolicyDocument"], callers, ["s3"], **asked_of)
     for name, policy in of_type(resources, "AWS::Events::EventBusPolicy"):
         publishers = [role_principal(resources, name) for name in writing]
         document = {"Version": "2012-10-17", "Statement": as_list(policy["Statement"])}

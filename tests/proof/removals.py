@@ -92,7 +92,12 @@ def faults_of_a_removal(resources: Resources) -> Iterator[str]:
     for name, resource in resources.items():
         kind, properties = resource["Type"], resource.get("Properties", {})
         if resource.get("DeletionPolicy") in facts.RETAINING and kind not in facts.VERSIONS:
-            words = {"AWS::KMS::Key": "keys", "AWS::Logs::LogGroup": "log groups"}
+            words = {
+                "AWS::KMS::Key": "keys",
+                "AWS::Logs::LogGroup": "log groups",
+                "AWS::S3::Bucket": "bucket of checkpoints",
+                "AWS::S3::BucketPolicy": "bucket of checkpoints",
+            }
             if words.get(kind, str(unique_name(resource))) not in page:
                 yield f"{name}: survives the stack, and the page does not say so"
         if kind == "AWS::DynamoDB::Table" and resource.get("DeletionPolicy") != "Retain":

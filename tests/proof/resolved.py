@@ -111,6 +111,8 @@ class Resolver:
             version = resource["Properties"]["DeploymentPreference"]["StateMachineVersionArn"]["Ref"]
             machine = self.template["Resources"][version]["Properties"]["StateMachineArn"]["Ref"]
             return f"{self.attribute(machine, 'Arn')}:{properties['Name']}"
+        if resource["Type"] == "AWS::S3::Bucket":  # the names of buckets have no capital letters
+            return self.id_of(name).lower()
         if resource["Type"] == "AWS::IAM::ManagedPolicy":
             return arn("iam", f"policy/{name}", region="")
         named = {
@@ -140,7 +142,8 @@ class Resolver:
         properties = self.template["Resources"][name].get("Properties", {})
         if attribute == "DnsEntries":
             service = self.value(properties["ServiceName"]).rpartition(".")[2]
-            return [f"ZONE:vpce-{self.id_of(name)}.{service}.{REGION}.vpce.amazonaws.com"]
+            any_label = "*." if service == "s3" else ""
+            return [f"ZONE:{any_label}vpce-{self.id_of(name)}.{service}.{REGION}.vpce.amazonaws.com"]
         if attribute == "QueueName":
             return self.ref(name)
         if attribute != "Arn":
@@ -154,6 +157,7 @@ class Resolver:
             "AWS::KMS::Key": lambda: arn("kms", f"key/{self.id_of(name)}"),
             "AWS::Lambda::Function": lambda: arn("lambda", f"function:{self.ref(name)}"),
             "AWS::Logs::LogGroup": lambda: arn("logs", f"log-group:{self.ref(name)}:*"),
+            "AWS::S3::Bucket": lambda: f"arn:{PARTITION}:s3:::{self.id_of(name).lower()}",
             "AWS::SQS::Queue": lambda: arn("sqs", self.ref(name)),
             "AWS::StepFunctions::StateMachine": lambda: arn(
                 "states", f"stateMachine:{self.value(properties['StateMachineName'])}"

@@ -6,6 +6,7 @@
 import ast
 import json
 import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.proof.evaluator import Evaluator
 from tests.proof.mutants import mutants
 from tests.proof.parameters import PARAMETERS
 from tests.proof.resolved import Resolver, arn
+from tests.support.checkpoints import bucket_of_checkpoints
 from tests.support.faults import Faults
 from tools import sample_requests
 
@@ -116,6 +118,7 @@ def test_the_outputs_name_the_tables(expanded: dict[str, Any]) -> None:
         "SealsTableName": "PaymentSeals",
         "SealKeyArn": arn("kms", "key/SealKey"),
         "SealFunction": arn("lambda", "function:seal_ledger:live"),
+        "CheckpointsBucket": "checkpointsbucket",
     }
     assert {name: resolver.value(expanded["Outputs"][name]["Value"]) for name in expected} == expected
 
@@ -134,6 +137,13 @@ def test_an_existing_vpc_is_used(expanded: dict[str, Any]) -> None:
     assert functions
     for inside in [*endpoints, *functions]:
         assert inside["SubnetIds"] == ["subnet-aaaaaaaa", "subnet-bbbbbbbb"]
+
+
+@pytest.fixture
+def bucket(engine: Engine) -> Iterator[None]:
+    """Give the sealer a bucket of checkpoints, as the judged stack has one."""
+    with bucket_of_checkpoints(engine):
+        yield
 
 
 # ── Granted equals used ─────────────────────────────────────────────────────────────────────────────
@@ -164,6 +174,7 @@ ACTIONS_OF_A_CALL = {
     "GetPublicKey": ["kms:GetPublicKey"],
     "PutEvents": ["events:PutEvents"],
     "PutItem": ["dynamodb:PutItem"],
+    "PutObject": ["s3:PutObject"],
     "Query": ["dynamodb:Query"],
     "ReEncrypt": ["kms:ReEncryptFrom", "kms:ReEncryptTo"],
     "Sign": ["kms:Sign"],
@@ -172,6 +183,7 @@ ACTIONS_OF_A_CALL = {
 }
 
 
+@pytest.mark.usefixtures("bucket")
 def test_every_grant_is_used_and_every_call_is_granted(
     engine: Engine, payment: dict[str, Any], resources: dict[str, Any], faults: Faults
 ) -> None:
@@ -201,8 +213,8 @@ def test_every_grant_is_used_and_every_call_is_granted(
     accepted = {"Entry": {**entry, "EntryID": "accepted", "Amount": "1000000.00"}, **accepting}
     accepted["Execution"] = accepted["Execution"].replace(":PaymentLedger:", ":PaymentEntries:")
     assert not engine.functions["AcceptEntry"].invoke(json.dumps(accepted).encode())[1]
-    for invoked, sample in (("RepublishOutcomes", "republish_outcomes"), ("SealLedger", "seal_ledger")):
-        assert not engine.functions[invoked].invoke((SAMPLES / f"{sample}.json").read_bytes())[1]
+    assert not engine.functions["RepublishOutcomes"].invoke((SAMPLES / "republish_outcomes.json").read_bytes())[1]
+    assert not engine.functions["SealLedger"].invoke((SAMPLES / "seal_ledger.json").read_bytes())[1]
     # The webhook's calls: the first execution fails, another is started, and the message comes again.
     register_sample_processors(engine)
     posted = sample_requests.event_of("acme-pay")
@@ -374,6 +386,31 @@ def test_only_the_sealer_signs_and_only_checkpoints() -> None:
     assert using == {"kms:Sign", "kms:GetPublicKey"}
 
 
+def test_only_the_sealer_puts_checkpoints_and_nobody_takes_one_away(resources: dict[str, Any]) -> None:
+    """Object Lock keeps each version. Without these lines, a deletion marker or a false version could hide it."""
+    checkpoint = "arn:aws:s3:::checkpointsbucket/checkpoints/any"
+    assert granted_lines(r"s3:\w+") == {f"paymentledger-seal-role s3:PutObject {checkpoint} s3"}
+    denied = [line.split() for line in policies.reviewed()["bucket CheckpointsBucketPolicy"]]
+    always = {(who, action) for who, action, _, context in denied if context == "any"}
+    callers = {"admin", "break-glass", "paymentledger-role", "paymentledger-seal-role"}
+    for action in ("DeleteObject", "DeleteObjectVersion", "PutObjectLegalHold", "PutObjectRetention"):
+        assert {who for who, denied_action in always if denied_action == f"s3:{action}"} == callers
+    assert {who for who, action in always if action == "s3:PutObject"} == callers - {"paymentledger-seal-role"}
+    tried = {one["name"] for one in policies.questions(resources)["bucket CheckpointsBucketPolicy"]["contexts"]}
+    by_the_sealer = {c for who, action, _, c in denied if (who, action) == ("paymentledger-seal-role", "s3:PutObject")}
+    assert tried - by_the_sealer == {"inside"}
+    changing = {(who, action) for who, action, on, _ in denied if not on.endswith("/any")}
+    assert changing == {
+        (who, f"s3:{action}")
+        for who in callers - {"break-glass"}
+        for action in (
+            "DeleteBucketPolicy", "PutBucketObjectLockConfiguration", "PutBucketPolicy", "PutLifecycleConfiguration"
+        )
+    }  # fmt: skip
+    openly = {line.split()[1] for line in policies.reviewed()["bucket CheckpointsBucketPolicy without TLS"]}
+    assert {"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucketVersions", "s3:PutObject"} < openly
+
+
 def test_three_roles_publish_and_only_the_sealer_publishes_checkpoints() -> None:
     """A consumer that keeps the checkpoints is a witness, so no other role may send it one."""
     bus = arn("events", "event-bus/payment-ledger")
@@ -458,8 +495,8 @@ def test_the_resolved_policies_are_those_that_are_deployed(engine: Engine, expan
     """A fault of the proof's own resolver would spoil every proof, so it is compared with moto's CloudFormation."""
     iam = engine.client("iam")
     named = ("AWS::EC2::VPC", "AWS::EC2::VPCEndpoint", "AWS::KMS::Key")
-    resources = engine.template["Resources"].items()
-    keys = {engine.physical_ids[name]: name for name, resource in resources if resource["Type"] in named}
+    types = {name: resource["Type"] for name, resource in engine.template["Resources"].items()}
+    keys = {physical: name for name, physical in engine.physical_ids.items() if types[name] in named}
 
     def plain(document: Any) -> Any:
         # moto keeps an inline policy as the text of a Python dictionary.
@@ -473,7 +510,7 @@ def test_the_resolved_policies_are_those_that_are_deployed(engine: Engine, expan
         ]  # moto leaves an empty statement for AWS::NoValue
         return document
 
-    resolved = Resolver(expanded, {**PARAMETERS, "AlarmTopicArn": ""}).resources()
+    resolved = Resolver(expanded, {**PARAMETERS, "AlarmTopicArn": "", "CheckpointYears": "0"}).resources()
     compared = 0
     for _, role in policies.of_type(resolved, "AWS::IAM::Role"):
         for policy in role["Policies"]:

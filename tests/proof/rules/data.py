@@ -67,12 +67,14 @@ def data_is_retained(resources: Resources) -> Iterator[str]:
             "AWS::DynamoDB::Table",
             "AWS::KMS::Key",
             "AWS::Logs::LogGroup",
+            "AWS::S3::Bucket",
+            "AWS::S3::BucketPolicy",
             "AWS::SQS::Queue",
             "AWS::StepFunctions::StateMachineVersion",
         }:
             # A resource that is empty until the stack works is deleted if the creation fails. Otherwise the next
             # creation would find it there.
-            empty_at_first = resource["Type"] in {"AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::SQS::Queue"}
+            empty_at_first = resource["Type"] not in {"AWS::DynamoDB::Table", "AWS::StepFunctions::StateMachineVersion"}
             expected = {
                 "DeletionPolicy": "RetainExceptOnCreate" if empty_at_first else "Retain",
                 "UpdateReplacePolicy": "Retain",
@@ -97,6 +99,37 @@ def data_is_retained(resources: Resources) -> Iterator[str]:
             yield from _key_and_indexes(name, table, TABLES[name])
     if {name for name, _ in of_type(resources, "AWS::DynamoDB::Table")} != TABLES.keys():
         yield "tables: not exactly those of payments, of entries and of seals"
+
+
+def checkpoints_are_locked(resources: Resources) -> Iterator[str]:
+    """Check that the bucket of checkpoints keeps each version for the parameter's years, and nobody can remove one.
+
+    Source: S3 User Guide, Object Lock: governance mode has a way around it, and compliance mode has none.
+    """
+    buckets, policies = (dict(of_type(resources, f"AWS::S3::{kind}")) for kind in ("Bucket", "BucketPolicy"))
+    if buckets.keys() != {"CheckpointsBucket"}:
+        yield f"buckets: {sorted(buckets)}"
+    expected = {
+        "ObjectLockEnabled": True,
+        "ObjectLockConfiguration": {
+            "ObjectLockEnabled": "Enabled",
+            "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Years": "10"}},
+        },
+        "VersioningConfiguration": {"Status": "Enabled"},
+        "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+        "PublicAccessBlockConfiguration": dict.fromkeys(
+            ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True
+        ),
+        "BucketEncryption": {
+            "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+        },
+    }
+    for name, bucket in buckets.items():
+        for what in sorted({*bucket, *expected}):  # a name of its own would block its return, and a rule could expire
+            if bucket.get(what) != expected.get(what):
+                yield f"{name}: {what} is {bucket.get(what)}"
+    if [policy["Bucket"] for policy in policies.values()] != ["checkpointsbucket"]:
+        yield "buckets: not each has one policy"
 
 
 def _key_and_indexes(name: str, table: Mapping[str, Any], expected: Table) -> Iterator[str]:

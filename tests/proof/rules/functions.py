@@ -58,7 +58,8 @@ def functions_are_inside(resources: Resources) -> Iterator[str]:
         actions -= CALLS_BY_LAMBDA
         for service, (variable, endpoint) in ENDPOINTS.items():
             called = any(action.startswith(f"{service}:") for action in actions)
-            dns = f"https://vpce-{endpoint}.{service}.us-east-1.vpce.amazonaws.com" if called else None
+            label = "bucket." if service == "s3" else ""
+            dns = f"https://{label}vpce-{endpoint}.{service}.us-east-1.vpce.amazonaws.com" if called else None
             if variables.get(variable) != dns:
                 yield f"{name}: {variable} is not {dns}"
         if function.get("TracingConfig") != {"Mode": "Active"}:
@@ -119,6 +120,7 @@ NAMED_IN_VARIABLES = {
     "TOKEN_KEY": arn("kms", "key/TokenKey"),
     "INTAKE_KEY": arn("kms", "key/IntakeKey"),
     "SEAL_KEY_ARN": arn("kms", "key/SealKey"),
+    "CHECKPOINTS_BUCKET": "checkpointsbucket",
     "PARTNER_SOURCE": PARTNER_SOURCE,
 }
 """What each variable of a function must name, for variables that could name another thing of the stack by mistake."""

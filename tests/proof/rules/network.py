@@ -9,6 +9,7 @@ ENDPOINTS = {
     "dynamodb": ("AWS_ENDPOINT_URL_DYNAMODB", ENDPOINT_OF["dynamodb"]),
     "events": ("AWS_ENDPOINT_URL_EVENTBRIDGE", ENDPOINT_OF["events"]),
     "kms": ("AWS_ENDPOINT_URL_KMS", ENDPOINT_OF["kms"]),
+    "s3": ("AWS_ENDPOINT_URL_S3", ENDPOINT_OF["s3"]),
     "secretsmanager": ("AWS_ENDPOINT_URL_SECRETS_MANAGER", ENDPOINT_OF["secretsmanager"]),
     "states": ("AWS_ENDPOINT_URL_SFN", ENDPOINT_OF["states"]),
 }
