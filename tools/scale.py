@@ -237,6 +237,8 @@ def removed_costs(n: Numbers, outliving: Iterable[Mapping[str, Any]]) -> tuple[l
     keys, queues = Decimal(numbers.pop("AWS::KMS::Key", 0)), Decimal(numbers.pop("AWS::SQS::Queue", 0))
     stores, groups = numbers.pop("AWS::DynamoDB::Table", 0), numbers.pop("AWS::Logs::LogGroup", 0)
     secrets = n["processor_secrets"]
+    for priceless in ("AWS::S3::Bucket", "AWS::S3::BucketPolicy"):  # a year of checkpoints is some 30 MB
+        numbers.pop(priceless, None)
     if numbers:
         raise ScaleError(f"template.yaml: {min(numbers)} is retained, and tools/scale.py has no price for it")
     return [

@@ -106,6 +106,7 @@ FEATURES = {
     ("ProcessorsBus=open",): {"alarm_metrics": 1},
     ("RevealTokens=allowed",): {"alarm_metrics": 1},
     ("AcceptEntries=allowed",): {"alarm_metrics": 1},
+    ("CheckpointYears=10",): {"endpoint_zones": 2},
     ("PlaintextTokens=accepted", "Suffix=-dev"): {},
     ("LogRetentionDays=30",): {"log_days": 30 - 90},
     NETWORK: {},

@@ -473,9 +473,17 @@ def test_a_resource_stays_if_its_deletion_policy_says_so() -> None:
     assert made["keys, before their first rotation: 7 in dev, 6 in prod"] == ["7.00", "6.00"]
     assert made["each GB in tables and their indexes: 4"] == ["0.25", "0.25"]
     assert made["each GB in tables, for point-in-time recovery: 3"] == ["0.20", "0.20"]
-    resources["Bucket"] = {"Type": "AWS::S3::Bucket", "DeletionPolicy": "Retain", "Properties": {}}
-    with pytest.raises(ScaleError, match=r"\Atemplate\.yaml: AWS::S3::Bucket is retained, .+\Z"):
+    resources["Disk"] = {"Type": "AWS::EFS::FileSystem", "DeletionPolicy": "Retain", "Properties": {}}
+    with pytest.raises(ScaleError, match=r"\Atemplate\.yaml: AWS::EFS::FileSystem is retained, .+\Z"):
         scale.tables(GIVEN_INPUTS, changed, DEPLOYMENTS)
+
+
+def test_a_bucket_of_checkpoints_costs_nearly_nothing_after_its_stack() -> None:
+    """Its endpoint goes with the stack, and a checkpoint has some 300 bytes."""
+    kept = {"dev": {**DEPLOYMENTS["dev"], "CheckpointYears": "10"}, "prod": {"CheckpointYears": "10"}}
+    without = {"dev": DEPLOYMENTS["dev"], "prod": {}}
+    removed = [scale.tables(GIVEN_INPUTS, DECLARED, deployed)["removed"] for deployed in (kept, without)]
+    assert removed[0] == removed[1]
 
 
 @pytest.mark.parametrize(("exact", "shown"), [("0.005", "0.01"), ("0.0049", "0.00"), ("1234.5", "1,234.50")])
