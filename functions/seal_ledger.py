@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ledger.cold_start  # first: see its docstring
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from ledger.chain import entry_facts
 from ledger.checkpoint import checkpoint_text, raw_public_key, signed_note, verifier_key
 from ledger.fields import IDENTIFIER, InvalidRequestError
 from ledger.item import SHARDS, UnreadableItemError, read_attribute, read_timestamp, recorded_facts
-from ledger.leaf import leaf_of
+from ledger.leaf import ciphertext_hash_of, leaf_of
 from ledger.merkle import leaf_hash
 from ledger.outcome import Outcome
 from ledger.publication import publish
@@ -278,7 +277,7 @@ class SealingRun:
         except UnreadableItemError as unreadable:
             self.hold_back(key, "unreadable", unreadable.attribute)
             return []
-        ciphertext_hash = hashlib.sha256(ciphertext).digest()
+        ciphertext_hash = ciphertext_hash_of(ciphertext, key[1])
         return [SealedRecord(key, leaf_hash(leaf_of(facts, ciphertext_hash)), ciphertext_hash)]
 
     def commit(self, seal: Seal) -> bool:

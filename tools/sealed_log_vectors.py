@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ledger.chain import entry_facts
 from ledger.checkpoint import checkpoint_text, signed_note, verifier_key
 from ledger.item import EncryptedPayment, recorded_facts
-from ledger.leaf import leaf_of
+from ledger.leaf import ciphertext_hash_of, leaf_of
 from ledger.merkle import Tree, leaf_hash
 from ledger_cli import REGION, ROOT
 from ledger_cli.sealed_log.proof_file import ProofFile
@@ -40,12 +40,19 @@ def vectors() -> dict[str, Any]:
     """Return the vectors. Binary values are in base64, and hashes of a leaf's form in hexadecimal digits."""
     key = Ed25519PrivateKey.from_private_bytes(SEED)
     public_key = key.public_key().public_bytes_raw()
-    ciphertext_hash = hashlib.sha256(CIPHERTEXT).digest()
     records, seals, tree, hashes = [], [], Tree(), []
     for facts in _facts():
+        ciphertext_hash = ciphertext_hash_of(CIPHERTEXT, facts.get("Entry", 0))
         leaf = leaf_of(facts, ciphertext_hash)
         hashes.append(leaf_hash(leaf))
-        records.append({"Facts": facts, "CanonicalJSON": leaf.decode(), "LeafHash": _base64(hashes[-1:])})
+        records.append(
+            {
+                "Facts": facts,
+                "CiphertextSHA256": ciphertext_hash.hex(),
+                "CanonicalJSON": leaf.decode(),
+                "LeafHash": _base64(hashes[-1:]),
+            }
+        )
         tree.append(hashes[-1])
         text = checkpoint_text(ORIGIN, tree.size, tree.root)
         note = signed_note(text, ORIGIN, public_key, key.sign(text.encode()))
@@ -59,7 +66,6 @@ def vectors() -> dict[str, Any]:
         "SigningSeed": _base64([SEED]),
         "VerifierKey": verifier_key(ORIGIN, public_key),
         "Ciphertext": _base64([CIPHERTEXT]),
-        "CiphertextSHA256": ciphertext_hash.hex(),
         "Records": records,
         "Seals": seals,
         "ConsistencyProof": [_base64([one]) for one in consistency_proof(hashes, 1)],

@@ -3,12 +3,14 @@
 A leaf is canonical JSON (RFC 8785) of the record's immutable facts under the contract's names, and two fields more:
 
     Schema            the name of this form
-    CiphertextSHA256  SHA-256 (hex) of the payment's encrypted token; an entry has that of its payment
+    CiphertextSHA256  SHA-256 (hex) of the payment's encrypted token; that of entry 1 of a payment, of the token and `#1`
 
 KMS encrypts with a random value, so nobody can guess a ciphertext. So the hash of a leaf tells nothing of the record to
-a reader who does not have it, and the leaf stays valid after the token key is destroyed.
+a reader who does not have it, not even to one who has the leaf of another record of the same payment. The leaf stays
+valid after the token key is destroyed.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -28,12 +30,22 @@ def canonical(value: Mapping[str, Any]) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def ciphertext_hash_of(ciphertext: bytes, entry: int) -> bytes:
+    """Return the random part of a leaf: nobody knows it who does not know the ciphertext itself.
+
+    Args:
+        ciphertext: the payment's encrypted token.
+        entry: the number of the payment's entry; 0 for the payment itself.
+    """
+    return hashlib.sha256(ciphertext + (f"#{entry}".encode() if entry else b"")).digest()
+
+
 def leaf_of(facts: Mapping[str, Any], ciphertext_hash: bytes) -> bytes:
     """Return the leaf of a payment or an entry.
 
     Args:
         facts: what `recorded_facts` reads from a payment's item, or `entry_facts` from an entry's.
-        ciphertext_hash: SHA-256 of the payment's encrypted token.
+        ciphertext_hash: what `ciphertext_hash_of` returns for the record.
 
     Raises:
         ValueError: the facts have a field that only the leaf has. It would be replaced, so two records had one leaf.

@@ -35,7 +35,7 @@ class UnreadableSealError(Exception):
 
 
 class SealedRecord(NamedTuple):
-    """What a seal has of one record: its key, the hash of its leaf, and SHA-256 of its payment's encrypted token."""
+    """What a seal has of one record: its key, the hash of its leaf, and the random part of its leaf."""
 
     key: Key
     leaf_hash: bytes

@@ -92,8 +92,8 @@ def test_what_was_recorded_is_sealed_marked_signed_and_published(engine: Engine)
     assert sealed_keys(engine) == [["txn-1", "txn-1#1", "txn-2"]]
     leaves = [item["LeafHashes"]["B"][at : at + 32] for at in (0, 32, 64)]
     assert leaves[2] == leaf_hash(leaf_of(recorded_facts(second.as_item()), hashlib.sha256(second.ciphertext).digest()))
-    own_hash = hashlib.sha256(first.ciphertext).digest()
-    assert item["CiphertextHashes"]["B"][:64] == own_hash * 2
+    own_hashes = hashlib.sha256(first.ciphertext).digest() + hashlib.sha256(first.ciphertext + b"#1").digest()
+    assert item["CiphertextHashes"]["B"][:64] == own_hashes
     checkpoint = checkpoint_of(answer["Checkpoint"], answer["VerifierKey"])
     assert (checkpoint.size, checkpoint.root) == (3, root_of(leaves))
     assert (item["Root"]["B"], item["PreviousRoot"]["B"]) == (checkpoint.root, EMPTY_ROOT)

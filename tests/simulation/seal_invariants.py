@@ -70,7 +70,8 @@ def check_log(observed: Observations, moment: Moment) -> None:
     for key, item in moment.items.items():
         payment = moment.payments.get(key.partition("#")[0])
         if payment and key not in observed.tampered:
-            ciphertext_hash = hashlib.sha256(_bytes(payment["SecureToken"])).digest()
+            _, mark, entry = key.partition("#")
+            ciphertext_hash = hashlib.sha256(_bytes(payment["SecureToken"]) + f"{mark}{entry}".encode()).digest()
             observed.leaves[key] = leaf_hash_of(item, ciphertext_hash), ciphertext_hash
     numbers = [int(seal["Seal"]["N"]) for seal in moment.seals]
     if numbers != list(range(1, len(numbers) + 1)):
