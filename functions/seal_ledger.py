@@ -6,13 +6,14 @@ import ledger.cold_start  # first: see its docstring
 
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
+from botocore.exceptions import ClientError
 
 from ledger.aws import CALL_TOTAL_S, private_client
 from ledger.chain import entry_facts
@@ -60,6 +61,9 @@ MAX_RACES = 3
 
 LAST_CALL_MS = (CALL_TOTAL_S + 1) * 1000
 """Remaining time below which a call might not end in time. The next run does the rest."""
+
+ABOUT_THE_ITEM = frozenset({"ConditionalCheckFailedException", "ValidationException"})
+"""Errors of a mark that the item causes: it is gone, has another mark, or is too large to be changed."""
 
 IN_NO_OTHER_SEAL = "attribute_exists(TransactionID) AND (attribute_not_exists(Seal) OR Seal = :number)"
 """Condition of a mark. Without it, an UpdateItem on a key that does not exist would create an item."""
@@ -129,6 +133,8 @@ def named_records(named: object) -> Iterator[tuple[Key, str]]:
         keys = [parse_key(text) for text in named]
     except (TypeError, ValueError, AttributeError):  # of something else than such text
         raise invalid from None
+    if not all(IDENTIFIER.fullmatch(transaction_id) and entry <= MAX_ENTRIES for transaction_id, entry in keys):
+        raise invalid
     return ((key, "") for key in keys)
 
 
@@ -195,7 +201,7 @@ class SealingRun:
             )
             for item in reply["Items"]:
                 try:
-                    found = key_of(item), read_timestamp(item, "RecordedAt")
+                    found = key_of(item, table_name), read_timestamp(item, "RecordedAt")
                 except UnreadableItemError as unreadable:
                     self.pass_over(unreadable.attribute)
                 else:
@@ -211,7 +217,7 @@ class SealingRun:
                 return
             seal = following(self.last, ORIGIN, self.now, records)
             if self.commit(seal):
-                self.last = self.finish(seal)
+                self.last = self.finish(seal, [record.key for record in seal.records])
                 return
             # Another run was faster, or this one's reply was lost: what that seal has is marked before the next read.
             self.last = self.finished_last()
@@ -231,7 +237,15 @@ class SealingRun:
         if not reply["Items"]:
             return None
         seal = read_seal(reply["Items"][0])
-        return self.finish(seal) if seal.note is None else seal
+        return self.finish(seal, self.unmarked(seal)) if seal.note is None else seal
+
+    def unmarked(self, seal: Seal) -> list[Key]:
+        """Return the keys of those records of a seal that do not have its mark: an earlier run was cut off."""
+        keys = [record.key for record in seal.records]
+        found = self.items(TABLE_NAME, {key for key in keys if not key[1]})
+        found |= self.items(ENTRIES_TABLE_NAME, {key for key in keys if key[1]})
+        mark = {"N": f"{seal.number}"}
+        return [key for key in keys if found.get(key, {}).get("Seal") != mark or "Unsealed" in found[key]]
 
     def read(self, keys: Sequence[Key]) -> list[SealedRecord]:
         """Return what a seal has of those records that no seal has yet, as the tables have them now."""
@@ -242,12 +256,19 @@ class SealingRun:
             payment = payments.get((key[0], 0))
             item = entries.get(key) if key[1] else payment
             if item is not None and "Seal" in item:
-                self.left.pop(key, None)
+                self.pass_sealed(key, item)
             elif item is None or payment is None:
                 self.hold_back(key, "missing", "TransactionID")
             else:
                 records += self.sealed_record(key, item, payment)
         return records
+
+    def pass_sealed(self, key: Key, item: Item) -> None:
+        """Pass over a record that has the mark of a seal, and hold back one whose mark the sealer does not write."""
+        if "Unsealed" in item or not item["Seal"].get("N", "").isdecimal():
+            self.hold_back(key, "unreadable", "Seal")
+        else:
+            self.left.pop(key, None)
 
     def items(self, table_name: str, keys: set[Key]) -> dict[Key, Item]:
         """Return the items under these keys, as the table has them at this moment.
@@ -261,7 +282,7 @@ class SealingRun:
             self.require_time()
             asked, waiting = waiting[:BATCH_SIZE], waiting[BATCH_SIZE:]
             reply = dynamodb.batch_get_item(RequestItems={table_name: {"Keys": asked, "ConsistentRead": True}})
-            found |= {key_of(item): item for item in reply["Responses"].get(table_name, [])}
+            found |= {key_of(item, table_name): item for item in reply["Responses"].get(table_name, [])}
             unprocessed = reply["UnprocessedKeys"].get(table_name)
             unread = unprocessed["Keys"] if unprocessed else []
             if len(unread) == len(asked):
@@ -291,7 +312,7 @@ class SealingRun:
             return False
         return True
 
-    def finish(self, seal: Seal) -> Seal:
+    def finish(self, seal: Seal, unmarked: Iterable[Key]) -> Seal:
         """Sign a committed seal, mark its records, publish it, and write its checkpoint last. It can be repeated."""
         self.require_time()
         public_key = raw_public_key(kms.get_public_key(KeyId=SEAL_KEY_ARN)["PublicKey"])
@@ -302,8 +323,8 @@ class SealingRun:
         )
         note = signed_note(text, ORIGIN, public_key, signed["Signature"])
         finished = seal._replace(note=note, key=verifier_key(ORIGIN, public_key))
-        for record in seal.records:
-            self.mark(record.key, seal.number)
+        for key in unmarked:
+            self.mark(key, seal.number)
         if s3:
             self.require_time()
             keep_checkpoint(s3, seal.number, note)
@@ -332,7 +353,9 @@ class SealingRun:
                 ConditionExpression=IN_NO_OTHER_SEAL,
                 ExpressionAttributeValues={":number": {"N": f"{number}"}},
             )
-        except dynamodb.exceptions.ConditionalCheckFailedException:
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ABOUT_THE_ITEM:
+                raise
             self.hold_back(key, "changed_after_sealing", "Seal")
         else:
             self.left.pop(key, None)
@@ -378,16 +401,19 @@ def keep_checkpoint(s3: S3Client, number: int, note: str) -> None:
     )
 
 
-def key_of(item: Item) -> Key:
-    """Return the key of a payment's or an entry's item.
+def key_of(item: Item, table_name: str) -> Key:
+    """Return the key of an item of a table.
 
     Raises:
         UnreadableItemError: the ledger writes no such key.
     """
-    transaction_id, number = item["TransactionID"]["S"], item.get("Entry", {"N": "0"})["N"]
+    transaction_id = item["TransactionID"]["S"]
     if not IDENTIFIER.fullmatch(transaction_id):
         raise UnreadableItemError(transaction_id, "TransactionID")
-    if not number.isdecimal() or int(number) > MAX_ENTRIES:
+    if table_name == TABLE_NAME:
+        return transaction_id, 0
+    number = item["Entry"]["N"]
+    if not number.isdecimal() or not 1 <= int(number) <= MAX_ENTRIES:
         raise UnreadableItemError(transaction_id, "Entry")
     return transaction_id, int(number)
 

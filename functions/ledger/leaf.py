@@ -3,7 +3,7 @@
 A leaf is canonical JSON (RFC 8785) of the record's immutable facts under the contract's names, and two fields more:
 
     Schema            the name of this form
-    CiphertextSHA256  SHA-256 (hex) of the payment's encrypted token; that of entry 1 of a payment, of the token and `#1`
+    CiphertextSHA256  SHA-256 (hex) of the payment's encrypted token; for entry 1, of the token followed by `#1`
 
 KMS encrypts with a random value, so nobody can guess a ciphertext. So the hash of a leaf tells nothing of the record to
 a reader who does not have it, not even to one who has the leaf of another record of the same payment. The leaf stays

@@ -222,18 +222,82 @@ def test_a_run_that_others_always_beat_ends(engine: Engine, monkeypatch: pytest.
     assert (answer["Sealed"], answer["Left"]) == (0, 1)
 
 
-def test_a_sealed_record_that_the_index_still_has_is_passed_over(engine: Engine) -> None:
+def test_a_sealed_record_that_the_index_still_has_is_passed_over(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An index follows its table a moment later: the table itself decides."""
     record(engine, "txn-1")
     seal(engine)
-    engine.client("dynamodb").update_item(
-        TableName=engine.outputs["TableName"],
-        Key={"TransactionID": {"S": "txn-1"}},
-        UpdateExpression="SET Unsealed = :shard",
-        ExpressionAttributeValues={":shard": {"S": f"{shard_of('txn-1')}"}},
+    module = engine.functions["SealLedger"].module
+    monkeypatch.setattr(
+        module.SealingRun, "unsealed", lambda _: iter([(("txn-1", 0), module.utc_timestamp("2026-11-23T08:30:02Z"))])
     )
     answer = seal(engine)
     assert (answer["Sealed"], answer["Seal"], answer["Left"]) == (0, 1, 0)
+
+
+def change(engine: Engine, expression: str, **values: Any) -> None:
+    """Change the item of `txn-1` behind the ledger's back."""
+    given = {f":{name}": value for name, value in values.items()}
+    engine.client("dynamodb").update_item(
+        TableName=engine.outputs["TableName"],
+        Key={"TransactionID": {"S": "txn-1"}},
+        UpdateExpression=expression,
+        **({"ExpressionAttributeValues": given} if given else {}),
+    )
+
+
+FORGED_MARKS = {
+    "of text": ("SET Seal = :s", {"s": {"S": "1"}}),
+    "of a seal, and still unsealed": ("SET Seal = :s", {"s": {"N": "1"}}),
+    "of no whole number": ("SET Seal = :s", {"s": {"N": "1.5"}}),
+}
+
+
+@pytest.mark.parametrize("forged", FORGED_MARKS)
+def test_a_mark_that_the_sealer_does_not_write_is_no_seal(engine: Engine, forged: str) -> None:
+    """The record is counted as left, so that the alarm goes off: somebody keeps it out of the log."""
+    record(engine, "txn-1", "txn-2")
+    expression, values = FORGED_MARKS[forged]
+    change(engine, expression, **values)
+    answer = seal(engine)
+    assert (answer["Sealed"], answer["Left"], answer["Done"]) == (1, 1, True)
+    assert sealed_keys(engine) == [["txn-2"]]
+
+
+@pytest.mark.parametrize("value", [{"S": "x"}, {"N": "5"}, {"M": {}}], ids=str)
+def test_a_payment_with_an_entrys_number_is_a_payment(engine: Engine, value: dict[str, Any]) -> None:
+    """The table decides what a record is: an odd attribute holds up nothing."""
+    record(engine, "txn-1", "txn-2")
+    change(engine, "SET Entry = :e", e=value)
+    assert seal(engine)["Sealed"] == 2
+    assert sealed_keys(engine) == [["txn-1", "txn-2"]]
+
+
+def test_a_run_that_was_cut_off_marks_only_what_is_left(
+    engine: Engine, faults: Faults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So each run comes further, however little time it has."""
+    ids = [f"txn-{n}" for n in range(8)]
+    module = engine.functions["SealLedger"].module
+    _run_for(engine, module, monkeypatch, 16 + 4 + 5, ids)
+    monkeypatch.undo()
+    left = [item for item in engine.items() if "Seal" not in item]
+    assert len(engine.seals()) == 1
+    assert 0 < len(left) < 8
+    faults.calls.clear()
+    assert seal(engine)["Done"]
+    assert faults.calls.count("UpdateItem") == len(left) + 1, "one for each, and one for the checkpoint"
+    assert all(item["Seal"] == {"N": "1"} for item in engine.items())
+
+
+def test_a_record_that_is_too_large_to_be_marked_does_not_stop_the_seal(engine: Engine, faults: Faults) -> None:
+    """DynamoDB answers that by an error about the item, which comes again each time."""
+    record(engine, "txn-1")
+    faults.refuse("UpdateItem", "ValidationException")
+    answer = seal(engine)
+    assert (answer["Seal"], answer["Left"], answer["Done"]) == (1, 1, True)
+    assert "Note" in engine.seals()[0]
 
 
 def test_records_from_before_the_log_are_sealed_by_name(engine: Engine) -> None:
