@@ -18,7 +18,6 @@ The JSON Schema is `events/schemas/export.schema.json`.
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -127,17 +126,11 @@ class Export:
         """Whether the export has the seals of the sealed log, and so can be verified."""
         return bool(self.header["format"] == FORMAT_WITH_SEALS)
 
-    def lines(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
-        """Yield the text of each line behind the first one, and its object; None if it has none. Nothing is checked."""
+    def lines(self) -> Iterator[bytes]:
+        """Yield each line as it is, the first one too. Nothing is checked."""
         with open_regular(self.path, UnreadableExportError) as file:
-            file.readline(MAX_LINE_BYTES)
             while line := file.readline(MAX_LINE_BYTES):
-                text = line.decode("utf-8", "replace")
-                try:
-                    value = json.loads(text)
-                except (ValueError, RecursionError):
-                    value = None
-                yield text, value if isinstance(value, dict) else None
+                yield line
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield the facts of each payment and entry, in order. Memory does not grow with the file.

@@ -6,22 +6,24 @@ and compared with the log's; the log's root is made again from all leaves and co
 
 import base64
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from ledger.leaf import leaf_of
+from ledger.leaf import ciphertext_hash_of, leaf_of
 from ledger.merkle import HASH_BYTES, Tree, leaf_hash
 from ledger.seal import key_text, parse_key
-from ledger_cli.books.export import ENTRY, PAYMENT, SEAL, Export, line_of, position_of
+from ledger_cli.books.export import ENTRY, PAYMENT, SEAL, Export, line_of, line_of_seal, position_of
 from ledger_cli.errors import CommandError
-from ledger_cli.sealed_log.notes import Checkpoint
+from ledger_cli.sealed_log.notes import Checkpoint, NoteError
 
-SEALED_WITHIN = timedelta(days=1)
+SEALED_WITHIN = timedelta(hours=1)
 """Age beyond which a record without a seal is no longer waiting for one. The sealer runs every five minutes."""
 
-TOKEN_FIELDS = ("SecureToken", "TokenKey")
+TIME_FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
+TOKEN_FIELDS = {"SecureToken", "TokenKey"}
 """What `--ciphertext` adds to a payment. It is no part of the facts: the leaf has the hash of the first."""
 
 
@@ -55,6 +57,7 @@ class Findings:
         missing: sealed records that the export does not have.
         extra: records that no seal has although they are old enough, or that are there twice.
         unsealed: records that no seal has yet.
+        repeated: records that two seals have, alike. That proves no less.
         later: how many records were sealed after the newest checkpoint.
         faults: sentences about what is wrong with the log, a checkpoint or the file.
     """
@@ -64,6 +67,7 @@ class Findings:
     missing: list[str] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
     unsealed: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
     later: int = 0
     faults: list[str] = field(default_factory=list)
 
@@ -82,7 +86,7 @@ class SealedLog:
     """The log that the seals of an export make, with the root that it had at some sizes.
 
     Attributes:
-        origin: its name; None as long as it has no seal.
+        origin: its name; empty as long as it has no seal.
         steps: its seals, in order.
         tree: its tree.
         positions: the index of each record's leaf, by the record's key as text.
@@ -90,7 +94,7 @@ class SealedLog:
     """
 
     def __init__(self, sizes: Sequence[int], findings: Findings) -> None:
-        self.origin: str | None = None
+        self.origin = ""
         self.steps: list[Step] = []
         self.tree = Tree()
         self.positions: dict[str, int] = {}
@@ -105,31 +109,53 @@ class SealedLog:
         Raises:
             UnverifiableExportError: it is not a seal at all.
         """
-        number = len(self.steps) + 1
+        number, before, previous_root = len(self.steps) + 1, self.tree.size, self.tree.root
         try:
             keys = [parse_key(text) for text in seal["Keys"]]
             hashes, ciphertexts = (_packed(seal[name], len(keys)) for name in ("LeafHashes", "CiphertextHashes"))
-            named, origin, sealed_at = int(seal["Seal"]), str(seal["Log"]), str(seal["SealedAt"])
+            origin, sealed_at = str(seal["Log"]), str(seal["SealedAt"])
+            datetime.strptime(sealed_at, TIME_FORM)  # noqa: DTZ007  # in UTC, as the letter at its end says
         except (KeyError, TypeError, ValueError, AttributeError):
             raise UnverifiableExportError(f"seal {number} of the export is damaged: export again") from None
-        faults = self._findings.faults
-        if named != number or origin != (self.origin or origin):
-            faults.append(f"seal {number} is missing, or is of another log")
-        if keys != sorted(set(keys)):
-            faults.append(f"seal {number}: its records are not in order")
-        self.origin = origin
-        before = self.tree.size
+        self.origin = self.origin or origin
         for at, text in enumerate(seal["Keys"]):
-            self.tree.append(hashes[at * HASH_BYTES : (at + 1) * HASH_BYTES])
+            hashed = hashes[at * HASH_BYTES : (at + 1) * HASH_BYTES]
+            self.tree.append(hashed)
             if self.tree.size in self._sizes:
                 self.roots[self.tree.size] = self.tree.root
-            if self.positions.setdefault(text, self.tree.size - 1) != self.tree.size - 1:
-                faults.append(f"{text} was sealed twice")
+            first = self.positions.setdefault(text, self.tree.size - 1)
+            if first != self.tree.size - 1:
+                self._note_repetition(text, is_same=first < before and self.leaf_hash(first) == hashed)
         self._leaf_hashes += hashes
         self._ciphertext_hashes += ciphertexts
         self.steps.append(Step(number, before, self.tree.size, sealed_at))
-        if (seal.get("Size"), seal.get("Root")) != (self.tree.size, base64.b64encode(self.tree.root).decode()):
+        faults = self._findings.faults
+        if seal.get("Seal") != number or origin != self.origin:
+            faults.append(f"seal {number} is missing, or is of another log")
+        if not keys or keys != sorted(set(keys)):
+            faults.append(f"seal {number}: its records are not in order")
+        made = {
+            "Size": self.tree.size, "Root": _base64(self.tree.root), "PreviousRoot": _base64(previous_root),
+            "Peaks": _base64(b"".join(self.tree.peaks)),
+        }  # fmt: skip
+        if any(seal.get(name) != value for name, value in made.items()):
             faults.append(f"seal {number}: its size or root is not that of the records up to it")
+        if seal.get("Checkpoint") is not None and not self._is_own(seal["Checkpoint"]):
+            faults.append(f"seal {number}: its checkpoint is not that of the records up to it")
+
+    def _note_repetition(self, text: str, *, is_same: bool) -> None:
+        if is_same:
+            self._findings.repeated.append(text)
+        else:
+            self._findings.faults.append(f"{text} was sealed twice, with different contents")
+
+    def _is_own(self, note: Any) -> bool:
+        """Return whether a note is a checkpoint of the log as it is now. Its signature is not looked at."""
+        try:
+            checkpoint = Checkpoint.parse(note)
+        except (NoteError, TypeError, AttributeError):
+            return False
+        return (checkpoint.origin, checkpoint.size, checkpoint.root) == (self.origin, self.tree.size, self.tree.root)
 
     def leaf_hash(self, position: int) -> bytes:
         """Return the hash of the leaf at this position."""
@@ -142,6 +168,8 @@ class SealedLog:
     def seals_between(self, before: int, size: int) -> str:
         """Return the seals that added the leaves from *before* to *size*, for a sentence."""
         numbers = [step.number for step in self.steps if step.before < size and step.size > before]
+        if not numbers:
+            return "two logs were shown, which"
         return f"seal {numbers[0]}" if len(numbers) == 1 else f"seals {numbers[0]} to {numbers[-1]}"
 
 
@@ -163,30 +191,48 @@ def verify(export: Export, heads: Sequence[Head], findings: Findings) -> Iterato
         )
     log = SealedLog([head.checkpoint.size for head in heads], findings)
     records: _Records | None = None
-    for number, (text, value) in enumerate(export.lines(), 2):
+    digest, end = hashlib.sha256(), None
+    for number, line in enumerate(export.lines(), 1):
         yield
+        value = _object(line)
         kind = None if value is None else value.pop("record", None)
+        if end is not None:
+            findings.faults.append(f"line {number} of the export is behind its last line")
+            break
+        if kind == "end":
+            end = value
+            continue
+        digest.update(line)
+        if number == 1:
+            continue
         if kind == SEAL and records is None and value is not None:
+            if line.decode("utf-8", "replace") != f"{line_of_seal(value)}\n":
+                findings.faults.append(f"line {number} of the export is not in the form of a seal")
             log.add(value)
             continue
         if records is None:
-            records = _Records(log, _proven_size(log, heads, findings), findings)
-        if kind == "end":
-            break
-        if kind not in (PAYMENT, ENTRY) or value is None or not records.check(text, value):
+            records = _Records(log, _proven_size(log, heads, findings), findings, export.header)
+        if kind not in (PAYMENT, ENTRY) or value is None or not records.check(line, value):
             findings.faults.append(f"line {number} of the export is not a record")
-    else:
-        findings.faults.append("the export is cut off: its last line is missing")
-    if records is None:
-        records = _Records(log, _proven_size(log, heads, findings), findings)
-    records.end({item.get("TransactionID") for item in export.header["unreadable"]})
+    records = records or _Records(log, _proven_size(log, heads, findings), findings, export.header)
+    records.check_frame(end, digest.hexdigest())
+    records.name_missing()
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    """Return the object of a line; None if it has none."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _proven_size(log: SealedLog, heads: Sequence[Head], findings: Findings) -> int:
     """Return the size of the largest checkpoint that the log holds to. Each one that it does not hold to is a fault."""
     proven = 0
     for name, checkpoint in sorted(heads, key=lambda head: head.checkpoint.size):
-        if log.origin not in (None, checkpoint.origin):
+        if log.origin not in ("", checkpoint.origin):
             findings.faults.append(f"{name}: a checkpoint of another log, {checkpoint.origin}")
         elif checkpoint.size > log.tree.size:
             findings.faults.append(
@@ -194,7 +240,7 @@ def _proven_size(log: SealedLog, heads: Sequence[Head], findings: Findings) -> i
                 "records were removed, or the export is older than the checkpoint"
             )
         elif log.roots[checkpoint.size] != checkpoint.root:
-            where = log.seals_between(proven, checkpoint.size) if checkpoint.size else "seal 0"
+            where = log.seals_between(proven, checkpoint.size)
             findings.faults.append(
                 f"{name}: the log is not the one that was signed: {where} had other records when the checkpoint of "
                 f"{checkpoint.size:,} was made"
@@ -205,29 +251,37 @@ def _proven_size(log: SealedLog, heads: Sequence[Head], findings: Findings) -> i
 
 
 class _Records:
-    """The records of an export, one after another, against the log."""
+    """The records of an export, one after another, against the log.
 
-    def __init__(self, log: SealedLog, proven_size: int, findings: Findings) -> None:
-        self.log, self.proven_size, self.findings = log, proven_size, findings
+    Attributes:
+        counts: how many payments and entries there were.
+    """
+
+    def __init__(self, log: SealedLog, proven_size: int, findings: Findings, header: Mapping[str, Any]) -> None:
+        self.log, self.proven_size, self.findings, self.header = log, proven_size, findings, header
+        self.counts = {PAYMENT: 0, ENTRY: 0}
         self.seen = bytearray(log.tree.size)
         self.last: tuple[str, int] = ("", 0)
-        last_sealed = datetime.fromisoformat(log.steps[-1].sealed_at) if log.steps else None
-        self.old = (last_sealed - SEALED_WITHIN).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if last_sealed else ""
+        self.has_ciphertexts = header.get("ciphertext") is True
+        self.oldest = _moved(log.steps[-1].sealed_at, -1) if log.steps else ""
+        self.newest = _moved(header.get("taken_at"), 1)
 
-    def check(self, text: str, facts: dict[str, Any]) -> bool:
+    def check(self, line: bytes, facts: dict[str, Any]) -> bool:
         """Compare one record with the log; False if it is not a record."""
         try:
             position = position_of(facts)
             key, recorded_at = key_text(position), str(facts["RecordedAt"])
             in_order, self.last = position >= self.last, position
-            is_canonical = text == f"{line_of(facts)}\n"
+            is_canonical = line == f"{line_of(facts)}\n".encode()
         except (KeyError, TypeError, ValueError):
             return False
+        self.counts[ENTRY if "EntryID" in facts else PAYMENT] += 1
         if not in_order:
             self.findings.faults.append(f"{key} is out of order")
         at = self.log.positions.get(key)
         if at is None:
-            (self.findings.extra if recorded_at < self.old else self.findings.unsealed).append(key)
+            waits = self.oldest <= recorded_at <= self.newest
+            (self.findings.unsealed if waits else self.findings.extra).append(key)
         elif self.seen[at]:
             self.findings.extra.append(key)
         elif not is_canonical or not self._is_as_sealed(facts, at):
@@ -243,21 +297,57 @@ class _Records:
 
     def _is_as_sealed(self, facts: dict[str, Any], at: int) -> bool:
         ciphertext_hash = self.log.ciphertext_hash(at)
-        token = facts.pop("SecureToken", None)
-        facts.pop("TokenKey", None)
+        added = {name: facts.pop(name) for name in TOKEN_FIELDS & facts.keys()}
+        if set(added) != (TOKEN_FIELDS if self.has_ciphertexts and "EntryID" not in facts else set()):
+            return False
         try:
-            if token is not None and hashlib.sha256(base64.b64decode(token, validate=True)).digest() != ciphertext_hash:
+            if (
+                added
+                and ciphertext_hash_of(base64.b64decode(added["SecureToken"], validate=True), 0) != ciphertext_hash
+            ):
                 return False
             return leaf_hash(leaf_of(facts, ciphertext_hash)) == self.log.leaf_hash(at)
         except (TypeError, ValueError):
             return False
 
-    def end(self, damaged: set[Any]) -> None:
+    def check_frame(self, end: Mapping[str, Any] | None, digest: str) -> None:
+        """Compare the first and the last line of the export with what is between them."""
+        header, faults = self.header, self.findings.faults
+        if end is None:
+            faults.append("the export is cut off: its last line is missing")
+        elif (end.get("payments"), end.get("entries"), end.get("sha256")) != (*self.counts.values(), digest):
+            faults.append("the export was changed after it was written: its last line has other sums")
+        if any(header.get(name) is not None for name in ("processors", "from", "to", "as_of")):
+            faults.append("the first line of the export says that it has only a part of the ledger")
+        if header.get("as_of_seal") != len(self.log.steps):
+            faults.append("the first line of the export names another seal than its last one")
+        if header.get("records") != sum(self.counts.values()):
+            faults.append("the first line of the export has another number of records")
+
+    def name_missing(self) -> None:
         """Name the sealed records that the export does not have."""
+        damaged = {item.get("TransactionID") for item in self.header["unreadable"]}
         for key, at in self.log.positions.items():
             if not self.seen[at]:
                 is_damaged = key.partition("#")[0] in damaged
                 (self.findings.changed if is_damaged else self.findings.missing).append(key)
+
+
+def _moved(timestamp: Any, direction: int) -> str:
+    """Return a time, moved by `SEALED_WITHIN`; an empty text if it is not a time."""
+    try:
+        moment = datetime.strptime(timestamp, TIME_FORM) + direction * SEALED_WITHIN  # noqa: DTZ007  # in UTC
+    except (TypeError, ValueError, OverflowError):
+        return ""
+    return moment.strftime(TIME_FORM).rjust(len("2026-11-23T09:00:00.000000Z"), "0")
+
+
+def _hash_of_text(ciphertext: str) -> bytes:
+    return ciphertext_hash_of(base64.b64decode(ciphertext, validate=True), 0)
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
 
 
 def _packed(text: str, number: int) -> bytes:

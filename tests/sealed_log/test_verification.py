@@ -218,7 +218,7 @@ def test_a_changed_seal_is_named(tmp_path: Path) -> None:
 def test_a_line_that_is_not_a_seal_is_one_line_of_complaint(tmp_path: Path, changes: dict[str, Any]) -> None:
     """Nothing behind it can be judged."""
     path = write_export(tmp_path / "export", forged_seal(2, **changes), RECORDS)
-    if changes == {"Log": 7}:
+    if changes.keys() & {"Log", "Seal"}:
         assert verified(path).is_wrong
         return
     with pytest.raises(UnverifiableExportError, match=r"\Aseal 2 of the export is damaged: export again\Z"):

@@ -76,11 +76,16 @@ def write_export(
     seals: Iterable[Seal | str],
     records: Iterable[Mapping[str, Any] | str],
     unreadable: Sequence[Mapping[str, Any]] = (),
+    **changes: Any,
 ) -> Path:
-    """Write an export as of the last seal. A text is written as it is, in place of a seal or a record."""
+    """Write an export as of the last seal. A text is written as it is, in place of a seal or a record.
+
+    *changes* are those of the first line.
+    """
+    records, seals = list(records), list(seals)
     header = {
         "stack": "payment-ledger", "taken_at": SEALED_AT, "version": "0", "processors": None, "from": None, "to": None,
-        "as_of_seal": 1, "as_of": None, "records": 0, "unreadable": list(unreadable),
+        "as_of_seal": len(seals), "as_of": None, "records": len(records), "unreadable": list(unreadable), **changes,
     }  # fmt: skip
     lines = [seal if isinstance(seal, str) else line_of_seal(seal_view(seal)) for seal in seals]
     with path.open("wb") as file:
