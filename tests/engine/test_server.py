@@ -511,8 +511,10 @@ def test_an_operation_that_the_stack_does_not_use_is_not_served(
 
 
 def test_every_operation_of_the_functions_is_served() -> None:
-    """In containers, the functions call the served engine."""
+    """In containers, the functions call the served engine. Its stack has no bucket, so nothing calls S3."""
     for service, names in sdk_data.operations().items():
+        if service in sdk_data.OPTIONAL:
+            continue
         signed_for = next((iam for iam, sdk in sdk_data.SDK_NAMES.items() if sdk == service), service)
         assert {name for name in names if not name.startswith(READS)} <= SERVICES[signed_for]
 

@@ -54,17 +54,18 @@ def patches(hooks: EngineHooks) -> Iterator[MotoPatch]:
 def sdk_data_parsed_once() -> Iterator[None]:
     """Parse each file of the SDK's data once: every session parses megabytes again, and each function has a session.
 
-    Each session has a copy of the endpoints of its own, since botocore changes them when it resolves one.
+    Each session has a copy of its own of the endpoints, since botocore changes them when it resolves one, and of S3's
+    files, since moto adds its own errors to the model.
     """
     load_file = JSONFileLoader.load_file
     parsed: dict[str, Any] = {}
     pickled: dict[str, bytes] = {}
 
     def load_once(loader: JSONFileLoader, path: str) -> Any:
-        if path.endswith("endpoints"):
-            if path not in pickled:
-                pickled[path] = pickle.dumps(load_file(loader, path))
-            return pickle.loads(pickled[path])  # noqa: S301  # our own bytes
+        if path.endswith("endpoints") or "/s3/" in path:
+            if path not in pickled and (data := load_file(loader, path)) is not None:
+                pickled[path] = pickle.dumps(data)
+            return pickle.loads(pickled[path]) if path in pickled else None  # noqa: S301  # our own bytes
         if parsed.get(path) is None:  # a file that is not there may come
             parsed[path] = load_file(loader, path)
         return parsed[path]
