@@ -6,7 +6,7 @@ grow with the ledger.
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -86,6 +86,7 @@ class Draft:
             DraftError: the file is of another export, or another command has it open.
         """
         self.path = path
+        self._read_until = ""
         asked = json.dumps(query, sort_keys=True)
         try:
             self._database = sqlite3.connect(path, timeout=0)
@@ -153,25 +154,40 @@ class Draft:
         return int(self._database.execute("SELECT coalesce(max(number), 0) FROM seals").fetchone()[0])
 
     def not_read(self) -> str | None:
-        """Return a payment with a sealed record that was neither read nor looked up; None if there is none."""
+        """Return a payment with a sealed record that was neither read nor looked up; None if there is none.
+
+        What is before the payment that was returned last was read or looked up.
+        """
         row = self._database.execute(
-            "SELECT transaction_id FROM sealed WHERE NOT is_looked_up AND NOT EXISTS (SELECT 1 FROM records"
-            " WHERE records.transaction_id = sealed.transaction_id AND records.entry = sealed.entry) LIMIT 1"
+            "SELECT transaction_id FROM sealed WHERE transaction_id >= ? AND NOT is_looked_up AND NOT EXISTS"
+            " (SELECT 1 FROM records WHERE records.transaction_id = sealed.transaction_id"
+            " AND records.entry = sealed.entry) ORDER BY transaction_id LIMIT 1",
+            (self._read_until,),
         ).fetchone()
-        return None if row is None else str(row[0])
+        self._read_until = "" if row is None else str(row[0])
+        return None if row is None else self._read_until
 
     def looked_up(self, transaction_id: str) -> None:
         """Remember that all that there is of a payment was read: `not_read` does not return it again."""
         with self._database:
             self._database.execute("UPDATE sealed SET is_looked_up = 1 WHERE transaction_id = ?", (transaction_id,))
 
-    def keep_sealed(self, until: str | None) -> None:
-        """Leave out what no seal has, and what was recorded after *until*, with the entries behind it."""
+    def keep_sealed(self, processors: Sequence[str] | None, until: str | None) -> None:
+        """Leave out what no seal has, what other processors reported, and what was recorded after *until*.
+
+        The entries behind a record that was recorded later are left out too.
+        """
         with self._database:
             for table in ("records", "unreadable"):
                 self._database.execute(
                     f"DELETE FROM {table} WHERE NOT EXISTS (SELECT 1 FROM sealed"  # noqa: S608  # one of two names
                     f" WHERE sealed.transaction_id = {table}.transaction_id AND sealed.entry = {table}.entry)"
+                )
+            if processors is not None:
+                marks = ", ".join("?" * len(processors))
+                self._database.execute(
+                    f"DELETE FROM records WHERE json_extract(line, '$.ProcessorID') NOT IN ({marks})",  # noqa: S608
+                    tuple(processors),
                 )
         if until is not None:
             self._cut(until)

@@ -262,7 +262,7 @@ def gather_items(exports: Sequence[TableExport], draft: Draft, wanted: Wanted) -
             f"{exports[-1].folder}: the log has no seal {wanted.last_seal}: its last one is {draft.last_seal()}"
         )
     if wanted.seal is not None:
-        draft.keep_sealed(wanted.until)
+        draft.keep_sealed(wanted.processors, wanted.until)
         return
     if wanted.first is None and wanted.last is None and (incomplete := draft.incomplete()):
         raise DynamoDBExportError(

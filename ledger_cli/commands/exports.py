@@ -20,7 +20,7 @@ from ledger_cli.books.export import Writer
 from ledger_cli.commands.options import FILE, NAME, SEAL, TIME, ZONE, from_option, json_option, stack_command, to_option
 from ledger_cli.errors import CommandError
 from ledger_cli.stack.client import Stack, report_if_stopped
-from ledger_cli.stack.exporting import gather, gather_sealed
+from ledger_cli.stack.exporting import gather, gather_log
 from ledger_cli.stack.queries import describe_unreadable
 from ledger_cli.views.terminal import note, progress, say, say_json
 
@@ -59,7 +59,7 @@ JSONL, PARQUET, BEANCOUNT = EXPORT_FORMATS = ("jsonl", "parquet", "beancount")
     multiple=True,
     metavar="FOLDER",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Read the exports to S3 of both tables from copies of their folders, and no stack. Repeat it for the second.",
+    help="Read the exports to S3 of the tables from copies of their folders, and no stack. Repeat it for each table.",
 )
 @click.option(
     "--as-of-seal",
@@ -136,9 +136,11 @@ def export(
                     pass
         number, unreadable, last_seal = draft.number(), draft.unreadable(), draft.last_seal()
         draft.delete()
-    if until is not None:
+    if until is not None and seal is None and last_seal:
         note(_how_to_repeat(last_seal))
-    if not number and not unreadable:
+    if wanted.seal is not None and not last_seal:
+        note("the log has no seal yet: run `ledger seal`")
+    if not number and not unreadable and wanted.seal is None:
         note("there is no record: are the ProcessorID and the period right?")
     for item in unreadable:
         note(describe_unreadable(item))
@@ -188,9 +190,11 @@ def _stack(stack: Stack, wanted: Wanted) -> _Source:
         raise click.UsageError("--from and --to are about when a payment happened: give them without --as-of-seal.")
 
     def read(draft: Draft) -> Iterator[int]:
-        if wanted.seal is not None:
-            return gather_sealed(stack, draft, processors, wanted.last_seal, wanted.until)
-        return gather(stack, draft, processors or [], wanted.first, wanted.last)
+        if wanted.seal is None:
+            yield from gather(stack, draft, processors or [], wanted.first, wanted.last)
+            return
+        yield from gather_log(stack, draft, wanted.last_seal)
+        draft.keep_sealed(processors, wanted.until)
 
     return _Source(
         query={"stack": stack.name, "processors": processors, **_period(wanted)},
@@ -207,7 +211,7 @@ def _period(wanted: Wanted) -> dict[str, Any]:
 
 
 def _tables(folders: Sequence[Path], wanted: Wanted) -> _Source:
-    """Return the exports of both tables as the source, all of whose files were checked.
+    """Return the exports of the tables as the source, all of whose files were checked.
 
     Raises:
         DynamoDBExportError: they are not whole, unchanged, and of one ledger at one moment.

@@ -1,6 +1,7 @@
 """`ledger seal`, `checkpoint`, `verify` and `prove`: the log by which the ledger proves what it has."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,25 +11,26 @@ import click
 
 from ledger.checkpoint import MAX_NOTE_BYTES, verifier_key
 from ledger.seal import key_text
+from ledger.timestamps import utc_timestamp
 from ledger.totals import MAX_ENTRIES
 from ledger_cli.books.draft import opened_draft
 from ledger_cli.books.export import Export, Writer, position_of
 from ledger_cli.commands.options import FILE, NAME, json_option, stack_command, transaction_argument, write_page
 from ledger_cli.errors import CommandError
 from ledger_cli.reading import open_regular
-from ledger_cli.sealed_log.memory import Remembered, path_of, recall, remember
+from ledger_cli.sealed_log.memory import Remembered, UnusableMemoryError, path_of, recall, remember
 from ledger_cli.sealed_log.notes import Checkpoint, NoteError, VerifierKey
 from ledger_cli.sealed_log.notes import verify as verify_note
 from ledger_cli.sealed_log.proof_file import SUFFIX
 from ledger_cli.sealed_log.verification import Findings, Head
 from ledger_cli.sealed_log.verification import verify as verify_export
 from ledger_cli.stack.client import Stack
-from ledger_cli.stack.exporting import gather_sealed
+from ledger_cli.stack.exporting import gather_log
 from ledger_cli.stack.sealing import BATCH_SIZE, prove_record, read_seal, run_sealer
 from ledger_cli.views import log_text
 from ledger_cli.views.layout import Labelled
 from ledger_cli.views.records import snake_case
-from ledger_cli.views.terminal import display, progress, say, say_as_it_is, say_json
+from ledger_cli.views.terminal import display, note, progress, say, say_as_it_is, say_json
 
 
 @stack_command("0 all that was recorded is sealed, 1 some is not, 2 the run failed, or did not answer")
@@ -51,6 +53,8 @@ def seal(stack: Stack, *, export_file: Path | None, as_json: bool) -> int:
     if export_file is None:
         return _report_run(run_sealer(stack), as_json=as_json)
     keys = [key_text(position_of(facts)) for facts in Export.open(export_file).records()]
+    if not keys:
+        raise CommandError(f"{export_file}: has no record")
     status = 0
     for first in range(0, len(keys), BATCH_SIZE):
         answer = run_sealer(stack, keys[first : first + BATCH_SIZE])
@@ -84,6 +88,8 @@ def checkpoint(stack: Stack, *, number: int | None, only_key: bool, as_json: boo
       ledger checkpoint > checkpoint.txt
       ledger checkpoint --key
     """
+    if as_json and only_key:
+        raise click.UsageError("Give --key or --json: a line of JSON has the key too.")
     found = read_seal(stack, number)
     if as_json:
         names = ("Seal", "SealedAt", "Size", "Root", "Checkpoint", "VerifierKey")
@@ -146,7 +152,8 @@ def verify(
             raise click.UsageError("Give --checkpoint and --key with EXPORT.")
         export = Export.open(export_file)
         trusted = [_trusted(name, text, keys) for name, text in given]
-        return _verify(export, trusted, subject=_newest(trusted).key, as_json=as_json)
+        known = [verifier_key(key.name, key.public_key) for key in keys]
+        return _verify(export, trusted, subjects=known, as_json=as_json)
     except NoteError as error:
         raise CommandError(str(error)) from None
 
@@ -224,34 +231,66 @@ def _verify_stack(
         path = Path(folder) / "export.jsonl"
         with opened_draft(Path(folder) / "draft", {}, stack.asked_at) as draft:
             with progress("Reading records") as track:
-                for _ in track.over(gather_sealed(stack, draft, None, last["Seal"], None)):
+                for _ in track.over(gather_log(stack, draft, last["Seal"])):
                     pass
-            header = {"processors": None, "from": None, "to": None, "as_of_seal": last["Seal"]}
+            header = {**WHOLE_LOG, "as_of_seal": last["Seal"], "taken_at": utc_timestamp(datetime.now(UTC).isoformat())}
             with path.open("wb") as file:
                 for _ in draft.write(file, header, partial(Writer, seals=draft.seal_lines())):
                     pass
-        is_first = remembered is None and not given_keys
-        return _verify(Export.open(path), trusted, subject=stack.stack_id, trusts_stack=is_first, as_json=as_json)
+        return _verify(
+            Export.open(path),
+            trusted,
+            subjects=[stack.stack_id],
+            trusts_stack=remembered is None and not given_keys,
+            as_json=as_json,
+        )
 
 
-def _verify(export: Export, trusted: list[_Trusted], *, subject: str, trusts_stack: bool = False, as_json: bool) -> int:
-    """Verify an export, and show what is found. If the log is as it was signed, its newest checkpoint is remembered."""
-    if remembered := recall(subject):
-        name = f"the checkpoint that this command remembers ({path_of(subject)})"
-        trusted.append(_trusted(name, remembered.checkpoint, [VerifierKey.parse(remembered.key)]))
+WHOLE_LOG = {"processors": None, "from": None, "to": None, "as_of": None}
+"""The part of an export's first line that says that nothing is left out."""
+
+
+def _verify(
+    export: Export, trusted: list[_Trusted], *, subjects: Sequence[str], trusts_stack: bool | None = None, as_json: bool
+) -> int:
+    """Verify an export, and show what is found. If the log is as it was signed, its newest checkpoint is remembered.
+
+    Args:
+        export: the export.
+        trusted: the checkpoints.
+        subjects: under which names something may be remembered of the log.
+        trusts_stack: whether nothing but the stack says which key is the log's; None if no stack is verified.
+        as_json: whether a line of JSON is printed.
+    """
+    for subject in subjects:
+        if remembered := recall(subject):
+            name = f"the checkpoint that this command remembers ({path_of(subject)})"
+            try:
+                keys = [VerifierKey.parse(remembered.key)]
+            except NoteError as error:
+                raise CommandError(f"{name}: {error}") from None
+            trusted.append(_trusted(name, remembered.checkpoint, keys))
     found = Findings()
     heads = [Head(one.name, one.checkpoint) for one in trusted]
+    number = export.header.get("records")
     with progress("Verifying records") as track:
-        for _ in track.over(verify_export(export, heads, found), total=export.header.get("records")):
+        total = number if isinstance(number, int) else None
+        for _ in track.over(verify_export(export, heads, found), total=total):
             pass
     newest = _newest(trusted)
-    if not found.is_wrong:
-        remember(subject, Remembered(newest.text, newest.key))
     if as_json:
-        say_json(log_text.record(found, newest.key, len(trusted)))
+        say_json(log_text.record(found, newest.key, len(trusted), trusts_stack=bool(trusts_stack)))
     else:
-        display(*log_text.findings(found, newest.key, len(trusted), trusts_stack=trusts_stack))
-    return 0 if found.is_all_proven else 1
+        display(*log_text.findings(found, newest.key, len(trusted), trusts_stack=bool(trusts_stack)))
+    if not found.is_wrong:
+        for subject in subjects:
+            try:
+                remember(subject, Remembered(newest.text, newest.key))
+            except UnusableMemoryError as error:
+                note(f"this verification is not remembered: {error}")
+    # A ledger at work always has some records that wait for the next seal.
+    is_proven = found.is_all_proven or (trusts_stack is not None and not found.is_wrong and not found.later)
+    return 0 if is_proven else 1
 
 
 @stack_command("0 the proof is written, 2 there is no such record, or it cannot be proven")
@@ -281,7 +320,11 @@ def prove(stack: Stack, *, transaction_id: str, entry: int | None, file: Path | 
     to_stdout = str(file) == "-"
     if to_stdout and as_json:
         raise click.UsageError("Give --out FILE with --json: standard output has the proof itself.")
-    if not to_stdout and file.exists():
+    try:
+        exists = not to_stdout and file.exists()
+    except OSError as error:
+        raise CommandError(f"{file}: {(error.strerror or 'cannot be written').lower()}") from None
+    if exists:
         raise CommandError(f"{file}: exists already: name another file with --out, or remove it")
     proof, seal_ = prove_record(stack, transaction_id, entry or 0)
     if to_stdout:

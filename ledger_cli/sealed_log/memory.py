@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ledger_cli.errors import CommandError
+from ledger_cli.reading import open_regular
 
 
 class UnusableMemoryError(CommandError):
     """What was remembered cannot be read or written. The message names the file."""
+
+
+MAX_BYTES = 256 * 1024
+"""More than a checkpoint and its key have."""
 
 
 class Remembered(NamedTuple):
@@ -36,15 +41,18 @@ def recall(subject: str) -> Remembered | None:
         UnusableMemoryError: the file cannot be read.
     """
     path = path_of(subject)
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        return Remembered(str(kept["checkpoint"]), str(kept["key"]))
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UnusableMemoryError(
-            f"{path}: is not what this command has remembered: see what changed it, or delete it"
-        ) from None
+    with open_regular(path, UnusableMemoryError) as file:
+        try:
+            kept = json.loads(file.read(MAX_BYTES))
+            return Remembered(str(kept["checkpoint"]), str(kept["key"]))
+        except OSError as error:
+            raise UnusableMemoryError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise UnusableMemoryError(
+                f"{path}: is not what this command has remembered: see what changed it, or delete it"
+            ) from None
 
 
 def remember(subject: str, verified: Remembered) -> None:

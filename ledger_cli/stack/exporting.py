@@ -30,51 +30,45 @@ def gather(stack: Stack, draft: Draft, processors: Sequence[str], first: str | N
     draft.cut()
 
 
-def gather_sealed(
-    stack: Stack, draft: Draft, processors: Sequence[str] | None, seal: int | None, until: str | None
-) -> Iterator[int]:
-    """Read the seals and their records that the draft does not have yet, and yield their number after each call.
+def gather_log(stack: Stack, draft: Draft, seal: int | None) -> Iterator[int]:
+    """Read the seals, their records, and what else their processors reported, and yield the number after each call.
 
-    The seals are read first: each of their records is in the tables by then. If no processor is named, a sealed record
-    that was not read is looked up by its ID, and then all that its processor reported is listed.
+    The seals are read first: each of their records is in the tables by then. A sealed record that was not read is
+    looked up by its ID, and then all that its processor reported is listed.
 
     Args:
         stack: the stack to ask.
-        draft: the draft.
-        processors: the processors whose records are wanted; None for all.
-        seal: the last seal; None for the log's last one.
-        until: the last RecordedAt of a record; None for any.
+        draft: the draft, which keeps what was read.
+        seal: the last seal; None for the last one that is finished.
 
     Raises:
-        StackError: the log has no such seal, or AWS denies the call. The draft keeps what was read.
+        StackError: the log has no such seal, or AWS denies the call.
     """
     yield from _read_seals(stack, draft, seal)
-    for processor_id in processors or ():
-        yield from _list_all(stack, draft, processor_id)
-    while processors is None and (transaction_id := draft.not_read()) is not None:
+    while (transaction_id := draft.not_read()) is not None:
         found, unreadable = _look_up(stack, transaction_id)
         draft.replace(transaction_id, map(facts_of, found), unreadable)
         draft.looked_up(transaction_id)
         yield len(found)
         for processor_id in {one["ProcessorID"] for one in found}:
-            yield from _list_all(stack, draft, processor_id)
-    draft.keep_sealed(until)
+            for listed in ("Entries", "Payments"):
+                yield from _list(stack, draft, processor_id, listed, {"From": None, "To": None})
 
 
 def _read_seals(stack: Stack, draft: Draft, last: int | None) -> Iterator[int]:
     cursor, is_read = draft.cursor_of("Seals")
     while not is_read:
-        answer = query_ledger(stack, {"Seals": True, "First": int(cursor or 1)})
-        following = answer["Next"]
-        is_read = following is None or (last is not None and following > last)
+        first = int(cursor or 1)
+        answer = query_ledger(stack, {"Seals": True, "First": first})
         # A seal without a checkpoint is the log's last one, and still being finished.
-        seals = [seal for seal in answer["Seals"] if seal["Checkpoint"] is not None]
-        wanted = [seal for seal in seals if last is None or seal["Seal"] <= last]
-        cursor = None if is_read else f"{following}"
-        draft.add_seals("Seals", cursor, wanted)
+        seals = [one for one in answer["Seals"] if last is None or one["Seal"] <= last]
+        wanted = [one for one in seals if one["Checkpoint"] is not None]
+        following = max((one["Seal"] + 1 for one in wanted), default=first)
+        is_read = following > last if last is not None else answer["Next"] is None
+        draft.add_seals("Seals", None if is_read else f"{following}", wanted)
         yield 0
-    if last is not None and draft.last_seal() != last:
-        raise StackError(f"the log has no seal {last} yet: its last one is {draft.last_seal()}")
+        if not is_read and answer["Next"] is None:
+            raise StackError(f"the log has no finished seal {last} yet: its last one is {draft.last_seal()}")
 
 
 def _look_up(stack: Stack, transaction_id: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -87,11 +81,6 @@ def _look_up(stack: Stack, transaction_id: str) -> tuple[list[dict[str, Any]], l
         return [], [json.loads(error.message)]
     found = [] if answer["Payment"] is None else [answer["Payment"], *answer["Entries"]]
     return found, answer["Unreadable"]
-
-
-def _list_all(stack: Stack, draft: Draft, processor_id: str) -> Iterator[int]:
-    for listed in ("Entries", "Payments"):
-        yield from _list(stack, draft, processor_id, listed, {"From": None, "To": None})
 
 
 def _list(

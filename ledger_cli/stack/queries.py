@@ -21,6 +21,9 @@ TYPED = {"ProcessorID": "--processor", "TransactionID": "a TransactionID"}
 """The fields of a query that are not typed as an option of the same name."""
 
 
+NO_LOG = "the stack has no sealed log: deploy this version of it"
+
+
 def query_ledger(stack: Stack, query: dict[str, Any]) -> Any:
     """Return the answer of the query function.
 
@@ -36,11 +39,11 @@ def query_ledger(stack: Stack, query: dict[str, Any]) -> Any:
         if error.name != "InvalidQueryError":
             raise StackError(f"query_payment_ledger failed: {error}") from None
         violations = json.loads(error.message)["Violations"]
+        if "Seals" in query and any(one["Rule"] == "unknown_field" for one in violations):
+            raise StackError(NO_LOG) from None
         raise StackError("; ".join(map(_describe_violation, violations))) from None
     if "Payment" in answer and "Entries" not in answer:
         raise StackError("the stack has no entries: deploy this version of it")
-    if "Seals" in query and "Seals" not in answer:
-        raise StackError("the stack has no sealed log: deploy this version of it")
     return answer
 
 

@@ -13,7 +13,7 @@ from ledger_cli.sealed_log.proof_file import ProofFile, check
 from ledger_cli.sealed_log.proofs import inclusion_proof_in_seal
 from ledger_cli.stack.client import FunctionError, Stack, StackError
 from ledger_cli.stack.exporting import facts_of
-from ledger_cli.stack.queries import query_ledger
+from ledger_cli.stack.queries import NO_LOG, describe_unreadable, query_ledger
 
 BATCH_SIZE = 1000
 """Records that one run of the sealer gets. Its event may have 256 KB, and a key 70 bytes."""
@@ -52,8 +52,10 @@ def read_seal(stack: Stack, number: int | None = None) -> dict[str, Any]:
         return last
     if not 1 <= number < last["Seal"]:
         raise StackError(f"the log has no finished seal {number}: its last one is {last['Seal']}")
-    seal: dict[str, Any] = query_ledger(stack, {"Seals": True, "First": number})["Seals"][0]
-    return seal
+    seals: list[dict[str, Any]] = query_ledger(stack, {"Seals": True, "First": number})["Seals"]
+    if not seals or seals[0]["Seal"] != number or seals[0]["Checkpoint"] is None:
+        raise StackError(f"seal {number} is gone, or was changed: run `ledger verify`")
+    return seals[0]
 
 
 def _last_seal(stack: Stack) -> dict[str, Any]:
@@ -77,6 +79,10 @@ def prove_record(stack: Stack, transaction_id: str, entry: int) -> tuple[ProofFi
     answer = query_ledger(stack, {"TransactionID": transaction_id})
     found = [answer["Payment"], *answer["Entries"]] if answer["Payment"] else []
     key = key_text((transaction_id, entry))
+    if "Seal" not in (answer["Payment"] or {"Seal": None}):
+        raise StackError(NO_LOG)
+    if entry >= len(found) and answer["Unreadable"]:
+        raise StackError(describe_unreadable(answer["Unreadable"][0]))
     if entry >= len(found):
         raise StackError(f"{key}: the ledger has no such record")
     record = found[entry]

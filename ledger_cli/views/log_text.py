@@ -8,6 +8,7 @@ from rich.text import Text
 
 from ledger_cli.sealed_log.verification import Findings
 from ledger_cli.views.layout import Labelled, Labels
+from ledger_cli.views.terminal import visible
 
 MAX_SHOWN = 20
 """Records of one kind that the terminal names. `--json` names all of them."""
@@ -16,7 +17,8 @@ MEANINGS = {
     "changed": "not as it was sealed",
     "missing": "sealed, and not there any more",
     "extra": "there, and in no seal",
-    "unsealed": "no seal has it yet",
+    "unsealed": "waits for the next seal",
+    "repeated": "sealed twice, alike: somebody changed its mark",
 }
 """What each list of the findings says, for people."""
 
@@ -39,13 +41,13 @@ def findings(found: Findings, key: str, checkpoints: int, *, trusts_stack: bool)
         if records:
             yield Text(f"\n{name.capitalize()}: {len(records):,} ({meaning})", style="bold")
         for record in records[:MAX_SHOWN]:
-            yield Labelled("", f"  {record}", 2)
+            yield Labelled("", visible(f"  {record}"), 2)
         if len(records) > MAX_SHOWN:
             yield Labelled("", f"  {len(records) - MAX_SHOWN:,} more: --json has all of them.", 2)
     if found.faults:
         yield Text("\nWrong", style="bold")
     for fault in found.faults[:MAX_SHOWN]:
-        yield Labelled("", f"  {fault}", 2)
+        yield Labelled("", visible(f"  {fault}"), 2)
     yield ""
     yield Labelled("", verdict(found), 0)
 
@@ -57,13 +59,16 @@ def verdict(found: Findings) -> str:
     if found.is_wrong:
         return "NOT proven: see docs/operate/sealed-log.md#when-a-verification-fails"
     waiting = len(found.unsealed) + found.later
-    return f"Nothing is wrong, and {waiting:,} records are newer than the checkpoint: they are not proven yet."
+    are = "record is" if waiting == 1 else "records are"
+    return f"Nothing is wrong, and {waiting:,} {are} newer than the checkpoint: not proven yet."
 
 
-def record(found: Findings, key: str, checkpoints: int) -> dict[str, Any]:
+def record(found: Findings, key: str, checkpoints: int, *, trusts_stack: bool) -> dict[str, Any]:
     """Return what a verification has found, with keys in snake case."""
     return {
-        "key": key, "checkpoints": checkpoints, "is_proven": found.is_all_proven, "proven": found.proven,
+        "key": key, "trusts_stack": trusts_stack, "checkpoints": checkpoints,
+        "is_proven": found.is_all_proven, "proven": found.proven,
         "changed": found.changed, "missing": found.missing, "extra": found.extra, "unsealed": found.unsealed,
+        "repeated": found.repeated,
         "later": found.later, "faults": found.faults,
     }  # fmt: skip

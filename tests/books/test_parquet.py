@@ -15,7 +15,7 @@ from tests.support.schema import schema_of
 
 def test_each_field_of_an_export_has_a_column() -> None:
     """A field without a column would be lost, and nobody would see it."""
-    _, paid, entered, _ = schema_of("export")["oneOf"]
+    _, _, paid, entered, _ = schema_of("export")["oneOf"]
     assert {*COLUMNS, *CIPHERTEXT_COLUMNS} == paid["properties"].keys() | entered["properties"].keys()
     assert {field.name for field in parquet.TOTALS} == set(entered["properties"]["Totals"]["properties"])
 

@@ -1,12 +1,15 @@
 """`ledger seal`, `checkpoint`, `verify`, `prove`, and exports as of a seal: on a served stack, and offline."""
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ledger.item import recorded_facts
+from ledger.payment import Payment
 from ledger_cli import ROOT
 from ledger_cli.books.export import Export
 from ledger_cli.engine import Engine, account, template
@@ -14,7 +17,7 @@ from ledger_cli.sealed_log.memory import path_of
 from ledger_cli.sealed_log.proof_file import ProofFile
 from tests.support.cli import ledger
 from tests.support.dynamodb_exports import write_export as write_table
-from tests.support.sealed import LogKey
+from tests.support.sealed import LogKey, payment_facts, seals_of, write_export
 
 SAMPLES = ("01-success", "02-failure", "10-refund")
 KEYS = ["txn-2026-0001", "txn-2026-0001#1", "txn-2026-0002"]
@@ -187,6 +190,76 @@ def test_a_deleted_payment_leaves_its_entries_behind(sealed: Ledger) -> None:
     assert found["changed"] == []
 
 
+def slip_in(served: Ledger, transaction_id: str, **changes: Any) -> None:
+    """Put a payment into the table that the ledger never recorded, with a fitting fingerprint and no mark of a seal."""
+    (item,) = [one for one in served.engine.items() if one["TransactionID"]["S"] == "txn-2026-0002"]
+    payment = Payment.from_state(recorded_facts(item))._replace(transaction_id=transaction_id)
+    own = {"TransactionID": {"S": transaction_id}, "Fingerprint": {"S": payment.fingerprint}}
+    forged = {name: value for name, value in {**item, **own, **changes}.items() if name != "Seal" or "Seal" in changes}
+    served.engine.client("dynamodb").put_item(TableName=served.engine.outputs["TableName"], Item=forged)
+
+
+@pytest.mark.parametrize("changes", [{}, {"Seal": {"N": "1"}}], ids=["without a mark", "with the mark of a seal"])
+@pytest.mark.parametrize("recorded_at", ["2020-01-01T00:00:00.000000Z", "2100-01-01T00:00:00.000000Z"])
+def test_a_record_that_was_slipped_in_is_named(sealed: Ledger, recorded_at: str, changes: dict[str, Any]) -> None:
+    """The lists show it, and the sealer does not find it: nothing else would say that it was never sealed."""
+    slip_in(sealed, "slipped-in", RecordedAt={"S": recorded_at}, **changes)
+    found = sealed.found(status=1)
+    assert (found["extra"], found["proven"]) == (["slipped-in"], 3)
+
+
+def test_a_record_that_waits_is_named_and_nothing_is_wrong(sealed: Ledger) -> None:
+    """A ledger at work always has some: the status stays 0."""
+    payment = json.loads((ROOT / "events/start/01-success.json").read_text())
+    assert sealed.engine.run(json.dumps({**payment, "TransactionID": "txn-waits"})).outcome == "RECORDED"
+    found = sealed.found()
+    assert (len(found["unsealed"]), found["is_proven"], found["proven"]) == (1, False, 3)
+    assert "Nothing is wrong, and 1 record is newer than the checkpoint: not proven yet." in sealed.run("verify")
+
+
+def test_a_mark_that_was_moved_back_is_no_fault_for_ever(sealed: Ledger) -> None:
+    """The sealer seals the record again, alike. That takes nothing from the proof, and the output says it."""
+    sealed.change("txn-2026-0002", "SET Unsealed = :u REMOVE Seal", u={"S": "0"})
+    sealed.run("seal")
+    found = sealed.found()
+    assert (found["repeated"], found["proven"], found["is_proven"]) == (["txn-2026-0002"], 3, True)
+
+
+def test_a_removed_seal_is_named(sealed: Ledger) -> None:
+    """Its checkpoint is not replaced by that of the next one."""
+    sealed.start("04-zero-decimal-currency")
+    sealed.run("seal")
+    item = sealed.engine.seals()[1]
+    key = {name: item[name] for name in ("Log", "Seal")}
+    sealed.engine.client("dynamodb").delete_item(TableName=sealed.engine.outputs["SealsTableName"], Key=key)
+    message = "ledger: seal 2 is gone, or was changed: run `ledger verify`\n"
+    assert sealed.run("checkpoint", "--seal", "2", status=2) == message
+    assert sealed.run("prove", "txn-2026-0002", status=2) == message
+    assert any(fault.startswith("seal 2 is missing") for fault in sealed.found(status=1)["faults"])
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc").is_dir(), reason="root may write everywhere but in /proc")
+def test_a_memory_that_cannot_be_written_hides_nothing(sealed: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The findings are shown, and a note says that the next verification will not know of this one."""
+    monkeypatch.setenv("XDG_STATE_HOME", "/proc")
+    done = ledger("verify", folder=sealed.folder, LEDGER_ENDPOINT_URL=sealed.endpoint)
+    assert (done.returncode, "Proven" in done.stdout) == (0, True)
+    assert done.stderr.startswith("ledger: this verification is not remembered: /proc/payment-ledger")
+
+
+def test_a_stack_of_before_the_log_says_so(sealed: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its query function does not know the question."""
+    module = sealed.engine.functions["QueryPaymentLedger"].module
+
+    def unknown(_: Any) -> Any:
+        raise module.InvalidQueryError([module.Violation("Query", "unknown_field")])
+
+    monkeypatch.setattr(module, "read_seals", unknown)
+    monkeypatch.setattr(module, "seal_of", lambda _: None)
+    for arguments in (("verify",), ("checkpoint",), ("export", "x.jsonl", "--as-of-seal", "last")):
+        assert "the stack has no sealed log: deploy this version of it" in sealed.run(*arguments, status=2)
+
+
 def test_a_replaced_log_is_refused_by_memory(sealed: Ledger) -> None:
     """Somebody with every right makes the whole log again, without the payment that he wants to hide."""
     sealed.run("verify")
@@ -258,6 +331,29 @@ def test_the_remembered_checkpoint_is_newer_than_the_export(offline: Ledger) -> 
     offline.found("newer.jsonl", "--checkpoint", "newer.txt", "--key", "key.txt")
     (fault,) = offline.found(*OFFLINE, status=1)["faults"]
     assert re.search(r"remembers .*the checkpoint has 4 records, and the log only 3", fault)
+
+
+def test_a_second_key_does_not_make_the_command_forget(offline: Ledger) -> None:
+    """A log that forked under a new key must continue what was signed by the old one."""
+    offline.found(*OFFLINE)
+    forged = seals_of([[payment_facts(1)]])
+    write_export(offline.folder / "fork.jsonl", forged, [payment_facts(1)])
+    (offline.folder / "fork.txt").write_text(OTHER.checkpoint(forged[-1]))
+    (offline.folder / "fork-key.txt").write_text(OTHER.text)
+    arguments = ("fork.jsonl", "--checkpoint", "fork.txt", "--key", "fork-key.txt")
+    assert offline.found(*arguments)["is_proven"], "nothing is remembered under that key alone"
+    (fault,) = offline.found(*arguments, "--key", "key.txt", status=1)["faults"]
+    assert "and the log only 1" in fault
+
+
+def test_two_checkpoints_of_one_size_are_a_fork(offline: Ledger) -> None:
+    """The classic attack: each of two parties gets a log of its own."""
+    other = seals_of([[payment_facts(1)], [payment_facts(2), payment_facts(3)]])
+    (offline.folder / "other.txt").write_text(OTHER.checkpoint(other[-1]))
+    (offline.folder / "other-key.txt").write_text(OTHER.text)
+    arguments = ("--checkpoint", "other.txt", "--key", "other-key.txt")
+    (fault,) = offline.found(*OFFLINE, *arguments, status=1)["faults"]
+    assert "other.txt: the log is not the one that was signed" in fault
 
 
 def test_a_damaged_memory_is_one_line(offline: Ledger) -> None:
@@ -357,7 +453,23 @@ def test_an_export_as_of_a_seal_never_changes(sealed: Ledger) -> None:
     sealed.run("export", "all.jsonl", "--as-of-seal", "last")
     assert len(records_in(sealed.folder / "all.jsonl")) == 4
     message = sealed.run("export", "none.jsonl", "--as-of-seal", "9", status=2)
-    assert "the log has no seal 9 yet: its last one is 3" in message
+    assert "the log has no finished seal 9 yet: its last one is 3" in message
+
+
+def test_an_export_as_of_a_later_seal_continues_once_it_is_there(sealed: Ledger) -> None:
+    """The same command works after the next seal: what was read before is no hindrance."""
+    assert "no finished seal 3 yet" in sealed.run("export", "third.jsonl", "--as-of-seal", "3", status=2)
+    sealed.start("04-zero-decimal-currency")
+    sealed.run("seal")
+    sealed.run("export", "third.jsonl", "--as-of-seal", "3")
+    assert len(records_in(sealed.folder / "third.jsonl")) == 4
+
+
+def test_an_export_of_a_processor_has_what_no_list_shows(sealed: Ledger) -> None:
+    """Somebody hides a payment from the lists; the seals name it all the same."""
+    sealed.change("txn-2026-0002", "SET ProcessorShard = :s", s={"S": "nowhere#0"})
+    sealed.run("export", "one.jsonl", "--processor", "acme-pay", "--as-of-seal", "last")
+    assert records_in(sealed.folder / "one.jsonl") == KEYS
 
 
 def test_an_export_as_of_a_time_names_its_seal(sealed: Ledger) -> None:
@@ -446,6 +558,17 @@ def test_a_proof_is_written(offline: Ledger, arguments: tuple[str, ...], file: s
 def test_what_cannot_be_proven_is_one_line(offline: Ledger, arguments: tuple[str, ...], message: str) -> None:
     """Nothing is written then."""
     assert message in offline.run("prove", *arguments, status=2)
+
+
+def test_a_damaged_entry_is_not_called_absent(offline: Ledger) -> None:
+    """It is there, and cannot be read."""
+    offline.engine.client("dynamodb").update_item(
+        TableName=offline.engine.outputs["EntriesTableName"],
+        Key={"TransactionID": {"S": "txn-2026-0001"}, "Entry": {"N": "1"}},
+        UpdateExpression="REMOVE Fingerprint",
+    )
+    message = offline.run("prove", "txn-2026-0001", "--entry", "1", status=2)
+    assert "txn-2026-0001 entry 1: its attribute Fingerprint is not what the ledger has written" in message
 
 
 def test_a_changed_record_is_not_proven(offline: Ledger) -> None:

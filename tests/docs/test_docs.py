@@ -3,9 +3,11 @@
 import hashlib
 import itertools
 import json
+import os
 import re
 import runpy
 import shlex
+import shutil
 import tomllib
 from collections import Counter
 from collections.abc import Iterable
@@ -72,8 +74,9 @@ def served(deployed: tuple[Engine, list[float]], engine_address: str) -> str:
 
 
 def begin(engine: Engine) -> None:
-    """Empty the engine, and register the sample processors."""
+    """Empty the engine, forget its log, and register the sample processors."""
     engine.clear()
+    shutil.rmtree(Path(os.environ["XDG_STATE_HOME"]) / "payment-ledger", ignore_errors=True)
     register_sample_processors(engine)
 
 

@@ -1,5 +1,6 @@
 """A verification names each record that is not as it was sealed, and proves nothing that it cannot."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from ledger.chain import DeliveredEntry, next_entry
 from ledger.entry import parse_entry
+from ledger.leaf import canonical
 from ledger.payment import Payment
 from ledger.seal import Seal, seal_view
 from ledger_cli import ROOT
@@ -273,3 +275,92 @@ def test_nothing_is_proven_that_was_not_sealed(data: st.DataObject, tmp_path_fac
     named = {*found.changed, *found.missing, *found.extra}
     assert name in named or kind == "move"
     assert found.proven + len({one for one in named if one in {f["TransactionID"] for f in RECORDS}}) >= 8
+
+
+FRAMES = {
+    "as_of_seal": ({"as_of_seal": 3}, "the first line of the export names another seal than its last one"),
+    "number": ({"records": 9}, "the first line of the export has another number of records"),
+    "processors": (
+        {"processors": ["acme-pay"]},
+        "the first line of the export says that it has only a part of the ledger",
+    ),
+    "as_of": ({"as_of": "2026-11-23T08:30:00.000000Z"}, "the first line of the export says that it has only a part"),
+}
+
+
+@pytest.mark.parametrize("case", FRAMES)
+def test_the_first_line_is_compared_with_the_rest(tmp_path: Path, case: str) -> None:
+    """Nobody has signed it."""
+    changes, message = FRAMES[case]
+    path = write_export(tmp_path / "export", SEALS, RECORDS)
+    first, rest = path.read_text().split("\n", 1)
+    made = [canonical({**json.loads(first), **changes}), *rest.split("\n")[:-2]]
+    digest = hashlib.sha256("".join(f"{line}\n" for line in made).encode()).hexdigest()
+    end = canonical({"record": "end", "payments": 8, "entries": 0, "sha256": digest})
+    path.write_text("\n".join([*made, end, ""]))
+    (fault,) = verified(path).faults
+    assert fault.startswith(message)
+
+
+def test_the_last_line_is_compared_with_the_rest(tmp_path: Path) -> None:
+    """What stands behind it is no part of the export, and its sums are those of the lines before."""
+    path = write_export(tmp_path / "export", SEALS, RECORDS)
+    text = path.read_text()
+    path.write_text(text + "more\n")
+    assert verified(path).faults == [f"line {len(text.splitlines()) + 1} of the export is behind its last line"]
+    for old, new in (('"payments":8', '"payments":7'), ('"sha256":"', '"sha256":"0'), ('"entries":0,', "")):
+        path.write_text(text.replace(old, new))
+        (fault,) = verified(path).faults
+        assert fault == "the export was changed after it was written: its last line has other sums"
+
+
+TOKENS = {"SecureToken": "YQ==", "TokenKey": "arn:aws:kms:key"}
+
+
+@pytest.mark.parametrize(
+    ("ciphertext", "added"),
+    [(False, TOKENS), (False, {"TokenKey": "x"}), (True, {}), (True, {"SecureToken": "YQ=="}), (True, TOKENS)],
+    ids=str,
+)
+def test_ciphertexts_come_only_where_they_belong(tmp_path: Path, *, ciphertext: bool, added: dict[str, str]) -> None:
+    """A field that no leaf has must not get into an export unnoticed."""
+    records = [{**RECORDS[0], **added}, *RECORDS[1:]]
+    found = verified(write_export(tmp_path / "export", SEALS, records, ciphertext=ciphertext))
+    assert ids(0)[0] in found.changed
+
+
+def test_a_seal_whose_own_checkpoint_is_anothers_is_named(tmp_path: Path) -> None:
+    """A reader might take it from there."""
+    for note in (KEY.checkpoint(SEALS[0]), "nonsense", 7):
+        found = verified(write_export(tmp_path / "export", forged_seal(2, Checkpoint=note), RECORDS))
+        assert found.faults == ["seal 2: its checkpoint is not that of the records up to it"]
+    own = write_export(tmp_path / "export", forged_seal(2, Checkpoint=KEY.checkpoint(SEALS[1])), RECORDS)
+    assert verified(own).is_all_proven
+
+
+@pytest.mark.parametrize("name", ["Peaks", "PreviousRoot"])
+def test_each_part_of_a_seal_is_computed_again(tmp_path: Path, name: str) -> None:
+    """A proof is made of the peaks."""
+    found = verified(write_export(tmp_path / "export", forged_seal(3, **{name: seal_view(SEALS[0])[name]}), RECORDS))
+    assert found.faults == ["seal 3: its size or root is not that of the records up to it"]
+
+
+def test_a_record_that_two_seals_have_alike_is_repeated(tmp_path: Path) -> None:
+    """That takes nothing from the proof; with different contents, it does."""
+    seals = seals_of([GROUPS[0], [FACTS[1]]])
+    path = write_export(tmp_path / "export", seals, [FACTS[1], FACTS[3]])
+    assert verified(path, seals[-1]) == Findings(proven=2, repeated=ids(1))
+    seals = seals_of([GROUPS[0], [{**FACTS[1], "Metadata": {}}]])
+    found = verified(write_export(tmp_path / "export", seals, [FACTS[1], FACTS[3]]), seals[-1])
+    assert found.faults == [f"{ids(1)[0]} was sealed twice, with different contents"]
+
+
+@pytest.mark.parametrize("sealed_at", ["yesterday", "0001-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z"])
+def test_a_strange_time_of_a_seal_is_no_fault_of_the_command(tmp_path: Path, sealed_at: str) -> None:
+    """Nobody has signed the times of the seals."""
+    path = write_export(tmp_path / "export", forged_seal(4, SealedAt=sealed_at), RECORDS)
+    if sealed_at == "yesterday":
+        with pytest.raises(UnverifiableExportError):
+            verified(path)
+    else:
+        assert verified(path).proven == 8

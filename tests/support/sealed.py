@@ -76,16 +76,16 @@ def write_export(
     seals: Iterable[Seal | str],
     records: Iterable[Mapping[str, Any] | str],
     unreadable: Sequence[Mapping[str, Any]] = (),
-    **changes: Any,
+    **added: Any,
 ) -> Path:
     """Write an export as of the last seal. A text is written as it is, in place of a seal or a record.
 
-    *changes* are those of the first line.
+    *added* are more fields of the first line.
     """
     records, seals = list(records), list(seals)
     header = {
         "stack": "payment-ledger", "taken_at": SEALED_AT, "version": "0", "processors": None, "from": None, "to": None,
-        "as_of_seal": len(seals), "as_of": None, "records": len(records), "unreadable": list(unreadable), **changes,
+        "as_of_seal": len(seals), "as_of": None, "records": len(records), "unreadable": list(unreadable), **added,
     }  # fmt: skip
     lines = [seal if isinstance(seal, str) else line_of_seal(seal_view(seal)) for seal in seals]
     with path.open("wb") as file:
