@@ -186,6 +186,8 @@ def main() -> NoReturn:
     parser.add_argument("file", type=Path, metavar="FILE.tlog-proof", help="the proof of one record")
     parser.add_argument("--key", action="append", required=True, help="a verifier key of the log, or a file with it")
     arguments = parser.parse_args()
+    if not arguments.file.is_file():  # a pipe without a writer would wait without an end
+        parser.error(visible(f"{arguments.file}: no such file"))
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         keys = [parse_key(key_text(typed)) for typed in arguments.key]

@@ -30,8 +30,10 @@ class Remembered(NamedTuple):
 
 def path_of(subject: str) -> Path:
     """Return the file of a log. It is named by the ID of its stack, or by its key if only an export was verified."""
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state"
-    return Path(state) / "payment-ledger" / f"{hashlib.sha256(subject.encode()).hexdigest()[:32]}.json"
+    named = os.environ.get("XDG_STATE_HOME", "")
+    # Source: XDG Base Directory Specification: a path that is not absolute is ignored.
+    state = Path(named) if Path(named).is_absolute() else Path.home() / ".local/state"
+    return state / "payment-ledger" / f"{hashlib.sha256(subject.encode()).hexdigest()[:32]}.json"
 
 
 def recall(subject: str) -> Remembered | None:
