@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,11 @@ SAMPLES = ("01-success", "02-failure", "10-refund")
 KEYS = ["txn-2026-0001", "txn-2026-0001#1", "txn-2026-0002"]
 
 
-class Ledger:
-    """A served ledger, and the commands on it."""
+class Folder:
+    """A folder, and the commands in it, at an endpoint where nothing answers."""
 
-    def __init__(self, engine: Engine, endpoint: str, folder: Path) -> None:
-        self.engine, self.endpoint, self.folder = engine, endpoint, folder
-
-    def start(self, *samples: str) -> None:
-        """Record samples."""
-        for name in samples:
-            assert self.engine.run((ROOT / f"events/start/{name}.json").read_text()).outcome == "RECORDED"
+    def __init__(self, folder: Path, endpoint: str = "http://127.0.0.1:9") -> None:
+        self.folder, self.endpoint = folder, endpoint
 
     def run(self, *arguments: str, status: int = 0) -> str:
         """Return the standard output of a command; its standard error if it fails."""
@@ -40,15 +36,28 @@ class Ledger:
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout if status < 2 else done.stderr
 
-    def save(self, name: str, *arguments: str) -> str:
-        """Write the output of a command to a file, and return the file's name."""
-        (self.folder / name).write_text(self.run(*arguments))
-        return name
-
     def found(self, *arguments: str, status: int = 0) -> dict[str, Any]:
         """Return what `ledger verify` finds."""
         found: dict[str, Any] = json.loads(self.run("verify", "--json", *arguments, status=status))
         return found
+
+
+class Ledger(Folder):
+    """A served ledger, and the commands on it."""
+
+    def __init__(self, engine: Engine, endpoint: str, folder: Path) -> None:
+        super().__init__(folder, endpoint)
+        self.engine = engine
+
+    def start(self, *samples: str) -> None:
+        """Record samples."""
+        for name in samples:
+            assert self.engine.run((ROOT / f"events/start/{name}.json").read_text()).outcome == "RECORDED"
+
+    def save(self, name: str, *arguments: str) -> str:
+        """Write the output of a command to a file, and return the file's name."""
+        (self.folder / name).write_text(self.run(*arguments))
+        return name
 
     def change(self, transaction_id: str, expression: str, **values: Any) -> None:
         """Change a payment's item behind the ledger's back."""
@@ -302,6 +311,18 @@ def offline(sealed: Ledger) -> Ledger:
     return sealed
 
 
+@pytest.fixture
+def files(tmp_path: Path, remembered: Path) -> Folder:
+    """Return a folder with an export of three records in two seals, its checkpoints and its key, and nothing else."""
+    shutil.rmtree(remembered / "payment-ledger", ignore_errors=True)
+    records, key = [payment_facts(number) for number in (1, 2, 3)], LogKey()
+    seals = seals_of([records[:1], records[1:]])
+    write_export(tmp_path / "sealed.jsonl", seals, records)
+    for name, text in (("older", key.checkpoint(seals[0])), ("newest", key.checkpoint(seals[1])), ("key", key.text)):
+        (tmp_path / f"{name}.txt").write_text(text)
+    return Folder(tmp_path)
+
+
 OFFLINE = ("sealed.jsonl", "--checkpoint", "newest.txt", "--key", "key.txt")
 
 
@@ -313,12 +334,12 @@ def test_an_export_is_verified_offline(offline: Ledger) -> None:
     assert offline.found(*OFFLINE)["checkpoints"] == 2, "the newest one is remembered"
 
 
-def test_an_older_checkpoint_proves_less(offline: Ledger) -> None:
+def test_an_older_checkpoint_proves_less(files: Folder) -> None:
     """What is newer is not wrong, and not proven: the status is 1."""
     arguments = ("sealed.jsonl", "--checkpoint", "older.txt", "--key", "key.txt")
-    found = offline.found(*arguments, status=1)
+    found = files.found(*arguments, status=1)
     assert (found["proven"], found["later"], found["faults"]) == (1, 2, [])
-    assert "2 records are newer than the checkpoint" in offline.run("verify", *arguments, status=1)
+    assert "2 records are newer than the checkpoint" in files.run("verify", *arguments, status=1)
 
 
 def test_the_remembered_checkpoint_is_newer_than_the_export(offline: Ledger) -> None:
@@ -333,35 +354,35 @@ def test_the_remembered_checkpoint_is_newer_than_the_export(offline: Ledger) -> 
     assert re.search(r"remembers .*the checkpoint has 4 records, and the log only 3", fault)
 
 
-def test_a_second_key_does_not_make_the_command_forget(offline: Ledger) -> None:
+def test_a_second_key_does_not_make_the_command_forget(files: Folder) -> None:
     """A log that forked under a new key must continue what was signed by the old one."""
-    offline.found(*OFFLINE)
+    files.found(*OFFLINE)
     forged = seals_of([[payment_facts(1)]])
-    write_export(offline.folder / "fork.jsonl", forged, [payment_facts(1)])
-    (offline.folder / "fork.txt").write_text(OTHER.checkpoint(forged[-1]))
-    (offline.folder / "fork-key.txt").write_text(OTHER.text)
+    write_export(files.folder / "fork.jsonl", forged, [payment_facts(1)])
+    (files.folder / "fork.txt").write_text(OTHER.checkpoint(forged[-1]))
+    (files.folder / "fork-key.txt").write_text(OTHER.text)
     arguments = ("fork.jsonl", "--checkpoint", "fork.txt", "--key", "fork-key.txt")
-    assert offline.found(*arguments)["is_proven"], "nothing is remembered under that key alone"
-    (fault,) = offline.found(*arguments, "--key", "key.txt", status=1)["faults"]
+    assert files.found(*arguments)["is_proven"], "nothing is remembered under that key alone"
+    (fault,) = files.found(*arguments, "--key", "key.txt", status=1)["faults"]
     assert "and the log only 1" in fault
 
 
-def test_two_checkpoints_of_one_size_are_a_fork(offline: Ledger) -> None:
+def test_two_checkpoints_of_one_size_are_a_fork(files: Folder) -> None:
     """The classic attack: each of two parties gets a log of its own."""
-    other = seals_of([[payment_facts(1)], [payment_facts(2), payment_facts(3)]])
-    (offline.folder / "other.txt").write_text(OTHER.checkpoint(other[-1]))
-    (offline.folder / "other-key.txt").write_text(OTHER.text)
+    other = seals_of([[payment_facts(1)], [payment_facts(2), payment_facts(4)]])
+    (files.folder / "other.txt").write_text(OTHER.checkpoint(other[-1]))
+    (files.folder / "other-key.txt").write_text(OTHER.text)
     arguments = ("--checkpoint", "other.txt", "--key", "other-key.txt")
-    (fault,) = offline.found(*OFFLINE, *arguments, status=1)["faults"]
+    (fault,) = files.found(*OFFLINE, *arguments, status=1)["faults"]
     assert "other.txt: the log is not the one that was signed" in fault
 
 
-def test_a_damaged_memory_is_one_line(offline: Ledger) -> None:
+def test_a_damaged_memory_is_one_line(files: Folder) -> None:
     """It may have been changed by somebody who does not want to be found out."""
-    offline.found(*OFFLINE)
-    file = path_of((offline.folder / "key.txt").read_text().strip())
+    files.found(*OFFLINE)
+    file = path_of((files.folder / "key.txt").read_text().strip())
     file.write_text("{}")
-    message = offline.run("verify", *OFFLINE, status=2)
+    message = files.run("verify", *OFFLINE, status=2)
     assert message.startswith(f"ledger: {file}: is not what this command has remembered")
 
 
@@ -383,21 +404,21 @@ BAD_INPUT = {
 
 
 @pytest.mark.parametrize("case", BAD_INPUT)
-def test_bad_input_is_one_line(offline: Ledger, case: str) -> None:
+def test_bad_input_is_one_line(files: Folder, case: str) -> None:
     """Each fault has its own line, and none has a traceback."""
-    files, message = BAD_INPUT[case]
-    for name, text in files.items():
-        (offline.folder / name).write_text(text)
-    printed = offline.run("verify", *OFFLINE, status=2)
+    wrong, message = BAD_INPUT[case]
+    for name, text in wrong.items():
+        (files.folder / name).write_text(text)
+    printed = files.run("verify", *OFFLINE, status=2)
     assert printed.startswith(f"ledger: {message}"), printed
     assert printed.count("\n") == 1
 
 
-def test_a_changed_checkpoint_is_refused(offline: Ledger) -> None:
+def test_a_changed_checkpoint_is_refused(files: Folder) -> None:
     """Its signature does not fit any more."""
-    file = offline.folder / "newest.txt"
+    file = files.folder / "newest.txt"
     file.write_text(file.read_text().replace("\n3\n", "\n4\n"))
-    assert "the note was changed after the log signed it" in offline.run("verify", *OFFLINE, status=2)
+    assert "the note was changed after the log signed it" in files.run("verify", *OFFLINE, status=2)
 
 
 @pytest.mark.parametrize(
@@ -410,9 +431,9 @@ def test_a_changed_checkpoint_is_refused(offline: Ledger) -> None:
         (("none.jsonl", "--checkpoint", "newest.txt", "--key", "key.txt"), "none.jsonl: no such file or directory"),
     ],
 )
-def test_missing_options_and_files_are_named(offline: Ledger, arguments: tuple[str, ...], message: str) -> None:
+def test_missing_options_and_files_are_named(files: Folder, arguments: tuple[str, ...], message: str) -> None:
     """Nothing is read before."""
-    assert message.lower() in offline.run("verify", *arguments, status=2).lower()
+    assert message.lower() in files.run("verify", *arguments, status=2).lower()
 
 
 def test_a_plain_export_cannot_be_verified(offline: Ledger) -> None:
@@ -422,12 +443,12 @@ def test_a_plain_export_cannot_be_verified(offline: Ledger) -> None:
     assert "has no seals: make an export that has them with `ledger export FILE --as-of-seal last`" in message
 
 
-def test_a_changed_export_is_named_offline(offline: Ledger) -> None:
+def test_a_changed_export_is_named_offline(files: Folder) -> None:
     """The forger changes a line and makes the file's own hash again; here even without that."""
-    file = offline.folder / "sealed.jsonl"
-    file.write_text(file.read_text().replace('"75.00"', '"75.10"'))
-    found = offline.found(*OFFLINE, status=1)
-    assert (found["changed"], found["proven"]) == (["txn-2026-0002"], 2)
+    file = files.folder / "sealed.jsonl"
+    file.write_text(file.read_text().replace('"2.50"', '"2.60"'))
+    found = files.found(*OFFLINE, status=1)
+    assert (found["changed"], found["proven"]) == ([payment_facts(2)["TransactionID"]], 2)
 
 
 # ── As of ───────────────────────────────────────────────────────────────────────────────────────────
