@@ -26,7 +26,8 @@ run: $(READY) ## run the sample payments through the real workflow
 	@$(BIN)/ledger run
 
 test: $(READY) $(NODE_READY) ## run every test that takes seconds
-	@$(BIN)/pytest --numprocesses auto --dist loadfile --ignore tests/proof --ignore tests/simulation
+	@$(BIN)/pytest --numprocesses auto --dist loadfile --ignore tests/proof --ignore tests/simulation \
+	    --ignore tests/command/test_smoke.py
 
 test-containers: $(READY) .venv/sam/.ready ## run the workflow in containers, as sam local does
 	@$(BIN)/python -m tests.containers
@@ -51,7 +52,7 @@ test-log: $(READY) ## let Go's own library for such logs judge the sealed log
 	@$(BIN)/python -m tests.sealed_log $(ARGUMENTS)
 
 prove: $(READY) $(NODE_READY) .venv/checkov/.ready ## prove the promises about the deployed stack: minutes
-	@$(BIN)/pytest -q --numprocesses 2 tests/simulation
+	@$(BIN)/pytest -q --numprocesses 2 tests/simulation tests/command/test_smoke.py
 	@$(BIN)/pytest -q tests/proof
 
 reconcile-proof: $(READY) ## reconcile thousands of ledgers with planted differences: minutes
