@@ -11,7 +11,7 @@ from ledger.checkpoint import checkpoint_text, signed_note, verifier_key
 from ledger.leaf import leaf_of
 from ledger.merkle import leaf_hash
 from ledger.payment import Payment
-from ledger.seal import Seal, SealedRecord, following, seal_view
+from ledger.seal import MAX_RECORDS, Seal, SealedRecord, following, seal_view
 from ledger_cli.books.export import Writer, line_of, line_of_seal, position_of
 
 ORIGIN = "payment-ledger/123456789012/us-east-1/PaymentLedger"
@@ -95,3 +95,15 @@ def write_export(
             writer.write(line, is_entry='"EntryID"' in line)
         writer.end()
     return path
+
+
+def write_log(folder: Path, leaves: int) -> None:
+    """Write an export of so many payments, its checkpoint and its key."""
+    seals = seals_of(
+        [payment_facts(number) for number in range(first, min(first + MAX_RECORDS, leaves))]
+        for first in range(0, leaves, MAX_RECORDS)
+    )
+    key = LogKey()
+    write_export(folder / "sealed.jsonl", seals, map(payment_facts, range(leaves)))
+    (folder / "checkpoint.txt").write_text(key.checkpoint(seals[-1]))
+    (folder / "key.txt").write_text(key.text)
