@@ -21,6 +21,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -71,7 +72,7 @@ class Writer:
         lines = iter(seals)
         first = next(lines, None)
         self._write(canonical({"record": "export", "format": FORMAT if first is None else FORMAT_WITH_SEALS, **header}))
-        for line in () if first is None else (first, *lines):
+        for line in () if first is None else chain([first], lines):
             self._write(line)
 
     def write(self, line: str, *, is_entry: bool) -> None:
