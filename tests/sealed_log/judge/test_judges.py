@@ -134,7 +134,7 @@ def test_the_judge_builds_the_same_trees(judge: Judge) -> None:
 
 
 def test_inclusion_proofs(judge: Judge) -> None:
-    """Each leaf of each small tree, and leaves of larger ones, of which each is in a seal of its own size."""
+    """Every leaf of every small tree, and some leaves of larger trees. No two seals of a larger tree have one size."""
     rng = random.Random(6962)
     questions, changed = [], []
     for size in (*range(1, ALL_UP_TO + 1), *SPREAD):
