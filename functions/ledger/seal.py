@@ -14,7 +14,7 @@ so no record is sealed twice.
 """
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ledger.merkle import HASH_BYTES, Tree
@@ -99,13 +99,13 @@ def read_seal(item: Mapping[str, Any]) -> Seal:
     """
     try:
         keys = [parse_key(text) for text in item["Keys"]["S"].split("\n")]
-        hashes, ciphertexts = (_hashes(item[name]["B"]) for name in ("LeafHashes", "CiphertextHashes"))
+        hashes, ciphertexts = (split_hashes(item[name]["B"]) for name in ("LeafHashes", "CiphertextHashes"))
         seal = Seal(
             origin=item["Log"]["S"],
             number=int(item["Seal"]["N"]),
             sealed_at=item["SealedAt"]["S"],
             records=[SealedRecord(*record) for record in zip(keys, hashes, ciphertexts, strict=True)],
-            tree=Tree(int(item["Size"]["N"]), _hashes(item["Peaks"]["B"])),
+            tree=Tree(int(item["Size"]["N"]), split_hashes(item["Peaks"]["B"])),
             previous_root=item["PreviousRoot"]["B"],
             note=item["Note"]["S"] if "Note" in item else None,
             key=item["VerifierKey"]["S"] if "VerifierKey" in item else None,
@@ -125,12 +125,12 @@ def seal_view(seal: Seal) -> dict[str, Any]:
         "Seal": seal.number,
         "SealedAt": seal.sealed_at,
         "Keys": [key_text(record.key) for record in seal.records],
-        "LeafHashes": _base64(record.leaf_hash for record in seal.records),
-        "CiphertextHashes": _base64(record.ciphertext_hash for record in seal.records),
+        "LeafHashes": packed_hashes(record.leaf_hash for record in seal.records),
+        "CiphertextHashes": packed_hashes(record.ciphertext_hash for record in seal.records),
         "Size": seal.tree.size,
-        "Root": _base64([seal.tree.root]),
-        "Peaks": _base64(seal.tree.peaks),
-        "PreviousRoot": _base64([seal.previous_root]),
+        "Root": packed_hashes([seal.tree.root]),
+        "Peaks": packed_hashes(seal.tree.peaks),
+        "PreviousRoot": packed_hashes([seal.previous_root]),
         "Checkpoint": seal.note,
         "VerifierKey": seal.key,
     }
@@ -155,11 +155,26 @@ def parse_key(text: str) -> Key:
     return key
 
 
-def _hashes(packed: bytes) -> list[bytes]:
+def split_hashes(packed: bytes) -> list[bytes]:
+    """Return the hashes that stand one behind the other in a binary value.
+
+    Raises:
+        ValueError: the value is not a whole number of hashes.
+    """
     if len(packed) % HASH_BYTES:
         raise ValueError("not a whole number of hashes")
     return [packed[at : at + HASH_BYTES] for at in range(0, len(packed), HASH_BYTES)]
 
 
-def _base64(hashes: Any) -> str:
+def packed_hashes(hashes: Iterable[bytes]) -> str:
+    """Return hashes as `seal_view` shows them: one behind the other, in base64."""
     return base64.b64encode(b"".join(hashes)).decode()
+
+
+def unpacked_hashes(text: str) -> list[bytes]:
+    """Return the hashes of a text that `packed_hashes` wrote.
+
+    Raises:
+        ValueError: the text is not the base64 of a whole number of hashes.
+    """
+    return split_hashes(base64.b64decode(text, validate=True))

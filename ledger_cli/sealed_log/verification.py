@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ledger.leaf import ciphertext_hash_of, leaf_of
 from ledger.merkle import HASH_BYTES, Tree, leaf_hash
-from ledger.seal import key_text, parse_key
+from ledger.seal import key_text, packed_hashes, parse_key, unpacked_hashes
 from ledger_cli.books.export import ENTRY, PAYMENT, SEAL, Export, line_of, line_of_seal, position_of
 from ledger_cli.errors import CommandError
 from ledger_cli.sealed_log.notes import Checkpoint, NoteError
@@ -112,22 +112,22 @@ class SealedLog:
         number, before, previous_root = len(self.steps) + 1, self.tree.size, self.tree.root
         try:
             keys = [parse_key(text) for text in seal["Keys"]]
-            hashes, ciphertexts = (_packed(seal[name], len(keys)) for name in ("LeafHashes", "CiphertextHashes"))
+            hashes, ciphertexts = (unpacked_hashes(seal[name]) for name in ("LeafHashes", "CiphertextHashes"))
+            leaves = list(zip(seal["Keys"], hashes, ciphertexts, strict=True))
             origin, sealed_at = str(seal["Log"]), str(seal["SealedAt"])
             datetime.strptime(sealed_at, TIME_FORM)  # noqa: DTZ007  # in UTC, as the letter at its end says
         except (KeyError, TypeError, ValueError, AttributeError):
             raise UnverifiableExportError(f"seal {number} of the export is damaged: export again") from None
         self.origin = self.origin or origin
-        for at, text in enumerate(seal["Keys"]):
-            hashed = hashes[at * HASH_BYTES : (at + 1) * HASH_BYTES]
+        for text, hashed, _ in leaves:
             self.tree.append(hashed)
             if self.tree.size in self._sizes:
                 self.roots[self.tree.size] = self.tree.root
             first = self.positions.setdefault(text, self.tree.size - 1)
             if first != self.tree.size - 1:
                 self._note_repetition(text, is_same=first < before and self.leaf_hash(first) == hashed)
-        self._leaf_hashes += hashes
-        self._ciphertext_hashes += ciphertexts
+        self._leaf_hashes += b"".join(hashes)
+        self._ciphertext_hashes += b"".join(ciphertexts)
         self.steps.append(Step(number, before, self.tree.size, sealed_at))
         faults = self._findings.faults
         if seal.get("Seal") != number or origin != self.origin:
@@ -135,8 +135,8 @@ class SealedLog:
         if not keys or keys != sorted(set(keys)):
             faults.append(f"seal {number}: its records are not in order")
         made = {
-            "Size": self.tree.size, "Root": _base64(self.tree.root), "PreviousRoot": _base64(previous_root),
-            "Peaks": _base64(b"".join(self.tree.peaks)),
+            "Size": self.tree.size, "Root": packed_hashes([self.tree.root]),
+            "PreviousRoot": packed_hashes([previous_root]), "Peaks": packed_hashes(self.tree.peaks),
         }  # fmt: skip
         if any(seal.get(name) != value for name, value in made.items()):
             faults.append(f"seal {number}: its size or root is not that of the records up to it")
@@ -301,10 +301,7 @@ class _Records:
         if set(added) != (TOKEN_FIELDS if self.has_ciphertexts and "EntryID" not in facts else set()):
             return False
         try:
-            if (
-                added
-                and ciphertext_hash_of(base64.b64decode(added["SecureToken"], validate=True), 0) != ciphertext_hash
-            ):
+            if added and _hash_of_text(added["SecureToken"]) != ciphertext_hash:
                 return False
             return leaf_hash(leaf_of(facts, ciphertext_hash)) == self.log.leaf_hash(at)
         except (TypeError, ValueError):
@@ -344,14 +341,3 @@ def _moved(timestamp: Any, direction: int) -> str:
 
 def _hash_of_text(ciphertext: str) -> bytes:
     return ciphertext_hash_of(base64.b64decode(ciphertext, validate=True), 0)
-
-
-def _base64(value: bytes) -> str:
-    return base64.b64encode(value).decode()
-
-
-def _packed(text: str, number: int) -> bytes:
-    packed = base64.b64decode(text, validate=True)
-    if len(packed) != number * HASH_BYTES:
-        raise ValueError("not one hash for each record")
-    return packed

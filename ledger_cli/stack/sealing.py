@@ -1,13 +1,12 @@
 """The sealed log of a deployed stack: a run of its sealer, its seals, and the proof of one record."""
 
-import base64
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 from ledger.leaf import leaf_of
-from ledger.merkle import HASH_BYTES, Tree, leaf_hash
-from ledger.seal import key_text
+from ledger.merkle import Tree, leaf_hash
+from ledger.seal import key_text, unpacked_hashes
 from ledger_cli.sealed_log.notes import NoteError, VerifierKey
 from ledger_cli.sealed_log.proof_file import ProofFile, check
 from ledger_cli.sealed_log.proofs import inclusion_proof_in_seal
@@ -92,12 +91,12 @@ def prove_record(stack: Stack, transaction_id: str, entry: int) -> tuple[ProofFi
     before = Tree()
     if seal["Seal"] > 1:
         previous = read_seal(stack, seal["Seal"] - 1)
-        before = Tree(previous["Size"], _hashes(previous["Peaks"]))
+        before = Tree(previous["Size"], unpacked_hashes(previous["Peaks"]))
     if key not in seal["Keys"]:
         raise StackError(f"{key}: is marked with seal {seal['Seal']}, which does not have it: run `ledger verify`")
     at = seal["Keys"].index(key)
-    added = _hashes(seal["LeafHashes"])
-    leaf = leaf_of(facts_of(record), _hashes(seal["CiphertextHashes"])[at])
+    added = unpacked_hashes(seal["LeafHashes"])
+    leaf = leaf_of(facts_of(record), unpacked_hashes(seal["CiphertextHashes"])[at])
     if leaf_hash(leaf) != added[at]:
         raise StackError(f"{key}: is not what seal {seal['Seal']} has: somebody changed it; run `ledger verify`")
     index = before.size + at
@@ -107,9 +106,3 @@ def prove_record(stack: Stack, transaction_id: str, entry: int) -> tuple[ProofFi
     except (ValueError, NoteError):
         raise StackError(f"{key}: seal {seal['Seal']} or the one before it was changed: run `ledger verify`") from None
     return proof, seal
-
-
-def _hashes(packed: str) -> list[bytes]:
-    """Return the hashes that the query function shows in one text."""
-    value = base64.b64decode(packed)
-    return [value[at : at + HASH_BYTES] for at in range(0, len(value), HASH_BYTES)]
