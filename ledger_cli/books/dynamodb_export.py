@@ -52,8 +52,15 @@ MAX_MANIFEST_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 32
 """Levels of an item. Source: DynamoDB Developer Guide, quotas, nested attribute depth."""
 
-PAGE_SIZE = 1000
-"""Items that one transaction adds to the draft."""
+PAGE_SIZE, SEALS_PAGE_SIZE = 1000, 100
+"""Items that one transaction adds to the draft: records, and seals, which are far larger."""
+
+KEYS: Mapping[str, Mapping[str, str]] = {
+    PAYMENTS_TABLE: {"TransactionID": "S"},
+    ENTRIES_TABLE: {"TransactionID": "S", "Entry": "N"},
+    SEALS_TABLE: {"Seal": "N"},
+}
+"""The attributes without which an item is not one of the table, with their types."""
 
 TABLE_ARN = re.compile(rf"(arn:.+:table/)({PAYMENTS_TABLE}|{ENTRIES_TABLE}|{SEALS_TABLE})([A-Za-z0-9_.-]*)")
 IN_PARTS = re.compile(r"[0-9a-f]{32}-([2-9]|[1-9][0-9]+)")
@@ -255,8 +262,7 @@ def gather_items(exports: Sequence[TableExport], draft: Draft, wanted: Wanted) -
     """
     for export in exports:
         for file in export.files:
-            gather = _gather_seals if export.table == SEALS_TABLE else _gather_file
-            yield from gather(export, file, draft, wanted)
+            yield from _gather_file(export, file, draft, wanted)
     if wanted.last_seal is not None and draft.last_seal() != wanted.last_seal:
         raise DynamoDBExportError(
             f"{exports[-1].folder}: the log has no seal {wanted.last_seal}: its last one is {draft.last_seal()}"
@@ -281,45 +287,50 @@ def _gather_file(export: TableExport, file: DataFile, draft: Draft, wanted: Want
     name = f"{export.arn} {file.path.name}"
     if draft.cursor_of(name)[1]:
         return
+    is_of_seals = export.table == SEALS_TABLE
+    add, page_size = (_add_seals, SEALS_PAGE_SIZE) if is_of_seals else (_add_records, PAGE_SIZE)
     number = 0
     items = _items(file)
-    while page := list(islice(items, PAGE_SIZE)):
-        found: list[Mapping[str, Any]] = []
-        unreadable: list[Mapping[str, Any]] = []
-        for item in page:
-            number += 1
-            _require_key(export, file, number, item)
-            try:
-                facts = _facts(export, item, ciphertext=wanted.ciphertext)
-            except UnreadableItemError as error:
-                if wanted.has(_shown(item, "ProcessorID"), _shown_time(item)):
-                    unreadable.append(error.as_dict())
-            else:
-                if wanted.has(facts["ProcessorID"], facts["Timestamp"]):
-                    found.append(facts)
-        draft.add(name, f"{number}", found, unreadable)
+    while page := list(islice(items, page_size)):
+        add(export, draft, wanted, name, [(f"{file.path}:{at}", item) for at, item in enumerate(page, number + 1)])
+        number += len(page)
         yield len(page)
     if number != file.items:
         raise DynamoDBExportError(f"{file.path}: has {number:,} items, and the manifest says {file.items:,}")
     draft.add(name, None, [])
 
 
-def _gather_seals(export: TableExport, file: DataFile, draft: Draft, wanted: Wanted) -> Iterator[int]:
-    name = f"{export.arn} {file.path.name}"
-    if draft.cursor_of(name)[1]:
-        return
+Page = Sequence[tuple[str, Mapping[str, Any]]]
+"""Items of a data file, each with its place: the file and the line."""
+
+
+def _add_records(export: TableExport, draft: Draft, wanted: Wanted, name: str, page: Page) -> None:
+    found: list[Mapping[str, Any]] = []
+    unreadable: list[Mapping[str, Any]] = []
+    for place, item in page:
+        _require_key(export, place, item)
+        try:
+            facts = _facts(export, item, ciphertext=wanted.ciphertext)
+        except UnreadableItemError as error:
+            if wanted.has(_shown(item, "ProcessorID"), _shown_time(item)):
+                unreadable.append(error.as_dict())
+        else:
+            if wanted.has(facts["ProcessorID"], facts["Timestamp"]):
+                found.append(facts)
+    draft.add(name, page[-1][0], found, unreadable)
+
+
+def _add_seals(export: TableExport, draft: Draft, wanted: Wanted, name: str, page: Page) -> None:
     seals = []
-    for number, item in enumerate(_items(file), 1):
-        if "N" not in item.get("Seal", {}):
-            raise DynamoDBExportError(f"{file.path}:{number}: not an item of the table {export.table}")
+    for place, item in page:
+        _require_key(export, place, item)
         try:
             seal = read_seal({attribute: _with_bytes(value) for attribute, value in item.items()})
         except (UnreadableSealError, ValueError):
-            raise DynamoDBExportError(f"{file.path}:{number}: seal {item['Seal']['N']} is damaged") from None
+            raise DynamoDBExportError(f"{place}: seal {item['Seal']['N']} is damaged") from None
         if wanted.last_seal is None or seal.number <= wanted.last_seal:
             seals.append(seal_view(seal))
-    draft.add_seals(name, None, seals)
-    yield 0
+    draft.add_seals(name, page[-1][0], seals)
 
 
 def _with_bytes(attribute: Mapping[str, Any]) -> dict[str, Any]:
@@ -357,9 +368,9 @@ def _shown_time(item: Mapping[str, Any]) -> str | None:
         return None
 
 
-def _require_key(export: TableExport, file: DataFile, number: int, item: Mapping[str, Any]) -> None:
-    if "S" not in item.get("TransactionID", {}) or (export.table == ENTRIES_TABLE and "N" not in item.get("Entry", {})):
-        raise DynamoDBExportError(f"{file.path}:{number}: not an item of the table {export.table}")
+def _require_key(export: TableExport, place: str, item: Mapping[str, Any]) -> None:
+    if any(kind not in item.get(name, {}) for name, kind in KEYS[export.table].items()):
+        raise DynamoDBExportError(f"{place}: not an item of the table {export.table}")
 
 
 def _items(file: DataFile) -> Iterator[dict[str, Any]]:
