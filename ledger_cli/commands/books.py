@@ -22,7 +22,7 @@ from ledger_cli.books.reports import FORMATS, read_report
 from ledger_cli.books.sources import records_of_export
 from ledger_cli.books.totals import day_in
 from ledger_cli.books.totals import totals as totals_of
-from ledger_cli.commands.options import FILE, NAME, ZONE, from_option, json_option, stack_command, to_option, write_page
+from ledger_cli.commands.options import FILE, NAME, ZONE, from_option, json_option, stack_command, to_option, write_text
 from ledger_cli.errors import CommandError
 from ledger_cli.stack.client import Stack
 from ledger_cli.stack.queries import describe_unreadable, is_unreadable, query_ledger, read_pages
@@ -184,7 +184,7 @@ def reconcile(
         records = _completed(stack, records, unknown, processor_id)
         result = reconcile_records(processor_id, lines, records, period)
     if html_file is not None:
-        write_page(html_file, books_page.page(result, [str(file) for file in reports]))
+        write_text(html_file, books_page.page(result, [str(file) for file in reports]))
     _print_reconciliation(result, as_csv=as_csv, as_json=as_json, html_file=html_file)
     return 0 if result.is_explained else 1
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ledger.outcome import outcome_of
-from ledger_cli.commands.options import NAME, json_option, stack_command, write_page
+from ledger_cli.commands.options import NAME, json_option, stack_command, write_text
 from ledger_cli.stack.client import Stack, report_if_stopped
 from ledger_cli.stack.inspection import inspect as inspect_payment
 from ledger_cli.stack.inspection import list_executions, read_execution, redrive_candidates
@@ -66,7 +66,7 @@ def inspect(stack: Stack, *, requested_id: str, html_file: Path | None, as_json:
     """
     found = inspect_payment(stack, requested_id)
     if html_file:
-        write_page(html_file, page(found))
+        write_text(html_file, page(found))
         say(f"{html_file}: {found.outcome}")
     elif as_json:
         say_json(records.inspection(found))

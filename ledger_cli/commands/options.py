@@ -229,13 +229,13 @@ def _typed_options() -> str:
     return typed
 
 
-def write_page(file: Path, page: str) -> None:
-    """Write a page to the file of `--html`.
+def write_text(file: Path, text: str) -> None:
+    """Write a page or a proof to the file that an option names.
 
     Raises:
         CommandError: the file cannot be written.
     """
     try:
-        file.write_text(page, encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{file}: {(error.strerror or 'cannot be written').lower()}") from None

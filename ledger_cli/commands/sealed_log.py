@@ -1,7 +1,6 @@
 """`ledger seal`, `checkpoint`, `verify` and `prove`: the log by which the ledger proves what it has."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,11 +10,10 @@ import click
 
 from ledger.checkpoint import MAX_NOTE_BYTES, verifier_key
 from ledger.seal import key_text
-from ledger.timestamps import utc_timestamp
 from ledger.totals import MAX_ENTRIES
 from ledger_cli.books.draft import opened_draft
 from ledger_cli.books.export import Export, Writer, position_of
-from ledger_cli.commands.options import FILE, NAME, json_option, stack_command, transaction_argument, write_page
+from ledger_cli.commands.options import FILE, NAME, json_option, stack_command, transaction_argument, write_text
 from ledger_cli.errors import CommandError
 from ledger_cli.reading import open_regular
 from ledger_cli.sealed_log.memory import Remembered, UnusableMemoryError, path_of, recall, remember
@@ -24,7 +22,7 @@ from ledger_cli.sealed_log.notes import verify as verify_note
 from ledger_cli.sealed_log.proof_file import SUFFIX
 from ledger_cli.sealed_log.verification import Findings, Head
 from ledger_cli.sealed_log.verification import verify as verify_export
-from ledger_cli.stack.client import Stack
+from ledger_cli.stack.client import Stack, now
 from ledger_cli.stack.exporting import gather_log
 from ledger_cli.stack.sealing import BATCH_SIZE, prove_record, read_seal, run_sealer
 from ledger_cli.views import log_text
@@ -233,7 +231,7 @@ def _verify_stack(
             with progress("Reading records") as track:
                 for _ in track.over(gather_log(stack, draft, last["Seal"])):
                     pass
-            header = {**WHOLE_LOG, "as_of_seal": last["Seal"], "taken_at": utc_timestamp(datetime.now(UTC).isoformat())}
+            header = {**WHOLE_LOG, "as_of_seal": last["Seal"], "taken_at": now()}
             with path.open("wb") as file:
                 for _ in draft.write(file, header, partial(Writer, seals=draft.seal_lines())):
                     pass
@@ -330,7 +328,7 @@ def prove(stack: Stack, *, transaction_id: str, entry: int | None, file: Path | 
     if to_stdout:
         say_as_it_is(proof.text(), newline=False)
         return 0
-    write_page(file, proof.text())
+    write_text(file, proof.text())
     if as_json:
         say_json({"file": str(file), "seal": seal_["Seal"], "index": proof.index, "size": seal_["Size"]})
     else:

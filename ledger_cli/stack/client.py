@@ -154,7 +154,7 @@ class Stack:
         if not {"WorkflowArn", "TableName"} <= self.outputs.keys():
             raise StackError(f"stack {name} is not a payment ledger, or is not deployed yet: name another with --stack")
         self.stack_id: str = described.get("StackId", name)
-        self.asked_at = _time_of(reply) if endpoint_url is None else _now()
+        self.asked_at = _time_of(reply) if endpoint_url is None else now()
         parameters = described.get("Parameters", [])
         self.parameters = _DeployedValues({p["ParameterKey"]: p["ParameterValue"] for p in parameters})
 
@@ -252,10 +252,11 @@ def _time_of(reply: Mapping[str, Any]) -> str:
     try:
         return utc_timestamp(parsedate_to_datetime(date).isoformat())
     except (ValueError, BrokenRuleError):
-        return _now()
+        return now()
 
 
-def _now() -> str:
+def now() -> str:
+    """Return the time of now by this machine's clock, in the ledger's form of UTC."""
     return utc_timestamp(datetime.now(UTC).isoformat())
 
 
