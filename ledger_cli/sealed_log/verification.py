@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from ledger.leaf import ciphertext_hash_of, leaf_of
 from ledger.merkle import HASH_BYTES, Tree, leaf_hash
 from ledger.seal import key_text, packed_hashes, parse_key, unpacked_hashes
+from ledger.timestamps import utc_timestamp
+from ledger.violations import BrokenRuleError
 from ledger_cli.books.export import ENTRY, PAYMENT, SEAL, Export, line_of, line_of_seal, position_of
 from ledger_cli.errors import CommandError
 from ledger_cli.sealed_log.notes import Checkpoint, NoteError
@@ -22,7 +24,6 @@ from ledger_cli.sealed_log.notes import Checkpoint, NoteError
 SEALED_WITHIN = timedelta(hours=1)
 """Age beyond which a record without a seal is no longer waiting for one. The sealer runs every five minutes."""
 
-TIME_FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
 TOKEN_FIELDS = {"SecureToken", "TokenKey"}
 """What `--ciphertext` adds to a payment. It is no part of the facts: the leaf has the hash of the first."""
 
@@ -114,8 +115,8 @@ class SealedLog:
             keys = [parse_key(text) for text in seal["Keys"]]
             hashes, ciphertexts = (unpacked_hashes(seal[name]) for name in ("LeafHashes", "CiphertextHashes"))
             leaves = list(zip(seal["Keys"], hashes, ciphertexts, strict=True))
-            origin, sealed_at = str(seal["Log"]), str(seal["SealedAt"])
-            datetime.strptime(sealed_at, TIME_FORM)  # noqa: DTZ007  # in UTC, as the letter at its end says
+            origin, sealed_at = str(seal["Log"]), seal["SealedAt"]
+            _moment(sealed_at)
         except (KeyError, TypeError, ValueError, AttributeError):
             raise UnverifiableExportError(f"seal {number} of the export is damaged: export again") from None
         self.origin = self.origin or origin
@@ -284,12 +285,11 @@ class _Records:
             (self.findings.unsealed if waits else self.findings.extra).append(key)
         elif self.seen[at]:
             self.findings.extra.append(key)
-        elif not is_canonical or not self._is_as_sealed(facts, at):
-            self.seen[at] = 1
-            self.findings.changed.append(key)
         else:
             self.seen[at] = 1
-            if at < self.proven_size:
+            if not is_canonical or not self._is_as_sealed(facts, at):
+                self.findings.changed.append(key)
+            elif at < self.proven_size:
                 self.findings.proven += 1
             else:
                 self.findings.later += 1
@@ -330,13 +330,26 @@ class _Records:
                 (self.findings.changed if is_damaged else self.findings.missing).append(key)
 
 
+def _moment(timestamp: Any) -> datetime:
+    """Return a time of the ledger's form.
+
+    Raises:
+        ValueError: it does not have that form.
+    """
+    try:
+        if utc_timestamp(timestamp) == timestamp:
+            return datetime.fromisoformat(timestamp)
+    except BrokenRuleError:
+        pass
+    raise ValueError("not a time of the ledger's form")
+
+
 def _moved(timestamp: Any, direction: int) -> str:
     """Return a time, moved by `SEALED_WITHIN`; an empty text if it is not a time."""
     try:
-        moment = datetime.strptime(timestamp, TIME_FORM) + direction * SEALED_WITHIN  # noqa: DTZ007  # in UTC
-    except (TypeError, ValueError, OverflowError):
+        return utc_timestamp((_moment(timestamp) + direction * SEALED_WITHIN).isoformat())
+    except (ValueError, OverflowError):
         return ""
-    return moment.strftime(TIME_FORM).rjust(len("2026-11-23T09:00:00.000000Z"), "0")
 
 
 def _hash_of_text(ciphertext: str) -> bytes:

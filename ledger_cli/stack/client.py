@@ -99,12 +99,14 @@ REPLY_KEYS = {
 }
 """Keys of which each function's reply has at least one."""
 
+NO_LOG = "the stack has no sealed log: deploy this version of it"
+
 MISSING_FUNCTION = {
     "AcceptFunction": "the stack accepts no refused entries: deploy it with the parameter AcceptEntries=allowed",
     "QueryFunction": "the stack has no query function: deploy this version of it",
     "RepublishFunction": "the stack has no sweep to invoke: deploy this version of it",
     "RevealFunction": "the stack reveals no tokens: deploy it with the parameter RevealTokens=allowed",
-    "SealFunction": "the stack has no sealed log: deploy this version of it",
+    "SealFunction": NO_LOG,
 }
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from ledger_cli.stack.client import FunctionError, Stack, StackError
+from ledger_cli.stack.client import NO_LOG, FunctionError, Stack, StackError
 
 PAGE_SIZE = 100
 
@@ -19,9 +19,6 @@ RULES = {
 
 TYPED = {"ProcessorID": "--processor", "TransactionID": "a TransactionID"}
 """The fields of a query that are not typed as an option of the same name."""
-
-
-NO_LOG = "the stack has no sealed log: deploy this version of it"
 
 
 def query_ledger(stack: Stack, query: dict[str, Any]) -> Any:

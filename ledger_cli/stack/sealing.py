@@ -10,9 +10,9 @@ from ledger.seal import key_text, unpacked_hashes
 from ledger_cli.sealed_log.notes import NoteError, VerifierKey
 from ledger_cli.sealed_log.proof_file import ProofFile, check
 from ledger_cli.sealed_log.proofs import inclusion_proof_in_seal
-from ledger_cli.stack.client import FunctionError, Stack, StackError
+from ledger_cli.stack.client import NO_LOG, FunctionError, Stack, StackError
 from ledger_cli.stack.exporting import facts_of
-from ledger_cli.stack.queries import NO_LOG, describe_unreadable, query_ledger
+from ledger_cli.stack.queries import describe_unreadable, query_ledger
 
 BATCH_SIZE = 1000
 """Records that one run of the sealer gets. Its event may have 256 KB, and a key 70 bytes."""
