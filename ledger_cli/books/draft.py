@@ -186,7 +186,7 @@ class Draft:
             if processors is not None:
                 marks = ", ".join("?" * len(processors))
                 self._database.execute(
-                    f"DELETE FROM records WHERE json_extract(line, '$.ProcessorID') NOT IN ({marks})",  # noqa: S608
+                    f"DELETE FROM records WHERE json_extract(line, '$.ProcessorID') NOT IN ({marks})",  # noqa: S608  # question marks alone
                     tuple(processors),
                 )
         if until is not None:
