@@ -33,6 +33,11 @@ STEPS = 14
 Entry = dict[str, Any]
 
 
+def unit_of(currency: str) -> Decimal:
+    """Return the smallest amount that a currency has."""
+    return Decimal(1).scaleb(-DECIMALS[currency])
+
+
 def identity(entry: Entry) -> Entry:
     """Return what makes two deliveries the same entry, however they are written."""
     values = {"Amount": Decimal(entry["Amount"]), "Timestamp": datetime.fromisoformat(entry["Timestamp"])}
@@ -60,7 +65,7 @@ class History(RuleBasedStateMachine):
     )
     def begin(self, currency: str, units: int, status: str, *, is_first: bool) -> None:
         """Choose the payment. Most histories begin with it, as most processors' do."""
-        self.unit = Decimal(1).scaleb(-DECIMALS[currency])
+        self.unit = unit_of(currency)
         self.payment = {
             "TransactionID": "txn-history-1",
             "SecureToken": "tok_history",
@@ -138,7 +143,7 @@ class History(RuleBasedStateMachine):
         entry = data.draw(st.sampled_from(self.sent), label="under the ID of")
         later = datetime.fromisoformat(entry["Timestamp"]) + timedelta(seconds=1)
         changes = [
-            {"Amount": str(Decimal(entry["Amount"]) + self.unit)},
+            {"Amount": str(Decimal(entry["Amount"]) + unit_of(entry["Currency"]))},
             {"Timestamp": later.isoformat()},
             {"ProcessorID": "other-pay"},
         ]
