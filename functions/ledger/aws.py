@@ -38,6 +38,10 @@ def call_total_s(attempts: int) -> int:
 
 CALL_TOTAL_S = call_total_s(CALL_ATTEMPTS)
 
+FAST_ANSWER_S = 6
+"""How long a function waits for an execution in the fast lane. Four functions that start cold take less, and the
+webhook can then still start the Standard workflow within its own time."""
+
 # A function's settings can set the level DEBUG. Then the SDK logs the body of each request, and that of KMS holds the
 # token. At INFO, the SDK logs at each start where it found its credentials, in lines that are not JSON.
 logging.getLogger("botocore").setLevel(logging.WARNING)
@@ -74,12 +78,24 @@ def sdk_session() -> Session:
     return session
 
 
-def private_client(service: str, *, attempts: int = CALL_ATTEMPTS) -> Any:
+def private_client(
+    service: str,
+    *,
+    attempts: int = CALL_ATTEMPTS,
+    read_timeout_s: int = READ_TIMEOUT_S,
+    endpoint_url: str | None = None,
+) -> Any:
     """Return a client of *service* that calls the stack's interface endpoint, and nothing else.
 
     The endpoints have no private DNS, so a public name would lead out of the VPC, which has no way out: every payment
     would wait for a timeout. `AWS_IGNORE_CONFIGURED_ENDPOINT_URLS` and a missing variable would both cause that
     silently.
+
+    Args:
+        service: botocore's name of the service.
+        attempts: how often a call is tried at most.
+        read_timeout_s: how long an attempt waits for an answer.
+        endpoint_url: another endpoint than the one in the service's variable. No name is put before it.
 
     Raises:
         PrivateEndpointError: the service's variable is not set, or is ignored.
@@ -90,15 +106,24 @@ def private_client(service: str, *, attempts: int = CALL_ATTEMPTS) -> Any:
     # would say why.
     config = Config(
         connect_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S,
+        read_timeout=read_timeout_s,
         retries={"mode": "standard", "total_max_attempts": attempts},
         s3={"us_east_1_regional_endpoint": "regional"},  # or botocore looks up the one region that S3 had at first
+        inject_host_prefix=False,  # some operations have a public name of their own; an endpoint has one for all
     )
-    client: BaseClient = sdk_session().create_client(service, config=config)
+    client: BaseClient = sdk_session().create_client(service, config=config, endpoint_url=endpoint_url)
     variable = f"AWS_ENDPOINT_URL_{client.meta.service_model.service_id.upper().replace(' ', '_')}"
-    endpoint_url = os.environ.get(variable)
+    endpoint_url = endpoint_url or os.environ.get(variable)
     if not endpoint_url:
         raise PrivateEndpointError(f"{variable} is not set: it must be the stack's endpoint for {service}")
     if client.meta.endpoint_url != endpoint_url:
         raise PrivateEndpointError(f"{variable} is ignored: unset AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
     return client
+
+
+def sync_states_client(endpoint_url: str) -> Any:
+    """Return a client of Step Functions for synchronous executions, which have an endpoint of their own.
+
+    It makes one attempt: another one would run the execution a second time.
+    """
+    return private_client("stepfunctions", attempts=1, read_timeout_s=FAST_ANSWER_S, endpoint_url=endpoint_url)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.chain import items_of
 from ledger.entry import Entry, is_entry, parse_entry
+from ledger.fast_lane import FastLane, name_of_execution
 from ledger.fields import refused_input
 from ledger.item import UnreadableItemError, as_recorded, read_attribute
 from ledger.payment import Payment, parse_payment, seal_context
@@ -51,14 +52,33 @@ class TooManyAttemptsError(Exception):
 class Delivery:
     """A payment or an entry that was handed to its workflow.
 
-    `outcome` is None while its execution runs, `RECORDED` if the ledger has it, and `CONFLICT` if the ledger has
-    another one under the ID. `execution` is the ARN of the execution that decides, or that publishes the
-    conflict. `started` says whether this delivery started that execution.
+    Attributes:
+        execution: the ARN of the execution that decides, or that publishes the rejection or the conflict.
+        started: whether this delivery started that execution.
+        outcome: None while its execution runs, `RECORDED` if the ledger has it, and `CONFLICT` if the ledger has
+            another one under the ID. In the fast lane, `DUPLICATE` if the ledger had it before, and `REJECTED`.
+        refusal: in the fast lane, the broken rules of a `REJECTED` payment, or the fields in which a `CONFLICT`
+            differs, as the outcome's event has them.
+        left_fast_lane: the name of the error for which the Standard workflow runs the payment; None if it has not
+            entered the fast lane, or was decided there.
     """
 
     execution: str
     started: bool
     outcome: str | None
+    refusal: Mapping[str, Any] | None = None
+    left_fast_lane: str | None = None
+
+    @property
+    def execution_name(self) -> str:
+        """The execution's name. Executions of the fast lane share it with those that the Standard workflow starts."""
+        return name_of_execution(self.execution)
+
+    @property
+    def log_keys(self) -> dict[str, Any]:
+        """The keys of a log line about the delivery."""
+        left = {"left_fast_lane": self.left_fast_lane} if self.left_fast_lane else {}
+        return {"execution": self.execution_name, "started": self.started, **left}
 
 
 def seal(kms: KMSClient, intake_key: str, transaction_id: str, processor_id: str, token: str) -> str:
@@ -95,6 +115,7 @@ class Intake:
         default_currency: the stack's parameter `DefaultCurrency`.
         imports: whether a start input may have the field `Import`. Never give a processor this right: it could keep
             consumers from learning of a payment.
+        fast_lane: the stack's fast lane, if it has one.
     """
 
     states: SFNClient
@@ -107,9 +128,13 @@ class Intake:
     entries_table_name: str
     default_currency: str
     imports: bool = False
+    fast_lane: FastLane | None = None
 
     def deliver(self, start_input: Mapping[str, Any], *, again: bool = False) -> Delivery:
         """Start an execution for a payment or an entry, or find the outcome of the execution that it has already.
+
+        If the stack has a fast lane, a payment first runs there, to its end. What is not recorded there is started as
+        the next sentences say, under the same name, whatever the reason is: a refusal, a failure, or a lost answer.
 
         A caller may repeat this, and two callers may do it at once. The token is sealed before it leaves this process.
         The execution's name is derived from the content, so a repeat finds its own execution, and nothing runs twice.
@@ -122,7 +147,8 @@ class Intake:
 
         Args:
             start_input: the payment or the entry, as docs/integrate/contract.md and entries.md describe them.
-            again: start an execution under a random name that nobody can guess, whatever was started before.
+            again: start an execution under a random name that nobody can guess, whatever was started before. It has a
+                history, so it does not run in the fast lane.
 
         Raises:
             InvalidInputError: the payment or the entry breaks its contract, or nine executions with this very sealed
@@ -133,7 +159,20 @@ class Intake:
         """
         first = self._entry_attempt(start_input) if is_entry(start_input) else self._payment_attempt(start_input)
         if again:
-            first = replace(first, name=_join_name(first.delivered.transaction_id, secrets.token_hex(DIGITS // 2)))
+            name = _join_name(first.delivered.transaction_id, secrets.token_hex(DIGITS // 2))
+            return self._deliver_standard(replace(first, name=name))
+        if self.fast_lane is None or isinstance(first.delivered, Entry):
+            return self._deliver_standard(first)
+        run = self.fast_lane.run(first.name, first.text)
+        if run.outcome in {"RECORDED", "DUPLICATE"}:
+            return Delivery(run.execution, started=True, outcome=run.outcome)
+        standard = self._deliver_standard(first)
+        outcome = standard.outcome or run.outcome  # the table decides: this payment may be recorded with another seal
+        refusal = run.refusal if outcome == run.outcome else None
+        return replace(standard, outcome=outcome, refusal=refusal, left_fast_lane=run.error)
+
+    def _deliver_standard(self, first: _Attempt) -> Delivery:
+        """Start an execution of the Standard workflow, or find the outcome of the one that there is already."""
         if self._start(first, first.name):
             return Delivery(_execution_arn(first.workflow, first.name), started=True, outcome=None)
         if delivery := self._find_in_ledger(first):

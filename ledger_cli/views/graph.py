@@ -59,7 +59,7 @@ def read(definition_file: Path = PAYMENTS) -> Graph:
     path = tuple(_from(definition["StartAt"], states))
     branches = {
         name: tuple(
-            Branch(error, tuple(_from(catcher["Next"], states)))
+            Branch(error.strip("${}"), tuple(_from(catcher["Next"], states)))
             for catcher in states[name].get("Catch", [])
             for error in catcher["ErrorEquals"]
         )

@@ -1,7 +1,6 @@
 """The workflows' definitions and the code use the same names, and nothing waits longer than it may."""
 
 import inspect
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -28,12 +27,11 @@ from ledger.violations import (
     PaymentConflictError,
 )
 from ledger_cli import ROOT
-from ledger_cli.engine import Engine, template
+from ledger_cli.engine import Engine
 from ledger_cli.engine.engine import EXECUTION_TIMEOUT_S
 from ledger_cli.stack.deliveries import WAIT_S
+from tests.support.definitions import TEMPLATE, definition_of, standard_states
 from tools.sdk_data import calls_of
-
-TEMPLATE = template.load(ROOT / "template.yaml")["Resources"]
 
 
 class Workflow(NamedTuple):
@@ -44,22 +42,21 @@ class Workflow(NamedTuple):
     business_errors: set[str]
 
 
-def read(file: str, path: list[str], *business_errors: type[Exception]) -> Workflow:
-    """Return the workflow that a file of `statemachine` defines, from its first state on."""
-    definition = json.loads((ROOT / "statemachine" / file).read_text())
-    assert definition["StartAt"] == path[0]
-    return Workflow(definition["States"], path, {error.__name__ for error in business_errors})
+def read(machine: str, path: list[str], *business_errors: type[Exception]) -> Workflow:
+    """Return the Standard workflow of a state machine, from its first state on."""
+    assert definition_of(machine)["StartAt"] == path[0]
+    return Workflow(standard_states(machine), path, {error.__name__ for error in business_errors})
 
 
 WORKFLOWS = {
     "payment_ledger": read(
-        "payment_ledger.asl.json",
+        "PaymentLedgerWorkflow",
         ["Validate Payment", "Encrypt Token", "Persist Payment", "Publish Outcome"],
         InvalidPaymentError,
         PaymentConflictError,
     ),
     "payment_entries": read(
-        "payment_entries.asl.json",
+        "PaymentEntriesWorkflow",
         ["Validate Entry", "Append Entry", "Publish Outcome"],
         InvalidEntryError,
         EntryConflictError,
@@ -113,6 +110,7 @@ def test_the_calls_of_every_function_are_found() -> None:
             ("secretsmanager", "BatchGetSecretValue"),
             ("states", "DescribeExecution"),
             ("states", "StartExecution"),
+            ("states", "StartSyncExecution"),
         ],
         "ReceivePartnerEvent": [
             ("dynamodb", "GetItem"),
@@ -120,6 +118,7 @@ def test_the_calls_of_every_function_are_found() -> None:
             ("kms", "Encrypt"),
             ("states", "DescribeExecution"),
             ("states", "StartExecution"),
+            ("states", "StartSyncExecution"),
         ],
     }
 
@@ -271,6 +270,39 @@ def test_only_refusals_and_conflicts_are_caught_and_none_is_retried() -> None:
         assert retried(task).isdisjoint({*business_errors, "States.ALL", "States.TaskFailed"})
 
 
+PATH = WORKFLOWS["payment_ledger"].path
+CAUGHT = {InvalidPaymentError.__name__, PaymentConflictError.__name__}
+
+
+def names_without_an_attempt(machine: str) -> dict[str, list[str]]:
+    """Return the errors that each state of a state machine never retries, if the state says so first of all."""
+    states = definition_of(machine)["States"]
+    first = {name: state["Retry"][0] for name, state in states.items() if "Retry" in state}
+    return {name: retrier["ErrorEquals"] for name, retrier in first.items() if retrier["MaxAttempts"] == 0}
+
+
+def test_the_fast_lane_ends_at_the_first_error() -> None:
+    """A retry would take longer than the webhook waits. The Standard workflow retries, and says what was refused.
+
+    `States.TaskFailed` matches every error but a timeout, and a name that nothing raises catches nothing.
+    """
+    never = names_without_an_attempt("FastPaymentLedgerWorkflow")
+    assert never == {state: ["States.TaskFailed", "States.Timeout"] for state in PATH}
+    states = definition_of("FastPaymentLedgerWorkflow")["States"]
+    named = {name for state in PATH for catcher in states[state].get("Catch", []) for name in catcher["ErrorEquals"]}
+    assert named.isdisjoint(LAMBDA_ERRORS | CAUGHT | {"States.ALL", "States.TaskFailed"})
+    assert named == {"NoRejection", "NoConflict"}
+
+
+def test_the_standard_workflow_retries_and_catches_every_error() -> None:
+    """The names in its placeholders must be errors for the catchers, and nobody's for the retriers."""
+    never = names_without_an_attempt("PaymentLedgerWorkflow")
+    assert never == {state: ["NoError", "NoTimeout"] for state in PATH}
+    known = {name for task in TASKS.values() for name in retried(task) | caught(task)}
+    assert known.isdisjoint({"NoError", "NoTimeout"})
+    assert known >= CAUGHT
+
+
 @pytest.mark.parametrize("file", WORKFLOWS)
 def test_each_business_error_ends_in_a_state_with_its_name(file: str) -> None:
     """The console, the alarms and `ledger run` distinguish the outcomes by these names."""
@@ -349,6 +381,15 @@ def test_the_webhook_answers_in_time() -> None:
     """An HTTP API answers for the webhook after 30 s, and all four calls of a second delivery may be slow."""
     second_delivery_s = 4 * aws.call_total_s(2)
     assert second_delivery_s < TEMPLATE["ReceivePayment"]["Properties"]["Timeout"] < 30
+
+
+def test_the_webhook_leaves_the_fast_lane_in_time() -> None:
+    """The first request of an environment may wait in vain for the fast lane, and all its other calls may be slow.
+
+    They are those of Secrets Manager, KMS and `StartExecution`.
+    """
+    fast_lane_s = aws.CONNECT_TIMEOUT_S + aws.FAST_ANSWER_S
+    assert 3 * aws.call_total_s(2) + fast_lane_s < TEMPLATE["ReceivePayment"]["Properties"]["Timeout"]
 
 
 def retriers(task: dict[str, Any]) -> dict[str, dict[str, Any]]:

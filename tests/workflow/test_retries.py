@@ -9,11 +9,11 @@ import pytest
 from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import TimeoutSeconds
 
 from ledger.aws import CALL_ATTEMPTS
-from ledger_cli import ROOT
 from ledger_cli.engine import Engine
+from tests.support.definitions import standard_states
 from tests.support.faults import Faults
 
-STATES = json.loads((ROOT / "statemachine/payment_ledger.asl.json").read_text())["States"]
+STATES = standard_states("PaymentLedgerWorkflow")
 
 TRANSIENT = [
     ("Encrypt Token", "Encrypt", "KMSInternalException", 500),

@@ -24,6 +24,7 @@ from ledger_cli import ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.samples import PROCESSORS
 from ledger_cli.stack.webhook import signed_body
+from tests.support.definitions import standard_states
 from tests.support.faults import Faults
 from tests.support.hunt import CANARY, FRAGMENT_BYTES, PLAIN_CANARY, Hunt
 from tests.support.traces import ENCRYPTED, SENT, VALIDATED, Traces
@@ -313,7 +314,7 @@ def test_no_variable_makes_a_function_log_its_event(
 
 # ── Technical failures ──────────────────────────────────────────────────────────────────────────────
 
-STATES = json.loads((ROOT / "statemachine/payment_ledger.asl.json").read_text())["States"]
+STATES = standard_states("PaymentLedgerWorkflow")
 STATE_OF = {
     "Encrypt": "Encrypt Token",
     "ReEncrypt": "Encrypt Token",
