@@ -51,7 +51,14 @@ class CannotServeError(CommandError):
     type=click.Path(path_type=Path),
     help="Keep payments, executions and keys in FOLDER, and continue with them. Without it nothing is kept.",
 )
-def serve(port: int, sam_file: Path | None, state_folder: Path | None) -> int:
+@click.option(
+    "--lane",
+    type=click.Choice(["standard", "fast"]),
+    default="standard",
+    show_default=True,
+    help="The stack's parameter Lane: with fast, each payment is answered with its outcome.",
+)
+def serve(port: int, sam_file: Path | None, state_folder: Path | None, lane: str) -> int:
     """Deploy the stack into an embedded engine, and serve it until Ctrl-C.
 
     It listens on this machine's loopback, and with --sam on the container engine's bridge. The AWS CLI, boto3,
@@ -75,7 +82,7 @@ def serve(port: int, sam_file: Path | None, state_folder: Path | None) -> int:
         state = State(state_folder, note) if state_folder else None
         server = _listen(port, container_host)
         with Console(stderr=True).status("Deploying template.yaml into the embedded engine"):
-            engine = Engine(state=state)
+            engine = Engine(parameters={"Lane": lane}, state=state)
     except StateError as error:
         raise CannotServeError(str(error)) from None
     with engine, server:

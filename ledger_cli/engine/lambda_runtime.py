@@ -45,13 +45,13 @@ class _RoutedStdout(io.TextIOBase):
 
 @contextmanager
 def _captured(output: io.StringIO) -> Iterator[None]:
-    """Send what this thread prints to *output*."""
+    """Send what this thread prints to *output*, until the end of the block."""
     route_stdout()
-    _thread.output = output
+    outer, _thread.output = getattr(_thread, "output", None), output
     try:
         yield
     finally:
-        _thread.output = None
+        _thread.output = outer
 
 
 def route_stdout() -> None:
@@ -171,9 +171,12 @@ class LocalFunction:
         """Call the handler with a JSON payload, and return its JSON reply and whether it raised.
 
         An error has the form that the runtime gives it. A Retry or Catch matches its class name.
+
+        The thread may be that of another handler, which waits for AWS: see `outside_the_handler`.
         """
         output = io.StringIO()
         with handlers_turn, _captured(output):
+            outer = dict(vars(_thread))
             self.invocations += 1
             context = LambdaContext(
                 function_name=self.name,
@@ -201,7 +204,8 @@ class LocalFunction:
                 returned, raised = {"errorType": error.kind, "errorMessage": message}, True
                 self.restart()  # the environment ends with the handler
             finally:
-                _thread.in_handler, _thread.function, _thread.deadline_s = False, None, None
+                vars(_thread).clear()
+                vars(_thread).update(outer)
         self.logs.append(output.getvalue())
         try:
             return json.dumps(returned).encode(), raised

@@ -22,6 +22,7 @@ from botocore.exceptions import (
     NoRegionError,
 )
 
+from ledger.fast_lane import FastLane
 from ledger.intake import Intake, execution_prefix
 from ledger.timestamps import utc_timestamp
 from ledger.violations import BrokenRuleError
@@ -32,6 +33,9 @@ POLL_S = 0.2
 
 FUNCTION_TIMEOUT_S = 300
 """Longer than the timeout of any function of the stack."""
+
+FAST_ANSWER_S = 30
+"""How long a command waits for the fast lane, before it starts the Standard workflow."""
 
 
 class StackError(CommandError):
@@ -67,6 +71,7 @@ EXPECTED_KEYS = {
     "PutSecretValue": "ARN",
     "RedriveExecution": "redriveDate",
     "StartExecution": "executionArn",
+    "StartSyncExecution": "status",
 }
 """A key that AWS' answer to each operation has. botocore itself accepts any JSON."""
 
@@ -225,7 +230,23 @@ class Stack:
             entries_table_name=self.outputs["EntriesTableName"],
             default_currency=self.parameters["DefaultCurrency"],
             imports=True,
+            fast_lane=self._fast_lane,
         )
+
+    @functools.cached_property
+    def _fast_lane(self) -> FastLane | None:
+        """The stack's fast lane, if it has one. A second attempt would run the payment a second time."""
+        if "FastWorkflowArn" not in self.outputs:
+            return None
+        from botocore.config import Config
+
+        # The public endpoint of this operation has a name of its own, and an engine has one address for all.
+        once = Config(
+            read_timeout=FAST_ANSWER_S,
+            retries={"total_max_attempts": 1},
+            inject_host_prefix=self.endpoint_url is None,
+        )
+        return FastLane(self._make_client("stepfunctions", config=once), self.outputs["FastWorkflowArn"])
 
     @property
     def state_machines(self) -> tuple[str, str]:

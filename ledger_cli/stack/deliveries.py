@@ -6,6 +6,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ledger.fast_lane import is_fast, name_of_execution
 from ledger.intake import Delivery, TooManyAttemptsError
 from ledger.item import UnreadableItemError
 from ledger.outcome import OUTCOME_BY_ERROR, outcome_of, reason
@@ -49,7 +50,7 @@ class DeliveryResult:
     @property
     def execution(self) -> str | None:
         """The execution's name."""
-        return self.execution_arn and self.execution_arn.rpartition(":")[2]
+        return self.execution_arn and name_of_execution(self.execution_arn)
 
     @property
     def waits_for_payment(self) -> bool:
@@ -80,8 +81,10 @@ def deliver(stack: Stack, start_input: StartInput, number: int, *, wait: bool, a
     file, content = start_input.file, loads(start_input.text)
     try:
         delivery = stack.intake.deliver(content, again=again)
-        if delivery.started and not wait:
-            described: dict[str, Any] = {"status": "RUNNING"}
+        if is_fast(delivery.execution):
+            described: dict[str, Any] = {"status": "SUCCEEDED", "output": json.dumps({"Outcome": delivery.outcome})}
+        elif delivery.started and not wait:
+            described = {"status": "RUNNING"}
         else:
             wait_s = ENTRY_WAIT_S if is_entry_execution(delivery.execution) else WAIT_S
             described = _wait_for(stack, delivery, wait_s if wait else 0)
@@ -111,7 +114,7 @@ def deliver(stack: Stack, start_input: StartInput, number: int, *, wait: bool, a
         status=described["status"],
         outcome=outcome_of(described) or delivery.outcome,
         error=described.get("error"),
-        cause=message_of(described.get("cause")) or None,
+        cause=message_of(described.get("cause")) or (reason(delivery.refusal) if delivery.refusal else None),
     )
 
 

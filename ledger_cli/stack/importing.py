@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ledger.fast_lane import is_fast
 from ledger.fields import IMPORT
 from ledger.intake import TooManyAttemptsError
 from ledger.item import UnreadableItemError
@@ -94,6 +95,8 @@ def _import_step(stack: Stack, intake: Any, pace: Pace, step: Step, mode: str) -
         return Imported(step, "FAILED", f"the ledger's item is damaged: {damaged.attribute}")
     except TooManyAttemptsError:
         return Imported(step, "FAILED", "nine executions recorded nothing")
+    if is_fast(delivery.execution):
+        return Imported(step, delivery.outcome or "RUNNING")
     return _wait(stack, intake, step, start_input, delivery.execution)
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from ledger.entry import Entry, parse_entry
+from ledger.fast_lane import is_fast
 from ledger.fields import IDENTIFIER
 from ledger.intake import DIGITS, NAMED_CHARACTERS
 from ledger.item import is_quiet
@@ -18,6 +19,7 @@ from ledger.payment import valid_id
 from ledger.violations import InvalidEntryError
 from ledger_cli.stack.client import Stack, StackError
 from ledger_cli.stack.execution import Execution, is_entry_execution
+from ledger_cli.stack.fast_lane import read_fast_execution
 from ledger_cli.stack.queries import query_ledger
 
 MAX_SEARCHED = 10_000
@@ -77,6 +79,7 @@ class Inspection:
         unreadable: the damaged entry, if there is one.
         searched_back_to: the time of the oldest execution that was searched; None if all were searched.
         read_error: why the ledger could not be read.
+        log_error: why the execution is not shown, if it ran in the fast lane.
         redrive_command: the command line that redrives the payment's execution.
         retry_command: the command line that delivers a refused entry again.
     """
@@ -90,6 +93,7 @@ class Inspection:
     other_executions: tuple[ExecutionSummary, ...] = ()
     searched_back_to: datetime | None = None
     read_error: str | None = None
+    log_error: str | None = None
     republish_after_minutes: str = "5"
     redrive_command: str = ""
     retry_command: str = ""
@@ -127,7 +131,8 @@ class Inspection:
         if self.execution is None:
             return "RECORDED" if self.payment else "UNKNOWN"
         if self.execution.had_technical_failure:
-            return "RECORDED" if self.is_settled else "FAILED"
+            # One of the fast lane recorded the payment, and the sweep publishes what it did not.
+            return "RECORDED" if self.is_settled or is_fast(self.execution.arn) else "FAILED"
         return self.execution.outcome or "RUNNING"
 
     @property
@@ -259,6 +264,8 @@ def inspect(stack: Stack, requested_id: str) -> Inspection:
     execution's input decides. An execution that an event bus named is found by its input, or by the item that it wrote.
     """
     is_arn = requested_id.startswith("arn:")
+    if is_arn and is_fast(requested_id):
+        raise StackError(f"{requested_id}: ran in the fast lane, without a history: give the payment's TransactionID")
     if is_arn and not requested_id.startswith(stack.executions_prefixes):
         raise StackError(f"{requested_id}: is not an execution of this stack's workflows")
     arns = [requested_id] if is_arn else [f"{prefix}{requested_id}" for prefix in stack.executions_prefixes]
@@ -274,6 +281,15 @@ def inspect(stack: Stack, requested_id: str) -> Inspection:
     recorder = payment["Execution"] if payment else None
     payments_first = sorted(found, key=lambda one: one.is_entry)  # the newest of each first, since the sort is stable
     arn = recorder or (payments_first[0].arn if found else "")
+    execution, log_error = None, None
+    if recorder and is_fast(recorder):
+        unfinished = [one.arn for one in found if not one.is_entry and payment and payment["PublishedAt"] is None]
+        if unfinished:  # the Standard workflow took it up, and is what an operator can redrive
+            arn = unfinished[0]
+        else:
+            execution, log_error = _read_fast(stack, payment)
+    if arn and not is_fast(arn):
+        execution = _read_if_kept(stack, arn)
     others = [one for one in found if one.arn != arn]
     if len(others) > MAX_OUTCOMES:
         searched_back_to = max(filter(None, (searched_back_to, others[MAX_OUTCOMES - 1].started_at)))
@@ -284,10 +300,11 @@ def inspect(stack: Stack, requested_id: str) -> Inspection:
         entries=answer["Entries"],
         totals=answer["Totals"],
         unreadable=answer["Unreadable"],
-        execution=_read_if_kept(stack, arn) if arn else None,
+        execution=execution,
         other_executions=tuple(described),
         searched_back_to=searched_back_to,
         read_error=read_error,
+        log_error=log_error,
         republish_after_minutes=stack.parameters["RepublishAfterMinutes"],
         redrive_command=redrive,
         retry_command=retry,
@@ -301,7 +318,7 @@ def redrive_candidates(stack: Stack, requested_id: str | None) -> Iterator[str]:
             yield from (one.arn for one in list_executions(stack, status=status, limit=MAX_SEARCHED))
         return
     found = inspect(stack, requested_id)
-    if found.execution:
+    if found.execution and not is_fast(found.execution.arn):
         yield found.execution.arn
     yield from (one.arn for one in found.other_executions)
 
@@ -387,6 +404,15 @@ def _with_outcome(stack: Stack, execution: ExecutionSummary) -> ExecutionSummary
         entry=entry,
         entry_id=valid_id(start_input, "EntryID"),
     )
+
+
+def _read_fast(stack: Stack, payment: Mapping[str, Any]) -> tuple[Execution | None, str | None]:
+    """Return the execution of the fast lane that recorded a payment, and why there is none."""
+    try:
+        found = read_fast_execution(stack, payment["Execution"], payment["RecordedAt"])
+    except StackError as error:
+        return None, str(error)
+    return found, None if found else "its log is not kept any more, or not written yet"
 
 
 def _read_if_kept(stack: Stack, arn: str) -> Execution | None:

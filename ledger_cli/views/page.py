@@ -110,6 +110,8 @@ def _head(found: Inspection) -> Iterable[str]:
         )
         if execution.reason:
             yield f'<p class="why"><strong>Why:</strong> {escaped(execution.reason)}</p>'
+    if found.log_error:
+        yield f'<p class="soft">Its execution ran in the fast lane; {escaped(found.log_error)}</p>'
     yield f'<p class="next"><strong>Next:</strong> {escaped(found.next_step)}</p>'
 
 

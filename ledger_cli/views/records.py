@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from ledger.fast_lane import name_of_execution
 from ledger.formats import Format
 from ledger_cli.reading import StartInput
 from ledger_cli.stack.deliveries import DeliveryResult
@@ -29,7 +30,7 @@ def payment(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """Return a recorded payment. The keys of its metadata are the sender's, and stay as they are."""
     record = snake_case(recorded)
     arn = record.pop("execution")
-    return {**record, "execution": arn.rpartition(":")[2], "execution_arn": arn}
+    return {**record, "execution": name_of_execution(arn), "execution_arn": arn}
 
 
 def entry(recorded: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,6 +110,7 @@ def inspection(found: Inspection) -> dict[str, Any]:
         "outcome": found.outcome,
         "next_step": found.next_step,
         "read_error": found.read_error,
+        "log_error": found.log_error,
         "searched_back_to": _optional_time(found.searched_back_to),
         "payment": None if found.payment is None else payment(found.payment),
         **life(found.entries, found.totals, found.unreadable),

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
+from ledger.fast_lane import name_of_execution
 from ledger.fields import IMPORT
 from ledger.formats import Format
 from ledger.item import is_quiet
@@ -286,6 +287,9 @@ def inspection(found: Inspection) -> Iterable[RenderableType]:
     yield Labelled("", Text.assemble((visible(found.requested_id), "bold"), "  ", (found.outcome, style)), 0)
     if found.execution:
         yield from _inspected_execution(found.execution, style)
+    if found.log_error and found.payment:
+        name = name_of_execution(found.payment["Execution"])
+        yield Labelled("Execution", f"{name}  in the fast lane; {visible(found.log_error)}", INDENT)
     if found.payment:
         yield Text("\nIn the ledger", style="bold")
         yield payment(found.payment)

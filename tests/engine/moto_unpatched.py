@@ -41,6 +41,7 @@ RESOURCES = {
         "Properties": {
             "StateMachineName": "machine",
             "RoleArn": ROLE,
+            "StateMachineType": "EXPRESS",
             "DefinitionString": PASS.replace("Pass", "${Type}"),
             "DefinitionSubstitutions": {"Type": "Pass"},
         },
@@ -90,10 +91,12 @@ def _state_machines() -> dict[str, Any]:
     _deployed("machines", RESOURCES)
     from moto.stepfunctions.models import stepfunctions_backends  # noqa: PLC0415
 
-    definitions = {m.name: m.definition for m in stepfunctions_backends["123456789012"]["us-east-1"].state_machines}
+    machines = stepfunctions_backends["123456789012"]["us-east-1"].state_machines
+    definitions = {machine.name: machine.definition for machine in machines}
     return {
         "created_where_nothing_runs": _client("stepfunctions").list_state_machines()["stateMachines"] == [],
         "definition_substitutions_ignored": "${Type}" in definitions["machine"],
+        "machines_of_a_stack_are_standard": all(machine.type == "STANDARD" for machine in machines),
         "sub_halves_dollars": "$$" not in definitions["substituted"],
     }
 
@@ -112,6 +115,15 @@ def _key_tags_fail() -> bool:
         _deployed("key", {"Key": {"Type": "AWS::KMS::Key", "Properties": tagged}})
     except KeyError:
         return True
+    return False
+
+
+def _keeps_no_value_in_lists() -> bool:
+    document = {"Version": "2012-10-17", "Statement": [{"Ref": "AWS::NoValue"}]}
+    try:
+        _deployed("policy", {"Policy": {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"PolicyDocument": document}}})
+    except ClientError as failed:
+        return failed.response["Error"]["Code"] == "MalformedPolicyDocument"
     return False
 
 
@@ -239,6 +251,16 @@ def _redrives_nothing() -> bool:
     except states.exceptions.ExecutionNotRedrivable:
         return False
     return False
+
+
+def _runs_nothing_synchronously() -> bool:
+    one_host = Config(inject_host_prefix=False)  # moto does not know the host of its own that the operation has
+    states = boto3.client("stepfunctions", region_name="us-east-1", config=one_host)
+    arn = states.create_state_machine(name="sync", definition=PASS, roleArn=ROLE, type="EXPRESS")["stateMachineArn"]
+    try:
+        return not states.start_sync_execution(stateMachineArn=arn)["status"]
+    except NotImplementedError:
+        return True
 
 
 def _with_a_table(name: str) -> Any:
@@ -471,6 +493,7 @@ with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execut
         "archive_pattern_fails": _archive_pattern_fails(),
         "buckets_of_a_stack_lock_nothing": _buckets_of_a_stack_lock_nothing(),
         "functions_echo": _functions_echo(),
+        "keeps_no_value_in_lists": _keeps_no_value_in_lists(),
         "key_tags_fail": _key_tags_fail(),
         "leaves_unknown_hosts_to_the_sdk": _leaves_unknown_hosts_to_the_sdk(),
         "limits_integers": _limits_integers(),
@@ -488,6 +511,7 @@ with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execut
         "redrives_nothing": _redrives_nothing(),
         "reencrypts_from_any_key": _reencrypts_from_any_key(),
         "retries_sleep": retrier_decl.time is time,
+        "runs_nothing_synchronously": _runs_nothing_synchronously(),
         "rules_invoke_no_function": _rules_invoke_no_function(),
         "rules_start_no_workflow": _rules_start_no_workflow(),
         "takes_actions_from_bodies": _takes_actions_from_bodies(),

@@ -6,12 +6,13 @@ machines in a backend that does not run them.
 
 import copy
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
 import moto.stepfunctions.models
+from moto.cloudformation import parsing
 from moto.cloudformation.models import Stack
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
@@ -50,6 +51,21 @@ def patches(_hooks: EngineHooks) -> Iterator[MotoPatch]:
     # `deployment` gives moto JSON.
     yield MotoPatch(("reads_json_as_yaml",), patch.object(Stack, "parse_template", staticmethod(json.loads)))
     yield MotoPatch(("created_where_nothing_runs",), _executing_backend())
+    yield MotoPatch(("keeps_no_value_in_lists",), patch.object(parsing, "clean_json", without_no_value()))
+
+
+def without_no_value() -> Callable[[Any, Any], Any]:
+    """Return a replacement of `clean_json`, which resolves the intrinsics of a part of a template and calls itself.
+
+    A policy whose list of statements had nothing in it would not be valid.
+    """
+    clean_json = parsing.clean_json
+
+    def clean(part: Any, resources: Any) -> Any:
+        cleaned = clean_json(part, resources)
+        return [each for each in cleaned if each is not None] if isinstance(cleaned, list) else cleaned
+
+    return clean
 
 
 @contextmanager

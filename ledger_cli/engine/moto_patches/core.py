@@ -106,8 +106,7 @@ def answer_one_at_a_time(hooks: EngineHooks) -> Callable[..., Any]:
         request.url = public_url(request.url)
         lambda_runtime.end_if_time_is_up()
         with lambda_runtime.outside_the_handler():
-            # A call of Lambda does not hold the lock, since the handler makes calls of its own.
-            with nullcontext() if re.match(r"https?://lambda\.", request.url) else hooks.lock:
+            with nullcontext() if calls_handlers(request) else hooks.lock:
                 answer = process_request(stubber, request)
             if answer is None:
                 require_loopback(request.url)
@@ -116,12 +115,23 @@ def answer_one_at_a_time(hooks: EngineHooks) -> Callable[..., Any]:
     return atomic
 
 
+def calls_handlers(request: Any) -> bool:
+    """Return whether a handler runs within the call, and makes calls of its own: then the call must not hold the lock.
+
+    `StartSyncExecution` takes the lock itself while it reads and writes.
+    """
+    target = str(request.headers.get("X-Amz-Target"))  # text or bytes
+    return bool(re.match(r"https?://lambda\.", request.url)) or "StartSyncExecution" in target
+
+
 def public_url(url: str) -> str:
     """Return the service's URL outside the VPC, the only one that moto answers.
 
     Source: S3 User Guide, AWS PrivateLink for Amazon S3: a client of buckets calls `bucket.` and the endpoint's name.
+    Step Functions API, StartSyncExecution: it has a host of its own, which begins with `sync-`.
     """
-    return re.sub(r"://(?:bucket\.)?vpce-[\w-]+\.(\w+)\.([\w-]+)\.vpce\.", r"://\1.\2.", url)
+    outside = re.sub(r"://(?:bucket\.)?vpce-[\w-]+\.([\w-]+)\.([\w-]+)\.vpce\.", r"://\1.\2.", url)
+    return outside.replace("://sync-states.", "://states.")
 
 
 def require_loopback(url: str) -> None:

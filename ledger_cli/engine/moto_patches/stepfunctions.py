@@ -1,12 +1,13 @@
-"""Step Functions: an execution can be redriven, a test need not wait for retries, and what is parsed is kept.
+"""Step Functions: an execution can be redriven or run synchronously, retries need not wait, and what is parsed is kept.
 
-moto has no `RedriveExecution`. It sleeps between retries. It parses the definition for each execution and each path for
-each state, and makes a client for each task. That took half of a run's time.
+moto has no `RedriveExecution` and no `StartSyncExecution`. It sleeps between retries. It parses the definition for each
+execution and each path for each state, and makes a client for each task. That took half of a run's time.
 """
 
 import functools
 import json
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -16,11 +17,13 @@ import boto3
 import jsonpath_ng.ext.parser
 from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult
+from moto.logs.models import logs_backends
+from moto.stepfunctions.models import StateMachine
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.eval.evaluation_details import StateMachineDetails
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils import boto_client, json_path
-from moto.stepfunctions.parser.backend.execution import Execution
+from moto.stepfunctions.parser.backend.execution import Execution, SyncExecution
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from ledger_cli.engine.moto_patches.patch import EngineHooks, MotoPatch
@@ -41,6 +44,14 @@ def patches(hooks: EngineHooks) -> Iterator[MotoPatch]:
     yield MotoPatch(
         ("redrives_nothing",),
         patch.object(StepFunctionResponse, "redrive_execution", redrive_execution, create=True),
+    )
+    yield MotoPatch(
+        ("machines_of_a_stack_are_standard",),
+        patch.object(StateMachine, "create_from_cloudformation_json", classmethod(created_with_its_type())),
+    )
+    yield MotoPatch(
+        ("runs_nothing_synchronously",),
+        patch.object(StepFunctionResponse, "start_sync_execution", synchronous_start(hooks), create=True),
     )
 
 
@@ -142,3 +153,91 @@ def redrive_execution(request: StepFunctionResponse) -> ActionResult:
     executions[executions.index(failed)] = redriven
     redriven.start()
     return ActionResult({"redriveDate": datetime.now(UTC)})
+
+
+def created_with_its_type() -> Callable[..., Any]:
+    """Return a replacement of `create_from_cloudformation_json` that keeps the type and the group of the log."""
+    create: Any = vars(StateMachine)["create_from_cloudformation_json"].__func__
+
+    def created(cls: type, resource_name: str, cloudformation_json: Any, *arguments: Any, **named: Any) -> Any:
+        machine = create(cls, resource_name, cloudformation_json, *arguments, **named)
+        properties = cloudformation_json["Properties"]
+        machine.type = properties.get("StateMachineType", "STANDARD")
+        machine.loggingConfiguration = properties.get("LoggingConfiguration", {})
+        return machine
+
+    return created
+
+
+class StateMachineTypeNotSupported(AWSError):  # noqa: N818  # the service's name for it
+    """The error of a Standard workflow that shall run synchronously. Source: Step Functions API, StartSyncExecution."""
+
+    TYPE = "StateMachineTypeNotSupported"
+
+
+def synchronous_start(hooks: EngineHooks) -> Callable[[StepFunctionResponse], ActionResult]:
+    """Return the method that answers `states:StartSyncExecution`.
+
+    Functions run within this call, so it holds the lock only while it reads and writes. Nothing keeps the execution
+    when it has ended, except the log that its workflow has.
+    """
+
+    def start_sync_execution(request: StepFunctionResponse) -> ActionResult:
+        with hooks.lock:
+            machine: Any = request.stepfunction_backend.describe_state_machine(request._get_param("stateMachineArn"))
+            if machine.type != "EXPRESS":
+                raise StateMachineTypeNotSupported(f"State machine is not of type EXPRESS: '{machine.arn}'")
+            execution = _synchronous(machine, request._get_param("name"), request._get_param("input") or "{}")
+        execution.start()
+        with hooks.lock:
+            _write_log(execution, machine.loggingConfiguration)
+        return ActionResult(execution.to_start_sync_execution_output())
+
+    return start_sync_execution
+
+
+def _synchronous(machine: Any, name: str | None, start_input: str) -> SyncExecution:
+    prefix = machine.arn.replace(":stateMachine:", ":express:")
+    _, _, _, region, account, *_ = machine.arn.split(":")
+    name = name or str(uuid.uuid4())
+    return SyncExecution(
+        name=name,
+        sm_type=machine.type,
+        role_arn=machine.roleArn,
+        exec_arn=f"{prefix}:{name}:{uuid.uuid4()}",
+        account_id=account,
+        region_name=region,
+        state_machine=machine,
+        start_date=datetime.now(UTC),
+        cloud_watch_logging_session=None,
+        activity_store={},
+        input_data=start_input,
+    )
+
+
+def _write_log(execution: Any, configuration: Mapping[str, Any]) -> None:
+    """Write the events of an execution to the log group of its workflow, without any data.
+
+    Source: Step Functions Developer Guide, logging, level ALL without execution data.
+    """
+    (destination,) = configuration["Destinations"]
+    group, stream = destination["CloudWatchLogsLogGroup"]["LogGroupArn"].split(":")[6], "states/embedded-engine"
+    _, _, _, region, account, *_ = execution.exec_arn.split(":")
+    backend = logs_backends[account][region]
+    if stream not in backend.groups[group].streams:
+        backend.create_log_stream(group, stream)
+    backend.put_log_events(group, stream, [_log_event(execution.exec_arn, one) for one in history_of(execution)])
+
+
+def _log_event(execution_arn: str, event: Mapping[str, Any]) -> dict[str, Any]:
+    details: Mapping[str, Any] = next((value for name, value in event.items() if name.endswith("EventDetails")), {})
+    at_ms = round(datetime.fromisoformat(str(event["timestamp"])).timestamp() * 1000)
+    message = {
+        "id": f"{event['id']}",
+        "type": event["type"],
+        "details": {name: value for name, value in details.items() if name in {"name", "resource", "resourceType"}},
+        "previous_event_id": f"{event['previousEventId']}",
+        "event_timestamp": f"{at_ms}",
+        "execution_arn": execution_arn,
+    }
+    return {"timestamp": at_ms, "message": json.dumps(message)}

@@ -23,7 +23,7 @@ SERVICES: dict[str, frozenset[str]] = {
     "logs": frozenset(),
     "secretsmanager": frozenset({"CreateSecret", "DeleteSecret", "PutSecretValue"}),
     "sqs": frozenset({"DeleteMessage", "ReceiveMessage"}),
-    "states": frozenset({"RedriveExecution", "StartExecution", "StopExecution"}),
+    "states": frozenset({"RedriveExecution", "StartExecution", "StartSyncExecution", "StopExecution"}),
     "sts": frozenset(),
 }
 """The services by the names that requests are signed for, each with its served operations that write."""
