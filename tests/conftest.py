@@ -19,7 +19,9 @@ from ledger_cli import LOOPBACK, ROOT
 from ledger_cli.engine import Engine
 from ledger_cli.engine.moto_patches.core import sdk_data_parsed_once
 from ledger_cli.engine.server import EngineServer
+from ledger_cli.samples import register_sample_processors
 from tests.support.faults import Faults
+from tests.support.webhook import Webhook
 
 # The machine's load is no property of the code.
 settings.register_profile("default", deadline=None)
@@ -39,11 +41,16 @@ def fast_sessions() -> Iterator[None]:
         yield
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that chooses the stack, since a process has one engine."""
+    parser.addoption("--lane", choices=("standard", "fast"), default="standard", help="the stack's parameter Lane")
+
+
 @pytest.fixture(scope="session")
-def deployed() -> Iterator[tuple[Engine, list[float]]]:
+def deployed(pytestconfig: pytest.Config) -> Iterator[tuple[Engine, list[float]]]:
     """Deploy the engine, and yield it with the seconds that it would have waited before each retry."""
     waits: list[float] = []
-    with Engine(wait=waits.append) as engine:
+    with Engine(parameters={"Lane": pytestconfig.getoption("lane")}, wait=waits.append) as engine:
         yield engine, waits
 
 
@@ -99,6 +106,13 @@ def faults(engine: Engine) -> Iterator[Faults]:
     with patch.object(BotocoreStubber, "__call__", faulty):
         yield faults
     assert not faults.planned, "no call has met a planned fault"
+
+
+@pytest.fixture
+def webhook(engine: Engine, endpoint: str) -> Webhook:
+    """Return the webhook with the sample processors registered, and no others remembered."""
+    register_sample_processors(engine)
+    return Webhook(engine, int(endpoint.rpartition(":")[2]))
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import json
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -28,56 +27,15 @@ from ledger_cli.samples import PROCESSORS, register_sample_processors
 from ledger_cli.stack.webhook import signed
 from tests.support.faults import Faults
 from tests.support.functions import log_lines
+from tests.support.webhook import ACME, Webhook, changed
 
-ACME = (ROOT / "events/webhooks/acme-pay.json").read_bytes()
 CHARGE = (ROOT / "events/webhooks/stripe-charge.succeeded.json").read_bytes()
-
-
-@dataclass
-class Webhook:
-    """The webhook at its address, and a processor that posts to it."""
-
-    engine: Engine
-    port: int
-    headers: dict[str, str] = field(default_factory=dict)
-
-    def post(
-        self, body: bytes = ACME, processor: str = "acme-pay", *, at_s: float = 0, headers: dict[str, str] | None = None
-    ) -> tuple[int, Any]:
-        """The answer to *body*, signed *at_s* seconds from now, unless other headers are given."""
-        if headers is None:
-            headers = signed(PROCESSORS.get(processor, PROCESSORS["acme-pay"]), body, round(time.time() + at_s))
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        connection.request("POST", f"/processors/{processor}/payments", body=body, headers=headers)
-        answer = connection.getresponse()
-        text, self.headers = answer.read(), dict(answer.getheaders())
-        connection.close()
-        return answer.status, json.loads(text)
-
-    def outcome(self, answered: tuple[int, Any]) -> str | None:
-        """What the execution that was answered comes to."""
-        status, body = answered
-        assert status in {202, 400, 413}
-        prefix = self.engine.outputs["WorkflowArn"].replace(":stateMachine:", ":execution:")
-        return self.engine.wait_for(f"{prefix}:{body['Execution']}").outcome
-
-
-@pytest.fixture
-def webhook(engine: Engine, endpoint: str) -> Webhook:
-    """Return the webhook with the sample processors registered, and no others remembered."""
-    register_sample_processors(engine)
-    return Webhook(engine, int(endpoint.rpartition(":")[2]))
 
 
 def started(engine: Engine) -> int:
     """Return how many executions there are."""
     listed = engine.client("stepfunctions").list_executions(stateMachineArn=engine.outputs["WorkflowArn"])
     return len(listed["executions"])
-
-
-def changed(**fields: Any) -> bytes:
-    """Return the sample payment with other fields."""
-    return json.dumps({**json.loads(ACME), **fields}).encode()
 
 
 # ── Deliveries ──────────────────────────────────────────────────────────────────────────────────────
