@@ -28,10 +28,15 @@ WORKERS = os.cpu_count() or 1
 _searcher: Searcher | None = None
 
 
+def stack() -> Engine:
+    """Deploy a stack with every lane. Waits take no time."""
+    return Engine(parameters={"Lane": "fast"}, wait=lambda _: None)
+
+
 def _start_worker() -> None:
     """Start one engine for the whole life of a worker process."""
     global _searcher  # noqa: PLW0603  # a pool's processes have no other place
-    _searcher = Searcher(Engine(wait=lambda _: None))
+    _searcher = Searcher(stack())
 
 
 def _expand(scenario: str, budget: Budget) -> tuple[Results, list[tuple[Path, Budget]]]:
@@ -96,7 +101,7 @@ def find_planted_bugs(progress: Progress) -> dict[str, str | None]:
 def quick() -> Results:
     """Search as `make test` does, until the first violation: the plain run of each scenario comes first."""
     results = Results()
-    with Engine(wait=lambda _: None) as engine:
+    with stack() as engine:
         searcher = Searcher(engine)
         plain_runs = [(name, Budget(faults=0, turns=0)) for name in SCENARIOS if name not in LASTING]
         searches = sorted(((name, scenario.quick) for name, scenario in SCENARIOS.items()), key=lambda pair: pair[1])
@@ -118,7 +123,7 @@ def report(results: Results, console: Console) -> None:
 def replay(scenario: str, path: Path) -> Results:
     """Make one run again, and print its points, its executions and its logs."""
     results = Results()
-    with Engine(wait=lambda _: None) as engine:
+    with stack() as engine:
         run = Searcher(engine).make(scenario, path, results)
         for point, options in enumerate(run.points):
             chosen = run.choices.get(point, "")
@@ -180,7 +185,7 @@ def main() -> int:
     if arguments.scenario:
         results = replay(arguments.scenario, tuple((point, kind) for point, kind in json.loads(arguments.choices)))
     elif arguments.seed is not None:
-        with Engine(wait=lambda _: None) as engine:
+        with stack() as engine:
             results = Searcher(engine).at_random(arguments.seed)
     elif arguments.quick:
         results = quick()

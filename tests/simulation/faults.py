@@ -29,6 +29,8 @@ class Call:
     """Sends a read that is answered as the table was before its last change."""
     use_up_time: Callable[[], None]
     """Leaves the invocation too little time for another call."""
+    begin_beside: Callable[[], None]
+    """Begins a synchronous execution, which runs beside whatever is started next."""
 
 
 CallFault = Callable[[Call], Any]
@@ -67,6 +69,12 @@ def time_out_after(call: Call) -> Any:
     """End the function's time when the call has taken effect."""
     call.send()
     raise SandboxEndedError(TIMED_OUT, "Error: Task timed out")
+
+
+def answer_too_late(call: Call) -> Any:
+    """Let a synchronous execution take longer than its caller waits."""
+    call.begin_beside()
+    raise ReadTimeoutError(endpoint_url=call.request.url)
 
 
 def read_stale(call: Call) -> Any:
@@ -112,6 +120,8 @@ def fail_first_entry(call: Call, code: str) -> Any:
 
 SERVER_ERRORS = {
     "BatchGetItem": "InternalServerError",
+    "BatchGetSecretValue": "InternalServiceError",
+    "DescribeExecution": "InternalFailure",
     "Encrypt": "KMSInternalException",
     "GetItem": "InternalServerError",
     "GetPublicKey": "KMSInternalException",
@@ -120,6 +130,8 @@ SERVER_ERRORS = {
     "PutItem": "InternalServerError",
     "Query": "InternalServerError",
     "Sign": "KMSInternalException",
+    "StartExecution": "InternalFailure",
+    "StartSyncExecution": "InternalFailure",
     "UpdateItem": "InternalServerError",
 }
 THROTTLES = {"PutItem": "ProvisionedThroughputExceededException", "UpdateItem": "RequestLimitExceeded"}
@@ -150,7 +162,10 @@ AT_BATCH_GET_ITEM: dict[str, CallFault] = {"no key read": read_no_key, "last key
 """DynamoDB answers 200 and names the keys that it has not read. Source: DynamoDB API, BatchGetItem."""
 AT_SEALER: dict[str, CallFault] = {"time nearly up after": use_up_time}
 
+AT_SYNCHRONOUS_START: dict[str, CallFault] = {"answer too late": answer_too_late}
+
 AT_SOME = {
+    "StartSyncExecution": AT_SYNCHRONOUS_START,
     "BatchGetItem": AT_BATCH_GET_ITEM,
     "PutEvents": AT_PUT_EVENTS,
     **dict.fromkeys(("Encrypt", "ReEncrypt", "GetPublicKey", "Sign"), AT_KMS),

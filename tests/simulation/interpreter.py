@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ledger.fast_lane import is_fast
+
 Invoke = Callable[[str, bytes], tuple[bytes, bool]]
 """Takes a function's ARN and a JSON payload; returns the JSON reply, and whether the function raised."""
 
@@ -36,6 +38,11 @@ class Execution:
     def key(self) -> tuple[str, str]:
         """The ARN and the start, since a name is free again after some months."""
         return self.arn, self.started_at
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether it runs in the fast lane: nobody can stop or redrive it, and no state catches a business error."""
+        return is_fast(self.arn)
 
 
 class Interpreter:
@@ -122,7 +129,8 @@ class Interpreter:
 
 
 def _matches(names: list[str], error: str) -> bool:
-    return error in names or "States.ALL" in names or "States.TaskFailed" in names
+    """Return whether a retrier or a catcher of these names takes an error. `States.TaskFailed` matches no timeout."""
+    return error in names or "States.ALL" in names or ("States.TaskFailed" in names and error != "States.Timeout")
 
 
 def _resolve_template(template: Any, data: Any, context: Mapping[str, Any]) -> Any:

@@ -57,6 +57,8 @@ class Observations:
     marked: dict[str, Any] = field(default_factory=dict)
     """The marker of each published item, as the first check saw it."""
     reads: dict[tuple[str, str], LastRead] = field(default_factory=dict)
+    seals_of_others: set[str] = field(default_factory=set)
+    """Sealed tokens that were delivered with a payment for which they were not sealed."""
     refused: set[tuple[str, str]] = field(default_factory=set)
     """Executions whose workflow got a business error."""
     log: Sealing | None = None

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
@@ -25,8 +26,10 @@ from ledger.entry import is_entry
 from ledger.intake import execution_prefix
 from ledger.item import shard_of
 from ledger.seal import MAX_RECORDS
-from ledger_cli.engine import Engine, account, lambda_runtime
+from ledger_cli.engine import Engine, account, http_api, lambda_runtime
 from ledger_cli.engine.lambda_runtime import LambdaContext, LocalFunction
+from ledger_cli.samples import PROCESSORS, register_sample_processors
+from ledger_cli.stack.webhook import signed
 from tests.simulation import faults
 from tests.simulation.entry_invariants import check_accepted
 from tests.simulation.interleaver import Interleaver
@@ -40,6 +43,8 @@ from tests.simulation.invariants import (
 )
 from tests.simulation.observations import Item, LastRead, Moment, Observations, Sealing, ViolationError, key_of
 from tests.simulation.seal_invariants import check_answer, check_everything_sealed
+from tests.simulation.step_functions import OPERATIONS, StepFunctions
+from tests.simulation.webhook_invariants import Answer, check_everything_answered, check_posted
 from tests.support.faults import Send, operation_of
 
 Choices = Mapping[int, str]
@@ -98,6 +103,11 @@ class Simulator:
         self.log = Sealing(self.sealer.declared["LOG_ORIGIN"], load_der_public_key(key).public_bytes_raw())
         self.workflows = {False: self._workflow("WorkflowArn"), True: self._workflow("EntriesWorkflowArn")}
         """The workflow of payments and the one of entries, by whether it takes entries."""
+        outputs = ("WorkflowArn", "FastWorkflowArn")
+        self.definitions = {engine.outputs[output]: self._workflow(output).definition for output in outputs}
+        """The definitions of the payments' workflows, by the ARNs that the webhook has."""
+        self.webhook = engine.functions["ReceivePayment"]
+        register_sample_processors(engine)
         self.functions_by_arn = {f"{function.arn}:live": function for function in engine.functions.values()}
         (self.archive,) = account.archives()
         self.beginnings: dict[str, Beginning] = {}
@@ -163,19 +173,53 @@ class Run:
         self._local = threading.local()
         self._interleaver: Interleaver | None = None
         self.interpreter = Interpreter(invoke=self._invoke, wait=self._wait, now=lambda: _timestamp(self.now))
+        self.step_functions = StepFunctions(simulator.definitions, self._begin, self.run_to_end)
+        self.answers: list[Answer] = []
+        """What the webhook has answered, in order."""
 
     # ── What a scenario consists of ─────────────────────────────────────────────────────────────────
 
     def deliver(self, start_input: Mapping[str, Any], name: str) -> Execution:
         """Start an execution of a payment or an entry under this name, and run it to its end."""
         workflow = self.simulator.workflow_of(start_input)
-        execution = self.interpreter.start(
-            workflow.definition, f"{workflow.execution_prefix}:{name}", dict(start_input)
-        )
-        self.executions.append(execution)
-        self.observed.delivered[execution.key] = start_input
+        execution = self._begin(workflow.definition, f"{workflow.execution_prefix}:{name}", dict(start_input))
         self.run_to_end(execution)
         return execution
+
+    def _begin(self, definition: Mapping[str, Any], arn: str, start_input: Any) -> Execution:
+        execution = self.interpreter.start(definition, arn, start_input)
+        self.executions.append(execution)
+        self.observed.delivered[execution.key] = start_input
+        return execution
+
+    def post(self, payment: Mapping[str, Any]) -> Answer:
+        """Post a payment to the webhook as its processor does, and check what the answer claims."""
+        if not self.answers:
+            self._let_the_webhook_know_the_processors()
+        path, body = f"/processors/{payment['ProcessorID']}/payments", json.dumps(payment).encode()
+        headers = signed(PROCESSORS[payment["ProcessorID"]], body, int(self.now.timestamp()))
+        route = http_api.Route("POST", "/processors/{ProcessorID}/payments", "ReceivePayment")
+        request = http_api.Request("POST", path, headers, body)
+        event = http_api.event_of(request, route, {"ProcessorID": payment["ProcessorID"]}, self.now)
+        answer = Answer.of(payment, self.invoke("ReceivePayment", event))
+        self.answers.append(answer)
+        check_posted(answer, self.moment(), self.step_functions)
+        return answer
+
+    def _let_the_webhook_know_the_processors(self) -> None:
+        """Let its environment be warm and have fetched them just now, whatever an earlier run has left."""
+        module: Any = self.simulator.webhook.module
+        module.PROCESSORS.__init__(module.secrets_manager, module.PROCESSOR_SECRETS)
+        module.PROCESSORS.fetch_once(int(self.now.timestamp()))
+
+    def run_started(self) -> None:
+        """Run the executions that the webhook has started, at once."""
+        started, self.step_functions.started = self.step_functions.started, []
+        actors = [partial(self.run_to_end, execution) for execution in started]
+        if len(actors) == 1:
+            actors[0]()
+        elif actors:
+            self.concurrently(*actors)
 
     def run_to_end(self, execution: Execution) -> None:
         """Run the execution until it has ended, and check what it claims."""
@@ -225,7 +269,7 @@ class Run:
     def redrive(self) -> None:
         """Redrive, as an operator does, each execution that was stopped or had a technical failure."""
         for execution in self.executions:
-            if execution.status == "ABORTED" or is_technical_failure(execution):
+            if not execution.is_fast and (execution.status == "ABORTED" or is_technical_failure(execution)):
                 self.interpreter.redrive(execution)
                 self.run_to_end(execution)
 
@@ -341,6 +385,7 @@ class Run:
         """
         with self.without_faults():
             self.lasting_faults.clear()
+            self._post_again()
             steps: list[Callable[[], object]] = [self.redrive, self.sweep]
             # Both orders must do. The run itself decides which one it is, so that a replay is the same.
             for step in steps if sum(self.choices) % 2 else reversed(steps):
@@ -351,6 +396,16 @@ class Run:
                 check_everything_sealed(self.observed, self.seal(), self.moment())
             logs = self.simulator.engine.logs()
             check_final_state(self.observed, self.executions, self.moment(), logs)
+
+    def _post_again(self) -> None:
+        """Post again, as a processor does, each payment that was not taken and not refused."""
+        self.run_started()
+        left = [answer for answer in self.answers if not answer.is_final]
+        for answer in left:
+            self.answers.remove(answer)
+            self.post(answer.payment)
+            self.run_started()
+        check_everything_answered(self.answers)
 
     # ── What the invariants read ────────────────────────────────────────────────────────────────────
 
@@ -409,7 +464,7 @@ class Run:
     def _invoke(self, arn: str, payload: bytes) -> tuple[bytes, bool]:
         function = self.simulator.functions_by_arn[arn]
         execution = self._running
-        options = [*faults.AT_INVOCATION, faults.COLD] + ([faults.STOP] if execution else [])
+        options = [*faults.AT_INVOCATION, faults.COLD] + ([faults.STOP] if execution and not execution.is_fast else [])
         chosen = self.choose(options) if self.has_faults else None
         if chosen == faults.STOP and execution:
             execution.is_stop_requested = True
@@ -444,6 +499,8 @@ class Run:
     def intercept(self, send: Send, request: Any) -> Any:
         """Send a function's call to AWS, or do what was chosen for it."""
         operation = operation_of(request)
+        if operation in OPERATIONS:
+            send = partial(self.step_functions.answer, operation, request)
         is_shared = operation in SHARED or (operation == "GetItem" and not self.simulator.payments.items)
         if self._interleaver and is_shared:
             self._interleaver.wait_for_turn()
@@ -454,6 +511,7 @@ class Run:
             send_later=self.delayed.append,
             send_stale=lambda: self._send_stale(send, request),
             use_up_time=self._use_up_time,
+            begin_beside=partial(self.step_functions.begin_beside, request),
         )
         execution = self._running
         is_read = operation in READS
@@ -463,7 +521,7 @@ class Run:
         chosen = self.lasting_faults.get(operation)
         chosen = chosen if chosen in met else None
         if chosen is None and self.has_faults:
-            chosen = self.choose([*met] + ([faults.STOP] if execution else []))
+            chosen = self.choose([*met] + ([faults.STOP] if execution and not execution.is_fast else []))
             if chosen == faults.STOP and execution:
                 execution.is_stop_requested = True  # The function itself runs on: nothing stops a function.
                 chosen = None
@@ -573,3 +631,9 @@ PAYMENT = {
     "Metadata": {"order": "A-1001"},
 }
 SHARD = str(shard_of("txn-simulated-0001"))
+
+DUPLICATE = {**PAYMENT, "SecureToken": "tok_reissued", "Metadata": {"order": "A-1001", "delivery": "2"}}
+"""The same payment, delivered again with another token and other metadata."""
+
+CONFLICT = {**PAYMENT, "Amount": "1.00", "Status": "Failure"}
+"""Another payment under the same ID."""

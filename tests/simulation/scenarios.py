@@ -8,13 +8,12 @@ from ledger.intake import seal
 from ledger.item import shard_of
 from tests.simulation import faults
 from tests.simulation.entry_scenarios import ENTRY_SCENARIOS
+from tests.simulation.fast_lane_scenarios import FAST_LANE_SCENARIOS
 from tests.simulation.observations import ViolationError
-from tests.simulation.run import PAYMENT, SHARD, Run
+from tests.simulation.run import CONFLICT, DUPLICATE, PAYMENT, SHARD, Run
 from tests.simulation.scenario import Budget, Scenario
 from tests.simulation.seal_scenarios import SEAL_SCENARIOS
 
-DUPLICATE = {**PAYMENT, "SecureToken": "tok_reissued", "Metadata": {"order": "A-1001", "delivery": "2"}}
-CONFLICT = {**PAYMENT, "Amount": "1.00", "Status": "Failure"}
 INVALID = {**PAYMENT, "Amount": "1.001", "Status": "success"}
 
 
@@ -179,6 +178,6 @@ PAYMENT_SCENARIOS: dict[str, Scenario] = {
     if fault not in {"slow", "first entry throttled"}
 }
 
-SCENARIOS = PAYMENT_SCENARIOS | ENTRY_SCENARIOS | SEAL_SCENARIOS
+SCENARIOS = PAYMENT_SCENARIOS | ENTRY_SCENARIOS | SEAL_SCENARIOS | FAST_LANE_SCENARIOS
 LASTING = {name for name in SCENARIOS if "without end" in name}
 """Most of these are one scenario with another lasting fault."""

@@ -17,9 +17,9 @@ from tests.simulation import entry_scenarios as entries
 from tests.simulation import faults
 from tests.simulation.observations import ViolationError
 from tests.simulation.planted_bugs import PATCHES
-from tests.simulation.run import PAYMENT, Run, Simulator, intercepted_calls
+from tests.simulation.run import CONFLICT, DUPLICATE, PAYMENT, Run, Simulator, intercepted_calls
 from tests.simulation.scenario import Budget, Scenario
-from tests.simulation.scenarios import CONFLICT, DUPLICATE, INVALID, SCENARIOS, STATES
+from tests.simulation.scenarios import INVALID, SCENARIOS, STATES
 from tests.simulation.search import Results, Searcher
 from tests.support.faults import Faults
 from tests.support.patches import PatchError, apply_patch, comment_of
