@@ -161,11 +161,19 @@ def stack_facts(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[s
         "alarm_metrics": sum("MetricStat" in metric for metrics in alarms for metric in metrics),
         "dashboards": len(of_type("AWS::CloudWatch::Dashboard")),
         "processor_secrets": holds(secrets.get("Condition", True), values, declared["Conditions"]),
-        "webhook_per_s": webhook["DefaultRouteSettings"]["ThrottlingRateLimit"],
+        "webhook_per_s": fixed(webhook["DefaultRouteSettings"]["ThrottlingRateLimit"], values, declared),
         "log_days": values["LogRetentionDays"],
         "archive_days": resources["LedgerArchive"]["Properties"]["RetentionDays"],
     }
     return {name: Decimal(value) for name, value in found.items()}
+
+
+def fixed(value: Any, values: Mapping[str, str], declared: Mapping[str, Any]) -> Any:
+    """Return a value of the template that may depend on a condition."""
+    if isinstance(value, dict):
+        condition, chosen, otherwise = value["Fn::If"]
+        return chosen if holds(condition, values, declared["Conditions"]) else otherwise
+    return value
 
 
 def numbers_of(inputs: Mapping[str, Decimal], declared: Mapping[str, Any], given: Mapping[str, str]) -> Numbers:
@@ -177,6 +185,7 @@ def numbers_of(inputs: Mapping[str, Decimal], declared: Mapping[str, Any], given
     for kept in ("log", "archive", "durable"):
         n[f"{kept}_months"] = n[f"{kept}_days"] * 24 / n["hours_per_month"]
     n["transitions"] = n["states"] + n["start_transitions"]
+    n["execution_s"] = n["function_s"] + n["states"] * n["state_ms"] / 1000
     n["kms_requests"] = len(CALLS["KMS"]) * n["kms_requests_per_call"]
     n["sealer_runs"] = n["hours_per_month"] * 3600 / n["sealer_period_s"]
     n["sealing_read_units"] = write_units.read_units(write_units.item_bytes(_sealed(_payment_item(n))))

@@ -50,17 +50,75 @@ class Cost(NamedTuple):
     amount: Decimal
 
 
-def quotas_table(n: Numbers) -> str:
-    """Return which two resources stop first, and a table with the limit of each resource, the first to stop first.
+class Limit(NamedTuple):
+    """A resource: how much of it there is in a second, how much of it a payment takes, and how to get more."""
 
-    Neither the webhook, whose limit is the template's own, nor the sealer, which no payment waits for, stops a payment.
+    name: str
+    quota: Decimal
+    unit: str
+    used: Decimal
+    more: str
+
+    @property
+    def per_s(self) -> Decimal:
+        """The payments that it carries in a second."""
+        return (self.quota / self.used).quantize(ONE, ROUND_FLOOR)
+
+    def row(self, target_per_s: Decimal) -> list[str]:
+        """Return its row of a table, with what payments at a given rate need."""
+        needed = (self.used * target_per_s).quantize(ONE, ROUND_CEILING)
+        more = "enough" if needed <= self.quota else f"{needed:,}: {self.more}"
+        return [self.name, f"{self.quota:,.0f} {self.unit}", f"{self.used:,}", f"{self.per_s:,}", more]
+
+
+NOT_WAITED_FOR = {"the webhook", "the sealer"}
+"""Limits that stop no payment: the template itself sets the webhook's, and no payment waits for the sealer."""
+
+
+def first_to_stop(limits: Iterable[Limit]) -> str:
+    """Return which two resources stop first."""
+    first, second = [limit for limit in limits if limit.name.split(",")[0] not in NOT_WAITED_FOR][:2]
+    return f"{first.name} stops first, at {first.per_s:,} payments a second; then {second.name}, at {second.per_s:,}."
+
+
+def quotas_table(n: Numbers) -> str:
+    """Return which two resources stop first, and a table with the limit of each resource, the first to stop first."""
+    ours = limits(n)
+    head = ["what", "a second there are", "a payment takes", "payments/s", f"for {n['target_per_s']:,}/s"]
+    return f"**{first_to_stop(ours)}**\n\n{table(head, [limit.row(n['target_per_s']) for limit in ours])}"
+
+
+def fast_quotas_table(n: Numbers, fast: Numbers) -> str:
+    """Return the same for a stack with the fast lane, with the limits that are others there.
+
+    Of a payment in a thousand, both lanes are used. Its function waits for the execution.
     """
+    left = n["fast_lane_left"]
+    others = {
+        "the webhook": (fast["webhook_per_s"], ONE),
+        "StartExecution": (n["start_execution_per_s"], left),
+        "state transitions": (n["state_transitions_per_s"], left * n["transitions"]),
+        "Lambda: requests": (n["lambda_concurrency"] * n["lambda_requests_per_concurrency"], n["states"] + 1),
+        "Lambda: concurrency": (n["lambda_concurrency"], n["function_s"] + n["execution_s"]),
+    }
+    found = []
+    for limit in limits(n):
+        quota, used = others.get(limit.name.split(",")[0], (limit.quota, limit.used))
+        found.append(limit._replace(quota=quota, used=used))
+    found.sort(key=lambda limit: (limit.quota / limit.used, limit.name))
+    shown = [limit for limit in found if limit.name.split(",")[0] in others]
+    head = ["in the fast lane", "a second there are", "a payment takes", "payments/s", f"for {n['target_per_s']:,}/s"]
+    return f"**{first_to_stop(found)}**\n\n{table(head, [limit.row(n['target_per_s']) for limit in shown])}"
+
+
+def limits(n: Numbers) -> list[Limit]:
+    """Return the limit of each resource, the first to stop first."""
     requests = n["lambda_concurrency"] * n["lambda_requests_per_concurrency"]
     bandwidth, shards = n["endpoint_gigabits_per_s"] * GB / 8, SHARDS * n["dynamodb_partition_units_per_s"]
     new_table, endpoint = n["dynamodb_new_table_units_per_s"], n["dynamodb_endpoint_requests_per_s"]
     units = {name.removeprefix("units of "): used for name, used in n.items() if name.startswith("units of ")}
     endpoint_requests = len(CALLS["DynamoDB"]) + len(RECORD_CALLS["DynamoDB"])
-    limits: list[tuple[str, Decimal, str, Decimal | int, str]] = [
+    found: list[tuple[str, Decimal, str, Decimal | int, str]] = [
         ("the webhook, if it is open", n["webhook_per_s"], "requests", 1, "in `template.yaml`"),
         ("the sealer", sealer_ms(n), "ms", n["seal_ms"], "seals later"),
         ("StartExecution", n["start_execution_per_s"], "requests", len(CALLS["Step Functions"]), "ask AWS"),
@@ -76,17 +134,9 @@ def quotas_table(n: Numbers) -> str:
     ]
     for index in units.keys() - {"table"}:
         shared = ", one processor" if index == "PaymentsByProcessor" else ""
-        limits.append((f"index {index}{shared}", shards, "write units", units[index], "more `SHARDS`"))
-    rows = []
-    for name, quota, unit, used, how in sorted(limits, key=lambda limit: (limit[1] / limit[3], limit[0])):
-        needed = (used * n["target_per_s"]).quantize(ONE, ROUND_CEILING)
-        carried = (quota / used).quantize(ONE, ROUND_FLOOR)
-        more = "enough" if needed <= quota else f"{needed:,}: {how}"
-        rows.append([name, f"{quota:,.0f} {unit}", f"{used:,}", f"{carried:,}", more])
-    first, second = [row for row in rows if row[0].split(",")[0] not in {"the webhook", "the sealer"}][:2]
-    answer = f"**{first[0]} stops first, at {first[3]} payments a second; then {second[0]}, at {second[3]}.**"
-    head = ["what", "a second there are", "a payment takes", "payments/s", f"for {n['target_per_s']:,}/s"]
-    return f"{answer}\n\n{table(head, rows)}"
+        found.append((f"index {index}{shared}", shards, "write units", units[index], "more `SHARDS`"))
+    made = [Limit(name, quota, unit, Decimal(used), more) for name, quota, unit, used, more in found]
+    return sorted(made, key=lambda limit: (limit.quota / limit.used, limit.name))
 
 
 def sealer_ms(n: Numbers) -> Decimal:
@@ -99,14 +149,19 @@ def architectures(n: Numbers) -> list[Architecture]:
     transition, ends = MILLION / 1000 * n["transitions_per_1000"], 2  # an execution's history has a start and an end
     events, sdk_events = (states * n["history_events_per_state"] + ends for states in (n["states"], SDK_STATES))
     sdk = transition * (SDK_STATES + n["start_transitions"])
-    steps = ((n["function_s"] * 1000 + n["states"] * n["state_ms"]) / n["express_step_ms"]).quantize(ONE, ROUND_CEILING)
+    steps = (n["execution_s"] * 1000 / n["express_step_ms"]).quantize(ONE, ROUND_CEILING)
     express_gb_s = MILLION * steps * n["express_step_ms"] / 1000 * n["express_memory_mb"] / 1024
     express = n["express_requests_per_million"] + express_gb_s * n["express_gb_s"]
     durable_gb = n["durable_written_gb"] + n["durable_months"] * n["durable_kept_gb_month"]
+    left = n["fast_lane_left"]
+    counted_gb = MILLION * (n["fast_lane_log_bytes"] + n["log_event_overhead_bytes"]) / GB
+    waiting = MILLION * n["execution_s"] * n["memory_gb"] * n["lambda_gb_s"] + counted_gb * n["logs_gb"]
+    fast = express + waiting + left * transition * n["transitions"]
     operation = n["durable_operations_per_million"] + MILLION * n["durable_bytes"] / GB * durable_gb
     return [
         Architecture("**Standard workflow, four functions: ours**", transition * n["transitions"], n["states"], events),
-        Architecture("Express workflow, the same functions", express, n["states"], events),
+        Architecture("**Express workflow first: our fast lane**", fast, n["states"] * (1 + left), events * (1 + left)),
+        Architecture("Express workflow alone, the same functions", express, n["states"], events),
         Architecture("Standard workflow that calls AWS itself", sdk, Decimal(), sdk_events, private=False),
         Architecture("one durable function", operation * (1 + n["states"]), ONE),
         Architecture("one plain function", Decimal(), ONE),
@@ -257,6 +312,7 @@ def tables(
 ) -> dict[str, str]:
     """Return each generated table, by the name in its markers."""
     n = facts.numbers_of(inputs, declared, {})  # of a stack whose parameters have the template's defaults
+    fast = facts.numbers_of(inputs, declared, {"Lane": "fast"})
     ways = {way: million_costs(n, way) for way in architectures(n)}
     million, entry = next(iter(ways.values())), facts.entry_numbers_of(n, declared)
     idle, kept, stored = {}, {}, {}
@@ -273,6 +329,7 @@ def tables(
     removed = [*rows(kept), ["**together, with nothing stored**", *totals(kept).values()], *rows(stored), bucket]
     return {
         "quotas": quotas_table(n),
+        "fast": fast_quotas_table(n, fast),
         "prices": table(["what", "USD"], prices),
         "entries": entries_table(entry),
         "sealing": sealing_table(n, entry),

@@ -1,4 +1,4 @@
-"""The fast lane: a payment in an Express workflow, which answers with what became of it.
+"""The fast lane: a payment in an Express workflow, which answers with the outcome.
 
 It has the definition of the Standard workflow, and ends at the first error. What it does not record, the Standard
 workflow takes up: `ledger.intake` sees to that.

@@ -38,6 +38,7 @@ GIVEN = {
     "network_bytes": "20000", "endpoint_gb": "0.01", "endpoint_gigabits_per_s": "10", "platform_log_events": "3",
     "platform_log_bytes": "450", "own_log_events": "5", "own_log_bytes": "1960", "flow_log_bytes": "500",
     "kms_asymmetric_requests_per_10000": "0.15", "seal_ms": "5", "sealer_idle_ms": "100", "seal_network_bytes": "4000",
+    "fast_lane_left": "0.001", "fast_lane_log_bytes": "300",
     "traces_per_million": "5.00", "item_overhead_bytes": "100", "log_event_overhead_bytes": "26",
     "history_event_bytes": "350", "history_events_per_state": "5",
 }  # fmt: skip
@@ -362,9 +363,26 @@ def test_data_keys_of_the_history_are_priced_if_it_has_a_key(numbers: Numbers) -
     assert cells(scale.quotas_table(numbers))["KMS"][2] == "33,333"
 
 
+def test_the_fast_lane_stops_later(numbers: Numbers) -> None:
+    """4 calls and the webhook's take 5 requests; its 0.27 s and the functions' 0.17 s take concurrency at once."""
+    fast = facts.numbers_of(GIVEN_INPUTS, DECLARED, {"Lane": "fast"})
+    shown = cells(scale.fast_quotas_table(numbers, fast))
+    assert {name: row[2] for name, row in shown.items() if row[2:]} == {
+        "in the fast lane": "payments/s",
+        "---": "--:",
+        "the webhook, if it is open": "1,000",
+        "Lambda: requests": "2,000",
+        "Lambda: concurrency": "2,272",
+        "StartExecution": "300,000",
+        "state transitions": "1,000,000",
+    }
+    assert cells(scale.quotas_table(numbers))["the webhook, if it is open"][2] == "100"
+
+
 WORKFLOWS = {
     "ours": Decimal(125),
-    "Express": Decimal("1.00") + Decimal("0.3125625"),
+    "Express workflow alone": Decimal("1.00") + Decimal("0.3125625"),
+    "our fast lane": Decimal("1.3125625") + Decimal("0.9000045") + Decimal("0.163") + Decimal("0.125"),
     "calls AWS itself": Decimal(150),
     "durable": Decimal(40) + Decimal("1.25") + Decimal("2.25"),
     "plain": Decimal(0),
@@ -376,6 +394,8 @@ def test_the_architectures_by_hand(numbers: Numbers, name: str, amount: Decimal)
     """5 states and a start are 6 transitions. Express and durable functions are paid by time, data and operations.
 
     Express: 170 ms of functions and 4 x 25 ms of states are 270 ms, paid as 300: 0.3 s x 0.0625 GB x 0.00001667 x 10^6.
+    Fast lane: the webhook waits 0.27 s with 0.25 GB at 0.0000133334, writes 326 bytes at 0.50 for each GB, and one of a
+    thousand payments also pays for the Standard workflow.
     Durable: a start and 4 steps are 5 x 8.00; 5 GB are written at 0.25, and kept for 3 months at 0.15.
     """
     assert architecture(numbers, name).workflow == amount
@@ -453,7 +473,7 @@ def test_what_stays_by_hand() -> None:
         "| **together, with nothing stored** | **5.40** | **5.00** |",
         "| each GB in tables and their indexes: 3 | 0.25 | 0.25 |",
         "| each GB in tables, for point-in-time recovery: 3 | 0.20 | 0.20 |",
-        "| each GB in log groups, until it expires: 17 | 0.03 | 0.03 |",
+        "| each GB in log groups, until it expires: 18 | 0.03 | 0.03 |",
         "| SAM's bucket, with the artefacts | unknown | unknown |",
     ]
 

@@ -50,6 +50,7 @@ TESTS = {
     "ledger/formats/mollie.py": ["tests/unit/test_mollie.py"],
     "ledger/formats/stripe.py": ["tests/unit/test_stripe.py"],
     "ledger/identifiers.py": ["tests/unit/test_identifiers.py"],
+    "ledger/fast_lane.py": ["tests/unit/test_fast_lane.py"],
     "ledger/merkle.py": ["tests/unit/test_proofs.py"],
     "ledger/leaf.py": ["tests/unit/test_leaf.py"],
     "ledger/checkpoint.py": ["tests/unit/test_notes.py", "tests/unit/test_leaf.py"],
