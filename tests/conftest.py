@@ -55,6 +55,13 @@ def deployed(pytestconfig: pytest.Config) -> Iterator[tuple[Engine, list[float]]
 
 
 @pytest.fixture(scope="session")
+def fast_lane(pytestconfig: pytest.Config) -> None:
+    """Stop if the stack has no fast lane: then the tests of it would show nothing."""
+    if pytestconfig.getoption("lane") != "fast":
+        pytest.exit("these tests need a stack with the fast lane: pytest --lane fast", returncode=2)
+
+
+@pytest.fixture(scope="session")
 def engine_address(deployed: tuple[Engine, list[float]]) -> Iterator[str]:
     """Serve the engine of this process over HTTP, and yield its address."""
     with EngineServer(["127.0.0.1"]) as server:

@@ -155,6 +155,7 @@ def _print_addresses(port: int, engine: "Engine", sam_file: Path | None, state: 
     lines = {
         "Endpoint": f"{address}, region {REGION}, any credentials",
         "Workflow": engine.outputs["WorkflowArn"],
+        **({"Fast lane": engine.outputs["FastWorkflowArn"]} if "FastWorkflowArn" in engine.outputs else {}),
         "Entries": engine.outputs["EntriesWorkflowArn"],
         "Table": engine.outputs["TableName"],
         "Event bus": engine.outputs["EventBusName"],

@@ -4,6 +4,7 @@ import html
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
+from ledger.fast_lane import is_fast
 from ledger_cli.stack.execution import Event, Execution
 from ledger_cli.stack.inspection import ExecutionSummary, Inspection
 from ledger_cli.stack.queries import describe_unreadable
@@ -104,6 +105,7 @@ def _head(found: Inspection) -> Iterable[str]:
     execution = found.execution
     if execution:
         ended = "" if execution.ended_at is None else f", ended {format_time(execution.ended_at)}"
+        ended += ", in the fast lane" if is_fast(execution.arn) else ""
         yield (
             f'<p class="soft">Execution <code>{escaped(execution.name)}</code>, {escaped(execution.status)}, started '
             f"{format_time(execution.started_at)}{ended}</p>"

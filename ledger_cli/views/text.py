@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.text import Text
 
-from ledger.fast_lane import name_of_execution
+from ledger.fast_lane import is_fast, name_of_execution
 from ledger.fields import IMPORT
 from ledger.formats import Format
 from ledger.item import is_quiet
@@ -312,7 +312,8 @@ def inspection(found: Inspection) -> Iterable[RenderableType]:
 
 def _inspected_execution(shown: Execution, style: str) -> Iterable[RenderableType]:
     when = glued(f"{format_time(shown.started_at)}, {format_duration(shown)}")
-    yield Labelled("Execution", f"{shown.name}  {shown.status}  {when}", INDENT)
+    lane = "in the fast lane  " if is_fast(shown.arn) else ""
+    yield Labelled("Execution", f"{shown.name}  {shown.status}  {lane}{when}", INDENT)
     yield ""
     yield from (Labelled(state[:1], state[2:], 2) for state in states(shown))
     if shown.reason or shown.published:

@@ -205,7 +205,7 @@ def test_a_missing_container_engine_is_reported(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "platform", "linux")
     with pytest.raises(serve.CannotServeError, match="no container engine answers the docker command: start one"):
-        serve.serve.callback(port=0, sam_file=tmp_path / "env.json", state_folder=None)
+        serve.serve.callback(port=0, sam_file=tmp_path / "env.json", state_folder=None, lane="standard")
     assert not (tmp_path / "env.json").exists()
 
 

@@ -224,14 +224,14 @@ def test_a_state_that_is_not_kept_is_a_failure(engine: Engine, tmp_path: Path) -
         patch.object(serve, "_print_addresses", side_effect=lambda *_: handlers[0](signal.SIGINT, None)),
         patch.object(State, "write", side_effect=StateError("no space")),
     ):
-        assert serve.serve.callback(port=0, sam_file=None, state_folder=tmp_path) == 1
+        assert serve.serve.callback(port=0, sam_file=None, state_folder=tmp_path, lane="standard") == 1
 
 
 def test_a_state_that_lacks_a_part_is_reported(tmp_path: Path) -> None:
     """After a cut by hand, it is still JSON of this version."""
     (tmp_path / "ledger.json").write_text('{"Version": 1}')
     with pytest.raises(serve.CannotServeError, match="holds no state of this version"):
-        serve.serve.callback(port=0, sam_file=None, state_folder=tmp_path)
+        serve.serve.callback(port=0, sam_file=None, state_folder=tmp_path, lane="standard")
 
 
 # ── Hints ───────────────────────────────────────────────────────────────────────────────────────────
@@ -257,7 +257,7 @@ def test_a_printed_hint_works_for_an_id_that_looks_like_an_option(endpoint: str)
 def test_the_next_step_works_for_any_execution() -> None:
     """Step Functions allows names with characters that have a meaning for a shell."""
     for asked, typed in (("-4711", "-- -4711"), ("it's", "'it'\"'\"'s'"), ("txn-1", "txn-1")):
-        failed = Mock(had_technical_failure=True, not_redrivable=None, states=())
+        failed = Mock(had_technical_failure=True, not_redrivable=None, states=(), arn="arn")
         redrive = f"ledger redrive --stack a {typed}"
         assert Stack.command(Mock(options=" --stack a"), "redrive", asked) == redrive
         assert Inspection(requested_id=asked, execution=failed, redrive_command=redrive).next_step.endswith(

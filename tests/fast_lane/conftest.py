@@ -1,10 +1,8 @@
-"""These tests need a stack that has the fast lane: `pytest --lane fast tests/fast_lane`."""
+"""These tests need a stack with the fast lane: `pytest --lane fast`."""
 
 import pytest
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _needs_the_fast_lane(pytestconfig: pytest.Config) -> None:
-    """Stop if the stack is another one: then these tests would show nothing."""
-    if pytestconfig.getoption("lane") != "fast":
-        pytest.exit("tests/fast_lane needs --lane fast", returncode=2)
+def _on_a_stack_with_the_fast_lane(fast_lane: None) -> None:
+    """Stop if the stack is another one."""

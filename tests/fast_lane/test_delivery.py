@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import TimeoutSeconds
 
 from ledger.aws import CALL_ATTEMPTS
@@ -19,6 +20,7 @@ from tests.support.faults import Faults
 from tests.support.functions import invoke, log_lines
 from tests.support.hunt import CANARY, Hunt
 from tests.support.intake import intake_of
+from tests.support.schema import schema_of
 from tests.support.webhook import ACME, Webhook, changed
 
 NAME = execution_name(parse_payment(json.loads(ACME), default_currency="USD")[0])
@@ -58,6 +60,16 @@ def test_a_payment_is_recorded_before_it_is_answered(webhook: Webhook, engine: E
     assert shares(engine) == [0]
 
 
+def test_its_events_keep_their_schemas(webhook: Webhook, engine: Engine) -> None:
+    """Consumers check them by the published schemas, and an Express execution has another ARN."""
+    for body in (ACME, ACME, changed(Amount="1.00")):
+        webhook.post(body)
+    standard(engine)
+    for event in engine.published():
+        Draft202012Validator(schema_of(event["detail-type"])).validate(event["detail"])
+    assert {*names(engine)} == {"PaymentRecorded", "PaymentDuplicate", "PaymentConflict"}
+
+
 def test_the_same_payment_again_is_a_duplicate(webhook: Webhook, engine: Engine) -> None:
     """A name does not keep an Express execution from running again, so the table decides, each time."""
     webhook.post()
@@ -72,7 +84,7 @@ def test_the_same_payment_again_is_a_duplicate(webhook: Webhook, engine: Engine)
 def test_a_different_payment_is_refused_with_the_fields_that_differ(webhook: Webhook, engine: Engine) -> None:
     """The Standard workflow publishes the conflict, and its history keeps it for the operator.
 
-    Delivered again, it is published once more, under the name that is for this purpose alone, and then never again.
+    Delivered again, it is published a second time, under the name that is for this purpose alone, and then never again.
     """
     webhook.post()
     other = changed(Amount="1.00", Status="Failure")
