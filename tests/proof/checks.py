@@ -10,11 +10,16 @@ from tests.proof.rules.alarms import events_and_alarms, what_alarms_count
 from tests.proof.rules.data import checkpoints_are_locked, data_is_retained, keys_and_logs
 from tests.proof.rules.functions import (
     functions_are_inside,
+    lanes_differ_in_their_errors,
     roles_work_for_their_functions_only,
     variables_name_the_right_things,
     workflows_run_this_code,
 )
-from tests.proof.rules.grants import actions_are_explicit, privileged_roles_are_named
+from tests.proof.rules.grants import (
+    actions_are_explicit,
+    privileged_roles_are_named,
+    readers_of_logs_name_both_forms,
+)
 from tests.proof.rules.network import endpoints_are_exact, no_way_out, security_groups_are_a_closed_pair
 from tests.proof.rules.watch import changes_are_watched
 from tests.proof.rules.ways_in import (
@@ -38,8 +43,10 @@ RULES: tuple[Rule, ...] = (
     events_and_alarms,
     what_alarms_count,
     workflows_run_this_code,
+    lanes_differ_in_their_errors,
     variables_name_the_right_things,
     actions_are_explicit,
+    readers_of_logs_name_both_forms,
     changes_are_watched,
     roles_work_for_their_functions_only,
     privileged_roles_are_named,

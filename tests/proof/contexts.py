@@ -13,6 +13,7 @@ NONE: Context = {"name": "-", "keys": {}}
 
 THIS_WORKFLOW = arn("states", "stateMachine:PaymentLedger")
 ENTRIES_WORKFLOW = arn("states", "stateMachine:PaymentEntries")
+FAST_WORKFLOW = arn("states", "stateMachine:PaymentLedgerFast")
 SERVICES_WITH_SECRETS = ("secretsmanager", "ssm")
 FACTS = [
     "Amount", "Currency", "Execution", "Fingerprint", "Metadata", "ProcessorID", "PublishedAt", "RecordedAt", "Seal",
@@ -61,6 +62,7 @@ INTENDED = frozenset(
         "judging",
         "ledger-source",
         "live",
+        "live-synchronously",
         "look-up",
         "marker",
         "seal-marker",
@@ -83,6 +85,9 @@ ENDPOINT_OF = {
     "states": "StatesEndpoint",
 }
 """The endpoint of each service that has one."""
+
+SYNCHRONOUS = ("states:StartSyncExecution", "SyncStatesEndpoint")
+"""The one action that has an endpoint of its own, and that endpoint."""
 
 
 def context(name: str, **keys: Any) -> Context:
@@ -145,6 +150,7 @@ def _of_keys(layer: str, name: str) -> Iterator[Context]:
     if name == "HistoryKey":
         via_states = {"kms:ViaService": f"states.{REGION}.amazonaws.com"}
         yield _of_log_group("workflow-logs", "/aws/vendedlogs/states/payment-ledger")
+        yield _of_log_group("fast-lane-logs", "/aws/vendedlogs/states/payment-ledger/fast")
         yield _of_log_group("other-logs", "/payment-ledger-dev/x")
         yield {"name": "deploys", "keys": {history: THIS_WORKFLOW, **via_states}}
         yield {"name": "deploys-entries", "keys": {history: ENTRIES_WORKFLOW, **via_states}}
@@ -267,6 +273,8 @@ def _through_the_endpoints(found: list[Context], services: list[str], function: 
     made = [one for one in found if not _service_of(one)]
     for service in sorted(ENDPOINT_OF.keys() & set(services)):
         own = {"lambda:SourceFunctionArn": function, "aws:SourceVpce": ENDPOINT_OF[service]}
+        if service == "states":
+            made += _through_the_synchronous_endpoint(function)
         steps = {
             "-outside": {"lambda:SourceFunctionArn": function},
             "-other-endpoint": {**own, "aws:SourceVpce": "vpce-other"},
@@ -279,6 +287,20 @@ def _through_the_endpoints(found: list[Context], services: list[str], function: 
                 for step, keys in steps.items() if one["name"] in INTENDED | {service} else ():
                     made.append({"name": one["name"] + step, "keys": {**one["keys"], **keys}})
     return made
+
+
+def _through_the_synchronous_endpoint(function: str) -> Iterator[Context]:
+    """Yield the context of a synchronous execution of the alias, and others one step away from it."""
+    keys = {"states:StateMachineQualifier": ["live"], "lambda:SourceFunctionArn": function}
+    own = {**keys, "aws:SourceVpce": SYNCHRONOUS[1]}
+    steps = {
+        "": own,
+        "-of-a-version": {**own, "states:StateMachineQualifier": ["1"]},
+        "-outside": keys,
+        "-other-function": {**own, "lambda:SourceFunctionArn": arn("lambda", "function:other")},
+        "-no-function": {name: value for name, value in own.items() if name != "lambda:SourceFunctionArn"},
+    }
+    yield from ({"name": f"live-synchronously{step}", "keys": tried} for step, tried in steps.items())
 
 
 def _service_of(tried: Mapping[str, Any]) -> str | None:

@@ -20,8 +20,9 @@ STATEMENTS_FOR_CALLERS = {
 WORKFLOWS = {
     "PaymentLedgerWorkflow": "PaymentEntriesWorkflow",
     "PaymentEntriesWorkflow": "PaymentLedgerWorkflow",
+    "FastPaymentLedgerWorkflow": "PaymentLedgerWorkflow",
 }
-"""Each workflow, and the other one."""
+"""Each workflow, and another one."""
 
 TABLE_ADMINISTRATION = (
     "dynamodb:DescribeTable", "dynamodb:PutResourcePolicy", "dynamodb:TagResource", "dynamodb:UpdateContinuousBackups",

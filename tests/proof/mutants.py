@@ -184,6 +184,7 @@ CHANGED: list[tuple[str, Steps, Any]] = [
     ("AWS::Scheduler::Schedule", ["Target", "Input"], "{}"),
     ("AWS::StepFunctions::StateMachine", ["RoleArn"], {"Fn::GetAtt": ["PaymentLedgerWorkflowRole", "Arn"]}),
     ("AWS::StepFunctions::StateMachine", ["RoleArn"], {"Fn::GetAtt": ["PaymentEntriesWorkflowRole", "Arn"]}),
+    ("AWS::StepFunctions::StateMachine", ["RoleArn"], {"Fn::GetAtt": ["FastPaymentLedgerWorkflowRole", "Arn"]}),
     ("AWS::StepFunctions::StateMachine", ["LoggingConfiguration", "IncludeExecutionData"], True),
     ("AWS::StepFunctions::StateMachine", ["LoggingConfiguration", "Level"], "ERROR"),
     ("AWS::StepFunctions::StateMachine", ["EncryptionConfiguration", "KmsKeyId"], {"Fn::GetAtt": ["TableKey", "Arn"]}),
@@ -191,7 +192,7 @@ CHANGED: list[tuple[str, Steps, Any]] = [
     ("AWS::StepFunctions::StateMachineAlias", ["Name"], "next"),
     *(
         (f"AWS::StepFunctions::StateMachine{kind}", path, {"Ref": f"{workflow}{ending}"})
-        for workflow in ("PaymentLedgerWorkflow", "PaymentEntriesWorkflow")
+        for workflow in ("PaymentLedgerWorkflow", "PaymentEntriesWorkflow", "FastPaymentLedgerWorkflow")
         for kind, path, ending in (
             ("Version", ["StateMachineArn"], ""),
             ("Alias", ["DeploymentPreference", "StateMachineVersionArn"], "Version"),
@@ -212,6 +213,7 @@ TAKEN_FOR_ANOTHER: Mapping[str, list[Any]] = {
     ],
     "WORKFLOW": [{"Ref": "PaymentEntriesWorkflowAlias"}, {"Ref": "PaymentLedgerWorkflow"}],
     "ENTRIES_WORKFLOW": [{"Ref": "PaymentLedgerWorkflowAlias"}, {"Ref": "PaymentEntriesWorkflow"}],
+    "FAST_WORKFLOW": [{"Ref": "PaymentLedgerWorkflowAlias"}, {"Ref": "FastPaymentLedgerWorkflow"}, ""],
     "EVENT_BUS_NAME": [{"Fn::GetAtt": ["PaymentsBus", "Name"]}],
     "TOKEN_KEY": [{"Fn::GetAtt": ["IntakeKey", "Arn"]}],
     "INTAKE_KEY": [{"Fn::GetAtt": ["TokenKey", "Arn"]}],
@@ -220,10 +222,14 @@ TAKEN_FOR_ANOTHER: Mapping[str, list[Any]] = {
 
 COUNTERPARTS = (
     ("table/PaymentLedger$", "table/PaymentEntries$", "table/PaymentSeals$"),
-    ("stateMachine:PaymentLedger$", "stateMachine:PaymentEntries$"),
+    ("stateMachine:PaymentLedger$", "stateMachine:PaymentEntries$", "stateMachine:PaymentLedgerFast$"),
     ("execution:PaymentLedger$", "execution:PaymentEntries$"),
     ("/start-payments$", "/start-entries$"),
-    ("role/paymentledger-workflow-role$", "role/paymentledger-entries-workflow-role$"),
+    (
+        "role/paymentledger-workflow-role$",
+        "role/paymentledger-entries-workflow-role$",
+        "role/paymentledger-fast-workflow-role$",
+    ),
     ("role/paymentledger-encrypt-role$", "role/paymentledger-reveal-role$", "role/paymentledger-seal-role$"),
     ("function:publish_outcome$", "function:republish_outcomes$", "function:seal_ledger$"),
     ("index/UnpublishedPayments", "index/UnsealedPayments"),

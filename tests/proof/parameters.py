@@ -12,6 +12,7 @@ PARAMETERS = {
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
     "CheckpointYears": "10",
     "BreakGlassRoleArn": "arn:aws:iam::123456789012:role/break-glass",
+    "Lane": "fast",
     "PartnerSource": PARTNER_SOURCE,
     "ProcessorsBus": "open",
     "RevealTokens": "allowed",

@@ -33,6 +33,7 @@ CALLS = {
     "secretsmanager:ListSecrets": "client.batch_get_secret_value(",
     "states:DescribeExecution": "states.describe_execution(",
     "states:StartExecution": "states.start_execution(",
+    "states:StartSyncExecution": "states.start_sync_execution(",
 }
 """The call that an action allows, as the code writes it; `|` separates alternatives."""
 
@@ -56,16 +57,21 @@ BY_AWS = {
 BY_ROLE = {
     "PaymentLedgerWorkflowRole": {"lambda:InvokeFunction": "statemachine/payment_ledger.asl.json"},
     "PaymentEntriesWorkflowRole": {"lambda:InvokeFunction": "statemachine/payment_entries.asl.json"},
+    "FastPaymentLedgerWorkflowRole": {"lambda:InvokeFunction": "statemachine/payment_ledger.asl.json"},
     "EntryOperatorPolicy": {
         "cloudformation:DescribeStacks": "the `ledger` command reads the stack's outputs",
         "kms:Decrypt": "Step Functions reads the history for `ledger inspect`",
         "lambda:InvokeFunction": "`ledger accept` and `ledger inspect`",
+        "logs:FilterLogEvents": "`ledger inspect` shows an execution of the fast lane",
         "states:DescribeExecution": "`ledger accept`, `ledger retry` and `ledger inspect`",
         "states:GetExecutionHistory": "`ledger inspect`",
         "states:ListExecutions": "`ledger inspect`",
         "states:StartExecution": "`ledger retry`",
     },
-    "PaymentStarterPolicy": dict.fromkeys(("kms:Encrypt", "states:StartExecution"), "functions/ledger/intake.py"),
+    "PaymentStarterPolicy": {
+        **dict.fromkeys(("kms:Encrypt", "states:StartExecution"), "functions/ledger/intake.py"),
+        "states:StartSyncExecution": "functions/ledger/fast_lane.py",
+    },
     "PaymentsRuleRole": {"states:StartExecution": "EventBridge starts a payment or an entry"},
     "ReceivePartnerEventRole": {"sqs:SendMessage": "Lambda keeps an event that the function could not take"},
     "ReceivePaymentRole": {"kms:Decrypt": "Secrets Manager reads a processor's secret"},

@@ -137,7 +137,7 @@ def questions(resources: Resources) -> dict[str, Question]:
 
     insiders = [role_principal(resources, name) for name in ("PersistPaymentLedgerRole", "EncryptTokenRole")]
     for name, endpoint in of_type(resources, "AWS::EC2::VPCEndpoint"):
-        service = endpoint["ServiceName"].rpartition(".")[2]
+        service = endpoint["ServiceName"].rpartition(".")[2].removeprefix("sync-")
         callers = [*insiders, person("outsider", OTHER_ACCOUNT)]
         open_to_all = {
             "Version": "2012-10-17",
@@ -145,7 +145,8 @@ def questions(resources: Resources) -> dict[str, Question]:
         }
         ask(f"endpoint {name}", "endpoint", endpoint.get("PolicyDocument", open_to_all), callers, [service])
 
-    workflows = ("PaymentLedgerWorkflowRole", "PaymentEntriesWorkflowRole")
+    workflows = ["PaymentLedgerWorkflowRole", "PaymentEntriesWorkflowRole"]
+    workflows += [name for name in ("FastPaymentLedgerWorkflowRole",) if name in resources]
     callers = [role_principal(resources, name) for name in ("EncryptTokenRole", *workflows, "SealLedgerRole")]
     reveals = [role_principal(resources, name) for name in ("RevealSecureTokenRole",) if name in resources]
     callers += [*reveals, person("admin"), person("outsider", OTHER_ACCOUNT)]

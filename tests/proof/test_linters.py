@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ledger_cli import ROOT
+from tests.proof.rules.data import WORKFLOWS
 from tools.asl import definitions
 
 CFN_LINT = Path(sys.executable).with_name("cfn-lint")
@@ -60,7 +61,7 @@ def test_cfn_lint_reports_a_broken_definition(expanded: dict[str, Any], reports:
     """Without this, the test above would not show that each definition is checked."""
     found = json.loads(reports["cfn-lint misspelt"])
     broken = {one["Location"]["Path"][1] for one in found if one["Rule"]["Id"] == "E3601"}
-    assert broken == definitions(expanded).keys() == {"PaymentLedgerWorkflow", "PaymentEntriesWorkflow"}
+    assert broken == definitions(expanded).keys() == WORKFLOWS.keys()
 
 
 def test_checkov_accepts_the_deployed_template(reports: dict[str, str]) -> None:

@@ -179,8 +179,46 @@ ACTIONS_OF_A_CALL = {
     "ReEncrypt": ["kms:ReEncryptFrom", "kms:ReEncryptTo"],
     "Sign": ["kms:Sign"],
     "StartExecution": ["states:StartExecution"],
+    "StartSyncExecution": ["states:StartSyncExecution"],
     "UpdateItem": ["dynamodb:UpdateItem"],
 }
+
+
+def receive(engine: Engine, faults: Faults) -> None:
+    """Have the webhook and the partner's function make each of their calls.
+
+    The first execution fails, another one is started, and the message comes again. A payment is throttled in the fast
+    lane each time, and then runs there. The partner's function makes the same calls, but for the secrets.
+    """
+    register_sample_processors(engine)
+    posted = sample_requests.event_of("acme-pay")
+    delivered = json.loads(posted["body"])
+    for request, workflow in ((posted, "WorkflowArn"), (signed_event(entry_of(delivered)), "EntriesWorkflowArn")):
+        faults.refuse("PutItem", "ResourceNotFoundException")
+        for status in (202, 202, 200):
+            if request is posted:
+                faults.refuse("StartSyncExecution", "ThrottlingException")
+            reply = json.loads(engine.functions["ReceivePayment"].invoke(json.dumps(request).encode())[0])
+            assert reply["statusCode"] == status
+            name = json.loads(reply["body"])["Execution"]
+            engine.wait_for(f"{engine.outputs[workflow].replace(':stateMachine:', ':execution:')}:{name}")
+    fast = json.loads(engine.functions["ReceivePayment"].invoke(json.dumps(posted).encode())[0])
+    assert json.loads(fast["body"])["Outcome"] == "DUPLICATE"
+    charge = json.loads((ROOT / "events/webhooks/stripe-charge.succeeded.json").read_text())
+    refund = json.loads((ROOT / "events/webhooks/stripe-refund.created.json").read_text())
+    for message in (charge, refund):
+        detail = json.loads(json.dumps(message).replace("3SampleLedger0000000000001", "3PartnerSample000000000001"))
+        event = {"id": "1", "source": sample_requests.PARTNER_SOURCE, "detail-type": detail["type"], "detail": detail}
+        faults.refuse("PutItem", "ResourceNotFoundException")
+        for outcome in (None, None, "RECORDED"):
+            if message is charge:
+                faults.refuse("StartSyncExecution", "ThrottlingException")
+            reply = json.loads(engine.functions["ReceivePartnerEvent"].invoke(json.dumps(event).encode())[0])
+            assert reply.get("Outcome") == outcome
+            workflow = "WorkflowArn" if message is charge else "EntriesWorkflowArn"
+            engine.wait_for(f"{engine.outputs[workflow].replace(':stateMachine:', ':execution:')}:{reply['Execution']}")
+        fast = json.loads(engine.functions["ReceivePartnerEvent"].invoke(json.dumps(event).encode())[0])
+        assert fast["Outcome"] == ("DUPLICATE" if message is charge else "RECORDED")
 
 
 @pytest.mark.usefixtures("bucket")
@@ -215,29 +253,7 @@ def test_every_grant_is_used_and_every_call_is_granted(
     assert not engine.functions["AcceptEntry"].invoke(json.dumps(accepted).encode())[1]
     assert not engine.functions["RepublishOutcomes"].invoke((SAMPLES / "republish_outcomes.json").read_bytes())[1]
     assert not engine.functions["SealLedger"].invoke((SAMPLES / "seal_ledger.json").read_bytes())[1]
-    # The webhook's calls: the first execution fails, another is started, and the message comes again.
-    register_sample_processors(engine)
-    posted = sample_requests.event_of("acme-pay")
-    delivered = json.loads(posted["body"])
-    for request, workflow in ((posted, "WorkflowArn"), (signed_event(entry_of(delivered)), "EntriesWorkflowArn")):
-        faults.refuse("PutItem", "ResourceNotFoundException")
-        for status in (202, 202, 200):
-            reply = json.loads(engine.functions["ReceivePayment"].invoke(json.dumps(request).encode())[0])
-            assert reply["statusCode"] == status
-            name = json.loads(reply["body"])["Execution"]
-            engine.wait_for(f"{engine.outputs[workflow].replace(':stateMachine:', ':execution:')}:{name}")
-    # The partner's function makes the same calls as the webhook, but for the secrets.
-    charge = json.loads((ROOT / "events/webhooks/stripe-charge.succeeded.json").read_text())
-    refund = json.loads((ROOT / "events/webhooks/stripe-refund.created.json").read_text())
-    for message in (charge, refund):
-        detail = json.loads(json.dumps(message).replace("3SampleLedger0000000000001", "3PartnerSample000000000001"))
-        event = {"id": "1", "source": sample_requests.PARTNER_SOURCE, "detail-type": detail["type"], "detail": detail}
-        faults.refuse("PutItem", "ResourceNotFoundException")
-        for outcome in (None, None, "RECORDED"):
-            reply = json.loads(engine.functions["ReceivePartnerEvent"].invoke(json.dumps(event).encode())[0])
-            assert reply.get("Outcome") == outcome
-            workflow = "WorkflowArn" if message is charge else "EntriesWorkflowArn"
-            engine.wait_for(f"{engine.outputs[workflow].replace(':stateMachine:', ':execution:')}:{reply['Execution']}")
+    receive(engine, faults)
     for query in (
         {"TransactionID": payment["TransactionID"]},
         {"ProcessorID": "acme-pay"},
@@ -491,7 +507,9 @@ def test_a_default_stack_is_closed(expanded: dict[str, Any]) -> None:
 # ── The proof itself ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_resolved_policies_are_those_that_are_deployed(engine: Engine, expanded: dict[str, Any]) -> None:
+def test_the_resolved_policies_are_those_that_are_deployed(
+    engine: Engine, expanded: dict[str, Any], pytestconfig: pytest.Config
+) -> None:
     """A fault of the proof's own resolver would spoil every proof, so it is compared with moto's CloudFormation."""
     iam = engine.client("iam")
     named = ("AWS::EC2::VPC", "AWS::EC2::VPCEndpoint", "AWS::KMS::Key")
@@ -504,13 +522,10 @@ def test_the_resolved_policies_are_those_that_are_deployed(engine: Engine, expan
         for physical, name in keys.items():
             text = text.replace(str(physical), name)
         text = re.sub(r"(:log-group:[\w/-]+):\*", r"\1", text)  # moto leaves this ending out of a log group's ARN
-        document = json.loads(text)
-        document["Statement"] = [
-            one for one in document["Statement"] if one
-        ]  # moto leaves an empty statement for AWS::NoValue
-        return document
+        return json.loads(text)
 
-    resolved = Resolver(expanded, {**PARAMETERS, "AlarmTopicArn": "", "CheckpointYears": "0"}).resources()
+    of_the_engine = {"AlarmTopicArn": "", "CheckpointYears": "0", "Lane": pytestconfig.getoption("lane")}
+    resolved = Resolver(expanded, {**PARAMETERS, **of_the_engine}).resources()
     compared = 0
     for _, role in policies.of_type(resolved, "AWS::IAM::Role"):
         for policy in role["Policies"]:

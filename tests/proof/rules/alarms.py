@@ -105,6 +105,10 @@ COUNTED: Mapping[str, Mapping[str, str]] = {
         "throttles": "AWS/Lambda Throttles FunctionName=receive_payment, Sum of 60 s",
         "rings": "above 0 in 2 of 3",
     },
+    "FastLaneAlarm": {
+        "": "PaymentLedger FastLaneLeft service=payment-ledger, Average of 300 s",
+        "rings": "above 0.05 in 3 of 3",
+    },
     "ChangedItemsAlarm": {
         "": "PaymentLedger ItemChanged service=payment-ledger, Sum of 60 s",
         "rings": "above 0 in 1 of 1",

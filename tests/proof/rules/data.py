@@ -168,14 +168,35 @@ def _keys(holder: Mapping[str, Any]) -> list[str]:
     return [key["AttributeName"] for key in holder["KeySchema"]] if kinds == ["HASH", "RANGE"][: len(kinds)] else []
 
 
-WORKFLOWS = {
-    "PaymentLedgerWorkflow": ("PaymentLedger", "paymentledger-workflow-role"),
-    "PaymentEntriesWorkflow": ("PaymentEntries", "paymentledger-entries-workflow-role"),
-}
-"""The name and the role of each workflow, by its logical ID."""
+class Workflow(NamedTuple):
+    """What a state machine must be: its name, its role, its type, and the ARN of its log group.
 
-WORKFLOW_LOG = arn("logs", "log-group:/aws/vendedlogs/states/payment-ledger:*")
-"""The log group's ARN. Step Functions does not accept it without the last two characters."""
+    Step Functions does not accept the ARN of a log group without its last two characters.
+    """
+
+    name: str
+    role: str
+    kind: str = "STANDARD"
+    log: str = arn("logs", "log-group:/aws/vendedlogs/states/payment-ledger:*")
+
+    @property
+    def has_history(self) -> bool:
+        """Whether Step Functions keeps what its executions got and returned, so that a key must encrypt it."""
+        return self.kind == "STANDARD"
+
+
+WORKFLOWS = {
+    "PaymentLedgerWorkflow": Workflow("PaymentLedger", "paymentledger-workflow-role"),
+    "PaymentEntriesWorkflow": Workflow("PaymentEntries", "paymentledger-entries-workflow-role"),
+    # Its failures are no failures of payments, so no alarm of the other group may count them.
+    "FastPaymentLedgerWorkflow": Workflow(
+        "PaymentLedgerFast",
+        "paymentledger-fast-workflow-role",
+        "EXPRESS",
+        arn("logs", "log-group:/aws/vendedlogs/states/payment-ledger/fast:*"),
+    ),
+}
+"""Each workflow, by its logical ID."""
 
 
 def keys_and_logs(resources: Resources) -> Iterator[str]:
@@ -194,20 +215,22 @@ def keys_and_logs(resources: Resources) -> Iterator[str]:
         if group.get("RetentionInDays") != "90":
             yield f"{name}: its retention is not the parameter's"
     for name, machine in of_type(resources, "AWS::StepFunctions::StateMachine"):
-        if machine.get("EncryptionConfiguration", {}).get("KmsKeyId") != history_key:
-            yield f"{name}: its history is not encrypted with the stack's key"
+        expected = WORKFLOWS[name]
+        key = machine.get("EncryptionConfiguration", {}).get("KmsKeyId")
+        if key != (history_key if expected.has_history else None):
+            yield f"{name}: its history is not encrypted with the stack's key, or has one without a history"
         logging = machine.get("LoggingConfiguration", {})
         if (
             logging.get("IncludeExecutionData") is not False
             or logging.get("Level") != "ALL"
-            or logging.get("Destinations") != [{"CloudWatchLogsLogGroup": {"LogGroupArn": WORKFLOW_LOG}}]
+            or logging.get("Destinations") != [{"CloudWatchLogsLogGroup": {"LogGroupArn": expected.log}}]
         ):
             yield f"{name}: logs the data of executions, or not every event"
         if machine.get("TracingConfiguration") != {"Enabled": True}:
             yield f"{name}: not traced"
         named = (machine.get("StateMachineName"), machine["RoleArn"].rpartition("/")[2])
-        if named != WORKFLOWS.get(name) or machine.get("StateMachineType") != "STANDARD":
-            yield f"{name}: not a Standard workflow with its fixed name and its own role"
+        if named != (expected.name, expected.role) or machine.get("StateMachineType") != expected.kind:
+            yield f"{name}: not a workflow of its type with its fixed name and its own role"
     yield from _workflows_are_behind_aliases(resources)
 
 
@@ -243,7 +266,7 @@ def _workflows_are_behind_aliases(resources: Resources) -> Iterator[str]:
     if machines.keys() != WORKFLOWS.keys():
         yield f"workflows: {sorted(machines)}"
     for name, version in versions.items():
-        own = arn("states", f"stateMachine:{WORKFLOWS[name.removesuffix('Version')][0]}")
+        own = arn("states", f"stateMachine:{WORKFLOWS[name.removesuffix('Version')].name}")
         if version["StateMachineArn"] != own:
             yield f"{name}: is a version of {version['StateMachineArn']}"
     for name, alias in aliases.items():

@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterator
 
 from ledger_cli import ROOT
-from tests.proof.contexts import ENTRIES_WORKFLOW, PARTNER_SOURCE, THIS_LOG, THIS_WORKFLOW
+from tests.proof.contexts import ENTRIES_WORKFLOW, FAST_WORKFLOW, PARTNER_SOURCE, THIS_LOG, THIS_WORKFLOW
 from tests.proof.policies import Resources, as_list, of_type
 from tests.proof.resolved import arn
-from tests.proof.rules.network import ENDPOINTS
+from tests.proof.rules.network import ENDPOINTS, endpoint_for
 from tools.sdk_data import KEPT_BY_LAMBDA, READ_BY_LAMBDA
 
 ROLE_OF = {
@@ -57,7 +57,7 @@ def functions_are_inside(resources: Resources) -> Iterator[str]:
         actions = {action for statement in given for action in as_list(statement["Action"])}
         actions -= CALLS_BY_LAMBDA
         for service, (variable, endpoint) in ENDPOINTS.items():
-            called = any(action.startswith(f"{service}:") for action in actions)
+            called = service in {endpoint_for(action) for action in actions}
             label = "bucket." if service == "s3" else ""
             dns = f"https://{label}vpce-{endpoint}.{service}.us-east-1.vpce.amazonaws.com" if called else None
             if variables.get(variable) != dns:
@@ -89,8 +89,29 @@ def functions_are_inside(resources: Resources) -> Iterator[str]:
 DEFINITIONS = {
     "PaymentLedgerWorkflow": "payment_ledger.asl.json",
     "PaymentEntriesWorkflow": "payment_entries.asl.json",
+    "FastPaymentLedgerWorkflow": "payment_ledger.asl.json",
 }
 """The file in `statemachine` that defines each workflow."""
+
+
+NOTHING_RETRIED, ALL_RETRIED = ["States.TaskFailed", "States.Timeout"], ["NoError", "NoTimeout"]
+LANES = {
+    "PaymentLedgerWorkflow": (ALL_RETRIED, {"InvalidPaymentError", "PaymentConflictError"}),
+    "FastPaymentLedgerWorkflow": (NOTHING_RETRIED, {"NoRejection", "NoConflict"}),
+}
+"""The errors that the payments' workflow never retries in each lane, and those that it catches."""
+
+
+def lanes_differ_in_their_errors(resources: Resources) -> Iterator[str]:
+    """Check that the Standard workflow retries and refuses, and that the fast lane leaves both to it."""
+    for name, machine in of_type(resources, "AWS::StepFunctions::StateMachine"):
+        if name in LANES:
+            states = json.loads(machine["DefinitionString"])["States"].values()
+            retriers = [retrier for state in states for retrier in state.get("Retry", [])]
+            caught = {error for state in states for one in state.get("Catch", []) for error in one["ErrorEquals"]}
+            never = [retrier["ErrorEquals"] for retrier in retriers if retrier["MaxAttempts"] == 0]
+            if (never, caught) != ([LANES[name][0]] * 4, LANES[name][1]):
+                yield f"{name}: retries or catches the errors of another lane"
 
 
 def workflows_run_this_code(resources: Resources) -> Iterator[str]:
@@ -116,6 +137,7 @@ NAMED_IN_VARIABLES = {
     "LOG_ORIGIN": THIS_LOG,
     "WORKFLOW": f"{THIS_WORKFLOW}:live",
     "ENTRIES_WORKFLOW": f"{ENTRIES_WORKFLOW}:live",
+    "FAST_WORKFLOW": f"{FAST_WORKFLOW}:live",
     "EVENT_BUS_NAME": "payment-ledger",
     "TOKEN_KEY": arn("kms", "key/TokenKey"),
     "INTAKE_KEY": arn("kms", "key/IntakeKey"),
@@ -153,7 +175,7 @@ def roles_work_for_their_functions_only(resources: Resources) -> Iterator[str]:
         statements = [one for policy in role["Policies"] for one in policy["PolicyDocument"]["Statement"]]
         for statement in statements:
             actions = as_list(statement["Action"])
-            service = actions[0].partition(":")[0]
+            service = endpoint_for(actions[0])
             conditions = statement.get("Condition", {})
             called = role["RoleName"] in functions and service in ENDPOINTS and not CALLS_BY_LAMBDA & {*actions}
             if not called or conditions == THROUGH_SECRETS_MANAGER:

@@ -19,6 +19,18 @@ def actions_are_explicit(resources: Resources) -> Iterator[str]:
                         yield f"{name}: allows an action by a wildcard"
 
 
+def readers_of_logs_name_both_forms(resources: Resources) -> Iterator[str]:
+    """Check that a reader of a log group names its ARN with and without `:*`: AWS documents both for these calls."""
+    for name, policy in of_type(resources, "AWS::IAM::ManagedPolicy"):
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if "logs:FilterLogEvents" in as_list(statement["Action"]):
+                named = as_list(statement["Resource"])
+                if {f"{one.removesuffix(':*')}:*" for one in named} | {one.removesuffix(":*") for one in named} != {
+                    *named
+                }:
+                    yield f"{name}: names a log group in one form only"
+
+
 def privileged_roles_are_named(resources: Resources) -> Iterator[str]:
     """Check that exactly the named roles may write the tables, publish, and use the keys of tokens and of the log."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tests.proof.contexts import ENDPOINT_OF
+from tests.proof.contexts import ENDPOINT_OF, SYNCHRONOUS
 from tests.proof.policies import Resources, of_type
 
 ENDPOINTS = {
@@ -12,8 +12,15 @@ ENDPOINTS = {
     "s3": ("AWS_ENDPOINT_URL_S3", ENDPOINT_OF["s3"]),
     "secretsmanager": ("AWS_ENDPOINT_URL_SECRETS_MANAGER", ENDPOINT_OF["secretsmanager"]),
     "states": ("AWS_ENDPOINT_URL_SFN", ENDPOINT_OF["states"]),
+    "sync-states": ("AWS_ENDPOINT_URL_SYNC_STATES", SYNCHRONOUS[1]),
 }
 """The endpoint of each service: the variable that gives its DNS name to a function, and the resource."""
+
+
+def endpoint_for(action: str) -> str:
+    """Return the service whose endpoint a call goes to, by its action."""
+    return "sync-states" if action == SYNCHRONOUS[0] else action.partition(":")[0]
+
 
 WAYS_OUT = (
     "AWS::EC2::CarrierGateway",

@@ -51,9 +51,10 @@ def only_the_webhook_is_reachable(resources: Resources) -> Iterator[str]:
                 yield f"{name}: {path} is not answered by the webhook's alias"
             if integration.get("payloadFormatVersion") != "2.0":
                 yield f"{name}: {path} does not use the payload format that the function reads"
+    most = 1000 if "FastPaymentLedgerWorkflow" in resources else 300
     for name, stage in of_type(resources, "AWS::ApiGatewayV2::Stage"):
         settings = stage.get("DefaultRouteSettings", {})
-        if not 0 < settings.get("ThrottlingRateLimit", 0) <= settings.get("ThrottlingBurstLimit", 0) <= 300:
+        if not 0 < settings.get("ThrottlingRateLimit", 0) <= settings.get("ThrottlingBurstLimit", 0) <= most:
             yield f"{name}: lets more requests through than the workflow can start"
         logs = stage.get("AccessLogSettings", {})
         access_log = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/vendedlogs/apis/payment-ledger:*"
