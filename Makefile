@@ -27,7 +27,8 @@ run: $(READY) ## run the sample payments through the real workflow
 
 test: $(READY) $(NODE_READY) ## run every test that takes seconds
 	@$(BIN)/pytest --numprocesses auto --dist loadfile --ignore tests/proof --ignore tests/simulation \
-	    --ignore tests/command/test_smoke.py
+	    --ignore tests/command/test_smoke.py --ignore tests/fast_lane
+	@$(BIN)/pytest -q --lane fast tests/fast_lane
 
 test-containers: $(READY) .venv/sam/.ready ## run the workflow in containers, as sam local does
 	@$(BIN)/python -m tests.containers
@@ -52,8 +53,9 @@ test-log: $(READY) ## let Go's own library for such logs judge the sealed log
 	@$(BIN)/python -m tests.sealed_log $(ARGUMENTS)
 
 prove: $(READY) $(NODE_READY) .venv/checkov/.ready ## prove the promises about the deployed stack: minutes
-	@$(BIN)/pytest -q --numprocesses 2 tests/simulation tests/command/test_smoke.py
-	@$(BIN)/pytest -q tests/proof
+	@$(BIN)/pytest -q --numprocesses 2 --lane fast tests/simulation
+	@$(BIN)/pytest -q tests/command/test_smoke.py
+	@$(BIN)/pytest -q --lane fast tests/proof
 
 reconcile-proof: $(READY) ## reconcile thousands of ledgers with planted differences: minutes
 	@ROUND_TRIPS=20 $(BIN)/pytest -q --numprocesses 0 tests/command/test_import.py -k equal_to_the_letter

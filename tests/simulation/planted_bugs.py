@@ -24,13 +24,16 @@ COPIED = (
     "pyproject.toml",
     "samconfig.toml",
 )
-SUITE = [
-    "tests/contract",
-    "tests/functions",
-    "tests/workflow/test_outcomes.py",
-    "tests/workflow/test_retries.py",
-    "tests/workflow/test_entry_histories.py",
-    "tests/workflow/test_imported.py",
+SUITES = [
+    [
+        "tests/contract",
+        "tests/functions",
+        "tests/workflow/test_outcomes.py",
+        "tests/workflow/test_retries.py",
+        "tests/workflow/test_entry_histories.py",
+        "tests/workflow/test_imported.py",
+    ],
+    ["--lane", "fast", "tests/fast_lane"],
 ]
 TIMEOUT_S = 400
 
@@ -58,8 +61,8 @@ def find(patch: Path) -> str | None:
         simulated = _run([sys.executable, "-m", "tests.simulation", "--quick"], copy, environment)
         if simulated.returncode == 1 and "VIOLATION" in simulated.stdout:
             return "simulation"
-        suite = _run([sys.executable, "-m", "pytest", "-x", "-q", *SUITE], copy, environment)
-        return "suite" if suite.returncode == 1 else None
+        suites = (_run([sys.executable, "-m", "pytest", "-x", "-q", *suite], copy, environment) for suite in SUITES)
+        return "suite" if any(suite.returncode == 1 for suite in suites) else None
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

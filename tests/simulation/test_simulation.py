@@ -5,6 +5,7 @@ import random
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -107,6 +108,40 @@ def test_the_simulation_does_what_the_engine_does(
             results.append((ended, events, len(engine.items()), len(engine.entries())))
             faults.planned.clear()
         assert results[0] == results[1]
+
+
+@pytest.mark.parametrize(
+    ("delivered", "failing"),
+    [(delivered, None) for delivered in ([PAYMENT, DUPLICATE], [PAYMENT, CONFLICT], [INVALID])]
+    + [([PAYMENT], failing) for failing in STATES],
+)
+@pytest.mark.usefixtures("unlimited_retries")
+def test_the_simulation_answers_as_the_engine_does(
+    engine: Engine, faults: Faults, delivered: list[dict[str, Any]], failing: str | None
+) -> None:
+    """The fast lane's definition has other retriers and catchers, and its caller learns only what the answer has."""
+    workflow = engine.outputs["FastWorkflowArn"]
+    results = []
+    for by_engine in (True, False):
+        engine.clear()
+        if failing:
+            faults.refuse(failing, "RequestLimitExceeded", status=400, times=3)
+        run = Run(Simulator(engine), {})
+        run.has_faults = False
+        answers: list[Any] = []
+        for number, start_input in enumerate(delivered):
+            asked = {"stateMachineArn": workflow, "name": f"p{number}", "input": json.dumps(start_input)}
+            if by_engine:
+                answer = engine.client("stepfunctions").start_sync_execution(**asked)
+            else:
+                request = SimpleNamespace(body=json.dumps(asked), url="https://states")
+                answer = json.loads(run.step_functions.answer("StartSyncExecution", request).content)
+            answers.append((answer["status"], json.loads(answer.get("output", "null"))))
+            if error := answer.get("error"):
+                answers.append((error, json.loads(answer["cause"])["errorMessage"]))
+        results.append((answers, [event["detail-type"] for event in engine.published()], len(engine.items())))
+        assert not faults.planned
+    assert results[0] == results[1]
 
 
 def test_a_run_is_made_again_from_its_choices(searcher: Searcher) -> None:
@@ -231,7 +266,7 @@ def test_a_planted_bug_still_applies(bug: str) -> None:
 
 def test_there_are_planted_bugs() -> None:
     """Without this check, an empty folder of bugs would pass."""
-    assert len(PATCHES) >= 109
+    assert len(PATCHES) >= 120
 
 
 def test_a_patch_that_no_longer_applies_names_itself_and_the_command(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ class Answer(NamedTuple):
 
     @property
     def is_final(self) -> bool:
-        """Whether the sender is told that the payment was taken, or why it never will be."""
+        """Whether the sender learns that the payment was taken, or why it never will be."""
         return self.status in ANSWERS
 
 
