@@ -72,6 +72,7 @@ class Engine:
         self._numbers = itertools.count(1)
         self._clients: dict[str, Any] = {}
         self._lock = threading.RLock()
+        self._an_end = threading.Condition()
         self.lambda_endpoint: str | None = None
         self.calls: list[Call] = []
         self.functions: dict[str, lambda_runtime.LocalFunction] = {}
@@ -102,7 +103,7 @@ class Engine:
 
     def _replace_aws(self, stack: ExitStack, wait: Callable[[float], None]) -> None:
         stack.enter_context(without_the_shells_variables())
-        hooks = moto_patches.EngineHooks(self._invoke, wait, self._lock, self.calls.append)
+        hooks = moto_patches.EngineHooks(self._invoke, wait, self._lock, self.calls.append, self._note_end)
         for patch in moto_patches.patches(hooks):
             stack.enter_context(patch.change)
         # `mock_aws` calls a moto server if a variable said so when moto was imported. `MockAWS` never does.
@@ -139,11 +140,9 @@ class Engine:
             TimeoutError: the execution still runs after `EXECUTION_TIMEOUT_S`.
         """
         running = account.execution(arn)
-        deadline = time.monotonic() + EXECUTION_TIMEOUT_S
-        while not account.is_complete(running):
-            if time.monotonic() > deadline:
+        with self._an_end:
+            if not self._an_end.wait_for(lambda: account.is_complete(running), EXECUTION_TIMEOUT_S):
                 raise TimeoutError(f"{arn} has not ended within {EXECUTION_TIMEOUT_S} s")
-            time.sleep(0.001)
         return Execution.from_history(
             self.client("stepfunctions").describe_execution(executionArn=arn), self.history(arn)
         )
@@ -249,14 +248,18 @@ class Engine:
             except Exception:  # noqa: BLE001  # moto raises anything at an item or a secret that it does not accept
                 raise state.unreadable() from None
 
+    def _note_end(self) -> None:
+        with self._an_end:
+            self._an_end.notify_all()
+
     # ── How functions are invoked ───────────────────────────────────────────────────────────────────
 
     def _invoke(
         self,
         function_name: str,
-        qualifier: str | None,  # moto passes these
+        _qualifier: str | None,  # moto passes this
         body: str | bytes,
-        headers: Any,
+        _headers: Any,
         response_headers: dict[str, str],
     ) -> bytes:
         # The caller gives a name or an ARN. An ARN may end in an alias.

@@ -5,6 +5,7 @@ the answers.
 """
 
 import contextlib
+import io
 import json
 import logging
 import threading
@@ -24,12 +25,15 @@ from botocore.httpsession import URLLib3Session
 from botocore.loaders import JSONFileLoader
 from moto import mock_aws
 from moto.cloudformation.models import Stack
+from moto.core import responses
 from moto.core.serialize import JSONSerializer
 from moto.dynamodb.models import DynamoDBBackend
 from moto.events.utils import EventTemplateParser
+from moto.stepfunctions.parser import models
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
-from moto.stepfunctions.parser.asl.utils import boto_client, json_path
+from moto.stepfunctions.parser.asl.utils import json_path
 
 ROLE = "arn:aws:iam::123456789012:role/any"
 PASS = json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}}})
@@ -344,11 +348,38 @@ def _kept_by_tasks() -> dict[str, bool]:
     with patch.object(json_path, "parse", Mock(wraps=json_path.parse)) as parse:
         for _ in range(2):
             json_path.extract_json("$.a", {"a": 1})
-    made = [boto_client.boto_client_for("us-east-1", "lambda") for _ in range(2)]
+    client = Mock()
+    client.return_value.invoke.return_value = {"Payload": io.BytesIO(b"{}")}
+    with patch.object(lambda_eval_utils, "boto_client_for", client):
+        lambda_eval_utils._invoke_lambda_function(parameters={"FunctionName": "f"}, region="", state_credentials=None)
     return {
-        "makes_a_client_for_each_task": made[0] is not made[1],
+        "invokes_functions_as_over_http": client.return_value.invoke.called,
         "parses_paths_for_each_state": parse.call_count == 2,
     }
+
+
+def _of_executions() -> dict[str, bool]:
+    """Return what moto copies for an execution, and what it keeps of it after its end."""
+    states = _client("stepfunctions")
+    arn = states.create_state_machine(name="kept", definition=PASS, roleArn=ROLE)["stateMachineArn"]
+    with patch.object(models, "copy", Mock(wraps=models.copy)) as copied:
+        started = states.start_execution(stateMachineArn=arn, name="one")["executionArn"]
+    deadline = time.monotonic() + 20
+    while states.describe_execution(executionArn=started)["status"] == "RUNNING" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    execution = models.stepfunctions_parser_backends["123456789012"]["us-east-1"].describe_execution(started)
+    return {
+        "copies_the_machine_for_each_execution": copied.deepcopy.called,
+        "keeps_what_an_execution_needed": execution.exec_worker.env is not None,
+    }
+
+
+def _lists_methods_for_each_call() -> bool:
+    listed = Mock(wraps=responses.method_names_from_class)
+    with patch.object(responses, "method_names_from_class", listed):
+        for _ in range(2):
+            _client("stepfunctions").list_state_machines()
+    return bool(listed.call_count == 2)
 
 
 def _reads_json_as_yaml() -> bool:
@@ -487,6 +518,7 @@ with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execut
         **_state_machines(),
         **_endpoints(),
         **_kept_by_tasks(),
+        **_of_executions(),
         **_of_signing_keys(),
         "a_deleted_secret_stops_a_batch": _a_deleted_secret_stops_a_batch(),
         "answers_calls_at_once": _answers_calls_at_once(),
@@ -497,6 +529,7 @@ with mock_aws(config={"lambda": {"use_docker": False}, "stepfunctions": {"execut
         "key_tags_fail": _key_tags_fail(),
         "leaves_unknown_hosts_to_the_sdk": _leaves_unknown_hosts_to_the_sdk(),
         "limits_integers": _limits_integers(),
+        "lists_methods_for_each_call": _lists_methods_for_each_call(),
         "lists_resources_that_are_not_there": _lists_resources_that_are_not_there(),
         "loads_machine_images": bool(_client("ec2").describe_images()["Images"]),
         "logs_each_rejection": _logs_each_rejection(),

@@ -24,7 +24,7 @@ from ledger_cli.engine.moto_patches.cloudformation import SKIPPED_TYPES
 from ledger_cli.engine.parameters import ParameterError
 from tests.support.faults import Faults
 
-NO_ENGINE = moto_patches.EngineHooks(invoke=Mock(), wait=Mock(), lock=nullcontext(), record=Mock())
+NO_ENGINE = moto_patches.EngineHooks(invoke=Mock(), wait=Mock(), lock=nullcontext(), record=Mock(), ended=Mock())
 PATCHES = list(moto_patches.patches(NO_ENGINE))
 FACTS = sorted({fact for patch in PATCHES for fact in patch.facts} | moto_patches.FACTS_WITHOUT_A_PATCH.keys())
 """The facts about moto that the engine's own bridges name."""

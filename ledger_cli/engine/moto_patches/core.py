@@ -1,5 +1,6 @@
 """What all services of moto share: how a call is read, answered and logged, and where moto may send requests."""
 
+import functools
 import logging
 import pickle
 import re
@@ -14,8 +15,10 @@ import botocore.endpoint
 import requests
 from botocore.exceptions import EndpointConnectionError
 from botocore.loaders import JSONFileLoader
+from moto.core import responses
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.responses import BaseResponse
+from moto.core.utils import method_names_from_class
 
 from ledger_cli import LOOPBACK
 from ledger_cli.engine import lambda_runtime
@@ -41,6 +44,10 @@ def patches(hooks: EngineHooks) -> Iterator[MotoPatch]:
     yield MotoPatch(("the_sdk_sleeps",), patch.object(botocore.endpoint, "time", SimpleNamespace(sleep=hooks.wait)))
     yield MotoPatch(("the_sdk_parses_for_each_session",), sdk_data_parsed_once())
     yield MotoPatch(("takes_actions_from_bodies",), patch.object(BaseResponse, "_get_action", get_action))
+    names_of_methods = functools.cache(method_names_from_class)
+    yield MotoPatch(
+        ("lists_methods_for_each_call",), patch.object(responses, "method_names_from_class", names_of_methods)
+    )
     yield MotoPatch(("posts_to_callers_addresses",), patch.object(requests.Session, "send", send_nothing))
     # moto's backends are not safe under threads, moto does not know private endpoints, and botocore sends what moto
     # does not answer.

@@ -24,6 +24,9 @@ class EngineHooks:
     record: Callable[[Call], None]
     """Takes note of a request that a function sends."""
 
+    ended: Callable[[], None]
+    """Is called when an execution has ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class MotoPatch:
