@@ -7,7 +7,7 @@ from ledger_cli.commands.options import json_option, stack_command
 from ledger_cli.reading import StartInput, read
 from ledger_cli.stack.client import Stack, report_if_stopped
 from ledger_cli.stack.deliveries import DeliveryResult, deliver
-from ledger_cli.stack.many import WORKERS, in_order
+from ledger_cli.stack.many import WORKERS, Pace, in_order
 from ledger_cli.views import records, text
 from ledger_cli.views.terminal import display, progress, say_json
 
@@ -15,12 +15,21 @@ from ledger_cli.views.terminal import display, progress, say_json
 @stack_command("0 all are recorded, or still run; 1 one is not, 2 the command stopped: its line says at which one")
 @click.argument("files", nargs=-1, required=True, metavar="FILE…|-")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until each execution has ended.")
+@click.option(
+    "--rate",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    metavar="NUMBER",
+    help="Start at most this number a second. All starts of the account share its quota.",
+)
 @click.option("--again", is_flag=True, help="Start an execution under a new name, even if there is one already.")
 @json_option
-def start(stack: Stack, *, files: tuple[str, ...], wait: bool, again: bool, as_json: bool) -> int:
+def start(stack: Stack, *, files: tuple[str, ...], wait: bool, rate: int, again: bool, as_json: bool) -> int:
     """Start payments, and entries (refunds, captures, disputes), on a deployed stack.
 
-    Several are started at once, but what is about one payment is started in its order.
+    Several are started at once, but what is about one payment is started in its order. If the command stops, give it
+    again: it goes on where it stopped.
 
     Tokens are sealed before they leave this machine. Each execution has a name that is made from its payment or entry.
     If you start one again, you get the outcome of the execution that it has, and nothing runs twice. If that execution
@@ -31,13 +40,16 @@ def start(stack: Stack, *, files: tuple[str, ...], wait: bool, again: bool, as_j
     Examples:
       ledger start payment.json refund.json --stack payment-ledger-dev --profile sandbox
       ledger start --json - < payments.jsonl
+      ledger start --no-wait --rate 200 payments.jsonl
       ledger start events/start/01-success.json --endpoint-url http://127.0.0.1:4510
     """
     inputs = [start_input for file in files for start_input in read(file)]
     failed = handled = 0
+    pace = Pace(rate)
 
     def start_one(numbered: tuple[int, StartInput]) -> DeliveryResult:
         number, start_input = numbered
+        pace.wait()
         return deliver(stack, start_input, number, wait=wait, again=again)
 
     results = in_order(start_one, enumerate(inputs, 1), stack.stopping, key=lambda numbered: _payment_of(numbered[1]))

@@ -28,8 +28,13 @@ from ledger.timestamps import utc_timestamp
 from ledger.violations import BrokenRuleError
 from ledger_cli import LOOPBACK, REGION
 from ledger_cli.errors import INTERRUPTED, CommandError
+from ledger_cli.stack.many import Pace
 
 POLL_S = 0.2
+
+DESCRIBED_PER_S = 12
+"""Executions that a command describes in a second. The account has 15 of these calls, for everybody. Source: Step
+Functions Developer Guide, Service quotas."""
 
 FUNCTION_TIMEOUT_S = 300
 """Longer than the timeout of any function of the stack."""
@@ -140,6 +145,7 @@ class Stack:
         self.options = ""
         self.endpoint_url = endpoint_url
         self.stopping = threading.Event()
+        self._describing = Pace(DESCRIBED_PER_S)
         self._clients: dict[str, Any] = {}
         try:
             if endpoint_url:  # the engine accepts any credentials
@@ -264,6 +270,8 @@ class Stack:
         """Return `DescribeExecution` of an execution that has ended, or its present state after *wait_s*."""
         states, deadline = self.client("stepfunctions"), time.monotonic() + wait_s
         while True:
+            if self.endpoint_url is None:  # an engine has no quota
+                self._describing.wait()
             described: dict[str, Any] = states.describe_execution(executionArn=execution)
             if described["status"] != "RUNNING" or time.monotonic() >= deadline or self.stopping.wait(POLL_S):
                 return described

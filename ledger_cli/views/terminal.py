@@ -10,8 +10,17 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import click
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.segment import Segment
+from rich.text import Text
 
 from ledger_cli.errors import NO_READER, UNWRITABLE, CommandError
 
@@ -80,9 +89,18 @@ def progress(description: str) -> Iterator["Track"]:
     """Show a bar below the output if that is a terminal; otherwise on standard error, if that is one."""
     output, errors = Console(), Console(stderr=True)
     console = output if output.is_terminal else errors
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         yield Track(bar, description)
+
+
+class RateColumn(ProgressColumn):
+    """How many were done in a second, over the last half minute."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate; nothing as long as it is not known."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
 
 
 class Track:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -176,3 +177,26 @@ def test_a_missing_permission_is_named() -> None:
     message = "User: arn:aws:iam::1:user/x is not authorized to perform: states:StartExecution on resource: y"
     error = ClientError({"Error": {"Code": "AccessDeniedException", "Message": message}}, "StartExecution")
     assert explain(error, "a.json") == f"a.json: these credentials lack a permission: {message}"
+
+
+def test_payments_are_started_at_a_rate(endpoint: str, engine: Engine) -> None:
+    """All starts of an account share a quota, and the payments of today must not wait for a batch."""
+    payment = json.loads((ROOT / SUCCESS).read_text())
+    lines = "\n".join(json.dumps({**payment, "TransactionID": f"paced-{number}"}) for number in range(12))
+    before = time.monotonic()
+    done = ledger("start", "--no-wait", "--rate", "10", "-", "--endpoint-url", endpoint, stdin=lines)
+    assert done.returncode == 0
+    assert time.monotonic() - before >= 11 / 10
+    assert [line.split()[1].rpartition("-")[0] for line in done.stdout.splitlines()] == [
+        f"paced-{number}" for number in range(12)
+    ]
+    for arn in engine.executions():
+        engine.wait_for(arn)
+
+
+@pytest.mark.parametrize("rate", ["0", "1001", "x"])
+def test_a_wrong_rate_starts_nothing(endpoint: str, engine: Engine, rate: str) -> None:
+    """The line says what a rate is."""
+    done = ledger("start", "--rate", rate, SUCCESS, "--endpoint-url", endpoint)
+    assert (done.returncode, done.stdout, engine.executions()) == (2, "", [])
+    assert "'--rate'" in done.stderr

@@ -60,7 +60,7 @@ def test_start_says_at_which_payment_it_stopped(raised: BaseException, status: i
         patch.object(start, "deliver", side_effect=[RECORDED, raised]),
         pytest.raises(CommandError) as stopped,
     ):
-        start.start.callback.__wrapped__(Mock(), files=("a.jsonl",), wait=True, again=False, as_json=True)
+        start.start.callback.__wrapped__(Mock(), files=("a.jsonl",), wait=True, rate=100, again=False, as_json=True)
     line = str(stopped.value)
     assert (stopped.value.status, line.startswith(why)) == (status, True), line
     assert (
