@@ -9,6 +9,7 @@ from __future__ import annotations
 import ledger.cold_start  # first: see its docstring
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -16,7 +17,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from ledger.aws import private_client, sync_states_client
 from ledger.entry import is_entry
-from ledger.fast_lane import FastLane, name_of_execution
+from ledger.fast_lane import FastLane, count_fast_run, name_of_execution
 from ledger.formats import FORMATS
 from ledger.intake import Intake
 from ledger.violations import InvalidEntryError, InvalidInputError, as_dicts
@@ -39,7 +40,8 @@ SYNC_STATES_ENDPOINT = os.environ["AWS_ENDPOINT_URL_SYNC_STATES"]
 INTAKE_KEY = os.environ["INTAKE_KEY"]
 TABLE_NAME = os.environ["TABLE_NAME"]
 ENTRIES_TABLE_NAME = os.environ["ENTRIES_TABLE_NAME"]
-FAST_LANE = FastLane(sync_states_client(SYNC_STATES_ENDPOINT), FAST_WORKFLOW) if FAST_WORKFLOW else None
+COUNT = partial(count_fast_run, logger, metrics)
+FAST_LANE = FastLane(sync_states_client(SYNC_STATES_ENDPOINT), FAST_WORKFLOW, COUNT) if FAST_WORKFLOW else None
 INTAKE = Intake(
     states=states,
     kms=kms,
@@ -88,13 +90,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         delivery = INTAKE.deliver(start_input)
     except InvalidInputError as invalid:
         return _publish_rejection(invalid, event["id"])
+    name = delivery.execution_name
     received = "entry received" if is_entry(start_input) else "payment received"
-    logger.info(received, processor_id=PARTNER_PROCESSOR, **delivery.log_keys)
-    if FAST_LANE is not None and not is_entry(start_input):
-        # 1 if the fast lane decided nothing, and 0 otherwise: so the metric's average is a share.
-        metrics.add_metric(name="FastLaneLeft", unit=MetricUnit.Count, value=int(delivery.left_fast_lane is not None))
-        metrics.flush_metrics()
-    return {"Execution": delivery.execution_name} | ({} if delivery.outcome is None else {"Outcome": delivery.outcome})
+    logger.info(received, processor_id=PARTNER_PROCESSOR, execution=name, started=delivery.started)
+    return {"Execution": name} | ({} if delivery.outcome is None else {"Outcome": delivery.outcome})
 
 
 def _publish_rejection(invalid: InvalidInputError, event_id: str) -> dict[str, Any]:

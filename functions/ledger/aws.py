@@ -38,9 +38,9 @@ def call_total_s(attempts: int) -> int:
 
 CALL_TOTAL_S = call_total_s(CALL_ATTEMPTS)
 
-FAST_ANSWER_S = 6
-"""How long a function waits for an execution in the fast lane. Four functions that start cold take less, and the
-webhook can then still start the Standard workflow within its own time."""
+FAST_ANSWER_S = 3
+"""How long a function waits for an execution in the fast lane. Some processors wait five seconds for the webhook, which
+then still has to start the Standard workflow."""
 
 # A function's settings can set the level DEBUG. Then the SDK logs the body of each request, and that of KMS holds the
 # token. At INFO, the SDK logs at each start where it found its credentials, in lines that are not JSON.

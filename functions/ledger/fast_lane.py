@@ -6,14 +6,16 @@ workflow takes up: `ledger.intake` sees to that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from ledger.outcome import outcome_of, refusal_of
 
 if TYPE_CHECKING:
+    from aws_lambda_powertools import Logger, Metrics
     from mypy_boto3_stepfunctions import SFNClient
 
 
@@ -40,26 +42,49 @@ class FastLane(NamedTuple):
     Args:
         states: a client of Step Functions that makes one attempt, since another one would run a second execution.
         workflow: the ARN of the Express workflow's alias (the stack's output `FastWorkflowArn`).
+        report: is called for each execution with its name, and with the error that is no outcome, or None.
     """
 
     states: SFNClient
     workflow: str
+    report: Callable[[str, str | None], None] = lambda _name, _error: None
 
     def run(self, name: str, text: str) -> FastRun:
-        """Run an execution to its end. Any number of executions may have one name.
+        """Run an execution to its end. Any number of executions may have one name."""
+        found = self._run(name, text)
+        self.report(name, found.error)
+        return found
 
-        Source: Step Functions API, StartSyncExecution: the call succeeds even if the execution fails.
-        """
+    def _run(self, name: str, text: str) -> FastRun:
         try:
             ended = self.states.start_sync_execution(stateMachineArn=self.workflow, name=name, input=text)
         except ClientError as failed:
             return FastRun(error=failed.response["Error"]["Code"])
-        except BotoCoreError as failed:
+        except (BotoCoreError, ResponseParserError) as failed:
             return FastRun(error=type(failed).__name__)
-        execution, outcome, error = ended["executionArn"], outcome_of(ended), ended.get("error")
-        if outcome is None:
-            return FastRun(execution, error=error or ended["status"])
-        return FastRun(execution, outcome, refusal_of(ended["cause"]) if error else None)
+        try:
+            return _read(ended)
+        except (LookupError, TypeError, AttributeError, ValueError):  # an answer of another form says nothing
+            return FastRun(error="UnreadableAnswer")
+
+
+def _read(ended: Mapping[str, Any]) -> FastRun:
+    """Read the answer. Source: Step Functions API, StartSyncExecution: it has the status 200 also after a failure."""
+    execution, outcome, error = ended["executionArn"], outcome_of(ended), ended.get("error")
+    if outcome is None:
+        return FastRun(execution, error=error or ended["status"])
+    return FastRun(execution, outcome, refusal_of(ended["cause"]) if error else None)
+
+
+def count_fast_run(logger: Logger, metrics: Metrics, name: str, error: str | None) -> None:
+    """Count an execution: as 1 if it decided nothing, and as 0 otherwise, so that the metric's average is a share.
+
+    This happens before the Standard workflow is started, so that the metric also counts what cannot be started.
+    """
+    if error is not None:
+        logger.warning("fast lane left", execution=name, error=error)
+    metrics.add_metric(name="FastLaneLeft", unit="Count", value=int(error is not None))
+    metrics.flush_metrics()
 
 
 def is_fast(execution: str) -> bool:

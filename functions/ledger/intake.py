@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.chain import items_of
 from ledger.entry import Entry, is_entry, parse_entry
-from ledger.fast_lane import FastLane, name_of_execution
+from ledger.fast_lane import FastLane, FastRun, name_of_execution
 from ledger.fields import refused_input
 from ledger.item import UnreadableItemError, as_recorded, read_attribute
 from ledger.payment import Payment, parse_payment, seal_context
@@ -73,12 +73,6 @@ class Delivery:
     def execution_name(self) -> str:
         """The execution's name. Executions of the fast lane share it with those that the Standard workflow starts."""
         return name_of_execution(self.execution)
-
-    @property
-    def log_keys(self) -> dict[str, Any]:
-        """The keys of a log line about the delivery."""
-        left = {"left_fast_lane": self.left_fast_lane} if self.left_fast_lane else {}
-        return {"execution": self.execution_name, "started": self.started, **left}
 
 
 def seal(kms: KMSClient, intake_key: str, transaction_id: str, processor_id: str, token: str) -> str:
@@ -166,10 +160,22 @@ class Intake:
         run = self.fast_lane.run(first.name, first.text)
         if run.outcome in {"RECORDED", "DUPLICATE"}:
             return Delivery(run.execution, started=True, outcome=run.outcome)
+        if run.outcome == "REJECTED":
+            return self._hand_over_rejection(first, run)
         standard = self._deliver_standard(first)
-        outcome = standard.outcome or run.outcome  # the table decides: this payment may be recorded with another seal
-        refusal = run.refusal if outcome == run.outcome else None
-        return replace(standard, outcome=outcome, refusal=refusal, left_fast_lane=run.error)
+        outcome = standard.outcome or run.outcome
+        return replace(standard, outcome=outcome, refusal=run.refusal, left_fast_lane=run.error)
+
+    def _hand_over_rejection(self, first: _Attempt, run: FastRun) -> Delivery:
+        """Have the Standard workflow publish a rejection of the fast lane, once for one seal.
+
+        The table decides: the ledger may have this very payment, with another seal.
+        """
+        if recorder := self._recorder(first.delivered):
+            return Delivery(recorder, started=False, outcome="RECORDED")
+        started = self._start(first, first.name)
+        arn = _execution_arn(first.workflow, first.name)
+        return Delivery(arn, started=started, outcome=run.outcome, refusal=run.refusal)
 
     def _deliver_standard(self, first: _Attempt) -> Delivery:
         """Start an execution of the Standard workflow, or find the outcome of the one that there is already."""

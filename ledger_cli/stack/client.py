@@ -246,12 +246,9 @@ class Stack:
             return None
         from botocore.config import Config
 
-        # The public endpoint of this operation has a name of its own, and an engine has one address for all.
-        once = Config(
-            read_timeout=FAST_ANSWER_S,
-            retries={"total_max_attempts": 1},
-            inject_host_prefix=self.endpoint_url is None,
-        )
+        # The public endpoint of this operation has a name of its own. Another endpoint has one for all of them.
+        is_public = (urlsplit(self.client("stepfunctions").meta.endpoint_url).hostname or "").startswith("states.")
+        once = Config(read_timeout=FAST_ANSWER_S, retries={"total_max_attempts": 1}, inject_host_prefix=is_public)
         return FastLane(self._make_client("stepfunctions", config=once), self.outputs["FastWorkflowArn"])
 
     @property

@@ -37,6 +37,7 @@ class DeliveryResult:
         outcome: its outcome; None if there is none, or none yet.
         error: the name of the error.
         cause: the error's message.
+        left_fast_lane: the name of the error for which the payment left the fast lane; None if it did not.
     """
 
     file: str
@@ -46,6 +47,7 @@ class DeliveryResult:
     outcome: str | None
     error: str | None = None
     cause: str | None = None
+    left_fast_lane: str | None = None
 
     @property
     def execution(self) -> str | None:
@@ -115,6 +117,7 @@ def deliver(stack: Stack, start_input: StartInput, number: int, *, wait: bool, a
         outcome=outcome_of(described) or delivery.outcome,
         error=described.get("error"),
         cause=message_of(described.get("cause")) or (reason(delivery.refusal) if delivery.refusal else None),
+        left_fast_lane=delivery.left_fast_lane,
     )
 
 

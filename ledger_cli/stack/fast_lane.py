@@ -1,7 +1,7 @@
 """Executions of the fast lane. Step Functions keeps no history of them, so their log says what happened."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,54 +24,58 @@ ENDED = {"ExecutionSucceeded": "SUCCEEDED", "ExecutionFailed": "FAILED", "Execut
 """The status of an execution whose log ends with an event of this type."""
 
 
-def read_fast_execution(stack: Stack, arn: str, recorded_at: str) -> Execution | None:
+def read_fast_execution(stack: Stack, payment: Mapping[str, Any]) -> tuple[Execution | None, str | None]:
     """Return the execution of the fast lane that recorded a payment, as its log describes it, without data.
+
+    The log may lack events: CloudWatch Logs gets them on a best-effort basis. The item says that the payment is
+    recorded.
 
     Args:
         stack: the stack.
-        arn: the ARN in the payment's item.
-        recorded_at: the time in the payment's item, at which the execution started.
+        payment: the payment as the query function answers it.
 
     Returns:
-        The execution; None if the log does not have it, or no longer.
+        The execution, if the log has any of it; and what is not known of it, and why.
 
     Raises:
         StackError: AWS denies the call.
     """
-    events = sorted(_events(stack, arn, datetime.fromisoformat(recorded_at)), key=lambda event: event["id"])
-    if not events:
-        return None
-    status = ENDED.get(events[-1]["type"], "RUNNING")
-    return Execution.from_history(
+    arn, started_at = payment["Execution"], datetime.fromisoformat(payment["RecordedAt"])
+    last = datetime.fromisoformat(payment["PublishedAt"]) if payment["PublishedAt"] else started_at + LONGEST
+    found, is_whole = _search(stack, arn, started_at - DELAY, min(last, started_at + LONGEST) + DELAY)
+    if not found:
+        return None, "its log is not kept any more, or not written yet" if is_whole else "its log is too long to search"
+    events = sorted(found, key=lambda event: event["id"])
+    status = ENDED.get(events[-1]["type"], "UNKNOWN")
+    execution = Execution.from_history(
         {
             "name": name_of_execution(arn),
             "executionArn": arn,
             "status": status,
-            "startDate": events[0]["timestamp"],
-            "stopDate": events[-1]["timestamp"] if events[-1]["type"] in ENDED else None,
+            "startDate": started_at,
+            "stopDate": events[-1]["timestamp"] if status in ENDED.values() else None,
             "redriveStatus": "NOT_REDRIVABLE",
             "redriveStatusReason": "it ran in the fast lane",
             **({"output": json.dumps({"Outcome": "RECORDED"})} if status == "SUCCEEDED" else {}),
         },
         events,
     )
+    return execution, None if status in ENDED.values() else "the end of its log is missing"
 
 
-def _events(stack: Stack, arn: str, started_at: datetime) -> Iterator[Mapping[str, Any]]:
-    """Yield the execution's events, in the form that a history has."""
-    window = {
-        "startTime": _ms(started_at - DELAY),
-        "endTime": _ms(started_at + LONGEST + DELAY),
-    }
+def _search(stack: Stack, arn: str, start: datetime, end: datetime) -> tuple[list[dict[str, Any]], bool]:
+    """Return the execution's events, in the form that a history has, and whether the log was searched to the end."""
     pages = stack.client("logs").get_paginator("filter_log_events")
-    group = stack.outputs["FastWorkflowLogs"]
+    asked = {"logGroupName": stack.outputs["FastWorkflowLogs"], "filterPattern": f'"{arn}"'}
+    found: list[dict[str, Any]] = []
     try:
-        for number, page in enumerate(pages.paginate(logGroupName=group, filterPattern=f'"{arn}"', **window)):
-            yield from (_event(json.loads(one["message"])) for one in page["events"])
+        for number, page in enumerate(pages.paginate(**asked, startTime=_ms(start), endTime=_ms(end)), 1):
+            found += (_event(json.loads(one["message"])) for one in page["events"])
             if number == MAX_PAGES:
-                return
+                return found, "nextToken" not in page
     except ClientError as error:
-        raise StackError(explain(error, f"the log {group}")) from None
+        raise StackError(explain(error, f"the log {asked['logGroupName']}")) from None
+    return found, True
 
 
 def _event(logged: Mapping[str, Any]) -> dict[str, Any]:

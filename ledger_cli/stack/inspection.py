@@ -4,13 +4,13 @@ import heapq
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from ledger.entry import Entry, parse_entry
-from ledger.fast_lane import is_fast
+from ledger.fast_lane import is_fast, name_of_execution
 from ledger.fields import IDENTIFIER
 from ledger.intake import DIGITS, NAMED_CHARACTERS
 from ledger.item import is_quiet
@@ -79,7 +79,7 @@ class Inspection:
         unreadable: the damaged entry, if there is one.
         searched_back_to: the time of the oldest execution that was searched; None if all were searched.
         read_error: why the ledger could not be read.
-        log_error: why the execution is not shown, if it ran in the fast lane.
+        log_error: what is not known of an execution in the fast lane, and why.
         redrive_command: the command line that redrives the payment's execution.
         retry_command: the command line that delivers a refused entry again.
     """
@@ -130,9 +130,10 @@ class Inspection:
         """The outcome in one word: one of the five, `RUNNING`, `FAILED` for a technical failure, or `UNKNOWN`."""
         if self.execution is None:
             return "RECORDED" if self.payment else "UNKNOWN"
+        if is_fast(self.execution.arn):  # it recorded the payment, whatever its log says or lacks
+            return "RECORDED"
         if self.execution.had_technical_failure:
-            # One of the fast lane recorded the payment, and the sweep publishes what it did not.
-            return "RECORDED" if self.is_settled or is_fast(self.execution.arn) else "FAILED"
+            return "RECORDED" if self.is_settled else "FAILED"
         return self.execution.outcome or "RUNNING"
 
     @property
@@ -276,16 +277,17 @@ def inspect(stack: Stack, requested_id: str) -> Inspection:
     if is_arn:
         raise StackError(f"{requested_id}: there is no such execution, or it is no longer kept")
     answer, read_error = _read_payment(stack, requested_id)
+    if answer["Payment"] is None and (of_payment := _recorded_fast(stack, requested_id)):
+        return inspect(stack, of_payment)
     payment = answer["Payment"]
     found, searched_back_to = _find_executions(stack, requested_id)
     recorder = payment["Execution"] if payment else None
     payments_first = sorted(found, key=lambda one: one.is_entry)  # the newest of each first, since the sort is stable
     arn = recorder or (payments_first[0].arn if found else "")
     execution, log_error = None, None
-    if recorder and is_fast(recorder):
-        unfinished = [one.arn for one in found if not one.is_entry and payment and payment["PublishedAt"] is None]
-        if unfinished:  # the Standard workflow took it up, and is what an operator can redrive
-            arn = unfinished[0]
+    if payment and is_fast(arn):
+        if taken_over := _taken_over(stack, payment, payments_first):
+            arn = taken_over
         else:
             execution, log_error = _read_fast(stack, payment)
     if arn and not is_fast(arn):
@@ -406,13 +408,34 @@ def _with_outcome(stack: Stack, execution: ExecutionSummary) -> ExecutionSummary
     )
 
 
+def _recorded_fast(stack: Stack, name: str) -> str | None:
+    """Return the TransactionID of the payment that an execution of this name recorded in the fast lane, if one did.
+
+    The webhook answers and logs the name, and Step Functions does not know it.
+    """
+    named = NAMED_BY_INTAKE.fullmatch(name)
+    payment = _read_payment(stack, named[1])[0]["Payment"] if named else None
+    is_its = payment is not None and is_fast(payment["Execution"]) and name_of_execution(payment["Execution"]) == name
+    return named[1] if named and is_its else None
+
+
+def _taken_over(stack: Stack, payment: Mapping[str, Any], found: Iterable[ExecutionSummary]) -> str | None:
+    """Return the execution to which the fast lane left an unpublished payment: it runs, or an operator can redrive it.
+
+    A payment that is published, or never will be, needs none.
+    """
+    if payment["PublishedAt"] is not None or is_quiet(payment):
+        return None
+    described = (_with_outcome(stack, one) for one in found if not one.is_entry)
+    return next((one.arn for one in itertools.islice(described, MAX_OUTCOMES) if one.outcome == one.status), None)
+
+
 def _read_fast(stack: Stack, payment: Mapping[str, Any]) -> tuple[Execution | None, str | None]:
-    """Return the execution of the fast lane that recorded a payment, and why there is none."""
+    """Return the execution of the fast lane that recorded a payment, and what is not known of it."""
     try:
-        found = read_fast_execution(stack, payment["Execution"], payment["RecordedAt"])
+        return read_fast_execution(stack, payment)
     except StackError as error:
         return None, str(error)
-    return found, None if found else "its log is not kept any more, or not written yet"
 
 
 def _read_if_kept(stack: Stack, arn: str) -> Execution | None:

@@ -222,6 +222,8 @@ def delivery(result: DeliveryResult) -> Labelled:
         line = Text(visible(result.execution))
         if not result.started:
             line.append("  its execution was started before", "dim")
+        if result.left_fast_lane:
+            line.append(f"  it left the fast lane: {visible(result.left_fast_lane)}", "dim")
         if is_running and result.waits_for_payment:
             line.append("  an entry waits up to an hour for its payment", "dim")
     if result.cause:
@@ -287,7 +289,9 @@ def inspection(found: Inspection) -> Iterable[RenderableType]:
     yield Labelled("", Text.assemble((visible(found.requested_id), "bold"), "  ", (found.outcome, style)), 0)
     if found.execution:
         yield from _inspected_execution(found.execution, style)
-    if found.log_error and found.payment:
+    if found.log_error and found.execution:
+        yield Labelled("Log", Text(visible(found.log_error)), INDENT)
+    elif found.log_error and found.payment:
         name = name_of_execution(found.payment["Execution"])
         yield Labelled("Execution", f"{name}  in the fast lane; {visible(found.log_error)}", INDENT)
     if found.payment:

@@ -1,14 +1,18 @@
 """The commands on a stack with the fast lane: what a person sees of a payment that has no history."""
 
+import itertools
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from moto.logs.models import logs_backends
 
-from ledger_cli import ROOT
+from ledger_cli import REGION, ROOT
 from ledger_cli.engine import Engine
+from ledger_cli.stack import fast_lane
 from tests.support.cli import ledger
 from tests.support.faults import Faults
 
@@ -96,6 +100,77 @@ def test_inspect_says_that_the_log_is_gone(endpoint: str, engine: Engine) -> Non
     assert record["log_error"] == "its log is not kept any more, or not written yet"
     done = ledger("inspect", "txn-2026-0001", "--endpoint-url", endpoint)
     assert "in the fast lane; its log is not kept any more" in " ".join(done.stdout.split())
+
+
+def test_a_log_without_its_end_changes_no_outcome(endpoint: str, engine: Engine) -> None:
+    """CloudWatch Logs gets the events on a best-effort basis, and the item says that the payment is recorded."""
+    started(endpoint, SUCCESS)
+    (stream,) = logs_backends[engine.account_id][REGION].groups[engine.outputs["FastWorkflowLogs"]].streams.values()
+    del stream.events[-3:]
+    record = inspected(endpoint, "txn-2026-0001")
+    assert (record["outcome"], record["log_error"]) == ("RECORDED", "the end of its log is missing")
+    assert record["next_step"].startswith("Nothing to do")
+    assert record["deciding_execution"]["status"] == "UNKNOWN"
+    shown = ledger("inspect", "txn-2026-0001", "--endpoint-url", endpoint).stdout
+    assert re.search(r"^Log +the end of its log is missing$", shown, re.MULTILINE)
+
+
+def test_a_log_that_is_too_long_to_search_is_not_called_gone(endpoint: str, engine: Engine) -> None:
+    """At a high rate, the minutes around a payment have millions of events."""
+    started(endpoint, SUCCESS)
+    endless = SimpleNamespace(paginate=lambda **_: itertools.repeat({"events": [], "nextToken": "more"}))
+    client = SimpleNamespace(get_paginator=lambda _: endless)
+    stack: Any = SimpleNamespace(client=lambda _: client, outputs=engine.outputs)
+    (item,) = engine.items()
+    payment = {name: item[name]["S"] for name in ("Execution", "RecordedAt", "PublishedAt")}
+    assert fast_lane.read_fast_execution(stack, payment) == (None, "its log is too long to search")
+
+
+def test_inspect_takes_the_name_that_the_webhook_answers(endpoint: str) -> None:
+    """Step Functions does not know it. A sender and the log of `receive_payment` have it."""
+    (result,) = started(endpoint, SUCCESS)
+    record = inspected(endpoint, result["execution"])
+    assert (record["requested_id"], record["outcome"]) == ("txn-2026-0001", "RECORDED")
+    other_name = result["execution"][:-1] + ("0" if result["execution"][-1] != "0" else "1")
+    assert inspected(endpoint, other_name)["outcome"] == "UNKNOWN"
+
+
+def test_a_conflict_is_not_taken_for_the_payments_execution(endpoint: str, engine: Engine) -> None:
+    """A quiet import is never published, so its payment is settled without the marker."""
+    started(endpoint, "-", stdin=other(Import="quiet"))
+    (conflict,) = started(endpoint, "-", stdin=other(Amount="1.00"))
+    record = inspected(endpoint, "txn-2026-0001")
+    assert record["outcome"] == "RECORDED"
+    assert [one["execution_arn"] for one in record["other_executions"]] == [conflict["execution_arn"]]
+    assert engine.published()[0]["detail-type"] == "PaymentConflict"
+
+
+def test_a_conflict_does_not_hide_what_can_be_redriven(endpoint: str, faults: Faults) -> None:
+    """The conflict came later, and the payment still waits for its redrive."""
+    faults.refuse("PutEvents", "ResourceNotFoundException", times=2)
+    (failed,) = started(endpoint, SUCCESS)
+    started(endpoint, "-", stdin=other(Amount="1.00"))
+    record = inspected(endpoint, "txn-2026-0001")
+    assert (record["outcome"], record["deciding_execution"]["execution_arn"]) == ("FAILED", failed["execution_arn"])
+    assert "ledger redrive" in record["next_step"]
+
+
+def test_a_payment_that_left_the_fast_lane_says_why(endpoint: str, faults: Faults) -> None:
+    """An operator whose credentials lack a permission pays for the Standard workflow, and should know it."""
+    faults.refuse("StartSyncExecution", "AccessDeniedException")
+    (result,) = started(endpoint, SUCCESS)
+    assert (result["outcome"], result["left_fast_lane"]) == ("RECORDED", "AccessDeniedException")
+    faults.refuse("StartSyncExecution", "ThrottlingException")
+    shown = ledger("start", "-", "--endpoint-url", endpoint, stdin=other(TransactionID="t-2")).stdout
+    assert "it left the fast lane: ThrottlingException" in " ".join(shown.split())
+
+
+def test_an_endpoint_in_a_variable_is_asked_under_its_own_name(endpoint: str, engine: Engine) -> None:
+    """The SDK puts `sync-` before the public name of Step Functions. Another endpoint has no such name."""
+    variables = {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
+    done = ledger("start", "--json", SUCCESS, "--region", REGION, **variables)
+    assert json.loads(done.stdout)["left_fast_lane"] is None, done.stderr
+    assert engine.executions() == []
 
 
 def test_inspect_says_that_the_log_may_not_be_read(endpoint: str, faults: Faults) -> None:

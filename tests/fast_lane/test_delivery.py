@@ -15,6 +15,7 @@ from ledger.intake import Delivery, execution_name, seal
 from ledger.payment import parse_payment
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine, account
+from ledger_cli.samples import PROCESSORS
 from ledger_cli.stack.execution import Execution
 from tests.support.faults import Faults
 from tests.support.functions import invoke, log_lines
@@ -44,6 +45,11 @@ def shares(engine: Engine) -> list[int]:
     """Return each value of the metric that counts who left the fast lane."""
     lines = [json.loads(line) for line in engine.logs().splitlines() if line.startswith("{")]
     return [int(line["FastLaneLeft"][0]) for line in lines if "FastLaneLeft" in line]
+
+
+def left(engine: Engine) -> list[str]:
+    """Return the errors for which payments left the fast lane."""
+    return [line["error"] for line in log_lines(engine, "fast lane left")]
 
 
 # ── What the fast lane decides ──────────────────────────────────────────────────────────────────────
@@ -98,6 +104,25 @@ def test_a_different_payment_is_refused_with_the_fields_that_differ(webhook: Web
     assert shares(engine) == [0] * 5
 
 
+def test_a_conflict_with_anothers_payment_says_nothing_of_it(webhook: Webhook, engine: Engine) -> None:
+    """Otherwise, a processor could guess another's amount, field by field."""
+    webhook.post()
+    other = changed(ProcessorID="razorpay-eu", Amount="1.00")
+    register(engine, "razorpay-eu")
+    status, answer = webhook.post(other, "razorpay-eu")
+    assert (status, answer.keys()) == (409, {"Execution", "Outcome"})
+    standard(engine)
+    assert engine.published()[-1]["detail"]["Differs"] == ["Amount", "ProcessorID"]
+
+
+def register(engine: Engine, processor_id: str) -> None:
+    """Register another processor with the sample's secret, and let the webhook know it."""
+    engine.client("secretsmanager").create_secret(
+        Name=f"{engine.outputs['ProcessorSecrets']}{processor_id}", SecretString=json.dumps(PROCESSORS["acme-pay"])
+    )
+    engine.functions["ReceivePayment"].restart()
+
+
 def wrongly_sealed(engine: Engine) -> bytes:
     """Return the sample payment with the seal of another one."""
     payment = json.loads(ACME)
@@ -117,15 +142,25 @@ def test_a_wrong_seal_is_answered_with_its_rule(webhook: Webhook, engine: Engine
     assert (event["detail-type"], event["detail"]["Violations"]) == ("PaymentRejected", violations)
 
 
-def test_what_the_ledger_has_is_never_answered_as_rejected(webhook: Webhook, engine: Engine) -> None:
+def test_a_wrong_seal_is_published_once(webhook: Webhook, engine: Engine) -> None:
+    """However often it comes, nothing could change the answer, and the alarm counts rejections."""
+    wrong = wrongly_sealed(engine)
+    answers = [webhook.post(wrong) for _ in range(11)]
+    assert answers == [answers[0]] * 11
+    assert len(standard(engine)) == len(engine.published()) == 1
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_the_ledger_has_is_never_answered_as_rejected(webhook: Webhook, engine: Engine, *, is_first: bool) -> None:
     """A sender that repeats a payment with a wrong seal must learn that the payment is recorded."""
     wrong = wrongly_sealed(engine)
-    assert webhook.post(wrong)[0] == 400
-    standard(engine)
+    if is_first:
+        assert webhook.post(wrong)[0] == 400
+        standard(engine)
     webhook.post()
     status, answer = webhook.post(wrong)
-    assert (status, answer["Outcome"]) == (200, "RECORDED")
-    assert "Violations" not in answer
+    assert (status, answer) == (200, {"Execution": NAME, "Outcome": "RECORDED"})
+    assert names(engine).count("PaymentRejected") == is_first
 
 
 def test_a_message_that_breaks_the_contract_enters_no_lane(webhook: Webhook, engine: Engine) -> None:
@@ -192,8 +227,7 @@ def test_a_failure_is_taken_up_under_the_payments_own_name(
     assert "Unpublished" not in item
     assert set(names(engine)) == {"PaymentRecorded", *(["PaymentDuplicate"] if recorded_before else [])}
     assert shares(engine) == [1]
-    (line,) = log_lines(engine, "payment received")
-    assert line["left_fast_lane"] == FAILURES[operation]
+    assert left(engine) == [FAILURES[operation]]
 
 
 @pytest.mark.parametrize("operation", FAILURES)
@@ -233,7 +267,28 @@ def test_without_an_answer_the_standard_workflow_runs(
     assert ended.outcome in {"RECORDED", "DUPLICATE"}
     assert len(engine.items()) == 1
     assert "PaymentRecorded" in names(engine)
-    assert log_lines(engine, "payment received")[0]["left_fast_lane"] == code
+    assert left(engine) == [code]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"executionArn": "arn:…:express:a:b:c", "status": "SUCCEEDED"},
+        {"executionArn": "arn", "status": "SUCCEEDED", "output": "no JSON"},
+        {"executionArn": "arn", "status": "SUCCEEDED", "output": "{}"},
+        {"executionArn": "arn", "status": "FAILED", "error": "InvalidPaymentError"},
+        {"executionArn": "arn", "status": "FAILED", "error": "InvalidPaymentError", "cause": "no JSON"},
+    ],
+)
+def test_an_answer_that_nobody_can_read_is_no_answer(
+    webhook: Webhook, engine: Engine, faults: Faults, answer: dict[str, Any]
+) -> None:
+    """Step Functions leaves out what is too large, and a proxy may answer in its place."""
+    faults.answer("StartSyncExecution", answer)
+    assert webhook.post() == (202, {"Execution": NAME})
+    assert [one.outcome for one in standard(engine)] == ["RECORDED"]
+    assert left(engine) == ["UnreadableAnswer"]
 
 
 def test_nothing_is_retried_in_the_fast_lane(webhook: Webhook, engine: Engine, faults: Faults) -> None:
@@ -264,7 +319,7 @@ def test_a_state_that_times_out_is_not_retried(
     assert webhook.post()[0] == 202
     (ended,) = standard(engine)
     assert (ended.outcome, ended.states[0].attempts) == ("RECORDED", 1)
-    assert log_lines(engine, "payment received")[0]["left_fast_lane"] == "States.Timeout"
+    assert left(engine) == ["States.Timeout"]
 
 
 def test_a_name_that_is_taken_is_looked_up(webhook: Webhook, engine: Engine, faults: Faults) -> None:
@@ -282,7 +337,17 @@ def test_a_stack_without_starts_answers_503(webhook: Webhook, engine: Engine, fa
     faults.refuse("StartExecution", "AccessDeniedException")
     assert webhook.post()[0] == 503
     assert (engine.items(), engine.executions()) == ([], [])
+    assert (shares(engine), left(engine)) == ([1], ["AccessDeniedException"])
     assert webhook.post()[0] == 200
+
+
+def test_a_payment_may_be_recorded_although_the_answer_is_503(webhook: Webhook, engine: Engine, faults: Faults) -> None:
+    """Nobody knows it then. The sender sends the payment again, and it is a duplicate."""
+    faults.lose_reply("StartSyncExecution")
+    faults.refuse("StartExecution", "AccessDeniedException")
+    assert webhook.post()[0] == 503
+    assert (len(engine.items()), names(engine)) == (1, ["PaymentRecorded"])
+    assert webhook.post() == (200, {"Execution": NAME, "Outcome": "DUPLICATE"})
 
 
 # ── Other senders ───────────────────────────────────────────────────────────────────────────────────

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutError
+from botocore.parsers import ResponseParserError
 
 from ledger.fast_lane import FastLane, FastRun, is_fast, name_of_execution
 from ledger.violations import InvalidPaymentError, Violation
@@ -28,7 +29,9 @@ def run(answer: dict[str, Any] | Exception) -> FastRun:
         return {"executionArn": EXPRESS, **answer}
 
     states: Any = SimpleNamespace(start_sync_execution=start_sync_execution)
-    found = FastLane(states, WORKFLOW).run("txn-1-abc", "{}")
+    reported: list[tuple[str, str | None]] = []
+    found = FastLane(states, WORKFLOW, lambda *report: reported.append(report)).run("txn-1-abc", "{}")
+    assert reported == [("txn-1-abc", found.error)]
     assert asked == [{"stateMachineArn": WORKFLOW, "name": "txn-1-abc", "input": "{}"}]
     return found
 
@@ -75,6 +78,7 @@ def test_any_other_end_has_an_error_and_no_outcome(answer: dict[str, Any], error
     ("raised", "error"),
     [
         (ClientError({"Error": {"Code": "AccessDeniedException"}}, "StartSyncExecution"), "AccessDeniedException"),
+        (ResponseParserError("not JSON"), "ResponseParserError"),
         (ReadTimeoutError(endpoint_url="https://vpce"), "ReadTimeoutError"),
         (ConnectTimeoutError(endpoint_url="https://vpce"), "ConnectTimeoutError"),
     ],
@@ -84,8 +88,26 @@ def test_without_an_answer_there_is_an_error_alone(raised: Exception, error: str
     assert run(raised) == FastRun("", None, None, error)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": "SUCCEEDED"},
+        {"status": "SUCCEEDED", "output": "no JSON"},
+        {"status": "SUCCEEDED", "output": "[]"},
+        {"status": "SUCCEEDED", "output": "{}"},
+        {"executionArn": EXPRESS},
+        {"status": "FAILED", "error": "InvalidPaymentError"},
+        failed("InvalidPaymentError", {}),
+        failed("PaymentConflictError", {"errorMessage": "no JSON"}),
+    ],
+)
+def test_an_unreadable_answer_says_nothing(answer: dict[str, Any]) -> None:
+    """The payment may be recorded. The Standard workflow finds out."""
+    assert run(answer) == FastRun(error="UnreadableAnswer")
+
+
 def test_other_errors_are_ours() -> None:
-    """A mistake of the code must not send every payment to the Standard workflow in silence."""
+    """A mistake of the code in making the call must not send every payment to the Standard workflow."""
     with pytest.raises(ZeroDivisionError):
         run(ZeroDivisionError())
 
