@@ -53,6 +53,16 @@ def wrong_seal(run: Run) -> None:
     run.run_started()
 
 
+def wrong_seal_of_a_recorded_payment(run: Run) -> None:
+    """Post a payment, and then the same one with a wrong seal: the ledger has it, whatever its seal is."""
+    with run.without_faults():
+        run.post(PAYMENT)
+    answer = run.post(wrongly_sealed(run))
+    if not run.injected and answer.status != 200:
+        raise ViolationError(f"a recorded payment with a wrong seal was answered with {answer.status}")
+    run.run_started()
+
+
 def taken_up_beside(run: Run) -> None:
     """Post a payment whose execution in the fast lane takes too long: the Standard one runs beside it."""
     with_faults, run.has_faults = run.has_faults, False
@@ -122,6 +132,9 @@ FAST_LANE_SCENARIOS: dict[str, Scenario] = {
     "conflict posted": Scenario(posted(PAYMENT, CONFLICT), (Budget(1), Budget(2, kinds=PAIRED)), quick=Budget(1)),
     "conflict posted again": Scenario(posted(PAYMENT, CONFLICT, CONFLICT), (Budget(1),), quick=Budget(0)),
     "wrong seal posted": Scenario(wrong_seal, (Budget(1),), quick=Budget(1)),
+    "recorded payment posted with a wrong seal": Scenario(
+        wrong_seal_of_a_recorded_payment, (Budget(1),), quick=Budget(0)
+    ),
     "taken up beside": Scenario(taken_up_beside, (EVERY_ORDER, Budget(1, turns=2)), quick=EVERY_ORDER),
     "conflict taken up beside": Scenario(conflict_taken_up_beside, (Budget(0, turns=3),), quick=Budget(0, turns=1)),
     "posted while it is taken up": Scenario(posted_while_it_is_taken_up, (Budget(1),), quick=Budget(0)),

@@ -203,7 +203,7 @@ class Run:
         event = http_api.event_of(request, route, {"ProcessorID": payment["ProcessorID"]}, self.now)
         answer = Answer.of(payment, self.invoke("ReceivePayment", event))
         self.answers.append(answer)
-        check_posted(answer, self.moment(), self.step_functions)
+        check_posted(answer, self.moment(), self.step_functions, self.observed.seals_of_others)
         return answer
 
     def _let_the_webhook_know_the_processors(self) -> None:
