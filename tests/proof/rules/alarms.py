@@ -106,8 +106,8 @@ COUNTED: Mapping[str, Mapping[str, str]] = {
         "rings": "above 0 in 2 of 3",
     },
     "FastLaneAlarm": {
-        "": "PaymentLedger FastLaneLeft service=payment-ledger, Average of 300 s",
-        "rings": "above 0.05 in 3 of 3",
+        "": "PaymentLedger FastLaneLeft service=payment-ledger, Average of 60 s",
+        "rings": "above 0.05 in 3 of 5",
     },
     "ChangedItemsAlarm": {
         "": "PaymentLedger ItemChanged service=payment-ledger, Sum of 60 s",

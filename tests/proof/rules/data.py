@@ -272,6 +272,8 @@ def _workflows_are_behind_aliases(resources: Resources) -> Iterator[str]:
     for name, alias in aliases.items():
         preference = alias.get("DeploymentPreference", {})
         alarms = ["payment-ledger-technical-failures", "payment-ledger-function-errors"]
+        if WORKFLOWS[name.removesuffix("Alias")].kind == "EXPRESS":
+            alarms.append("payment-ledger-fast-lane")
         canary = {"Type": "CANARY", "Percentage": 10, "Interval": 10, "Alarms": alarms}
         own_version = {"StateMachineVersionArn": f"{name.removesuffix('Alias')}Version"}
         if {**canary, **own_version} != preference:
