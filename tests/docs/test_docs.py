@@ -347,6 +347,7 @@ def test_the_answers_in_the_docs_are_those_of_the_webhook() -> None:
     code = (ROOT / "functions/receive_payment.py").read_text()
     statuses = set(re.findall(r"Response\((\d+)", code))
     statuses.update(*re.findall(r"(\d{3}) if .+ else (\d{3})", code))
+    statuses.update(re.findall(r": (\d{3})\b", code.partition("STATUSES = {")[2].partition("}")[0]))
     section = (ROOT / "docs/integrate/sending.md").read_text().partition("| answer |")[2].partition("| rule |")[0]
     listed = set(re.findall(r"^\| .*?(\d{3})", section, re.MULTILINE)) | {"503"}
     assert statuses | {"500"} == listed
