@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 logger = Logger()
 metrics = Metrics()
-# One attempt less than in other functions: a processor waits for the response, and sends again by itself.
 FAST_WORKFLOW = os.environ["FAST_WORKFLOW"]
-# The fast lane takes a part of the time in which the processor waits.
+# One attempt less than in other functions: a processor waits for the response, and sends again by itself. The fast lane
+# takes a part of that time.
 AFTER_ATTEMPTS = 1 if FAST_WORKFLOW else 2
 secrets_manager = private_client("secretsmanager", attempts=2)
 states = private_client("stepfunctions", attempts=AFTER_ATTEMPTS)

@@ -7,7 +7,7 @@ import click
 
 from ledger.fields import PUBLISHED, QUIET
 from ledger_cli.books.history import Summary, check, histories
-from ledger_cli.commands.options import FILE, json_option, stack_command
+from ledger_cli.commands.options import FILE, json_option, rate_option, stack_command
 from ledger_cli.stack.client import Stack, report_if_stopped
 from ledger_cli.stack.importing import Imported, import_histories
 from ledger_cli.views.terminal import note, progress, say, say_json
@@ -28,13 +28,8 @@ OUTCOMES = {
 @stack_command("0 all is imported, 1 some of it is not, 2 nothing was started, or the command stopped", name="import")
 @click.argument("file", metavar="FILE", type=FILE)
 @click.option("--publish", is_flag=True, help="Publish each record as PaymentImported or EntryImported.")
-@click.option(
-    "--rate",
-    default=50,
-    show_default=True,
-    type=click.IntRange(1, 1000),
-    metavar="NUMBER",
-    help="Start at most this number of executions a second. Payments of today share the account's quota with them.",
+@rate_option(
+    50, "Start at most this number of executions a second. Payments of today share the account's quota with them."
 )
 @click.option("--dry-run", is_flag=True, help="Check the file, and import nothing.")
 @json_option

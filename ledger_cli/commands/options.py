@@ -229,6 +229,12 @@ def _typed_options() -> str:
     return typed
 
 
+def rate_option(default: int, about: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option `--rate` of a command that starts many executions: a number in a second."""
+    kind = click.IntRange(1, 1000)
+    return click.option("--rate", default=default, show_default=True, type=kind, metavar="NUMBER", help=about)
+
+
 def write_text(file: Path, text: str) -> None:
     """Write a page or a proof to the file that an option names.
 

@@ -3,7 +3,7 @@
 import click
 
 from ledger.strict_json import loads
-from ledger_cli.commands.options import json_option, stack_command
+from ledger_cli.commands.options import json_option, rate_option, stack_command
 from ledger_cli.reading import StartInput, read
 from ledger_cli.stack.client import Stack, report_if_stopped
 from ledger_cli.stack.deliveries import DeliveryResult, deliver
@@ -15,14 +15,7 @@ from ledger_cli.views.terminal import display, progress, say_json
 @stack_command("0 all are recorded, or still run; 1 one is not, 2 the command stopped: its line says at which one")
 @click.argument("files", nargs=-1, required=True, metavar="FILE…|-")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until each execution has ended.")
-@click.option(
-    "--rate",
-    default=100,
-    show_default=True,
-    type=click.IntRange(1, 1000),
-    metavar="NUMBER",
-    help="Start at most this number a second. All starts of the account share its quota.",
-)
+@rate_option(100, "Start at most this number a second. All starts of the account share its quota.")
 @click.option("--again", is_flag=True, help="Start an execution under a new name, even if there is one already.")
 @json_option
 def start(stack: Stack, *, files: tuple[str, ...], wait: bool, rate: int, again: bool, as_json: bool) -> int:

@@ -1,13 +1,10 @@
 """The fast lane answers each delivery with its outcome. What it does not record, the Standard workflow takes up."""
 
-import itertools
 import json
-import threading
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import TimeoutSeconds
 
 from ledger.aws import CALL_ATTEMPTS
 from ledger.fast_lane import is_fast, name_of_execution
@@ -18,7 +15,7 @@ from ledger_cli.engine import Engine, account
 from ledger_cli.samples import PROCESSORS
 from ledger_cli.stack.execution import Execution
 from tests.support.faults import Faults
-from tests.support.functions import invoke, log_lines
+from tests.support.functions import hang_once, invoke, log_lines
 from tests.support.hunt import CANARY, Hunt
 from tests.support.intake import intake_of
 from tests.support.schema import schema_of
@@ -305,17 +302,7 @@ def test_a_state_that_times_out_is_not_retried(
     webhook: Webhook, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`States.TaskFailed` matches every error but this one."""
-    function, real = engine.functions["ValidatePayment"], engine.functions["ValidatePayment"].invoke
-    calls = itertools.count()
-
-    def hang_once(payload: bytes) -> tuple[bytes, bool]:
-        if next(calls) == 0:
-            threading.Event().wait(2)
-            return b"null", False  # the state has timed out, so nothing reads this reply
-        return real(payload)
-
-    monkeypatch.setattr(TimeoutSeconds, "_eval_seconds", lambda self, env: self.timeout_seconds / 20)  # noqa: ARG005
-    monkeypatch.setattr(function, "invoke", hang_once)
+    hang_once(monkeypatch, engine.functions["ValidatePayment"], sooner=20, hangs_s=2)
     assert webhook.post()[0] == 202
     (ended,) = standard(engine)
     assert (ended.outcome, ended.states[0].attempts) == ("RECORDED", 1)

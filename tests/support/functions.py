@@ -1,10 +1,16 @@
 """The functions of the engine's stack, called one at a time."""
 
+import itertools
 import json
+import threading
 from typing import Any
+
+import pytest
+from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import TimeoutSeconds
 
 from ledger_cli import ROOT
 from ledger_cli.engine import Engine
+from ledger_cli.engine.lambda_runtime import LocalFunction
 
 SAMPLES = ROOT / "events/functions"
 
@@ -30,3 +36,20 @@ def decrypted(engine: Engine, ciphertext: bytes, transaction_id: str) -> str:
     """Return the plaintext, which a caller with the right to decrypt gets."""
     reply = engine.client("kms").decrypt(CiphertextBlob=ciphertext, EncryptionContext={"TransactionID": transaction_id})
     return str(reply["Plaintext"].decode())
+
+
+def hang_once(monkeypatch: pytest.MonkeyPatch, function: LocalFunction, *, sooner: int, hangs_s: float) -> None:
+    """Let the function's first invocation hang for so long, and each state time out so many times sooner."""
+    real, calls = function.invoke, itertools.count()
+
+    def invoke(payload: bytes) -> tuple[bytes, bool]:
+        if next(calls) == 0:
+            threading.Event().wait(hangs_s)
+            return b"null", False  # the state has timed out, so nothing reads this reply
+        return real(payload)
+
+    def eval_seconds(seconds: TimeoutSeconds, env: object) -> float:  # moto names the argument
+        return seconds.timeout_seconds / sooner
+
+    monkeypatch.setattr(TimeoutSeconds, "_eval_seconds", eval_seconds)
+    monkeypatch.setattr(function, "invoke", invoke)

@@ -1,17 +1,15 @@
 """Technical errors: the workflow retries them with a cap and full jitter, then fails in the state that met them."""
 
-import itertools
 import json
-import threading
 from typing import Any
 
 import pytest
-from moto.stepfunctions.parser.asl.component.common.timeouts.timeout import TimeoutSeconds
 
 from ledger.aws import CALL_ATTEMPTS
 from ledger_cli.engine import Engine
 from tests.support.definitions import standard_states
 from tests.support.faults import Faults
+from tests.support.functions import hang_once
 
 STATES = standard_states("PaymentLedgerWorkflow")
 
@@ -137,17 +135,7 @@ def test_a_task_that_hangs_is_timed_out_and_retried(
     engine: Engine, payment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The state's timeout is the last one to fire, so that nothing waits without end."""
-    function = engine.functions["ValidatePayment"]
-    real, calls = function.invoke, itertools.count(1)
-
-    def hang_once(payload: bytes) -> tuple[bytes, bool]:
-        if next(calls) == 1:
-            threading.Event().wait(10)
-            return b"null", False  # the state has timed out, so nothing reads this reply
-        return real(payload)
-
-    monkeypatch.setattr(TimeoutSeconds, "_eval_seconds", lambda self, env: self.timeout_seconds / 5)  # noqa: ARG005
-    monkeypatch.setattr(function, "invoke", hang_once)
+    hang_once(monkeypatch, engine.functions["ValidatePayment"], sooner=5, hangs_s=10)
     execution = engine.run(json.dumps(payment))
     assert execution.outcome == "RECORDED"
     assert attempts(execution, "Validate Payment") == 2
