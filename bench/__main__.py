@@ -36,8 +36,8 @@ PAGE, DATA, PLOT = (ROOT / f"docs/concepts/benchmarks.{kind}" for kind in ("md",
 
 def measure(folder: Path, rounds: int) -> Measured:
     """Measure everything; in each round, every variant has its turn."""
-    artefact = variants.build(folder)
     with Aws(folder) as aws:
+        artefact = variants.build(folder, aws)
         bench = Bench(str(variants.PYTHON), aws)
         ours = variants.own_functions(artefact)
         others = list(variants.other_functions(folder, artefact))

@@ -50,13 +50,18 @@ class BenchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A handler, its folder, the event that it gets, and the variables that its environment has in addition."""
+    """A handler, its folder, the event that it gets, and the variables that its environment has in addition.
+
+    `AWS_CA_BUNDLE` names every authority that the SDK trusts and the stub's own, except for an artefact of ours, whose
+    file of Amazon's authorities has the stub's.
+    """
 
     name: str
     folder: Path
     handler: str
     event: bytes
     environment: Mapping[str, str] = field(default_factory=dict)
+    has_authorities: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,7 @@ class Bench:
         return {
             **ENVIRONMENT,
             **{f"AWS_ENDPOINT_URL_{service}": self.aws.url for service in SERVICES},
-            "AWS_CA_BUNDLE": str(self.aws.authorities),
+            **({} if function.has_authorities else {"AWS_CA_BUNDLE": str(self.aws.authorities)}),
             "AWS_LAMBDA_FUNCTION_NAME": function.name,
             "LAMBDA_TASK_ROOT": str(function.folder),
             "PYTHONPATH": str(function.folder),

@@ -150,12 +150,12 @@ class Aws(_Server):
         self.calls: list[Call] = []
         self.connections = 0
         self.authorities = folder / "authorities.pem"
-        certificate, key_file = folder / "certificate.pem", folder / "key.pem"
-        make_certificate(certificate, key_file)
+        self.certificate, key_file = folder / "certificate.pem", folder / "key.pem"
+        make_certificate(self.certificate, key_file)
         # The certificate comes after all that the SDK trusts by default: reading those is a part of every first call.
-        self.authorities.write_bytes(Path(get_cert_path(verify=True)).read_bytes() + certificate.read_bytes())
+        self.authorities.write_bytes(Path(get_cert_path(verify=True)).read_bytes() + self.certificate.read_bytes())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key_file)
+        context.load_cert_chain(self.certificate, key_file)
         self.socket = context.wrap_socket(self.socket, server_side=True)
 
     def process_request(self, request: Any, client_address: Any) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.measure import Bench, BenchError, Function
-from bench.runtime_api import Call
+from bench.runtime_api import Aws, Call
 from ledger_cli import ROOT
 from tests.support.patches import apply_patch
 
@@ -26,30 +26,43 @@ logger, metrics = Logger(), Metrics()
 def handler(event, context): return event
 """
 
+ALL_AUTHORITIES = "with all certificate authorities"
 SWITCHED_OFF: dict[str, Path | None] = {
     "without byte code": None,
     "with all of the SDK's data": HERE / "variants/with-all-of-the-sdk-data.patch",
     "with boto3": HERE / "variants/with-boto3.patch",
     "with a session for each client": HERE / "variants/with-a-session-for-each-client.patch",
     "with garbage collection": HERE / "variants/with-garbage-collection.patch",
+    "with the modules that nothing calls": HERE / "variants/with-the-modules-that-nothing-calls.patch",
+    ALL_AUTHORITIES: HERE / "variants/with-all-authorities.patch",
+    "with the SDK's handlers of all services": HERE / "variants/with-all-handlers.patch",
+    "with all places of credentials": HERE / "variants/with-all-places-of-credentials.patch",
 }
 """The artefact without one of its savings, and the patch that makes it so; byte code is left out without a patch."""
 
 
-def build(folder: Path) -> Path:
-    """Build the artefact by the Makefile that `sam build` runs, with byte code for the Python that is measured."""
+def build(folder: Path, aws: Aws) -> Path:
+    """Build the artefact by the Makefile that `sam build` runs, with byte code for the Python that is measured.
+
+    The stub's certificate is then one of Amazon's.
+    """
     artefact = folder / "ours"
     artefact.mkdir()
     command = ["make", "--silent", "build-bench", f"ARTIFACTS_DIR={artefact}", f"RUNTIME_PYTHON={PYTHON}"]
     done = subprocess.run(command, cwd=ROOT / "functions", capture_output=True, text=True, check=False)
     if done.returncode:
         raise BenchError(f"the artefact cannot be built: {done.stderr}")
+    with (artefact / "ledger/sdk_data/authorities.pem").open("ab") as authorities:
+        authorities.write(aws.certificate.read_bytes())
     return artefact
 
 
 def own_functions(artefact: Path, variant: str = "ours") -> list[Function]:
     """Return the four functions of the artefact: `<variant> <step>`."""
-    return [Function(f"{variant} {step}", artefact, f"{step}.handler", EVENTS[step]) for step in STEPS]
+    own = variant != ALL_AUTHORITIES
+    return [
+        Function(f"{variant} {step}", artefact, f"{step}.handler", EVENTS[step], has_authorities=own) for step in STEPS
+    ]
 
 
 def other_functions(folder: Path, artefact: Path) -> Iterator[Function]:

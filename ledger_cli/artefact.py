@@ -27,7 +27,7 @@ def require_fresh(built: Path = BUILT, source: Path = ROOT) -> None:
     if _as_it_was(template.load(built / "template.yaml")) != _as_it_was(template.load(source / "template.yaml")):
         raise _stale("template.yaml")
     functions = source / "functions"
-    patterns = ("*.py", "ledger/**/*.py", "ledger/sdk_data/**/*.json")
+    patterns = ("*.py", "ledger/**/*.py", "ledger/sdk_data/**/*.*")
     modules = {file.relative_to(functions) for pattern in patterns for file in functions.glob(pattern)}
     pins = re.findall(
         r"^([\w.-]+)==([\w.]+)", (functions / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE

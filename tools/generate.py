@@ -40,7 +40,7 @@ def changed(name: str) -> dict[Path, str | None]:
         path: text for path, text in made.items() if not path.is_file() or path.read_text(encoding="utf-8") != text
     }
     if name == "SDK data":  # the folder holds nothing else
-        differing |= dict.fromkeys({*sdk_data.TARGET.rglob("*.json")} - made.keys())
+        differing |= dict.fromkeys({*sdk_data.TARGET.rglob("*.*")} - made.keys())
     return differing
 
 

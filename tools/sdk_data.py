@@ -1,6 +1,7 @@
 """The files of `functions/ledger/sdk_data`, from the pinned botocore.
 
-They leave out the documentation, and the services and operations that no function may call. The rest is botocore's.
+They leave out the documentation, the services and operations that no function may call, and the certificate authorities
+that are not Amazon's. The rest is botocore's.
 """
 
 import json
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from botocore.httpsession import DEFAULT_CA_BUNDLE
 from botocore.loaders import Loader
 
 from ledger_cli import ROOT
@@ -87,7 +89,20 @@ def files() -> Iterator[tuple[str, Any]]:
 
 def texts() -> dict[Path, str]:
     """Return the text of each file, by its path within the folder."""
-    return {Path(f"{path}.json"): json.dumps(data, separators=(",", ":")) + "\n" for path, data in files()}
+    data = {Path(f"{path}.json"): json.dumps(data, separators=(",", ":")) + "\n" for path, data in files()}
+    return {**data, Path("authorities.pem"): authorities()}
+
+
+AMAZON = ("O=Amazon", "CN=Starfield Services Root Certificate Authority - G2")
+"""What the names of Amazon's certificate authorities have. Source: Amazon Trust Services, repository."""
+
+
+def authorities() -> str:
+    """Return the certificates of Amazon's own authorities, from those that botocore brings along."""
+    bundle = Path(DEFAULT_CA_BUNDLE).read_text(encoding="utf-8")
+    pattern = r"^# Subject: (.+)\n(?:#.*\n)*(-----BEGIN CERTIFICATE-----\n(?:[^-]+\n)+-----END CERTIFICATE-----\n)"
+    found = re.findall(pattern, bundle, re.MULTILINE)
+    return "".join(text for subject, text in found if any(name in subject for name in AMAZON))
 
 
 def _with_only(model: dict[str, Any], operation_names: set[str]) -> dict[str, Any]:

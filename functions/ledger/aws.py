@@ -1,9 +1,12 @@
 """AWS clients: how each is configured, and how a cold start makes them quickly.
 
-The SDK takes most of a cold start. Three things shorten it, and leave retries, signing and credentials to the SDK:
+The SDK takes most of a cold start. These things shorten it, and leave retries and signing to the SDK:
 
 - botocore without boto3, which adds nothing to a client but its import;
 - the SDK's data of the few services in use, instead of a search through all of AWS (`TrimmedSdkData`);
+- the SDK's handlers of these services, instead of all (`session_of`);
+- the environment's credentials, instead of a search through eleven places (`sdk_session`);
+- Amazon's own certificate authorities, and all others if they are needed (`Authorities`);
 - one client for each environment, made when it starts, whose connection is kept for the calls that follow.
 
 `make bench` measures each start. `docs/concepts/benchmarks.md` says how much each of these saves.
@@ -15,7 +18,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from botocore import handlers
 from botocore.config import Config
+from botocore.credentials import CredentialResolver, EnvProvider
+from botocore.exceptions import SSLError
+from botocore.httpsession import get_cert_path
 from botocore.loaders import Loader
 from botocore.session import Session
 
@@ -69,13 +76,69 @@ class TrimmedSdkData(Loader):
         return [folder.name for folder in self.FOLDER.iterdir() if folder.is_dir()]
 
 
+class Authorities:
+    """The file of the certificate authorities that clients trust, as a path.
+
+    It is a tenth of a cold start to read all authorities that the SDK trusts, for each connection. Amazon's own are
+    among these, and AWS' certificates come from them. If a certificate does not, all are trusted from then on: the
+    SDK's next attempt succeeds.
+    """
+
+    FILE = TrimmedSdkData.FOLDER / "authorities.pem"
+
+    def __init__(self) -> None:
+        self.path = str(self.FILE)
+
+    def __fspath__(self) -> str:
+        """Return the path, at each connection."""
+        return self.path
+
+    def trust_all(self, caught_exception: Exception | None = None, **_: Any) -> None:
+        """Trust every authority of the SDK if an attempt met another one. This is a handler of `needs-retry`."""
+        if isinstance(caught_exception, SSLError):
+            self.path = get_cert_path(verify=True)
+
+
+AUTHORITIES = Authorities()
+EVENT_NAMES = {
+    "dynamodb": "dynamodb",
+    "events": "eventbridge",
+    "kms": "kms",
+    "s3": "s3",
+    "secretsmanager": "secrets-manager",
+    "stepfunctions": "sfn",
+}
+"""The name that each service in use has in the SDK's events, by botocore's name of the service."""
+
+
 # The embedded engine clears this cache before each function starts, since there all functions share one process.
 @functools.cache
 def sdk_session() -> Session:
     """Return the one session of all clients of an environment. Making a session takes as long as making a client."""
-    session = Session()
+    session = Session(include_builtin_handlers=False)
+    _register_handlers(session, "")
     session.register_component("data_loader", TrimmedSdkData())  # without this line, the SDK reads all of its own data
+    # Without this line, the SDK makes eleven providers of credentials, and asks this one first.
+    if "AWS_ACCESS_KEY_ID" in os.environ:
+        session.register_component("credential_provider", CredentialResolver(providers=[EnvProvider()]))
     return session
+
+
+def session_of(service: str) -> Session:
+    """Return the environment's session with the SDK's handlers of *service*, for one client of it."""
+    _register_handlers(sdk_session(), EVENT_NAMES.get(service, service))
+    return sdk_session()
+
+
+def _register_handlers(session: Session, service: str) -> None:
+    """Register the SDK's own handlers of one service's events, or those of all services' if *service* is empty."""
+    events = session.get_component("event_emitter")
+    orders = {handlers.REGISTER_FIRST: events.register_first, handlers.REGISTER_LAST: events.register_last}
+    for name, handler, *order in handlers.BUILTIN_HANDLERS:
+        of = f"{name}.".split(".")[1]  # before-sign is of all services, and before-sign.s3.PutObject of one
+        if of == service:  # without this line, each session has the handlers of all services
+            register = orders[order[0]] if order else events.register
+            register(name, handler, unique_id=f"{name} {id(handler)}")  # a second client changes nothing
 
 
 def private_client(
@@ -111,7 +174,12 @@ def private_client(
         s3={"us_east_1_regional_endpoint": "regional"},  # or botocore looks up the one region that S3 had at first
         inject_host_prefix=False,  # some operations have a public name of their own; an endpoint has one for all
     )
-    client: BaseClient = sdk_session().create_client(service, config=config, endpoint_url=endpoint_url)
+    # None means the authorities of the variable, or all that the SDK trusts.
+    authorities = None if "AWS_CA_BUNDLE" in os.environ else AUTHORITIES
+    client: BaseClient = session_of(service).create_client(
+        service, config=config, endpoint_url=endpoint_url, verify=authorities
+    )
+    client.meta.events.register_first("needs-retry", AUTHORITIES.trust_all)
     variable = f"AWS_ENDPOINT_URL_{client.meta.service_model.service_id.upper().replace(' ', '_')}"
     endpoint_url = endpoint_url or os.environ.get(variable)
     if not endpoint_url:

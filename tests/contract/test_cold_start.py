@@ -1,0 +1,128 @@
+"""What a cold start leaves out changes no call, and is there when something needs it."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import SSLError
+from botocore.httpsession import get_cert_path
+
+from bench.runtime_api import Aws
+from ledger import aws, cold_start
+from ledger_cli import ROOT
+from tools import sdk_data
+
+LEFT_OUT = sorted({*cold_start.LOADED_AT_THE_FIRST_CALL, *cold_start.WITHOUT_EFFECT})
+
+
+def started(*services: str, in_lambda: bool = True) -> list[str]:
+    """Return the lines that a new process prints which starts as a function does, and makes the services' calls."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "POWERTOOLS_"))}
+    names = ("DYNAMODB", "EVENTBRIDGE", "KMS", "S3", "SECRETS_MANAGER", "SFN")
+    environment = {
+        **inherited,
+        **{f"AWS_ENDPOINT_URL_{name}": "https://vpce.example" for name in names},
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "PYTHONPATH": f"{ROOT / 'functions'}:{ROOT}",
+        "PYTHONHASHSEED": "0",
+        **({"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1"} if in_lambda else {}),
+    }
+    command = [sys.executable, "-m", "tests.support.started_in_lambda", *services]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    return re.sub(r'0x[0-9a-f]+|"(timestamp|Timestamp)": ?("[^"]+"|\d+)', "", done.stdout).splitlines()
+
+
+def test_every_call_is_the_same_without_these_modules() -> None:
+    """A date in an answer, for one, is read by modules that are left out until then."""
+    services = sorted(sdk_data.operations())
+    calls, plain = started(*services), started(*services, in_lambda=False)
+    unlike = [line for line, other in zip(calls, plain, strict=True) if line != other]
+    loaded = {"dateutil.tz", "jmespath"}
+    left_out = [str([name for name in LEFT_OUT if name not in loaded])]
+    assert [line for line in unlike if "logged" not in line] == left_out
+    assert sum("datetime.datetime" in line for line in calls) > 1
+
+
+def test_a_start_that_calls_once_loads_none_of_them() -> None:
+    """A newer SDK may use one of them at import: then it is loaded, nothing breaks, and its saving is gone."""
+    assert str(LEFT_OUT) in started("kms")
+
+
+def test_nothing_else_than_lambda_leaves_modules_out() -> None:
+    """The engine and the commands share their process with libraries that need these modules."""
+    assert str(LEFT_OUT) not in started("kms", in_lambda=False)
+
+
+@pytest.fixture
+def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+    """KMS behind a certificate of an authority that nobody else knows."""
+    monkeypatch.setattr(aws, "AUTHORITIES", aws.Authorities())
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    aws.sdk_session.cache_clear()
+    with Aws(tmp_path) as served:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", served.url)
+        yield served
+    aws.sdk_session.cache_clear()
+
+
+def encrypt(attempts: int = 2) -> None:
+    """Make one call."""
+    aws.private_client("kms", attempts=attempts).encrypt(KeyId="k", Plaintext=b"p")
+
+
+def test_a_certificate_of_amazons_needs_no_other_authority(stub: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This is each connection to AWS. The stub's authority stands for Amazon's."""
+    monkeypatch.setattr(aws.AUTHORITIES, "path", str(stub.authorities))
+    encrypt(attempts=1)
+    assert (aws.AUTHORITIES.path, stub.connections) == (str(stub.authorities), 1)
+
+
+def test_another_authority_that_the_sdk_trusts_is_trusted_from_the_next_attempt_on(
+    stub: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS may change its authorities, and a runtime's SDK knows the new one."""
+    monkeypatch.setattr(aws, "get_cert_path", lambda verify: str(stub.authorities) if verify else None)
+    encrypt()
+    encrypt(attempts=1)
+    assert [call.operation for call in stub.calls] == ["Encrypt", "Encrypt"]
+
+
+def test_an_authority_that_the_sdk_does_not_trust_is_refused(stub: Aws) -> None:
+    """Nobody between a function and AWS reads a token."""
+    with pytest.raises(SSLError, match="CERTIFICATE_VERIFY_FAILED"):
+        encrypt()
+    assert stub.calls == []
+
+
+def test_the_variable_for_authorities_decides(stub: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for every client of AWS."""
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(stub.authorities))
+    encrypt(attempts=1)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(aws.Authorities.FILE))
+    monkeypatch.setattr(aws, "get_cert_path", lambda verify: str(stub.authorities) if verify else None)
+    aws.sdk_session.cache_clear()
+    with pytest.raises(SSLError):
+        encrypt()
+
+
+def test_amazons_authorities_are_among_those_that_the_sdk_trusts() -> None:
+    """Reading fewer of them at first trusts nobody else."""
+    trusted = set(certificates(Path(get_cert_path(verify=True)).read_text()))
+    own = certificates(aws.Authorities.FILE.read_text())
+    assert set(own) < trusted
+    assert len(own) == len(set(own)) > 4
+
+
+def certificates(text: str) -> list[str]:
+    """Return the certificates in a file."""
+    return re.findall(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", text, re.DOTALL)
