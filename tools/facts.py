@@ -149,10 +149,14 @@ def stack_facts(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[s
     def of_type(kind: str) -> list[Any]:
         return [resource["Properties"] for resource in resources.values() if resource["Type"] == kind]
 
+    functions = of_type("AWS::Serverless::Function")
+    memory_mb = [each.get("MemorySize", declared["Globals"]["Function"]["MemorySize"]) for each in functions]
     alarms = [alarm.get("Metrics", [{"MetricStat": alarm}]) for alarm in of_type("AWS::CloudWatch::Alarm")]
     found = {
         "states": len(graph.read().path),
         "memory_gb": Decimal(declared["Globals"]["Function"]["MemorySize"]) / 1024,
+        "functions": len(functions),
+        "functions_gb": Decimal(sum(memory_mb)) / 1024,
         "sealer_memory_gb": Decimal(sealer["MemorySize"]) / 1024,
         "sealer_timeout_s": sealer["Timeout"],
         "sealer_period_s": int(rate[1]) * 60,

@@ -280,6 +280,16 @@ def idle_costs(n: Numbers) -> list[Cost]:
     return [Cost(what, n[number], n[number] * price) for what, number, price in bill]
 
 
+def snapshot_costs(n: Numbers) -> list[Cost]:
+    """Return what it costs if the functions start from snapshots: for a month of them, and for a million starts."""
+    month_s = n["hours_per_month"] * 3600
+    start = MILLION * n["memory_gb"] * n["snapshot_restored_gb"]
+    return [
+        Cost("a month of the functions' snapshots", n["functions"], n["functions_gb"] * month_s * n["snapshot_gb_s"]),
+        Cost("a million starts of a function of this memory, MB", (n["memory_gb"] * 1024).quantize(ONE), start),
+    ]
+
+
 def removed_costs(n: Numbers, outliving: Iterable[Mapping[str, Any]]) -> tuple[list[Cost], list[Cost]]:
     """Return what a month costs after a stack is deleted: for the resources *outliving* it, and for each GB in them.
 
@@ -315,10 +325,10 @@ def tables(
     fast = facts.numbers_of(inputs, declared, {"Lane": "fast"})
     ways = {way: million_costs(n, way) for way in architectures(n)}
     million, entry = next(iter(ways.values())), facts.entry_numbers_of(n, declared)
-    idle, kept, stored = {}, {}, {}
+    idle, kept, stored, snapshots = {}, {}, {}, {}
     for name, given in deployments.items():
         stack = facts.numbers_of(inputs, declared, given)
-        idle[name] = idle_costs(stack)
+        idle[name], snapshots[name] = idle_costs(stack), snapshot_costs(stack)
         kept[name], stored[name] = removed_costs(stack, facts.outliving(declared, given))
     prices = [*price_rows(million), ["**a million payments in a month**", f"**{money(sum(million.values()))}**"]]
     prices += [[f"**a month without a payment, `{name}`**", amount] for name, amount in totals(idle).items()]
@@ -331,6 +341,7 @@ def tables(
         "quotas": quotas_table(n),
         "fast": fast_quotas_table(n, fast),
         "prices": table(["what", "USD"], prices),
+        "snapshots": table(["with `SnapStart=on`, USD", *snapshots], rows(snapshots)),
         "entries": entries_table(entry),
         "sealing": sealing_table(n, entry),
         "architectures": table(["architecture", "a million payments, USD"], compared),

@@ -135,6 +135,10 @@ LAMBDA_ERRORS = {
     "Lambda.EC2ThrottledException",
     "Lambda.EC2UnexpectedException",
     "Lambda.ENINotReadyException",
+    # Source: Lambda API, Invoke, errors; those of a function that starts from a snapshot.
+    "Lambda.SnapStartException",
+    "Lambda.SnapStartNotReadyException",
+    "Lambda.SnapStartTimeoutException",
     # Names that Lambda has been seen to use for a function's timeout or crash.
     "Lambda.Unknown",
     "Sandbox.Timedout",
@@ -520,4 +524,4 @@ def test_the_environment_is_read_at_init_only(engine: Engine) -> None:
             r"^[ \t]+.*private_client\(", source, re.MULTILINE
         )  # this call reads the endpoint's variable
     for file in (ROOT / "functions/ledger").glob("*.py"):
-        assert "os.environ" not in file.read_text() or file.name == "aws.py"
+        assert "os.environ" not in file.read_text() or file.name in {"aws.py", "cold_start.py"}

@@ -23,6 +23,7 @@ DEPLOYMENTS = facts.deployments(SAMCONFIG, DECLARED)
 TABLES = scale.tables(INPUTS, DECLARED, DEPLOYMENTS)
 GIVEN = {
     "start_transitions": "1", "transitions_per_1000": "0.025", "lambda_requests_per_million": "0.20",
+    "snapshot_gb_s": "0.0000015", "snapshot_restored_gb": "0.00014",
     "lambda_gb_s": "0.0000133334", "validate_ms": "10", "encrypt_ms": "40", "persist_ms": "40", "publish_ms": "80",
     "state_ms": "25", "express_requests_per_million": "1.00", "express_gb_s": "0.00001667", "express_memory_mb": "64",
     "express_step_ms": "100", "durable_operations_per_million": "8.00", "durable_written_gb": "0.25",
@@ -96,6 +97,16 @@ def test_the_readme_states_the_idle_cost() -> None:
     """A team decides by it whether to try the stack."""
     dev, prod = (amount.strip("*") for amount in cells(TABLES["idle"])["**together**"])
     assert f"`prod` costs about {prod} USD a month and `dev` about {dev} USD" in (ROOT / "README.md").read_text()
+
+
+def test_snapshots_by_hand() -> None:
+    """A team compares this with the time that its senders wait."""
+    stack = facts.numbers_of(GIVEN_INPUTS, DECLARED, {})
+    month, starts = scale.snapshot_costs(stack)
+    # 720 hours of 3,600 s; each function but the sealer has 256 MB.
+    gigabytes = (month.number - 1) * 256 / 1024 + Decimal(facts.stack_facts(DECLARED, {})["sealer_memory_gb"])
+    assert month.amount == gigabytes * 2_592_000 * Decimal("0.0000015")
+    assert (starts.number, starts.amount) == (256, 35)
 
 
 @pytest.mark.parametrize("name", INPUTS)
