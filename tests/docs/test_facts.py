@@ -101,11 +101,12 @@ def test_a_wrong_samconfig_is_one_line_of_complaint(samconfig: str, message: str
 
 
 NETWORK = ("OwnVpcId=vpc-12345678", "OwnSubnetA=subnet-12345678", "OwnSubnetB=subnet-23456789")
+FUNCTION = {"functions": 1, "functions_gb": 0.25}
 FEATURES = {
-    ("Webhook=open",): {"endpoint_zones": 2 * 2, "alarm_metrics": 1 + 3, "processor_secrets": 1},
+    ("Webhook=open",): {"endpoint_zones": 2 * 2, "alarm_metrics": 1 + 3, "processor_secrets": 1, **FUNCTION},
     ("ProcessorsBus=open",): {"alarm_metrics": 1},
-    ("RevealTokens=allowed",): {"alarm_metrics": 1},
-    ("AcceptEntries=allowed",): {"alarm_metrics": 1},
+    ("RevealTokens=allowed",): {"alarm_metrics": 1, **FUNCTION},
+    ("AcceptEntries=allowed",): {"alarm_metrics": 1, **FUNCTION},
     ("CheckpointYears=10",): {"endpoint_zones": 2},
     ("PlaintextTokens=accepted", "Suffix=-dev"): {},
     ("LogRetentionDays=30",): {"log_days": 30 - 90},
@@ -114,7 +115,7 @@ FEATURES = {
 
 
 @pytest.mark.parametrize(("parameters", "more"), FEATURES.items(), ids=str)
-def test_a_feature_adds_what_its_condition_creates(parameters: tuple[str, ...], more: dict[str, int]) -> None:
+def test_a_feature_adds_what_its_condition_creates(parameters: tuple[str, ...], more: dict[str, float]) -> None:
     """An endpoint costs in both zones, also in a VPC of the team's own, and an alarm costs for each of its metrics."""
     before, after = facts.stack_facts(DECLARED, {}), facts.stack_facts(DECLARED, given_by(*parameters))
     assert {name: after[name] - before[name] for name in before if after[name] != before[name]} == more
