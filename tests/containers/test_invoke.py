@@ -263,7 +263,7 @@ def broken(tmp_path: Path) -> Path:
     (folder / "template.yaml").write_text(
         (folder / "template.yaml").read_text().replace("../../statemachine", str(ROOT / "statemachine"))
     )
-    (folder / "ValidatePayment/typing_extensions.py").unlink()
+    shutil.rmtree(folder / "ValidatePayment/aws_lambda_powertools")
     return folder / "template.yaml"
 
 
