@@ -51,11 +51,18 @@ class _CalledLater(ModuleType):
         return call
 
 
+class _Nothing:
+    """Stands for a function and for a class, also for one that others inherit from."""
+
+    def __new__(cls, *_: Any, **__: Any) -> None:  # type: ignore[misc]  # it makes no object
+        return None
+
+
 class _WithoutEffect(ModuleType):
-    def __getattr__(self, name: str) -> Callable[..., None]:
+    def __getattr__(self, name: str) -> type[_Nothing]:
         if name.startswith("__"):
             raise AttributeError(name)
-        return lambda *_, **__: None
+        return _Nothing
 
 
 def leave_out_modules() -> None:
