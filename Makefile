@@ -107,9 +107,9 @@ browser:
 	@command -v chromium chromium-browser google-chrome >/dev/null || { apt-get update -qq && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
 
-# The functions' packages come first: the tools run with the same versions.
+# The functions' packages come first: the tools run with the same versions. The SDK of Lambda's runtime brings jmespath.
 lock: .venv/uv/.ready ## upgrade and pin every dependency, with hashes
-	$(LOCK) --python-version 3.13 --group functions --output-file functions/requirements.txt
+	$(LOCK) --python-version 3.13 --group functions --no-emit-package jmespath --output-file functions/requirements.txt
 	$(LOCK) --python-version 3.11 --group dev --extra parquet --constraint functions/requirements.txt pyproject.toml \
 	    --output-file requirements/dev.txt
 	$(LOCK) --python-version 3.13 --group runtime --output-file requirements/runtime.txt

@@ -41,7 +41,7 @@ def measure(folder: Path, rounds: int) -> Measured:
         bench = Bench(str(variants.PYTHON), aws)
         ours = variants.own_functions(artefact)
         others = list(variants.other_functions(folder, artefact))
-        every = [*ours, *others, *variants.functions_without_a_saving(folder, artefact)]
+        every = [*ours, *others, *variants.functions_without_a_saving(folder, artefact, variants.SWITCHED_OFF)]
         for function in every:
             bench.run(function)  # afterwards the files are in the page cache, and the packages have their byte code
         cold: dict[str, list[Run]] = {function.name: [] for function in every}
@@ -49,7 +49,9 @@ def measure(folder: Path, rounds: int) -> Measured:
             for _ in track.over(range(rounds), total=rounds):
                 for function in every:
                     cold[function.name].append(bench.run(function))
-        warm = [*ours[1:], *(variants.bare_function(folder, bench, function) for function in ours[1:])]
+        callers = [*ours, *variants.functions_without_a_saving(folder, artefact, variants.SWITCHED_OFF_WARM)]
+        warm = [function for function in callers if not function.name.endswith(variants.STEPS[0])]
+        warm += [variants.bare_function(folder, bench, function) for function in ours[1:]]
         warm += [function for function in others if function.name == "runtime nothing"]
         warm_ms: dict[str, list[float]] = {function.name: [] for function in warm}
         with progress("warm calls") as track:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from bench.measure import Run
 from bench.runtime_api import Call
-from bench.variants import STEPS, SWITCHED_OFF
+from bench.variants import STEPS, SWITCHED_OFF, SWITCHED_OFF_WARM
 from ledger_cli.views import graph
 
 PAGE = Path(__file__).parent / "page.md"
@@ -120,11 +120,17 @@ def _savings(measured: Measured) -> Iterator[Figure]:
 
 
 def _warm(measured: Measured) -> Iterator[Figure]:
-    loop = measured.warm_ms["runtime nothing"]
+    def calls_ms(variant: str, steps: Sequence[str] = STEPS[1:]) -> list[float]:
+        rounds = zip(*(measured.warm_ms[f"{variant} {step}"] for step in steps), strict=True)
+        loop = measured.warm_ms["runtime nothing"]
+        return [sum(calls) - len(steps) * client for calls, client in zip(rounds, loop, strict=True)]
+
     for step in STEPS[1:]:
-        ours = [one - client for one, client in zip(measured.warm_ms[f"ours {step}"], loop, strict=True)]
-        bare = [one - client for one, client in zip(measured.warm_ms[f"bare {step}"], loop, strict=True)]
-        yield _ratio("Warm call", f"warm call of {step}, relative to its bare SDK calls", ours, bare)
+        name = f"warm call of {step}, relative to its bare SDK calls"
+        yield _ratio("Warm call", name, calls_ms("ours", [step]), calls_ms("bare", [step]))
+    for how in SWITCHED_OFF_WARM:
+        name = f"warm calls {how}, relative to the artefact as it is"
+        yield _ratio("Warm call", name, calls_ms(how), calls_ms("ours"))
 
 
 def _payment(measured: Measured) -> Iterator[Figure]:

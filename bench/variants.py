@@ -3,7 +3,7 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bench.measure import Bench, BenchError, Function
@@ -39,6 +39,11 @@ SWITCHED_OFF: dict[str, Path | None] = {
     "with all places of credentials": HERE / "variants/with-all-places-of-credentials.patch",
 }
 """The artefact without one of its savings, and the patch that makes it so; byte code is left out without a patch."""
+SWITCHED_OFF_WARM: dict[str, Path | None] = {
+    "with the SDK's own name of the caller": HERE / "variants/with-its-own-name-of-the-caller.patch",
+    "with the SDK's check of parameters": HERE / "variants/with-its-check-of-parameters.patch",
+}
+"""The same for the savings of a warm call."""
 
 
 def build(folder: Path, aws: Aws) -> Path:
@@ -74,15 +79,15 @@ def other_functions(folder: Path, artefact: Path) -> Iterator[Function]:
     runtime = folder / "runtime"
     runtime.mkdir()
     (runtime / "nothing.py").write_text(RUNTIME)
-    for name in ("aws_lambda_powertools", "jmespath", "typing_extensions.py", "__pycache__"):
+    for name in ("aws_lambda_powertools", "typing_extensions.py", "__pycache__"):
         (runtime / name).symlink_to(artefact / name)
     yield Function("runtime nothing", runtime, "nothing.handler", b"{}")
 
 
-def functions_without_a_saving(folder: Path, artefact: Path) -> Iterator[Function]:
+def functions_without_a_saving(folder: Path, artefact: Path, savings: Mapping[str, Path | None]) -> Iterator[Function]:
     """Yield the four functions once for each saving that is switched off: `<variant> <step>`."""
-    for number, (variant, patch) in enumerate(SWITCHED_OFF.items()):
-        changed = folder / f"changed-{number}"
+    for variant, patch in savings.items():
+        changed = folder / variant
         shutil.copytree(artefact, changed)
         switch_off(changed, patch)
         yield from own_functions(changed, variant)

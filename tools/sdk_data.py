@@ -21,10 +21,11 @@ SDK_NAMES = {"states": "stepfunctions"}
 """botocore's name of each service that IAM names differently."""
 
 OPTIONAL = frozenset({"s3"})
-"""Services whose regions are left out, since every start of every function reads the file of all regions.
+"""Services whose regions and rules are left out.
 
-The SDK then takes a region for an ordinary one, and the address from the service's own rules, which only its client
-reads.
+Every start of every function reads the file of all regions. Without its own in there, the SDK takes a region for an
+ordinary one, and the address from the service's rules. The rules of S3 are larger than the data of all other services,
+so its client reads them from the runtime's own SDK.
 """
 
 PERMISSIONS_ONLY = frozenset({("secretsmanager", "GetSecretValue"), ("secretsmanager", "ListSecrets")})
@@ -73,7 +74,9 @@ def files() -> Iterator[tuple[str, Any]]:
         if service not in OPTIONAL:
             prefixes.add(model["metadata"]["endpointPrefix"])
         yield f"{service}/{version}/service-2", _with_only(model, names)
-        for rest in ("endpoint-rule-set-1", "service-2.sdk-extras"):
+        for rest in (
+            ("service-2.sdk-extras",) if service in OPTIONAL else ("endpoint-rule-set-1", "service-2.sdk-extras")
+        ):
             path = f"{service}/{version}/{rest}"
             if any(loader.file_loader.exists(str(Path(folder) / path)) for folder in loader.search_paths):
                 yield path, loader.load_data(path)

@@ -188,7 +188,7 @@ def test_a_line_of_the_page_works_as_it_is_written(line: str) -> None:
 
 # ── The artefact ────────────────────────────────────────────────────────────────────────────────────
 
-MAX_BYTES = 2_200_000
+MAX_BYTES = 2_000_000
 """The largest size of a function's files in the artefact."""
 
 

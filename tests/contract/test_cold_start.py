@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import botocore
 import pytest
 from botocore.exceptions import SSLError
 from botocore.httpsession import get_cert_path
@@ -159,6 +160,24 @@ def test_the_variable_for_authorities_decides(stub: Aws, monkeypatch: pytest.Mon
     aws.sdk_session.cache_clear()
     with pytest.raises(SSLError):
         encrypt()
+
+
+def test_a_call_names_the_ledger_and_the_version_of_the_sdk(stub: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CloudTrail shows the name beside each use of a key, and AWS' support asks for the version."""
+    monkeypatch.setattr(aws.AUTHORITIES, "path", str(stub.authorities))
+    kms, names = aws.private_client("kms"), []
+    kms.meta.events.register("before-send", lambda request, **_: names.append(request.headers["User-Agent"]))
+    kms.encrypt(KeyId="k", Plaintext=b"p")
+    assert [name.decode() for name in names] == [f"payment-ledger Botocore/{botocore.__version__}"]
+    assert len(stub.calls) == 1
+
+
+def test_a_wrong_parameter_is_in_no_message_of_the_sdk(stub: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own check would put the value into an error, and an error is logged."""
+    monkeypatch.setattr(aws.AUTHORITIES, "path", str(stub.authorities))
+    aws.private_client("kms").encrypt(KeyId=["tok-in-the-wrong-place"], Plaintext=b"p")
+    (call,) = stub.calls
+    assert call.body["KeyId"] == ["tok-in-the-wrong-place"]  # AWS refuses it, by the name of the type
 
 
 def test_amazons_authorities_are_among_those_that_the_sdk_trusts() -> None:
