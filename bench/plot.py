@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from bench.figures import CHAIN, GOALS, VARIANTS, Measured, paired_ratios
 from bench.variants import STEPS, SWITCHED_OFF
 
-WIDTH, LABELS, RIGHT = 908, 240, 60
+WIDTH, LABELS, RIGHT = 908, 290, 60
 ROW, BAR, TOP = 34, 20, 64
 STYLE = """<style>
   text { fill: #1f2328; font: 14px system-ui, sans-serif } .label { text-anchor: end } .ours { font-weight: 600 }
@@ -38,7 +38,7 @@ def svg(measured: Measured) -> str:
         '<text class="ours" x="24" y="26">CPU time of four cold starts, lean = 1 (shorter is better)</text>',
     ]
     for number, step in enumerate(STEPS):
-        x = LABELS + number * 168
+        x = LABELS + number * 156
         lines.append(f'<rect class="s{number}" x="{x}" y="38" width="10" height="10"/>')
         lines.append(f'<text class="note" x="{x + 15}" y="47">{step}</text>')
     for number, (variant, label) in enumerate(rows):

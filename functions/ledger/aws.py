@@ -5,7 +5,6 @@ The SDK takes most of a cold start. These things shorten it, and leave retries a
 - botocore without boto3, which adds nothing to a client but its import;
 - the SDK's data of the few services in use, instead of a search through all of AWS (`TrimmedSdkData`);
 - the SDK's handlers of these services, instead of all (`session_of`);
-- the environment's credentials, instead of a search through eleven places (`sdk_session`);
 - Amazon's own certificate authorities, and all others if they are needed (`Authorities`);
 - one client for each environment, made when it starts, whose connection is kept for the calls that follow.
 
@@ -22,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 
 from botocore import __version__, handlers
 from botocore.config import Config
-from botocore.credentials import CredentialResolver, EnvProvider
 from botocore.exceptions import SSLError
 from botocore.httpsession import get_cert_path
 from botocore.loaders import Loader
@@ -123,9 +121,6 @@ def sdk_session() -> Session:
     session = Session(include_builtin_handlers=False)
     _register_handlers(session, "")
     session.register_component("data_loader", TrimmedSdkData())  # without this line, the SDK reads all of its own data
-    # Without this line, the SDK makes eleven providers of credentials, and asks this one first.
-    if "AWS_ACCESS_KEY_ID" in os.environ:
-        session.register_component("credential_provider", CredentialResolver(providers=[EnvProvider()]))
     return session
 
 
