@@ -36,6 +36,7 @@ SWITCHED_OFF: dict[str, Path | None] = {
     "with the modules that nothing calls": HERE / "variants/with-the-modules-that-nothing-calls.patch",
     ALL_AUTHORITIES: HERE / "variants/with-all-authorities.patch",
     "with the SDK's handlers of all services": HERE / "variants/with-all-handlers.patch",
+    "with all places of credentials": HERE / "variants/with-all-places-of-credentials.patch",
 }
 """The artefact without one of its savings, and the patch that makes it so; byte code is left out without a patch."""
 SWITCHED_OFF_WARM: dict[str, Path | None] = {

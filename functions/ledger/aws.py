@@ -5,6 +5,7 @@ The SDK takes most of a cold start. These things shorten it, and leave retries a
 - botocore without boto3, which adds nothing to a client but its import;
 - the SDK's data of the few services in use, instead of a search through all of AWS (`TrimmedSdkData`);
 - the SDK's handlers of these services, instead of all (`session_of`);
+- the environment's credentials, instead of a search through eleven places (`sdk_session`);
 - Amazon's own certificate authorities, and all others if they are needed (`Authorities`);
 - one client for each environment, made when it starts, whose connection is kept for the calls that follow.
 
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore import __version__, handlers
 from botocore.config import Config
+from botocore.credentials import CredentialResolver, EnvProvider
 from botocore.exceptions import SSLError
 from botocore.httpsession import get_cert_path
 from botocore.loaders import Loader
@@ -121,6 +123,9 @@ def sdk_session() -> Session:
     session = Session(include_builtin_handlers=False)
     _register_handlers(session, "")
     session.register_component("data_loader", TrimmedSdkData())  # without this line, the SDK reads all of its own data
+    # Without this line, the SDK makes eleven providers of credentials, and asks this one first.
+    if "AWS_ACCESS_KEY_ID" in os.environ:
+        session.register_component("credential_provider", CredentialResolver(providers=[EnvProvider()]))
     return session
 
 
@@ -172,6 +177,7 @@ def private_client(
         read_timeout=read_timeout_s,
         retries={"mode": "standard", "total_max_attempts": attempts},
         s3={"us_east_1_regional_endpoint": "regional"},  # or botocore looks up the one region that S3 had at first
+        proxies={},  # without this line, botocore looks for a proxy; the endpoints are in the VPC
         inject_host_prefix=False,  # some operations have a public name of their own; an endpoint has one for all
         user_agent=USER_AGENT,  # without this line, botocore makes its own longer text twice for each call
         # AWS checks them too. Botocore would put a value that it rejects, such as a token, into its error's message.

@@ -4,12 +4,15 @@
   above what a start makes. What invocations leave behind is still collected, but rarely.
 - *Modules that nothing here calls.* The SDK and Powertools import them, and these functions never call them. Their
   place is taken by modules that load the real ones at the first call, or by ones that do nothing: the SDK's docstrings.
+- *One sequence of random numbers for all.* Environments that start from one snapshot would wait the same random times
+  before they retry a call. Names and keys do not come from this sequence.
 
 `docs/concepts/benchmarks.md` says what each of these saves.
 """
 
 import gc
 import os
+import random
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -25,12 +28,17 @@ LOADED_AT_THE_FIRST_CALL = (
     "botocore.retries.adaptive",
     "dateutil.parser",
     "dateutil.tz",
+    "getpass",
+    "gzip",
     "importlib.metadata",
     "jmespath",
+    "tempfile",
+    "urllib.request",
 )
 """Modules of which the SDK and Powertools take functions and classes when they are imported, and only call these.
 
-A class of such a module must not be caught, inherited from or compared with: it stands there as a function.
+A class of such a module must not be caught, inherited from or compared with: it stands there as a function. The first
+call ends that for modules that are imported later: these get the real ones, of all in the list.
 """
 
 WITHOUT_EFFECT = ("botocore.docs", "botocore.docs.docstring")
@@ -44,8 +52,9 @@ class _CalledLater(ModuleType):
         module = self.__name__
 
         def call(*arguments: Any, **named: Any) -> Any:
-            if sys.modules.get(module) is self:
-                del sys.modules[module]
+            for listed in LOADED_AT_THE_FIRST_CALL:
+                if isinstance(sys.modules.get(listed), _CalledLater):
+                    del sys.modules[listed]
             return getattr(import_module(module), name)(*arguments, **named)
 
         return call
@@ -78,3 +87,7 @@ def leave_out_modules() -> None:
 # In Lambda alone: the engine and the tests share a process with libraries that need these modules.
 if "AWS_LAMBDA_RUNTIME_API" in os.environ:
     leave_out_modules()
+
+if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+    # The runtime has this module. Source: Lambda Developer Guide, runtime hooks for SnapStart.
+    import_module("snapshot_restore_py").register_after_restore(random.seed)

@@ -46,7 +46,7 @@ def test_every_call_is_the_same_without_these_modules() -> None:
     services = sorted(sdk_data.operations())
     calls, plain = started(*services), started(*services, in_lambda=False)
     unlike = [line for line, other in zip(calls, plain, strict=True) if line != other]
-    loaded = {"dateutil.tz", "jmespath"}
+    loaded = {"dateutil.tz", "gzip", "jmespath"}
     left_out = [str([name for name in LEFT_OUT if name not in loaded])]
     assert [line for line in unlike if "logged" not in line] == left_out
     assert sum("datetime.datetime" in line for line in calls) > 1
@@ -60,6 +60,56 @@ def test_a_start_that_calls_once_loads_none_of_them() -> None:
 def test_nothing_else_than_lambda_leaves_modules_out() -> None:
     """The engine and the commands share their process with libraries that need these modules."""
     assert str(LEFT_OUT) not in started("kms", in_lambda=False)
+
+
+def printed(script: str, **environment: str) -> str:
+    """Return what a new process prints that runs the script, with the functions' modules."""
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "functions"), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_module_that_is_imported_after_the_first_call_gets_the_real_ones() -> None:
+    """One of Python's own modules has a class that inherits from one of `tempfile`."""
+    script = "import ledger.cold_start, dateutil.tz; print(dateutil.tz.tzutc()); import urllib.response, tempfile"
+    assert printed(f"{script}; print(tempfile.mkdtemp.__module__)", AWS_LAMBDA_RUNTIME_API="127.0.0.1:1").split() == [
+        "tzutc()",
+        "tempfile",
+    ]
+
+
+RESTORED = """
+import random, sys, types
+hooks = []
+runtime = types.SimpleNamespace(register_after_restore=lambda hook, *arguments: hooks.append((hook, arguments)))
+sys.modules["snapshot_restore_py"] = runtime
+import ledger.cold_start
+snapshot = random.getstate()
+for environment in range(2):
+    random.setstate(snapshot)
+    for hook, arguments in hooks:
+        hook(*arguments)
+    print(random.random())
+"""
+
+
+def test_environments_of_one_snapshot_do_not_wait_the_same_random_times() -> None:
+    """After a throttle, all of them would call AWS again at the same moment."""
+    first, second = printed(RESTORED, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start").split()
+    assert first != second
+
+
+def test_a_start_without_a_snapshot_needs_no_hooks() -> None:
+    """The engine and older runtimes do not have the module."""
+    first, second = printed(RESTORED, AWS_LAMBDA_INITIALIZATION_TYPE="on-demand").split()
+    assert first == second
 
 
 OF_ONE_ENVIRONMENT = {"random", "secrets", "time", "urandom", "uuid", "uuid1", "uuid4", "now", "today", "utcnow"}
@@ -142,6 +192,14 @@ def test_another_authority_that_the_sdk_trusts_is_trusted_from_the_next_attempt_
     monkeypatch.setattr(aws, "get_cert_path", lambda verify: str(stub.authorities) if verify else None)
     first, second = encrypt(), encrypt(attempts=1)
     assert first == second == b"c" * 200
+
+
+def test_a_proxy_of_the_environment_is_not_used(stub: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client calls the stack's endpoint and nothing else."""
+    monkeypatch.setattr(aws.AUTHORITIES, "path", str(stub.authorities))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    encrypt(attempts=1)
+    assert len(stub.calls) == 1
 
 
 def test_an_authority_that_the_sdk_does_not_trust_is_refused(stub: Aws) -> None:
