@@ -8,7 +8,7 @@ from bench.figures import CHAIN, GOALS, VARIANTS, Measured, paired_ratios
 from bench.variants import STEPS, SWITCHED_OFF
 
 WIDTH, LABELS, RIGHT = 908, 290, 60
-ROW, BAR, TOP = 34, 20, 64
+ROW, BAR, TOP, NUMBER = 34, 20, 64, 40
 STYLE = """<style>
   text { fill: #1f2328; font: 14px system-ui, sans-serif } .label { text-anchor: end } .ours { font-weight: 600 }
   .note { fill: #57606a; font-size: 12px } .goal { stroke: #57606a; stroke-dasharray: 4 3 }
@@ -38,21 +38,23 @@ def svg(measured: Measured) -> str:
         '<text class="ours" x="24" y="26">CPU time of four cold starts, lean = 1 (shorter is better)</text>',
     ]
     for number, step in enumerate(STEPS):
-        x = LABELS + number * 156
+        x = LABELS - 40 + number * 168
         lines.append(f'<rect class="s{number}" x="{x}" y="38" width="10" height="10"/>')
         lines.append(f'<text class="note" x="{x + 15}" y="47">{step}</text>')
+    goal = LABELS + GOALS[f"{CHAIN}, relative to lean"][0] * scale
     for number, (variant, label) in enumerate(rows):
-        gap = 26 if number >= len(NAMES) else 0
-        lines += _bar(measured, variant, label, TOP + number * ROW + gap, scale / lean)
+        is_above = number < len(NAMES)
+        y = TOP + number * ROW + (0 if is_above else 26)
+        lines += _bar(measured, variant, label, y, scale=scale / lean, line=goal if is_above else WIDTH)
     heading = TOP + ROW * len(NAMES) + 14
     lines.append(f'<text class="label ours" x="{LABELS - 10}" y="{heading}">this ledger …</text>')
-    x = LABELS + GOALS[f"{CHAIN}, relative to lean"][0] * scale
-    lines.append(f'<line class="goal" x1="{x:.1f}" y1="{TOP - 6}" x2="{x:.1f}" y2="{heading - 10}"/>')
-    lines.append(f'<text class="note" x="{x + 6:.1f}" y="{heading}">the goal</text>')
+    lines.append(f'<line class="goal" x1="{goal:.1f}" y1="{TOP - 6}" x2="{goal:.1f}" y2="{heading - 10}"/>')
+    lines.append(f'<text class="note" x="{goal + 6:.1f}" y="{heading}">the goal</text>')
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
-def _bar(measured: Measured, variant: str, label: str, y: int, scale: float) -> Iterator[str]:
+def _bar(measured: Measured, variant: str, label: str, y: int, *, scale: float, line: float) -> Iterator[str]:
+    """Yield the bar with its label, and its number beside it, or beside the line that would cross the number."""
     css = "label ours" if variant == "ours" else "label"
     yield f'<text class="{css}" x="{LABELS - 10}" y="{y + 15}">{html.escape(label)}</text>'
     x = float(LABELS)
@@ -63,4 +65,5 @@ def _bar(measured: Measured, variant: str, label: str, y: int, scale: float) -> 
         yield f'<rect class="{css}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BAR}"><title>{step}</title></rect>'
         x += width
     share = statistics.median(paired_ratios(measured.chain_s(variant), measured.chain_s("lean")))
-    yield f'<text x="{x + 8:.1f}" y="{y + 15}">{share:.2f}</text>'
+    beside = line if x < line < x + NUMBER else x
+    yield f'<text x="{beside + 8:.1f}" y="{y + 15}">{share:.2f}</text>'
