@@ -51,15 +51,20 @@ class Invocations:
     asked: int = 0
 
 
+def reply_of(body: bytes, headers: dict[str, str] | None = None, status: int = 200) -> bytes:
+    """Return the bytes of a reply."""
+    lines = {"Content-Length": str(len(body)), **(headers or {})}.items()
+    head = "".join([f"HTTP/1.1 {status} \r\n", *(f"{name}: {value}\r\n" for name, value in lines), "\r\n"])
+    return head.encode() + body
+
+
 class _Quiet(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def reply(self, body: bytes, headers: dict[str, str] | None = None, status: int = 200) -> int:
-        """Send the reply, and return the number of bytes that were sent."""
-        lines = {"Content-Length": str(len(body)), **(headers or {})}.items()
-        head = "".join([f"HTTP/1.1 {status} \r\n", *(f"{name}: {value}\r\n" for name, value in lines), "\r\n"])
-        return self.wfile.write(head.encode() + body)
+    def reply(self, body: bytes, headers: dict[str, str] | None = None, status: int = 200) -> None:
+        """Send a reply."""
+        self.wfile.write(reply_of(body, headers, status))
 
     def log_message(self, *_: Any) -> None:
         """Log nothing."""
@@ -108,8 +113,10 @@ class _Aws(_Quiet):
         target, _, operation = self.headers["X-Amz-Target"].rpartition(".")
         size_bytes = len(self.raw_requestline) + len(self.headers.as_bytes()) + len(sent)
         headers = {"Content-Type": "application/x-amz-json-1.1", "x-amzn-RequestId": "0" * 52}
-        size_bytes += self.reply(json.dumps(REPLIES[operation]).encode(), headers)
-        self.server.calls.append(Call(SERVICES[target], operation, json.loads(sent), size_bytes))
+        reply = reply_of(json.dumps(REPLIES[operation]).encode(), headers)
+        # First the note: after the reply, its reader may look for the call.
+        self.server.calls.append(Call(SERVICES[target], operation, json.loads(sent), size_bytes + len(reply)))
+        self.wfile.write(reply)
 
 
 class _Server(ThreadingHTTPServer):

@@ -1,16 +1,20 @@
 """What a cold start leaves out changes no call, and is there when something needs it."""
 
 import ast
+import json
 import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import botocore
 import pytest
-from botocore.exceptions import SSLError
+from botocore.exceptions import ConnectTimeoutError, SSLError
 from botocore.httpsession import get_cert_path
 
 from bench.runtime_api import Aws
@@ -194,12 +198,55 @@ def test_another_authority_that_the_sdk_trusts_is_trusted_from_the_next_attempt_
     assert first == second == b"c" * 200
 
 
+class _Credentials(BaseHTTPRequestHandler):
+    """Where Lambda has a function's credentials if it starts from a snapshot."""
+
+    def do_GET(self) -> None:
+        body = {
+            "AccessKeyId": "of-the-snapshot",
+            "SecretAccessKey": "s",
+            "Token": "t",
+            "Expiration": "2099-01-01T00:00:00Z",
+        }
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, *_: Any) -> None:
+        """Log nothing."""
+
+
+def test_a_start_from_a_snapshot_finds_the_functions_credentials(stub: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are in no variable then, because a snapshot lives longer than they do."""
+    monkeypatch.setattr(aws.AUTHORITIES, "path", str(stub.authorities))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Credentials) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{server.server_port}/")
+        encrypt(attempts=1)
+        server.shutdown()
+    assert aws.sdk_session().get_credentials().access_key == "of-the-snapshot"
+    assert len(stub.calls) == 1
+
+
 def test_a_proxy_of_the_environment_is_not_used(stub: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client calls the stack's endpoint and nothing else."""
     monkeypatch.setattr(aws.AUTHORITIES, "path", str(stub.authorities))
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     encrypt(attempts=1)
     assert len(stub.calls) == 1
+
+
+def test_another_failure_than_that_of_a_certificate_keeps_the_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timeout says nothing about authorities."""
+    authorities = aws.Authorities()
+    monkeypatch.setattr(aws, "get_cert_path", lambda verify: f"all of them: {verify}")
+    authorities.trust_all(caught_exception=ConnectTimeoutError(endpoint_url="https://vpce.example"))
+    authorities.trust_all(caught_exception=None)
+    assert authorities.path == str(aws.Authorities.FILE)
+    authorities.trust_all(caught_exception=SSLError(endpoint_url="https://vpce.example", error="unknown authority"))
+    assert authorities.path == "all of them: True"
 
 
 def test_an_authority_that_the_sdk_does_not_trust_is_refused(stub: Aws) -> None:

@@ -23,12 +23,12 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "test")
 
 
-def client(service: str, *, own_data: bool) -> Any:
-    """Return a client of AWS itself, with the functions' own session and data or with all of botocore's."""
+def client(service: str, *, own_data: bool, endpoint_url: str | None = None) -> Any:
+    """Return a client of AWS itself or an endpoint, with the functions' session and data or with all of botocore's."""
     aws.sdk_session.cache_clear()
     session = aws.session_of(service) if own_data else Session()
     once = Config(retries={"total_max_attempts": 1})
-    return session.create_client(service, region_name="eu-central-1", config=once)
+    return session.create_client(service, region_name="eu-central-1", config=once, endpoint_url=endpoint_url)
 
 
 @pytest.mark.parametrize(("service", "operation"), OPERATIONS)
@@ -101,6 +101,33 @@ def test_the_handlers_of_a_service_are_registered_by_its_name_in_events() -> Non
     """The SDK changes some calls of a service by handlers of its own, such as those of S3."""
     names = {service: client(service, own_data=True).meta.service_model.service_id for service in sdk_data.operations()}
     assert {service: name.hyphenize() for service, name in names.items()} == aws.EVENT_NAMES
+
+
+def handlers_of(client: Any) -> dict[str, list[tuple[str, str]]]:
+    """Return a client's handlers by the event, in their order, each with its section; Powertools' own is left out."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    open_nodes = [((), client.meta.events._emitter._handlers._root)]
+    while open_nodes:
+        path, node = open_nodes.pop()
+        for section, handlers in node["values"]._asdict().items() if node["values"] else ():
+            names = [getattr(handler, "__qualname__", "") for handler in handlers]
+            registered = found.setdefault(".".join(path), [])
+            registered += [(section, name) for name in names if "powertools" not in name]
+        open_nodes += [((*path, name), child) for name, child in node["children"].items()]
+    return found
+
+
+@pytest.mark.parametrize("service", sorted(sdk_data.operations()))
+def test_a_client_has_the_sdks_handlers_of_its_service_in_their_order(service: str) -> None:
+    """Some must be the first or the last to see a request. What is left out is of other services, and of docs."""
+    endpoint_url = "https://vpce.example"
+    full = handlers_of(client(service, own_data=False, endpoint_url=endpoint_url))
+    own = handlers_of(client(service, own_data=True, endpoint_url=endpoint_url))
+    of_all_or_its_own = {event for event in full if f"{event}.".split(".")[1] in {"", aws.EVENT_NAMES[service]}}
+    assert len(of_all_or_its_own) >= 10
+    for event in of_all_or_its_own:
+        if not event.startswith("docs"):
+            assert own.get(event, []) == full[event], event
 
 
 def test_the_listed_services_are_those_in_use() -> None:

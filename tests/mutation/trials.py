@@ -62,6 +62,13 @@ TESTS = {
     "ledger_cli/sealed_log/proof_file.py": ["tests/unit/test_proof_file.py"],
     "ledger/aws.py": [
         "tests/contract/test_sdk_data.py",
+        "tests/contract/test_cold_start.py::test_a_certificate_of_amazons_needs_no_other_authority",
+        "tests/contract/test_cold_start.py::test_another_authority_that_the_sdk_trusts_is_trusted_from_the_next_attempt_on",
+        "tests/contract/test_cold_start.py::test_a_proxy_of_the_environment_is_not_used",
+        "tests/contract/test_cold_start.py::test_an_authority_that_the_sdk_does_not_trust_is_refused",
+        "tests/contract/test_cold_start.py::test_the_variable_for_authorities_decides",
+        "tests/contract/test_cold_start.py::test_a_call_names_the_ledger_and_the_version_of_the_sdk",
+        "tests/contract/test_cold_start.py::test_a_wrong_parameter_is_in_no_message_of_the_sdk",
         "tests/functions/test_handlers.py",
         "tests/contract/test_asl.py::test_timeouts_nest",
         "tests/contract/test_asl.py::test_a_call_lasts_its_attempts_and_the_waits_between_them",

@@ -28,7 +28,8 @@ def long_descriptions(expanded: Mapping[str, Any], resources: Resources) -> Iter
     for name, function in of_type(resources, "AWS::Lambda::Function"):
         words = function["Description"].split(" ")
         kinds = [expanded["Resources"].get(word.partition(".")[0], {}).get("Type") for word in words]
-        characters = sum(ID_CHARACTERS.get(kind, len(word)) + 1 for word, kind in zip(words, kinds, strict=True))
+        lengths = [ID_CHARACTERS.get(kind, len(word)) for word, kind in zip(words, kinds, strict=True)]
+        characters = sum(lengths) + len(lengths) - 1  # with a space between two words
         if characters > MAX_DESCRIPTION_CHARACTERS:
             yield f"{name}: its description may have {characters} characters, more than {MAX_DESCRIPTION_CHARACTERS}"
 

@@ -12,7 +12,7 @@ from ledger_cli.engine.parameters import ParameterError
 from tests.proof import changes, deployment, removals
 from tests.proof.deployment_mutants import mutants_of_a_stack, mutants_of_changes
 from tests.proof.evaluator import Evaluator
-from tests.proof.parameters import EVERYTHING, configurations
+from tests.proof.parameters import EVERYTHING, PARAMETERS, configurations
 from tests.proof.policies import of_type
 from tests.proof.resolved import Resolver
 
@@ -32,6 +32,19 @@ def test_aws_accepts_the_stack(source: dict[str, Any], evaluators: list[Evaluato
         assert list(deployment.faults_of_a_stack(expanded, parameters, evaluators[0], counts)) == []
     assert counts["handlers"] > 400
     assert counts["failures"] > 600
+
+
+@pytest.mark.parametrize("snapshots", ["on", "off"])
+@pytest.mark.parametrize("format_name", ["stripe", "stripe-test"])
+def test_the_descriptions_fit_with_a_source_of_stripes_own(
+    source: dict[str, Any], snapshots: str, format_name: str
+) -> None:
+    """The ID of a destination has 44 characters after its prefix, and `test_` before them in test mode."""
+    destination = {"stripe": "ed_", "stripe-test": "ed_test_"}[format_name] + "6" * 44
+    given = {"PartnerSource": f"aws.partner/stripe.com/{destination}", "PartnerFormat": format_name}
+    parameters = {**PARAMETERS, **given, "SnapStart": snapshots}
+    expanded = template.transformed(source, parameters)
+    assert list(deployment.long_descriptions(expanded, Resolver(expanded, parameters).resources())) == []
 
 
 def test_every_change_reaches_the_alias(source: dict[str, Any], counts: dict[str, Any]) -> None:
