@@ -28,8 +28,13 @@ CALCULATED: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub,
     ast.Sub: ast.Add,
     ast.Mult: ast.Add,
-    ast.Pow: ast.Mult,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
     ast.Mod: ast.FloorDiv,
+    ast.Pow: ast.Mult,
+    ast.LShift: ast.RShift,
+    ast.RShift: ast.LShift,
+    ast.BitXor: ast.BitOr,
 }
 NO_BEHAVIOUR = {"annotation", "returns", "ctx", "type_comment"}
 
