@@ -71,13 +71,13 @@ def files() -> Iterator[tuple[str, Any]]:
     for service, names in used.items():
         version = loader.determine_latest_version(service, "service-2")
         model = loader.load_data(f"{service}/{version}/service-2")
+        others = ["service-2.sdk-extras"]
         if service not in OPTIONAL:
             prefixes.add(model["metadata"]["endpointPrefix"])
+            others.append("endpoint-rule-set-1")
         yield f"{service}/{version}/service-2", _with_only(model, names)
-        for rest in (
-            ("service-2.sdk-extras",) if service in OPTIONAL else ("endpoint-rule-set-1", "service-2.sdk-extras")
-        ):
-            path = f"{service}/{version}/{rest}"
+        for other in others:
+            path = f"{service}/{version}/{other}"
             if any(loader.file_loader.exists(str(Path(folder) / path)) for folder in loader.search_paths):
                 yield path, loader.load_data(path)
     endpoints = loader.load_data("endpoints")

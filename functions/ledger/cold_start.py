@@ -35,7 +35,7 @@ LOADED_AT_THE_FIRST_CALL = (
     "tempfile",
     "urllib.request",
 )
-"""Modules of which the SDK and Powertools take functions and classes when they are imported, and only call these.
+"""The SDK and Powertools import these modules, and use nothing of them but functions and classes, which they call.
 
 A class of such a module must not be caught, inherited from or compared with: it stands there as a function. The first
 call ends that for modules that are imported later: these get the real ones, of all in the list.
@@ -63,8 +63,8 @@ class _CalledLater(ModuleType):
 class _Nothing:
     """Stands for a function and for a class, also for one that others inherit from."""
 
-    def __new__(cls, *_: Any, **__: Any) -> None:  # type: ignore[misc]  # it makes no object
-        return None
+    def __init__(self, *_: Any, **__: Any) -> None:
+        """Take any arguments, and do nothing."""
 
 
 class _WithoutEffect(ModuleType):

@@ -6,11 +6,8 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import botocore
 import pytest
@@ -20,29 +17,44 @@ from botocore.httpsession import get_cert_path
 from bench.runtime_api import Aws
 from ledger import aws, cold_start
 from ledger_cli import ROOT
+from tests.engine.listening import listening
 from tools import sdk_data
 
 LEFT_OUT = sorted({*cold_start.LOADED_AT_THE_FIRST_CALL, *cold_start.WITHOUT_EFFECT})
 
 
+def printed(*arguments: str, **environment: str) -> str:
+    """Return what a new process of Python prints, with the functions' modules and no variable of a function."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "POWERTOOLS_"))}
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**inherited, "PYTHONPATH": f"{ROOT / 'functions'}:{ROOT}", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+IN_LAMBDA = {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1"}
+
+
 def started(*services: str, in_lambda: bool = True) -> list[str]:
     """Return the lines that a new process prints which starts as a function does, and makes the services' calls."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "POWERTOOLS_"))}
     names = ("DYNAMODB", "EVENTBRIDGE", "KMS", "S3", "SECRETS_MANAGER", "SFN")
     environment = {
-        **inherited,
         **{f"AWS_ENDPOINT_URL_{name}": "https://vpce.example" for name in names},
         "AWS_DEFAULT_REGION": "eu-central-1",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
-        "PYTHONPATH": f"{ROOT / 'functions'}:{ROOT}",
         "PYTHONHASHSEED": "0",
-        **({"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:1"} if in_lambda else {}),
+        **(IN_LAMBDA if in_lambda else {}),
     }
-    command = [sys.executable, "-m", "tests.support.started_in_lambda", *services]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
-    assert done.returncode == 0, done.stderr
-    return re.sub(r'0x[0-9a-f]+|"(timestamp|Timestamp)": ?("[^"]+"|\d+)', "", done.stdout).splitlines()
+    lines = printed("-m", "tests.support.started_in_lambda", *services, **environment)
+    return re.sub(r'0x[0-9a-f]+|"(timestamp|Timestamp)": ?("[^"]+"|\d+)', "", lines).splitlines()
 
 
 def test_every_call_is_the_same_without_these_modules() -> None:
@@ -66,27 +78,10 @@ def test_nothing_else_than_lambda_leaves_modules_out() -> None:
     assert str(LEFT_OUT) not in started("kms", in_lambda=False)
 
 
-def printed(script: str, **environment: str) -> str:
-    """Return what a new process prints that runs the script, with the functions' modules."""
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "functions"), **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_a_module_that_is_imported_after_the_first_call_gets_the_real_ones() -> None:
     """One of Python's own modules has a class that inherits from one of `tempfile`."""
     script = "import ledger.cold_start, dateutil.tz; print(dateutil.tz.tzutc()); import urllib.response, tempfile"
-    assert printed(f"{script}; print(tempfile.mkdtemp.__module__)", AWS_LAMBDA_RUNTIME_API="127.0.0.1:1").split() == [
-        "tzutc()",
-        "tempfile",
-    ]
+    assert printed("-c", f"{script}; print(tempfile.mkdtemp.__module__)", **IN_LAMBDA) == "tzutc()\ntempfile\n"
 
 
 RESTORED = """
@@ -106,13 +101,13 @@ for environment in range(2):
 
 def test_environments_of_one_snapshot_do_not_wait_the_same_random_times() -> None:
     """After a throttle, all of them would call AWS again at the same moment."""
-    first, second = printed(RESTORED, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start").split()
+    first, second = printed("-c", RESTORED, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start").split()
     assert first != second
 
 
 def test_a_start_without_a_snapshot_needs_no_hooks() -> None:
     """The engine and older runtimes do not have the module."""
-    first, second = printed(RESTORED, AWS_LAMBDA_INITIALIZATION_TYPE="on-demand").split()
+    first, second = printed("-c", RESTORED, AWS_LAMBDA_INITIALIZATION_TYPE="on-demand").split()
     assert first == second
 
 
@@ -127,14 +122,12 @@ def kept_from_the_start(source: str) -> set[str]:
         node = open_nodes.pop()
         if isinstance(node, ast.Call):
             found |= {part for name in ast.unparse(node.func).split("(") for part in name.split(".")}
-        inner = ast.iter_child_nodes(node)
-        if isinstance(
-            node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-        ):  # decorators and defaults run at import
-            inner = iter(
-                [*getattr(node, "decorator_list", []), *node.args.defaults, *filter(None, node.args.kw_defaults)]
-            )
-        open_nodes.extend(inner)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            # Its decorators and defaults run at import.
+            open_nodes += getattr(node, "decorator_list", [])
+            open_nodes += [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+        else:
+            open_nodes += ast.iter_child_nodes(node)
     return found & OF_ONE_ENVIRONMENT
 
 
@@ -176,17 +169,23 @@ def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     aws.sdk_session.cache_clear()
 
 
+@pytest.fixture
+def amazon(stub: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
+    """Return the stub, whose authority is then one of Amazon's."""
+    monkeypatch.setattr(aws.AUTHORITIES, "path", str(stub.authorities))
+    return stub
+
+
 def encrypt(attempts: int = 2) -> bytes:
     """Make one call, and return the ciphertext of the stub."""
     reply = aws.private_client("kms", attempts=attempts).encrypt(KeyId="k", Plaintext=b"p")
     return bytes(reply["CiphertextBlob"])
 
 
-def test_a_certificate_of_amazons_needs_no_other_authority(stub: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_of_amazons_needs_no_other_authority(amazon: Aws) -> None:
     """This is each connection to AWS. The stub's authority stands for Amazon's."""
-    monkeypatch.setattr(aws.AUTHORITIES, "path", str(stub.authorities))
     encrypt(attempts=1)
-    assert (aws.AUTHORITIES.path, stub.connections) == (str(stub.authorities), 1)
+    assert (aws.AUTHORITIES.path, amazon.connections) == (str(amazon.authorities), 1)
 
 
 def test_another_authority_that_the_sdk_trusts_is_trusted_from_the_next_attempt_on(
@@ -198,44 +197,28 @@ def test_another_authority_that_the_sdk_trusts_is_trusted_from_the_next_attempt_
     assert first == second == b"c" * 200
 
 
-class _Credentials(BaseHTTPRequestHandler):
-    """Where Lambda has a function's credentials if it starts from a snapshot."""
-
-    def do_GET(self) -> None:
-        body = {
-            "AccessKeyId": "of-the-snapshot",
-            "SecretAccessKey": "s",
-            "Token": "t",
-            "Expiration": "2099-01-01T00:00:00Z",
-        }
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps(body).encode())
-
-    def log_message(self, *_: Any) -> None:
-        """Log nothing."""
-
-
-def test_a_start_from_a_snapshot_finds_the_functions_credentials(stub: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_from_a_snapshot_finds_the_functions_credentials(amazon: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are in no variable then, because a snapshot lives longer than they do."""
-    monkeypatch.setattr(aws.AUTHORITIES, "path", str(stub.authorities))
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Credentials) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{server.server_port}/")
+    keys = {
+        "AccessKeyId": "of-the-snapshot",
+        "SecretAccessKey": "s",
+        "Token": "t",
+        "Expiration": "2099-01-01T00:00:00Z",
+    }
+    with listening("127.0.0.1", json.dumps(keys).encode()) as (address, _):
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", address)
         encrypt(attempts=1)
-        server.shutdown()
     assert aws.sdk_session().get_credentials().access_key == "of-the-snapshot"
-    assert len(stub.calls) == 1
+    assert len(amazon.calls) == 1
 
 
-def test_a_proxy_of_the_environment_is_not_used(stub: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_is_not_used(amazon: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client calls the stack's endpoint and nothing else."""
-    monkeypatch.setattr(aws.AUTHORITIES, "path", str(stub.authorities))
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     encrypt(attempts=1)
-    assert len(stub.calls) == 1
+    assert len(amazon.calls) == 1
 
 
 def test_another_failure_than_that_of_a_certificate_keeps_the_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,9 +250,8 @@ def test_the_variable_for_authorities_decides(stub: Aws, monkeypatch: pytest.Mon
         encrypt()
 
 
-def test_a_call_names_the_ledger_and_the_version_of_the_sdk(stub: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_names_the_ledger_and_the_version_of_the_sdk(amazon: Aws) -> None:
     """CloudTrail shows the name beside each use of a key, and AWS' support asks for the version."""
-    monkeypatch.setattr(aws.AUTHORITIES, "path", str(stub.authorities))
     kms, names = aws.private_client("kms"), []
     kms.meta.events.register("before-send", lambda request, **_: names.append(request.headers["User-Agent"]))
     kms.encrypt(KeyId="k", Plaintext=b"p")
@@ -277,11 +259,10 @@ def test_a_call_names_the_ledger_and_the_version_of_the_sdk(stub: Aws, monkeypat
     assert name.decode().partition(" PT/")[0] == f"payment-ledger Botocore/{botocore.__version__}"
 
 
-def test_a_wrong_parameter_is_in_no_message_of_the_sdk(stub: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_parameter_is_in_no_message_of_the_sdk(amazon: Aws) -> None:
     """Its own check would put the value into an error, and an error is logged."""
-    monkeypatch.setattr(aws.AUTHORITIES, "path", str(stub.authorities))
     aws.private_client("kms").encrypt(KeyId=["tok-in-the-wrong-place"], Plaintext=b"p")
-    (call,) = stub.calls
+    (call,) = amazon.calls
     assert call.body["KeyId"] == ["tok-in-the-wrong-place"]  # AWS refuses it, by the name of the type
 
 

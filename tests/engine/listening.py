@@ -1,4 +1,4 @@
-"""A server that records its requests, for tests that nothing leaves the engine."""
+"""A server that records its requests: for tests of what leaves a process, and where it goes."""
 
 import threading
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ from typing import Any
 
 
 @contextmanager
-def listening(host: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield the address of a server on *host*, and the list of the requests that it gets."""
+def listening(host: str, body: bytes = b"") -> Iterator[tuple[str, list[str]]]:
+    """Yield the address of a server on *host* that answers with *body*, and the list of the requests that it gets."""
     came: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -17,6 +17,7 @@ def listening(host: str) -> Iterator[tuple[str, list[str]]]:
             came.append(self.requestline)
             self.send_response(200)
             self.end_headers()
+            self.wfile.write(body)
 
         do_CONNECT = do_GET = do_POST = do_PUT = _answer  # noqa: N815  # http.server finds them by name
 

@@ -44,16 +44,22 @@ def in_json(code: str) -> bytes:
     return json.dumps({"__type": f"a#{code}", "message": "m"}).encode()
 
 
+class _Body(io.BytesIO):
+    """The body of an answer, which botocore reads as a stream."""
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        """Yield all of it."""
+        yield self.read()
+
+
 def sent(client: Any, operation: str, parameters: dict[str, Any], status: int, reply: bytes) -> tuple[Any, ...]:
     """Return the request of a call (method, address, headers, body), and what its caller gets for *reply*."""
     requests: list[Any] = []
 
     def answer(request: Any, **_: Any) -> AWSResponse:
         requests.append(request)
-        raw = io.BytesIO(reply)
-        raw.stream = lambda **_: [raw.read()]  # type: ignore[attr-defined]
         headers: Any = {"Content-Type": "application/x-amz-json-1.1"}
-        return AWSResponse(request.url, status, headers, raw)
+        return AWSResponse(request.url, status, headers, _Body(reply))
 
     client.meta.events.register_first("before-send", answer)  # before the handler of an engine that may be running
     try:
